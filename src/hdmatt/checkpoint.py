@@ -1,0 +1,120 @@
+"""Weights on disk: safetensors with the configuration inside. The only place that loads weights.
+
+    save_model     network -> file (half precision for the package, single for training)
+    load_model     name or file -> network in evaluation mode
+    models         the weights that ship in the package
+    save_state, load_state     a training run's tensors and numbers, also safetensors: no pickle anywhere
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from hdmatt.errors import ModelError
+from hdmatt.model import HDMatt, ModelConfig
+
+FORMAT = "hdmatt-1"
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+def models() -> dict[str, Path]:
+    """Name -> file of every model in the package."""
+    return {path.stem: path for path in sorted(WEIGHTS.glob("*.safetensors"))}
+
+
+def save_model(model: HDMatt, path: Path, *, half: bool, card: Mapping[str, str] | None = None) -> None:
+    """Write the weights, with the configuration and a few words about them in the file's metadata.
+
+    Args:
+        half: Store matrices and convolutions as float16; vectors (norms, biases) stay float32.
+        card: Free text by key (data, steps, hardware), kept in the metadata.
+    """
+    tensors = {}
+    for name, tensor in model.state_dict().items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        tensors[name] = (tensor.half() if half and tensor.ndim > 1 else tensor.float()).contiguous().cpu()
+    _write(tensors, {"format": FORMAT, "config": json.dumps(asdict(model.config)), **(card or {})}, path)
+
+
+def load_model(name: str | Path) -> HDMatt:
+    """The network in evaluation mode, float32, on the CPU.
+
+    Args:
+        name: A model of the package ("hdmatt-s") or a safetensors file that `save_model` wrote.
+
+    Raises:
+        ModelError: No such model, or the file is not ours, truncated, or does not fit its configuration.
+    """
+    path = models().get(str(name)) or Path(name)
+    tensors, metadata = _read(path)
+    if metadata.get("format") != FORMAT:
+        raise ModelError(
+            f"{path} is a safetensors file, but not an hdmatt model",
+            hint=f"Give a file written by hdmatt, or one of: {', '.join(models()) or 'none installed'}.",
+        )
+    try:
+        known = {f.name for f in fields(ModelConfig)}
+        config = {k: v for k, v in json.loads(metadata["config"]).items() if k in known}
+        model = HDMatt(ModelConfig(**config))
+        missing, unexpected = model.load_state_dict({n: t.float() for n, t in tensors.items()}, strict=False)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"{path} does not fit its own configuration: {error}", hint="Copy the file again from its source."
+        ) from error
+    missing = [n for n in missing if not n.endswith("num_batches_tracked")]
+    if missing or unexpected:
+        raise ModelError(
+            f"{path} lacks {len(missing)} tensors and has {len(unexpected)} unknown ones "
+            f"(first: {(missing or unexpected)[0]})",
+            hint="The file was written by another version of hdmatt: use that version, or other weights.",
+        )
+    return model.eval()
+
+
+def save_state(tensors: Mapping[str, Tensor], numbers: Mapping[str, Any], path: Path) -> None:
+    """A training state: named tensors as they are, and JSON-able numbers; renamed into place."""
+    _write({n: t.detach().cpu().contiguous() for n, t in tensors.items()}, {"numbers": json.dumps(numbers)}, path)
+
+
+def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What `save_state` wrote. Raises ModelError when the file is not a training state."""
+    tensors, metadata = _read(path)
+    if "numbers" not in metadata:
+        raise ModelError(f"{path} is not a training state", hint="Resume from a run's folder: state.safetensors.")
+    return tensors, json.loads(metadata["numbers"])
+
+
+def _write(tensors: dict[str, Tensor], metadata: dict[str, str], path: Path) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        save_file(tensors, temporary, metadata)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    if not path.is_file():
+        raise ModelError(
+            f"there is no model {str(path)!r}",
+            hint=f"Give a safetensors file, or one of: {', '.join(models()) or 'none installed'}.",
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return tensors, file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise ModelError(
+            f"{path} is not a safetensors file: {error}",
+            hint="hdmatt loads safetensors only; pickled weights (.pth, .ckpt) must be converted by their owner.",
+        ) from error
+
+

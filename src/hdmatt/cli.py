@@ -1,0 +1,176 @@
+"""The command line: one thin command per program. Loads torch only when a command needs it.
+
+    matte    picture and trimap in; alpha, foreground, cut-out, composite out
+    info     version, models, devices
+    main     exit codes: 0 done, 2 a mistake in what we were given, 1 a mistake of ours
+"""
+
+import json
+import sys
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hdmatt.errors import HDMattError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Alpha mattes of pictures as large as cameras make them.",
+)
+_DEBUG = "--debug"
+
+
+@app.command("matte")
+def matte_command(
+    picture: Annotated[Path, typer.Argument(help="PNG, JPEG, TIFF, EXR or WebP.")],
+    trimap: Annotated[
+        Path, typer.Argument(help="Same size; below 85 background, 170 and above foreground, else unknown.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The alpha matte.")],
+    foreground: Annotated[Path | None, typer.Option(help="Foreground colours without spill.")] = None,
+    cutout: Annotated[Path | None, typer.Option(help="Foreground and alpha as straight RGBA.")] = None,
+    background: Annotated[str | None, typer.Option(help="Picture or colour behind --composite.")] = None,
+    composite: Annotated[Path | None, typer.Option(help="Foreground over --background.")] = None,
+    model: Annotated[str, typer.Option(help="Name (see hdmatt info) or safetensors file.")] = "hdmatt-s",
+    strategy: Annotated[str, typer.Option(help="hdmatt, crop, downsample or whole.")] = "hdmatt",
+    patch: Annotated[int, typer.Option(help="Side of a patch, pixels.")] = 320,
+    overlap: Annotated[int, typer.Option(help="Overlap of neighbouring patches, pixels.")] = 64,
+    topk: Annotated[int, typer.Option(help="Context patches a patch looks at (K).")] = 3,
+    candidates: Annotated[int, typer.Option(help="Patches in the context pool (N).")] = 30,
+    memory: Annotated[str | None, typer.Option(help="Peak memory, like 2GiB. Default: half of what is free.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Patches computed at once. Default: by --memory.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    bit_depth: Annotated[str, typer.Option(help="8, 16, half, float; auto: as the picture.")] = "auto",
+    max_pixels: Annotated[int | None, typer.Option(help="Refuse larger pictures. Default 1000000000.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    debug: Annotated[bool, typer.Option(_DEBUG, help="Show tracebacks.")] = False,
+) -> None:
+    """Alpha matte of a PICTURE, given a TRIMAP: full resolution, in bounded memory."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from hdmatt import api, image
+    from hdmatt.engine import Options
+    from hdmatt.memory import MIB, parse
+
+    _choice("--strategy", strategy, ("hdmatt", "crop", "downsample", "whole"))
+    _choice("--bit-depth", bit_depth, ("auto", "8", "16", "half", "float"))
+    options = Options(
+        patch=patch,
+        overlap=overlap,
+        topk=topk,
+        candidates=candidates,
+        memory=parse(memory) if memory else None,
+        batch=batch,
+        device=api.pick_device(device),
+    )
+    columns = TextColumn("patches"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=_stderr(), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("patches", total=None)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", api.NoUnknownWarning)
+            summary = api.matte_files(
+                picture,
+                trimap,
+                api.Outputs(output, foreground, cutout, composite),
+                model=model,
+                strategy=strategy,
+                options=options,
+                background=background,
+                bit_depth=bit_depth,
+                max_pixels=max_pixels or image.DEFAULT_MAX_PIXELS,
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+    for warning in caught:
+        if issubclass(warning.category, api.NoUnknownWarning):
+            _say(f"hdmatt: warning: {warning.message}")
+    if summary.snapped:
+        _say(f"hdmatt: note: {summary.snapped} trimap pixels were not 0, 128 or 255 and were snapped")
+    if as_json:
+        typer.echo(json.dumps(asdict(summary), indent=1))
+        return
+    typer.echo(
+        f"{output}: {summary.width}x{summary.height}, {100 * summary.unknown_share:.1f} % unknown, "
+        f"{summary.patches} patches, {summary.seconds:.1f} s, peak {summary.peak_memory / MIB:.0f} MiB"
+    )
+
+
+@app.command("info")
+def info_command(as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False) -> None:
+    """Version, installed models and devices."""
+    import torch
+
+    from hdmatt import __version__
+    from hdmatt.checkpoint import load_model, models
+
+    devices = ["cpu", *(f"cuda:{i} {torch.cuda.get_device_name(i)}" for i in range(torch.cuda.device_count()))]
+    if torch.backends.mps.is_available():
+        devices.append("mps")
+    found: dict[str, Any] = {
+        "version": __version__,
+        "torch": torch.__version__,
+        "models": {name: asdict(load_model(path).config) for name, path in models().items()},
+        "devices": devices,
+    }
+    if as_json:
+        typer.echo(json.dumps(found, indent=1))
+        return
+    typer.echo(f"hdmatt {found['version']}, torch {found['torch']}")
+    for name, config in found["models"].items():
+        typer.echo(f"model   {name}: " + ", ".join(f"{k} {v}" for k, v in config.items()))
+    for device in devices:
+        typer.echo(f"device  {device}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code and never shows a traceback without --debug."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        app(arguments, prog_name="hdmatt", standalone_mode=False)
+    except HDMattError as error:
+        if _DEBUG in arguments:
+            raise
+        _say(f"hdmatt: {error.message}")
+        if error.hint:
+            _say(f"  {error.hint}")
+        return error.exit_code
+    except typer.Exit as stop:
+        return stop.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        _say("hdmatt: stopped")
+        return 130
+    except Exception as error:
+        if _DEBUG in arguments:
+            raise
+        usage = getattr(error, "format_message", None)  # a mistake on the command line, found by typer
+        if usage is not None:
+            _say(f"hdmatt: {usage()}")
+            _say("  See hdmatt --help.")
+            return 2
+        _say(f"hdmatt: internal error: {type(error).__name__}: {error}")
+        _say("  This is our mistake: run again with --debug and report what it prints.")
+        return 1
+    return 0
+
+
+def _choice(option: str, value: str, choices: tuple[str, ...]) -> None:
+    from hdmatt.errors import InputError
+
+    if value not in choices:
+        raise InputError(f"{option} is {value!r}", hint=f"Choose one of: {', '.join(choices)}.")
+
+
+def _stderr() -> Any:
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+

@@ -1,0 +1,198 @@
+"""The idea of HDMatt: what one patch learns from the others (cross-patch context, CPC).
+
+Knows features, labels and attention; nothing of pictures, patches' places or files. Read top to bottom:
+
+    REGIONS          the three parts of a trimap, in the order used everywhere here
+    Context          what is kept of a patch that may serve as context: keys, values, labels
+    rank / select    eq. 1 and 2: which candidates a query should look at
+    region_attention eq. 3: what the unknown pixels of a query read from each region
+    CPC              the module between the encoder and the decoder
+
+Legend (a trailing capital names an axis): B patches, N unknown pixels of one query, L pixels of context,
+C channels of a key, V channels of a value, H W rows and columns at stride 8, P candidate patches.
+The three regions partition the pixels, so the work is one attention over the L pixels, cut into three
+softmaxes; nothing is computed for a pixel outside its own region.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+BACKGROUND, UNKNOWN, FOREGROUND = 0, 1, 2
+REGIONS = (UNKNOWN, FOREGROUND, BACKGROUND)  # the order of f_U, f_F, f_B in the paper
+
+Kind = Literal["none", "nonlocal", "tgnl"]
+Form = Literal["strict", "literal"]
+
+
+class Context(NamedTuple):
+    """What is kept of one patch so that it can serve as context for others."""
+
+    key_LC: Tensor
+    value_LV: Tensor
+    label_L: Tensor  # int64: BACKGROUND, UNKNOWN or FOREGROUND
+    summary_C: Tensor  # mean of the keys: all that eq. 1 needs of a candidate
+
+
+def rank(query_C: Float[Tensor, "c"], candidates_PC: Float[Tensor, "p c"]) -> Float[Tensor, "p"]:
+    """Similarity of each candidate to the unknown part of a query: eq. 1 and 2.
+
+    The double sum of eq. 1 separates, sum_ss' q_s . c_s' = (sum_s q_s) . (sum_s' c_s'), so one vector a patch
+    ranks every candidate exactly. Means replace the sums: the order within one query is the same.
+
+    Args:
+        query_C: Mean key over the query's unknown pixels.
+        candidates_PC: Mean key of every candidate, over all of its pixels.
+
+    Returns:
+        Softmax over the candidates; sums to 1.
+
+    Source:
+        HDMatt eq. 1 and 2.
+    """
+    return torch.softmax(candidates_PC @ query_C, dim=0)
+
+
+def select(query_C: Float[Tensor, "c"], candidates_PC: Float[Tensor, "p c"], k: int) -> list[int]:
+    """Indices of the `k` most similar candidates (all of them when there are fewer), best first.
+
+    Equal scores keep the candidates' order, so the choice is deterministic.
+    """
+    scores = candidates_PC @ query_C  # the softmax of eq. 2 keeps the order
+    return torch.argsort(scores, descending=True, stable=True)[:k].tolist()
+
+
+def region_attention(
+    query_NC: Float[Tensor, "n c"],
+    key_LC: Float[Tensor, "l c"],
+    value_LV: Float[Tensor, "l v"],
+    label_L: Int[Tensor, "l"],
+    *,
+    form: Form,
+    scale: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The sum of eq. 3 for R = U, F, B: what every unknown query pixel reads from each region.
+
+    `strict` attends inside the region only and reads 0 from an empty one. `literal` takes eq. 3 at its word:
+    the pixels outside R keep a logit of 0 and a value of 0. They act together as one null key of logit
+    log(number of pixels outside R), which is what is computed.
+
+    Args:
+        query_NC: Keys of the query's unknown pixels.
+        key_LC, value_LV, label_L: All context pixels, of all selected patches.
+        form: "strict" or "literal".
+        scale: Factor of the logits, 1 / sqrt(C) unless the configuration says otherwise.
+
+    Returns:
+        Three tensors N x V, in the order of REGIONS.
+
+    Source:
+        HDMatt eq. 3.
+    """
+    order = torch.argsort(label_L, stable=True)
+    counts = torch.bincount(label_L, minlength=3).tolist()
+    keys, values = key_LC[order].split(counts), value_LV[order].split(counts)
+    reads = [
+        _attend(query_NC, keys[r], values[r], outside=len(label_L) - counts[r], form=form, scale=scale)
+        for r in REGIONS
+    ]
+    return reads[0], reads[1], reads[2]
+
+
+class CPC(nn.Module):
+    """Cross-patch context: deep features of a query in, deep features enriched by its contexts out.
+
+    `kind` picks the paper's models: "none" (A) returns the features as they are, "nonlocal" (B) attends to all
+    context pixels at once, "tgnl" (C) to each region of the trimap apart. Input and output have the same
+    shape, so the three models differ in nothing else.
+    """
+
+    def __init__(self, channels: int, *, key: int, value: int, kind: Kind, form: Form, scaled: bool) -> None:
+        super().__init__()
+        self.kind: Kind = kind
+        self.form: Form = form
+        self.scale = key**-0.5 if scaled else 1.0
+        self.value_channels = value
+        self.reads = {"none": 0, "nonlocal": 1, "tgnl": 3}[kind]
+        if kind == "none":
+            return
+        self.theta = nn.Conv2d(channels, key, 3, padding=1)  # keys of query and context
+        self.delta = nn.Conv2d(channels, value, 3, padding=1)  # values of the query
+        self.phi = nn.Conv2d(channels, value, 3, padding=1)  # values of the context
+        self.fuse = nn.Sequential(
+            nn.Conv2d(channels + self.reads * value, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+        )
+
+    def contexts(self, deep_BCHW: Tensor, label_BHW: Tensor) -> list[Context]:
+        """One Context a patch. Keys and values are those of eq. 3, the summary that of eq. 1."""
+        key = self.theta(deep_BCHW).flatten(2).transpose(1, 2)
+        value = self.phi(deep_BCHW).flatten(2).transpose(1, 2)
+        label = label_BHW.flatten(1)
+        return [Context(key[b], value[b], label[b], key[b].float().mean(0)) for b in range(len(key))]
+
+    def summaries(self, deep_BCHW: Tensor, label_BHW: Tensor) -> Tensor:
+        """B x C: mean key over each query's unknown pixels, the query side of eq. 1 (0 where none is unknown)."""
+        key = self.theta(deep_BCHW).float().flatten(2)
+        unknown = (label_BHW.flatten(1) == UNKNOWN).to(key.dtype)[:, None]
+        return (key * unknown).sum(2) / unknown.sum(2).clamp(min=1)
+
+    def forward(self, deep_BCHW: Tensor, label_BHW: Tensor, contexts: Sequence[Sequence[Context]]) -> Tensor:
+        """Enrich each patch with what its own list of contexts knows; an empty list is allowed.
+
+        Args:
+            deep_BCHW: Encoder output of the query patches.
+            label_BHW: Their trimaps at stride 8.
+            contexts: For every query, its selected contexts.
+
+        Returns:
+            The same shape as `deep_BCHW`.
+        """
+        if self.kind == "none":
+            return deep_BCHW
+        key_BCHW, value_BVHW = self.theta(deep_BCHW), self.delta(deep_BCHW)
+        read = [self._read(key_BCHW[b], value_BVHW[b], label_BHW[b], contexts[b]) for b in range(len(deep_BCHW))]
+        return self.fuse(torch.cat([deep_BCHW, torch.stack(read)], dim=1))
+
+    def _read(self, key_CHW: Tensor, value_VHW: Tensor, label_HW: Tensor, contexts: Sequence[Context]) -> Tensor:
+        """f_U, f_F, f_B of one query, stacked along the channels; 0 at its known pixels."""
+        height, width = label_HW.shape
+        unknown = (label_HW.flatten() == UNKNOWN).nonzero()[:, 0]
+        query_NC = key_CHW.flatten(1).T[unknown]
+        own_NV = value_VHW.flatten(1).T[unknown]
+        if not contexts or len(unknown) == 0:
+            found = [own_NV] * self.reads
+        else:
+            key = torch.cat([c.key_LC for c in contexts])
+            value = torch.cat([c.value_LV for c in contexts])
+            label = torch.cat([c.label_L for c in contexts])
+            if self.kind == "nonlocal":
+                parts = (_attend(query_NC, key, value, outside=0, form=self.form, scale=self.scale),)
+            else:
+                parts = region_attention(query_NC, key, value, label, form=self.form, scale=self.scale)
+            found = [own_NV + part for part in parts]
+        out = value_VHW.new_zeros(height * width, self.reads * self.value_channels)
+        out = out.index_copy(0, unknown, torch.cat(found, dim=1).to(out.dtype))
+        return out.T.reshape(-1, height, width)
+
+
+def _attend(query_NC: Tensor, key_LC: Tensor, value_LV: Tensor, *, outside: int, form: Form, scale: float) -> Tensor:
+    if len(key_LC) == 0:
+        return value_LV.new_zeros(len(query_NC), value_LV.shape[1])
+    bias = None
+    if form == "literal" and outside:
+        key_LC = torch.cat([key_LC, key_LC.new_zeros(1, key_LC.shape[1])])
+        value_LV = torch.cat([value_LV, value_LV.new_zeros(1, value_LV.shape[1])])
+        bias = query_NC.new_zeros(1, len(key_LC))
+        bias[:, -1] = math.log(outside)
+        bias = bias.expand(len(query_NC), -1)[None, None]
+    read = F.scaled_dot_product_attention(
+        query_NC[None, None], key_LC[None, None], value_LV[None, None], attn_mask=bias, scale=scale
+    )
+    return read[0, 0]

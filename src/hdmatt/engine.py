@@ -1,0 +1,385 @@
+"""A picture and a trimap in, the matte's rows out, in memory that a limit bounds and not the picture.
+
+Knows readers of rows, windows and the network; nothing of file formats, colours or the terminal. The picture is
+read twice and the trimap three times, top to bottom; no more than a band of rows is held. Top to bottom:
+
+    Options, Plan       what is asked for, and what will be done
+    make_plan           trimap -> which patches are decoded, which may serve as context, how many at a time
+    run                 plan -> rows of the matte, as they are finished
+    Counters            how many patches were encoded, decoded and read: filled by run, tested, shown by --json
+    choose_candidates   which N patches enter the context pool
+    _Pool, _Band        the context pool; a sliding band of rows
+
+A patch without unknown pixels is never decoded. A patch is encoded once, also when it is query and context.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64
+from torch import Tensor
+
+from hdmatt import memory
+from hdmatt.cpc import Context, select
+from hdmatt.errors import InputError, MemoryLimitError
+from hdmatt.image import PictureInfo, network_colours
+from hdmatt.model import STRIDE, Body, HDMatt, Stem, labels, network_input
+from hdmatt.patches import Stitcher, Window, check_overlap, cut, feather, grid, rows_of
+from hdmatt.trimap import BACKGROUND, FOREGROUND, UNKNOWN
+
+Progress = Callable[[int, int], None]  # patches done, patches in all
+
+
+class Rows(Protocol):
+    """What the engine needs of a picture or a trimap: its size, and any band of its rows."""
+
+    @property
+    def info(self) -> PictureInfo: ...
+
+    def rows(self, y0: int, y1: int) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is asked of the engine.
+
+    Attributes:
+        patch: Side of a patch in pixels, a multiple of 8.
+        overlap: Pixels that neighbours share, 0 to patch // 2.
+        topk: Context patches a query looks at (K); 0 switches the context off.
+        candidates: Patches in the context pool (N).
+        memory: Limit of the process's peak memory in bytes; None: half of what the machine has free.
+        batch: Patches computed at once; None: as many as the limit allows, 4 at most on a CPU.
+        band: Rows read at a time, at least.
+        device: A torch device, "cpu", "cuda", "mps".
+    """
+
+    patch: int = 320
+    overlap: int = 64
+    topk: int = 3
+    candidates: int = 30
+    memory: int | None = None
+    batch: int | None = None
+    band: int = 256
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be done, known before the first pixel of the picture is read."""
+
+    options: Options
+    height: int
+    width: int
+    unknown: int  # unknown pixels
+    queries: list[Window]  # patches to decode: those with unknown pixels
+    pool: list[Window]  # context candidates
+    batch: int
+    limit: int  # bytes
+    peak: int  # expected peak memory of the process, bytes
+
+    @property
+    def encodes(self) -> int:
+        """Patches that pass the encoder: every query and every candidate once."""
+        return len(set(self.queries) | set(self.pool))
+
+
+@dataclass
+class Counters:
+    """What a run did."""
+
+    encoded: int = 0
+    decoded: int = 0
+    rows_read: int = 0
+
+
+def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: int = 3) -> Plan:
+    """Read the trimap once and decide everything.
+
+    Args:
+        trimap: Rows are uint8, exactly 0, 128 or 255.
+        channels_bytes: Bytes of one pixel of the picture (3 for 8-bit RGB, 6 for 16-bit, 12 for float).
+
+    Raises:
+        InputError: Bad options, or a trimap without any known pixel.
+        MemoryLimitError: The limit is below the smallest plan; the message names what would do.
+    """
+    _check(options)
+    info = trimap.info
+    windows = grid(info.height, info.width, size=options.patch, overlap=options.overlap)
+    counts = _count_windows(trimap, windows, options)
+    total = _total(trimap, counts)
+    if total[UNKNOWN] == info.height * info.width:
+        raise InputError(
+            "every pixel of the trimap is unknown",
+            hint="Mark at least some pixels as surely foreground (255) or surely background (0).",
+        )
+    queries = [w for w, count in zip(windows, counts.of, strict=True) if count[1]]
+    pool = choose_candidates(windows, counts.of, options.candidates) if queries and options.topk else []
+    width = model.config.width
+    limit = options.memory or memory.default_limit()
+    fixed = memory.fixed_bytes(
+        info.width, patch=options.patch, band=options.band, pool=len(pool), width=width, pixel=channels_bytes
+    )
+    each = memory.patch_bytes(options.patch, width=width)
+    room = (limit - fixed) // each if options.device == "cpu" else 16
+    if room < 1 and queries:
+        raise MemoryLimitError(
+            f"a memory limit of {memory.show(limit)} is too small for a picture {info.width} pixels wide",
+            hint=f"Give at least {memory.show(fixed + each, up=True)} (--memory), or smaller patches (--patch).",
+        )
+    batch = options.batch or (min(4, room) if options.device == "cpu" else room)
+    peak = fixed + each * min(batch, len(queries))
+    return Plan(options, info.height, info.width, total[UNKNOWN], queries, pool, batch, limit, peak)
+
+
+def run(
+    plan: Plan,
+    picture: Rows,
+    trimap: Rows,
+    model: HDMatt,
+    *,
+    progress: Progress | None = None,
+    counters: Counters | None = None,
+) -> Iterator[tuple[int, Float32[np.ndarray, "rows width"]]]:
+    """Rows of the matte, top to bottom, as (first row, rows); together they are the whole matte.
+
+    Known pixels come out exactly 0 or 1.
+    """
+    counters = counters if counters is not None else Counters()
+    model = model.to(plan.options.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    pool = _fill_pool(plan, picture, trimap, model, counters)
+    stitcher = Stitcher(plan.height, plan.width)
+    weight = feather(plan.options.patch, plan.options.overlap)
+    pixels, marks = _Band(picture, plan.options.band), _Band(trimap, plan.options.band)
+    by_row = [list(row) for _, row in groupby(plan.queries, key=lambda w: w.y)]
+    done = first = 0
+    for row in by_row:
+        yield from _known_rows(marks, first, max(first, row[0].y), stitcher)
+        first = max(first, row[0].y)
+        top, bottom = rows_of(row[0], plan.height)
+        strip = _Strip(pixels.rows(top, bottom), marks.rows(top, bottom), top, picture.info.linear)
+        for some in _chunks(row, plan.batch):
+            for window, alpha in zip(some, _decode(plan, some, strip, model, pool, counters), strict=True):
+                stitcher.add(window, alpha, weight)
+            done += len(some)
+            if progress:
+                progress(done, len(plan.queries))
+    yield from _known_rows(marks, first, plan.height, stitcher)
+    counters.rows_read += pixels.read
+
+
+def choose_candidates(windows: Sequence[Window], counts: Int64[np.ndarray, "p 3"], limit: int) -> list[Window]:
+    """The patches that enter the context pool, in raster order; all of them when they are no more than `limit`.
+
+    By quota, a quarter each: most foreground, most background, most unknown, and an even spread over the
+    patches with unknown pixels (which are encoded anyway). Within a quota the patches that come close to the best
+    (90 % of its count) are equals, and an even spread over them is taken, so that they do not all come from one
+    corner. Deterministic; independent of the order in which patches are computed.
+
+    Args:
+        counts: Background, unknown and foreground pixels of each window.
+    """
+    if len(windows) <= limit:
+        return list(windows)
+    chosen: dict[int, None] = {}
+    quota = max(1, limit // 4)
+    for region in (2, 0, 1):
+        _take(chosen, _best(counts[:, region]), min(quota, limit - len(chosen)))
+    _take(chosen, [int(i) for i in np.flatnonzero(counts[:, 1])], limit - len(chosen))
+    _take(chosen, range(len(windows)), limit - len(chosen))
+    return [windows[i] for i in sorted(chosen)]
+
+
+class _Pool(NamedTuple):
+    contexts: dict[Window, Context]
+    bodies: dict[Window, Body]  # of candidates that are queries too
+
+
+class _Strip(NamedTuple):
+    pixels: np.ndarray  # rows top .. of the picture, its own dtype
+    marks: np.ndarray  # the same rows of the trimap
+    top: int
+    linear: bool
+
+
+class _Counts(NamedTuple):
+    of: Int64[np.ndarray, "p 3"]  # background, unknown, foreground pixels of each window
+    whole: Int64[np.ndarray, "3"]  # of the whole trimap
+
+
+class _Band:
+    """The rows that neighbouring windows share are read once; rows above the band are dropped."""
+
+    def __init__(self, source: Rows, band: int) -> None:
+        self._source, self._band = source, band
+        self._first, self._held = 0, None
+        self.read = 0
+
+    def rows(self, y0: int, y1: int) -> np.ndarray:
+        """Rows y0 .. y1 - 1; y0 never decreases from call to call."""
+        height = self._source.info.height
+        held = self._held
+        end = self._first + (0 if held is None else len(held))
+        if held is not None and y0 < end:
+            held = held[y0 - self._first :]
+        else:
+            held, end = None, y0
+        self._first = y0
+        if end < y1:
+            new = self._source.rows(end, min(max(y1, end + self._band), height))
+            self.read += len(new)
+            held = new if held is None else np.concatenate([held, new])
+        self._held = held
+        assert held is not None
+        return held[: y1 - y0]
+
+
+def _check(options: Options) -> None:
+    if options.patch < 64 or options.patch % STRIDE:
+        raise InputError(
+            f"a patch of {options.patch} pixels does not work",
+            hint=f"Choose a multiple of {STRIDE}, 64 or more; the models are trained on 320.",
+        )
+    check_overlap(options.patch, options.overlap)
+    for name, least in (("topk", 0), ("candidates", 1)):
+        if getattr(options, name) < least:
+            raise InputError(f"{name} is {getattr(options, name)}", hint=f"Give {least} or more.")
+
+
+def _count_windows(trimap: Rows, windows: Sequence[Window], options: Options) -> _Counts:
+    info = trimap.info
+    lefts = sorted({w.x for w in windows})
+    tops = sorted({w.y for w in windows})
+    x0 = np.clip(np.array(lefts), 0, info.width)
+    x1 = np.clip(np.array(lefts) + options.patch, 0, info.width)
+    counts = np.zeros((len(tops), len(lefts), 3), np.int64)
+    whole = np.zeros(3, np.int64)
+    for y in range(0, info.height, options.band):
+        rows = trimap.rows(y, min(y + options.band, info.height))
+        for region, value in enumerate((BACKGROUND, UNKNOWN, FOREGROUND)):
+            mask = rows == value
+            whole[region] += int(mask.sum())
+            for i, top in enumerate(tops):
+                inside = mask[max(top - y, 0) : max(top + options.patch - y, 0)]
+                if len(inside):
+                    along = np.concatenate([[0], np.cumsum(inside.sum(0))])
+                    counts[i, :, region] += along[x1] - along[x0]
+    return _Counts(counts.reshape(-1, 3), whole)
+
+
+def _total(trimap: Rows, counts: _Counts) -> dict[int, int]:
+    assert counts.whole.sum() == trimap.info.height * trimap.info.width, "a trimap value that is not 0, 128 or 255"
+    return dict(zip((BACKGROUND, UNKNOWN, FOREGROUND), map(int, counts.whole), strict=True))
+
+
+def _best(count: Int64[np.ndarray, "p"]) -> list[int]:
+    """Windows within 90 % of the best, in raster order; none when the region does not occur."""
+    if not count.max():
+        return []
+    return [int(i) for i in np.flatnonzero(count >= 0.9 * count.max())]
+
+
+def _take(chosen: dict[int, None], among: Sequence[int], number: int) -> None:
+    """Add `number` of `among`, evenly spread, to `chosen`."""
+    left = [i for i in among if i not in chosen]
+    if number > 0 and left:
+        for position in np.linspace(0, len(left) - 1, min(number, len(left))).round().astype(int):
+            chosen[left[position]] = None
+
+
+def _fill_pool(plan: Plan, picture: Rows, trimap: Rows, model: HDMatt, counters: Counters) -> _Pool:
+    pool = _Pool({}, {})
+    queries = set(plan.queries)
+    pixels, marks = _Band(picture, plan.options.band), _Band(trimap, plan.options.band)
+    for _, same_row in groupby(plan.pool, key=lambda w: w.y):
+        row = list(same_row)
+        top, bottom = rows_of(row[0], plan.height)
+        strip = _Strip(pixels.rows(top, bottom), marks.rows(top, bottom), top, picture.info.linear)
+        for some in _chunks(row, plan.batch):
+            inputs = _inputs(plan, some, strip)
+            with torch.inference_mode():
+                body = model.encoder.body(model.encoder.stem(inputs))
+                contexts = model.contexts(body, labels(inputs))
+            counters.encoded += len(some)
+            for i, window in enumerate(some):
+                if contexts:
+                    pool.contexts[window] = Context(*(t.clone() for t in contexts[i]))
+                if window in queries:
+                    pool.bodies[window] = Body(*(t[i : i + 1].clone() for t in body))
+    counters.rows_read += pixels.read
+    return pool
+
+
+def _decode(
+    plan: Plan,
+    windows: Sequence[Window],
+    strip: _Strip,
+    model: HDMatt,
+    pool: _Pool,
+    counters: Counters,
+) -> Float32[np.ndarray, "b p p"]:
+    inputs = _inputs(plan, windows, strip)
+    with torch.inference_mode():
+        stem = model.encoder.stem(inputs)
+        body = _bodies(windows, stem, model, pool, counters)
+        alpha = model.decode(stem, body, _contexts(plan, windows, body, labels(inputs), model, pool)).alpha
+    counters.decoded += len(windows)
+    return alpha[:, 0].float().cpu().numpy()
+
+
+def _bodies(windows: Sequence[Window], stem: Stem, model: HDMatt, pool: _Pool, counters: Counters) -> Body:
+    """Encoded bodies of the windows: those of the pool as they are, the others computed now."""
+    new = [i for i, window in enumerate(windows) if window not in pool.bodies]
+    counters.encoded += len(new)
+    if len(new) == len(windows):
+        return model.encoder.body(stem)
+    fresh = iter(())
+    if new:
+        body = model.encoder.body(Stem(*(t[new] for t in stem)))
+        fresh = iter([Body(*(t[i : i + 1] for t in body)) for i in range(len(new))])
+    parts = [pool.bodies[w] if w in pool.bodies else next(fresh) for w in windows]
+    return Body(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+
+
+def _contexts(
+    plan: Plan, windows: Sequence[Window], body: Body, label: Tensor, model: HDMatt, pool: _Pool
+) -> list[list[Context]]:
+    """The top K of the pool for each query, by eq. 1; a query is not its own context."""
+    if not pool.contexts:
+        return [[] for _ in windows]
+    summaries = model.cpc.summaries(body.deep, label)
+    chosen = []
+    for window, summary in zip(windows, summaries, strict=True):
+        others = [context for candidate, context in pool.contexts.items() if candidate != window]
+        best = select(summary, torch.stack([c.summary_C for c in others]), plan.options.topk) if others else []
+        chosen.append([others[i] for i in best])
+    return chosen
+
+
+def _inputs(plan: Plan, windows: Sequence[Window], strip: _Strip) -> Tensor:
+    pixels, marks, top, linear = strip
+    colours = np.stack([
+        network_colours(cut(pixels, w, first_row=top, height=plan.height), linear=linear) for w in windows
+    ])
+    trimap = np.stack([cut(marks, w, first_row=top, height=plan.height) for w in windows])
+    device = plan.options.device
+    inputs = network_input(torch.from_numpy(colours).to(device), torch.from_numpy(trimap).to(device))
+    return inputs.contiguous(memory_format=torch.channels_last)
+
+
+def _chunks(windows: Sequence[Window], size: int) -> list[Sequence[Window]]:
+    return [windows[i : i + size] for i in range(0, len(windows), size)]
+
+
+def _known_rows(marks: _Band, first: int, end: int, stitcher: Stitcher) -> Iterator[tuple[int, np.ndarray]]:
+    """Finished rows first .. end - 1, with the trimap's known pixels put in."""
+    step = 256
+    for y0 in range(first, end, step):
+        y1 = min(y0 + step, end)
+        alpha, trimap = stitcher.take(y1), marks.rows(y0, y1)
+        yield y0, np.where(trimap == UNKNOWN, np.clip(alpha, 0, 1), (trimap == FOREGROUND).astype(np.float32))

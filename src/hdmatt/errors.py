@@ -1,0 +1,40 @@
+"""The errors hdmatt raises, on one screen.
+
+Every error says what we got, what we need, and one thing to do (the hint). The command line prints
+both on stderr and leaves with the error's exit code: 2 for a caller's mistake, 1 for ours.
+
+    HDMattError    base class of all of them
+    InputError     a picture, trimap, file, option or array that we cannot use as given
+    ModelError     a model file that is not ours, or that is damaged
+    OutputError    a place we cannot write to
+    MemoryLimitError  the stated memory limit is below what the job needs
+"""
+
+
+class HDMattError(Exception):
+    """Base class: a message, one hint, and the exit code of the command line."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class InputError(HDMattError):
+    """The caller gave us something that we cannot use."""
+
+    exit_code = 2
+
+
+class ModelError(InputError):
+    """A model file or name that we cannot load."""
+
+
+class OutputError(InputError):
+    """A path that we cannot or must not write."""
+
+
+class MemoryLimitError(InputError):
+    """The memory limit is too small; the message names the smallest that would do."""

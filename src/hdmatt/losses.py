@@ -1,0 +1,126 @@
+"""The training losses: named parts, and their weighted total.
+
+Knows tensors only. All maps are B x 1 x H x W (colours B x 3 x H x W), float32 in [0, 1]; `weight` says how much
+each pixel counts; every part is a weighted mean over each patch, then over the patches that have unknown pixels. Top to bottom:
+
+    alpha_loss, composition_loss     the two parts of eq. 4
+    laplacian_loss, gradient_loss    optional extras, off in the preset `paper`
+    Probes, probe_loss               coarse alpha, F and B read off the decoder's inner maps, in training only
+    pixel_weight                     unknown pixels, times the blending mask of the stitching
+    total                            the sum that is minimised, and its parts for the curves
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+EPSILON = 1e-12  # eq. 4
+
+
+def alpha_loss(alpha: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """sqrt((alpha - truth)^2 + 1e-12), weighted mean. Source: HDMatt eq. 4."""
+    return _mean(torch.sqrt((alpha - truth) ** 2 + EPSILON), weight)
+
+
+def composition_loss(alpha: Tensor, truth: Tensor, foreground: Tensor, background: Tensor, weight: Tensor) -> Tensor:
+    """sqrt(|I - (alpha F + (1 - alpha) B)|^2 + 1e-12), weighted mean over pixels.
+
+    I is the exact composite truth F + (1 - truth) B, before any camera fault, so the difference is
+    (truth - alpha)(F - B); the square is the sum over the three colours. Source: HDMatt eq. 4.
+    """
+    difference = (truth - alpha) * (foreground - background)
+    return _mean(torch.sqrt((difference**2).sum(1, keepdim=True) + EPSILON), weight)
+
+
+def laplacian_loss(alpha: Tensor, truth: Tensor, weight: Tensor, *, levels: int = 4) -> Tensor:
+    """Mean absolute difference of the two Laplacian pyramids; level k counts 2^k.
+
+    Source: Hou and Liu, "Context-aware image matting", 2019; weights as in their section 3.3.
+    """
+    difference, loss = alpha - truth, alpha.new_zeros(())
+    for level in range(levels):
+        small = F.avg_pool2d(difference, 2)
+        band = difference - F.interpolate(small, size=difference.shape[-2:], mode="bilinear", align_corners=False)
+        loss = loss + 2**level * _mean(band.abs(), weight)
+        difference, weight = small, F.avg_pool2d(weight, 2)
+    return loss
+
+
+def gradient_loss(alpha: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """Mean absolute difference of forward differences along x and y."""
+    difference = alpha - truth
+    along_x = _mean((difference[..., 1:] - difference[..., :-1]).abs(), weight[..., 1:])
+    along_y = _mean((difference[..., 1:, :] - difference[..., :-1, :]).abs(), weight[..., 1:, :])
+    return along_x + along_y
+
+
+class Probes(nn.Module):
+    """1 x 1 convolutions that read alpha, F and B off the decoder's maps at strides 8, 4 and 2.
+
+    They exist in training only. A network that starts from random weights first learns to interpolate the trimap
+    and stays there for thousands of steps; asking its inner maps for the colours around a pixel teaches it to look at
+    the picture (docs/log.md has the curves).
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList([nn.Conv2d(channels, 7, 1) for channels in (4 * width, width, width)])
+
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """B 7 h w for each map, in (0, 1): alpha, then F, then B."""
+        return [torch.sigmoid(head(x).float()) for head, x in zip(self.heads, maps, strict=True)]
+
+
+def probe_loss(
+    read: Sequence[Tensor], truth: Tensor, foreground: Tensor, background: Tensor, weight: Tensor
+) -> Tensor:
+    """Mean absolute error of the probes against shrunk alpha, F and B; F counts by alpha, B by 1 - alpha."""
+    loss = truth.new_zeros(())
+    for x in read:
+        factor = truth.shape[-1] // x.shape[-1]
+        alpha, front, back, mass = (F.avg_pool2d(t, factor) for t in (truth, foreground, background, weight))
+        loss = loss + _mean((x[:, :1] - alpha).abs(), mass)
+        loss = loss + _mean((x[:, 1:4] - front).abs().mean(1, keepdim=True), mass * (alpha + 0.05))
+        loss = loss + _mean((x[:, 4:] - back).abs().mean(1, keepdim=True), mass * (1.05 - alpha))
+    return loss / len(read)
+
+
+def pixel_weight(trimap_B1HW: Tensor, feather_HW: Tensor) -> Tensor:
+    """B 1 H W: the stitching's blending weight at unknown pixels (trimap 128), 0 elsewhere."""
+    return (trimap_B1HW == 128).float() * feather_HW
+
+
+def total(
+    alpha: Tensor,
+    truth: Tensor,
+    foreground: Tensor,
+    background: Tensor,
+    weight: Tensor,
+    *,
+    parts: Mapping[str, float],
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Weighted sum of the named parts; a part of weight 0 is not computed.
+
+    Args:
+        parts: Weight of each of "alpha", "composition", "laplacian", "gradient".
+
+    Returns:
+        The sum to minimise, and each part (detached, before its weight).
+    """
+    compute = {
+        "alpha": lambda: alpha_loss(alpha, truth, weight),
+        "composition": lambda: composition_loss(alpha, truth, foreground, background, weight),
+        "laplacian": lambda: laplacian_loss(alpha, truth, weight),
+        "gradient": lambda: gradient_loss(alpha, truth, weight),
+    }
+    values = {name: compute[name]() for name, factor in parts.items() if factor > 0}
+    loss = sum((parts[name] * value for name, value in values.items()), alpha.new_zeros(()))
+    return loss, {name: value.detach() for name, value in values.items()}
+
+
+def _mean(values: Tensor, weight: Tensor) -> Tensor:
+    """Mean over each patch's weights, then over the patches that have any: a narrow band counts like a wide one."""
+    per_patch = (values * weight).sum((1, 2, 3)) / weight.sum((1, 2, 3)).clamp(min=1e-6)
+    return per_patch.sum() / (weight.sum((1, 2, 3)) > 0).sum().clamp(min=1)

@@ -1,0 +1,313 @@
+"""The network: a dilated ResNet-34 encoder, ASPP, cross-patch context, an unpooling decoder.
+
+Knows tensors only; which patch looks at which is decided by the caller (engine.py, train.py). Top to bottom:
+
+    ModelConfig    everything that shapes a network; one `width` number scales it
+    Stem, Body     what the encoder hands to the decoder and to the context module
+    Decoded        alpha, and the maps it came from
+    HDMatt         encode -> cpc -> decode
+    Encoder, Decoder, and their blocks
+    network_input, labels      from picture and trimap to the six input channels and the stride-8 labels
+    load_resnet34  ImageNet weights in torchvision's naming
+
+Legend: B patches, C channels, H W rows and columns. Sides are multiples of 8.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hdmatt.cpc import BACKGROUND, CPC, FOREGROUND, UNKNOWN, Context, Form, Kind
+from hdmatt.errors import ModelError
+
+STRIDE = 8
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Shape of a network. `width` 64 is the paper's size (hdmatt-r34), 32 a quarter of its work (hdmatt-s).
+
+    Attributes:
+        width: Channels of the first stage; all others scale with it.
+        cpc: "none", "nonlocal" or "tgnl": the paper's models A, B and C.
+        form: How eq. 3 treats pixels outside a region: "strict" or "literal" (see cpc.py).
+        scaled: Logits times 1 / sqrt(key channels); False is the paper's literal text.
+        patch: Side of the patches the weights were trained for, in pixels.
+    """
+
+    width: int = 64
+    cpc: Kind = "tgnl"
+    form: Form = "strict"
+    scaled: bool = True
+    patch: int = 320
+
+
+class Stem(NamedTuple):
+    """A batch of patches after the first convolution and its two poolings: large to keep, cheap to compute again."""
+
+    inputs: Tensor  # B 6 H W
+    full: Tensor  # B w H W
+    half: Tensor  # B w H/2 W/2
+    pooled: Tensor  # B w H/4 W/4
+    index1: Tensor  # of the pooling full -> half
+    index2: Tensor  # of the pooling half -> pooled
+
+
+class Body(NamedTuple):
+    """A batch of patches after the residual stages and ASPP: nearly all of the work, small to keep."""
+
+    quarter: Tensor  # B w H/4 W/4   after layer1
+    index3: Tensor  # of the pooling of `quarter`
+    eighth: Tensor  # B 2w H/8 W/8   after layer2
+    deep: Tensor  # B 4w H/8 W/8     after ASPP
+
+
+class Decoded(NamedTuple):
+    """What the decoder gives: the answer, and the maps it went through, coarsest first."""
+
+    alpha: Tensor  # B 1 H W in [0, 1], float32
+    at8: Tensor  # B 4w H/8 W/8    enriched by the context
+    at4: Tensor  # B w H/4 W/4
+    at2: Tensor  # B w H/2 W/2
+
+
+class HDMatt(nn.Module):
+    """Alpha of query patches from themselves and from other patches of the same picture."""
+
+    def __init__(self, config: ModelConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or ModelConfig()
+        width = self.config.width
+        self.encoder = Encoder(width)
+        self.cpc = CPC(
+            4 * width,
+            key=2 * width,
+            value=4 * width,
+            kind=self.config.cpc,
+            form=self.config.form,
+            scaled=self.config.scaled,
+        )
+        self.decoder = Decoder(width)
+
+    def contexts(self, body: Body, label_BHW: Tensor) -> list[Context]:
+        """What to keep of each encoded patch so that it can serve as context (empty list for model A)."""
+        return [] if self.config.cpc == "none" else self.cpc.contexts(body.deep, label_BHW)
+
+    def decode(self, stem: Stem, body: Body, contexts: Sequence[Sequence[Context]]) -> Decoded:
+        """Alpha of encoded query patches, given each one's selected contexts."""
+        return self.decoder(stem, body, self.cpc(body.deep, labels(stem.inputs), contexts))
+
+    def forward(self, inputs_B6HW: Tensor, contexts: Sequence[Sequence[int]], *, detach: bool = False) -> Decoded:
+        """Alpha of every patch of a batch whose patches serve each other as context.
+
+        Args:
+            inputs_B6HW: Normalised RGB and trimap one-hot, see `network_input`.
+            contexts: For each patch the indices, within the batch, of the patches it may look at.
+            detach: Let no gradient flow into the encoder through the contexts.
+
+        Returns:
+            Alpha, and the decoder's maps for training. Known pixels are not overwritten here; that is the last step
+            of a matte.
+        """
+        stem, body = self.encoder(inputs_B6HW)
+        source = body._replace(deep=body.deep.detach()) if detach else body
+        pool = self.contexts(source, labels(inputs_B6HW))
+        return self.decode(stem, body, [[pool[i] for i in own] if pool else [] for own in contexts])
+
+
+class Encoder(nn.Module):
+    """ResNet-34 at output stride 8 with pooling indices, then ASPP.
+
+    Every ResNet-34 weight keeps its shape: the first convolution and layer2 have stride 1 and are followed /
+    preceded by 2 x 2 max-pools that keep indices; layer3 and layer4 are dilated by 2 and 4.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(6, width, 7, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.layer1 = _stage(width, width, blocks=3, dilation=1)
+        self.layer2 = _stage(width, 2 * width, blocks=4, dilation=1)
+        self.layer3 = _stage(2 * width, 4 * width, blocks=6, dilation=2)
+        self.layer4 = _stage(4 * width, 8 * width, blocks=3, dilation=4)
+        self.aspp = ASPP(8 * width, 4 * width)
+
+    def stem(self, inputs: Tensor) -> Stem:
+        """The first convolution and the two poolings after it."""
+        full = F.relu(self.bn1(self.conv1(inputs)))
+        half, index1 = F.max_pool2d(full, 2, return_indices=True)
+        pooled, index2 = F.max_pool2d(half, 2, return_indices=True)
+        return Stem(inputs, full, half, pooled, index1, index2)
+
+    def body(self, stem: Stem) -> Body:
+        """The four residual stages and ASPP."""
+        quarter = self.layer1(stem.pooled)
+        eighth, index3 = F.max_pool2d(quarter, 2, return_indices=True)
+        eighth = self.layer2(eighth)
+        return Body(quarter, index3, eighth, self.aspp(self.layer4(self.layer3(eighth))))
+
+    def forward(self, inputs: Tensor) -> tuple[Stem, Body]:
+        stem = self.stem(inputs)
+        return stem, self.body(stem)
+
+
+class ASPP(nn.Module):
+    """Atrous spatial pyramid pooling: 1 x 1, three dilated 3 x 3, and the patch's mean, joined by a 1 x 1.
+
+    Source: Chen et al., "Rethinking atrous convolution", 2017; rates 6, 12, 18 at stride 8 on 40 x 40 cells.
+    The mean branch has no norm, so that a batch of one patch trains.
+    """
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__()
+        branch = out // 2
+        self.branches = nn.ModuleList(
+            [_conv(channels, branch, kernel=1), *(_conv(channels, branch, dilation=rate) for rate in (6, 12, 18))]
+        )
+        self.mean = nn.Conv2d(channels, branch, 1)
+        self.join = _conv(5 * branch, out, kernel=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean = F.relu(self.mean(x.mean((2, 3), keepdim=True))).expand(-1, -1, *x.shape[2:])
+        return self.join(torch.cat([*(branch(x) for branch in self.branches), mean], dim=1))
+
+
+class Decoder(nn.Module):
+    """Back to full resolution: unpool with the encoder's indices, join the encoder's features, convolve."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.at8 = Join([4 * width, 2 * width], 2 * width)
+        self.to4 = _conv(2 * width, width)
+        self.at4 = Join([width, width], width)
+        self.at2 = Join([width, width], width)
+        self.at1 = Join([width, width, 6], width)
+        self.detail = _conv(width, width // 2)
+        self.alpha = nn.Conv2d(width // 2, 1, 3, padding=1)
+
+    def forward(self, stem: Stem, body: Body, deep: Tensor) -> Decoded:
+        x = self.to4(self.at8([deep, body.eighth]))
+        at4 = self.at4([unpool(x, body.index3), body.quarter])
+        at2 = self.at2([unpool(at4, stem.index2), stem.half])
+        x = self.at1([unpool(at2, stem.index1), stem.full, stem.inputs])
+        return Decoded(torch.sigmoid(self.alpha(self.detail(x)).float()), deep, at4, at2)
+
+
+class Join(nn.Module):
+    """3 x 3 convolution of several feature maps at once, norm, ReLU.
+
+    The sum of one convolution a map equals the convolution of their concatenation. Concatenating 70 channels
+    at full resolution took a quarter of a training step on a CPU (strided copies of its gradient).
+    """
+
+    def __init__(self, channels: list[int], out: int) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList([nn.Conv2d(c, out, 3, padding=1, bias=False) for c in channels])
+        self.norm = nn.BatchNorm2d(out)
+        fan_in = 9 * sum(channels)
+        for conv in self.convs:  # as one convolution over all channels would start
+            nn.init.uniform_(conv.weight, -(fan_in**-0.5), fan_in**-0.5)
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        first, *others = (conv(x) for conv, x in zip(self.convs, maps, strict=True))
+        for other in others:
+            first = first + other
+        return F.relu(self.norm(first))
+
+
+class Block(nn.Module):
+    """ResNet basic block: two 3 x 3 convolutions and a shortcut (names as in torchvision)."""
+
+    def __init__(self, channels: int, out: int, dilation: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, out, 3, padding=dilation, dilation=dilation, bias=False)
+        self.bn1 = nn.BatchNorm2d(out)
+        self.conv2 = nn.Conv2d(out, out, 3, padding=dilation, dilation=dilation, bias=False)
+        self.bn2 = nn.BatchNorm2d(out)
+        self.downsample = (
+            nn.Sequential(nn.Conv2d(channels, out, 1, bias=False), nn.BatchNorm2d(out)) if channels != out else None
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = F.relu(self.bn1(self.conv1(x)))
+        return F.relu(self.bn2(self.conv2(x)) + shortcut)
+
+
+def unpool(x: Tensor, indices: Tensor) -> Tensor:
+    """Put each value back where the 2 x 2 pooling found its maximum; the other three pixels are 0."""
+    return F.max_unpool2d(x, indices, 2)
+
+
+def network_input(rgb_BHW3: Tensor, trimap_BHW: Tensor) -> Tensor:
+    """Six input channels: RGB by ImageNet mean and deviation, then the trimap as one-hot (B, U, F).
+
+    Args:
+        rgb_BHW3: Display-encoded colours, float in [0, 1].
+        trimap_BHW: uint8, exactly 0, 128 or 255.
+    """
+    mean = rgb_BHW3.new_tensor(IMAGENET_MEAN)
+    std = rgb_BHW3.new_tensor(IMAGENET_STD)
+    colours = ((rgb_BHW3 - mean) / std).permute(0, 3, 1, 2)
+    one_hot = torch.stack([trimap_BHW == value for value in (0, 128, 255)], dim=1).to(colours.dtype)
+    return torch.cat([colours, one_hot], dim=1)
+
+
+def labels(inputs_B6HW: Tensor) -> Tensor:
+    """B H/8 W/8 int64 labels: unknown wins when any pixel of the cell is unknown, else the majority."""
+    background, unknown, foreground = inputs_B6HW[:, 3:].float().unbind(1)
+    known = F.avg_pool2d((foreground - background)[:, None], STRIDE)[:, 0]
+    label = torch.where(known > 0, FOREGROUND, BACKGROUND)
+    return torch.where(F.max_pool2d(unknown[:, None], STRIDE)[:, 0] > 0, UNKNOWN, label)
+
+
+def load_resnet34(model: HDMatt, weights: Mapping[str, Tensor]) -> None:
+    """Start the encoder from ImageNet ResNet-34 weights in torchvision's naming.
+
+    The three trimap channels of the first convolution start at zero, so the encoder sees the picture just as
+    the classifier did. `fc.*` is ignored.
+
+    Raises:
+        ModelError: A tensor is missing or has another shape (the model is not `width` 64).
+    """
+    encoder = model.encoder
+    own = {n: t for n, t in encoder.state_dict().items() if not n.startswith("aspp.")}
+    loaded = dict(encoder.state_dict())
+    for name, tensor in own.items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        if name not in weights:
+            raise ModelError(
+                f"the ResNet-34 weights have no tensor {name!r}",
+                hint="Give a state dict in torchvision's naming (conv1.weight, layer1.0.conv1.weight, ...).",
+            )
+        source = weights[name]
+        if name == "conv1.weight" and source.shape[1] == 3:
+            source = torch.cat([source, torch.zeros_like(source)], dim=1)
+        if source.shape != tensor.shape:
+            raise ModelError(
+                f"{name} of the ResNet-34 weights is {tuple(source.shape)}, the model needs {tuple(tensor.shape)}",
+                hint="ImageNet ResNet-34 weights fit ModelConfig(width=64) only.",
+            )
+        loaded[name] = source
+    encoder.load_state_dict(loaded)
+
+
+def _conv(channels: int, out: int, *, kernel: int = 3, dilation: int = 1) -> nn.Sequential:
+    padding = dilation * (kernel // 2)
+    return nn.Sequential(
+        nn.Conv2d(channels, out, kernel, padding=padding, dilation=dilation, bias=False),
+        nn.BatchNorm2d(out),
+        nn.ReLU(inplace=True),
+    )
+
+
+def _stage(channels: int, out: int, *, blocks: int, dilation: int) -> nn.Sequential:
+    first = Block(channels, out, dilation)
+    return nn.Sequential(first, *(Block(out, out, dilation) for _ in range(blocks - 1)))

@@ -1,0 +1,221 @@
+"""Ways to get a large picture through a network of limited reach: one interface for all.
+
+    STRATEGIES     name -> function: hdmatt, crop, downsample, whole
+    matte_rows     picture and trimap -> rows of the matte, by a named strategy
+
+`crop` is the engine without context, `hdmatt` the engine as the paper has it. `whole` puts the whole picture
+through the network at once; `downsample` does that with the picture shrunk to a long side and grows the matte
+back. They are the paper's Fig. 1 and Table 1.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float32, UInt8
+
+from hdmatt import engine, memory
+from hdmatt.engine import Counters, Options, Plan, Progress, Rows
+from hdmatt.errors import InputError, MemoryLimitError
+from hdmatt.image import network_colours
+from hdmatt.model import STRIDE, HDMatt, network_input
+from hdmatt.patches import mirror
+from hdmatt.trimap import FOREGROUND, UNKNOWN
+
+LONG_SIDE = 1024  # pixels; the paper's down-sampled pictures
+
+
+@dataclass(frozen=True)
+class Job:
+    """A planned strategy: `rows` yields the matte top to bottom; `plan` is None where nothing is cut."""
+
+    plan: Plan | None
+    unknown: int
+    rows: Iterator[tuple[int, Float32[np.ndarray, "rows width"]]]
+
+
+def matte_rows(
+    strategy: str,
+    picture: Rows,
+    trimap: Rows,
+    model: HDMatt,
+    options: Options,
+    *,
+    progress: Progress | None = None,
+    counters: Counters | None = None,
+) -> Job:
+    """Plan a matte by a named strategy; the work happens while its rows are taken.
+
+    Raises:
+        InputError: No such strategy, sizes that differ, a trimap without known pixels.
+        MemoryLimitError: The limit is too small for the strategy.
+    """
+    if strategy not in STRATEGIES:
+        raise InputError(f"there is no strategy {strategy!r}", hint=f"Choose one of: {', '.join(STRATEGIES)}.")
+    a, b = trimap.info, picture.info
+    if (a.height, a.width) != (b.height, b.width):
+        raise InputError(
+            f"{a.path or 'the trimap'} is {a.width}x{a.height} but {b.path or 'the picture'} is "
+            f"{b.width}x{b.height} (width x height, after EXIF rotation)",
+            hint="Give a trimap of the picture's size; a trimap is never resized.",
+        )
+    return STRATEGIES[strategy](picture, trimap, model, options, progress, counters)
+
+
+def _hdmatt(
+    picture: Rows,
+    trimap: Rows,
+    model: HDMatt,
+    options: Options,
+    progress: Progress | None,
+    counters: Counters | None,
+) -> Job:
+    pixel = 3 * picture.info.dtype.itemsize
+    plan = engine.make_plan(trimap, model, options, channels_bytes=pixel)
+    rows = engine.run(plan, picture, trimap, model, progress=progress, counters=counters)
+    return Job(plan, plan.unknown, rows)
+
+
+def _crop(
+    picture: Rows,
+    trimap: Rows,
+    model: HDMatt,
+    options: Options,
+    progress: Progress | None,
+    counters: Counters | None,
+) -> Job:
+    return _hdmatt(picture, trimap, model, replace(options, topk=0), progress, counters)
+
+
+def _whole(
+    picture: Rows,
+    trimap: Rows,
+    model: HDMatt,
+    options: Options,
+    progress: Progress | None,
+    counters: Counters | None,
+) -> Job:
+    return _shrunk(picture, trimap, model, options, progress, counters, long_side=None)
+
+
+def _downsample(
+    picture: Rows,
+    trimap: Rows,
+    model: HDMatt,
+    options: Options,
+    progress: Progress | None,
+    counters: Counters | None,
+) -> Job:
+    return _shrunk(picture, trimap, model, options, progress, counters, long_side=LONG_SIDE)
+
+
+STRATEGIES: dict[str, Callable[..., Job]] = {
+    "hdmatt": _hdmatt,
+    "crop": _crop,
+    "downsample": _downsample,
+    "whole": _whole,
+}
+
+
+def _shrunk(
+    picture: Rows,
+    trimap: Rows,
+    model: HDMatt,
+    options: Options,
+    progress: Progress | None,
+    counters: Counters | None,
+    *,
+    long_side: int | None,
+) -> Job:
+    height, width = picture.info.height, picture.info.width
+    scale = 1.0 if long_side is None else min(1.0, long_side / max(height, width))
+    small = max(1, round(height * scale)), max(1, round(width * scale))
+    marks, unknown = _small_trimap(trimap, small, options.band)
+    if unknown == height * width:
+        raise InputError(
+            "every pixel of the trimap is unknown",
+            hint="Mark at least some pixels as surely foreground (255) or surely background (0).",
+        )
+    limit = options.memory or memory.default_limit()
+    need = memory.resident() + memory.patch_bytes(1, width=model.config.width) * small[0] * small[1]
+    if need > limit and unknown and options.device == "cpu":
+        raise MemoryLimitError(
+            f"a memory limit of {memory.show(limit)} is too small to put {small[1]}x{small[0]} pixels through the "
+            "network at once",
+            hint=f"Give at least {memory.show(need, up=True)} (--memory), or use --strategy hdmatt.",
+        )
+
+    def rows() -> Iterator[tuple[int, np.ndarray]]:
+        alpha = np.zeros(small, np.float32)
+        if unknown:
+            colours = _small_picture(picture, small, options.band)
+            alpha = whole_alpha(model, colours, marks, device=options.device)
+        if counters:
+            counters.encoded = counters.decoded = int(unknown > 0)
+        if progress:
+            progress(1, 1)
+        for y0 in range(0, height, options.band):
+            y1 = min(y0 + options.band, height)
+            grown, known = _grow(alpha, y0, y1, height, width), trimap.rows(y0, y1)
+            yield y0, np.where(known == UNKNOWN, grown, (known == FOREGROUND).astype(np.float32))
+
+    return Job(None, unknown, rows())
+
+
+def whole_alpha(
+    model: HDMatt, colours: Float32[np.ndarray, "h w 3"], trimap: UInt8[np.ndarray, "h w"], *, device: str
+) -> Float32[np.ndarray, "h w"]:
+    """One pass over everything at once, without context patches; sides are mirrored up to multiples of 8."""
+    height, width = trimap.shape
+    rows = mirror(0, height + -height % STRIDE, height)[:, None]
+    columns = mirror(0, width + -width % STRIDE, width)[None, :]
+    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    padded = torch.from_numpy(colours[rows, columns])[None], torch.from_numpy(trimap[rows, columns])[None]
+    inputs = network_input(padded[0].to(device), padded[1].to(device)).contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        alpha = model(inputs, [[]]).alpha
+    return alpha[0, 0, :height, :width].float().cpu().numpy()
+
+
+def _small_trimap(trimap: Rows, size: tuple[int, int], band: int) -> tuple[UInt8[np.ndarray, "h w"], int]:
+    """The trimap's values at the small pixels' centres, never mixed, and the count of unknown pixels in full size."""
+    height, width = trimap.info.height, trimap.info.width
+    wanted = ((np.arange(size[0]) + 0.5) * height / size[0]).astype(int)
+    columns = ((np.arange(size[1]) + 0.5) * width / size[1]).astype(int)
+    small, unknown = np.zeros(size, np.uint8), 0
+    for y0 in range(0, height, band):
+        rows = trimap.rows(y0, min(y0 + band, height))
+        unknown += int((rows == UNKNOWN).sum())
+        here = (wanted >= y0) & (wanted < y0 + len(rows))
+        small[here] = rows[wanted[here] - y0][:, columns]
+    return small, unknown
+
+
+def _small_picture(picture: Rows, size: tuple[int, int], band: int) -> Float32[np.ndarray, "h w 3"]:
+    """Display-encoded colours, shrunk by averaging: blocks of whole pixels first (row by row), then by area."""
+    info = picture.info
+    factor = max(1, min(info.height // size[0], info.width // size[1]))
+    parts = []
+    for y0 in range(0, info.height, band * factor):
+        rows = network_colours(picture.rows(y0, min(y0 + band * factor, info.height)), linear=info.linear)
+        blocks = max(1, len(rows) // factor), max(1, rows.shape[1] // factor)
+        parts.append(cv2.resize(rows, blocks[::-1], interpolation=cv2.INTER_AREA) if factor > 1 else rows)
+    joined = np.concatenate(parts)
+    if joined.shape[:2] == size:
+        return joined
+    return cv2.resize(joined, size[::-1], interpolation=cv2.INTER_AREA)
+
+
+def _grow(alpha: np.ndarray, y0: int, y1: int, height: int, width: int) -> np.ndarray:
+    """Rows y0 .. y1 - 1 of `alpha` enlarged to height x width, bilinear at pixel centres."""
+    if alpha.shape == (height, width):
+        return alpha[y0:y1]
+    centre = np.clip((np.arange(y0, y1) + 0.5) * len(alpha) / height - 0.5, 0, len(alpha) - 1)
+    above = np.floor(centre).astype(int)
+    below = np.minimum(above + 1, len(alpha) - 1)
+    first, last = int(above[0]), int(below[-1]) + 1
+    wide = cv2.resize(alpha[first:last], (width, last - first), interpolation=cv2.INTER_LINEAR)
+    share = (centre - above).astype(np.float32)[:, None]
+    return wide[above - first] * (1 - share) + wide[below - first] * share

@@ -1,0 +1,90 @@
+"""Packs of training pictures, decoded once and kept in memory. Knows files and arrays, nothing of training.
+
+    Assets        the decoded pictures, and draw_foreground / draw_background
+    load_assets   decode the folders that datasets.discover_assets finds
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from hdmatt.errors import InputError
+
+
+@dataclass(frozen=True)
+class Assets:
+    """Decoded training pictures.
+
+    Attributes:
+        foregrounds: H x W x 4 uint8, straight sRGB RGBA, colours continued under alpha 0.
+        backgrounds: H x W x 3 uint8, sRGB.
+    """
+
+    foregrounds: list[UInt8[np.ndarray, "_ _ 4"]]
+    backgrounds: list[UInt8[np.ndarray, "_ _ 3"]]
+
+
+def load_assets(folders: Sequence[Path], *, longest: int = 1280) -> Assets:
+    """Decode every foreground and background of the packs.
+
+    Args:
+        folders: Asset packs (`foregrounds*/`, `backgrounds/`) or AIM folders (`fg/ alpha/ bg/`), joined.
+        longest: Pictures larger than this along their long side are shrunk to it, in pixels.
+
+    Raises:
+        InputError: A file cannot be decoded, or the packs together hold no foreground or no background.
+    """
+    from hdmatt.datasets import discover_assets
+
+    packs = [discover_assets(folder) for folder in folders]
+    foregrounds = [
+        _shrink(_foreground(entry), longest) for pack in packs for entry in pack.foregrounds
+    ]
+    backgrounds = [_shrink(_decode(path, cv2.IMREAD_COLOR), longest) for pack in packs for path in pack.backgrounds]
+    if not foregrounds or not backgrounds:
+        raise InputError(
+            f"the packs hold {len(foregrounds)} foregrounds and {len(backgrounds)} backgrounds",
+            hint="Training needs at least one of each: name a folder with foregrounds/ and one with backgrounds/.",
+        )
+    return Assets(foregrounds, backgrounds)
+
+
+def _foreground(entry: Path | tuple[Path, Path]) -> np.ndarray:
+    if isinstance(entry, tuple):  # AIM: colours and alpha in two files
+        colours, alpha = _decode(entry[0], cv2.IMREAD_COLOR), _decode(entry[1], cv2.IMREAD_GRAYSCALE)
+        if colours.shape[:2] != alpha.shape[:2]:
+            raise InputError(
+                f"{entry[0]} is {colours.shape[1]}x{colours.shape[0]} but {entry[1]} is "
+                f"{alpha.shape[1]}x{alpha.shape[0]} (width x height)",
+                hint="A foreground and its alpha need the same size.",
+            )
+        return np.dstack([colours, alpha])
+    rgba = _decode(entry, cv2.IMREAD_UNCHANGED)
+    if rgba.ndim != 3 or rgba.shape[2] != 4:
+        raise InputError(f"{entry} has no alpha channel", hint="Foregrounds are straight RGBA, PNG or WebP.")
+    return rgba
+
+
+def _decode(path: Path, flag: int) -> np.ndarray:
+    pixels = cv2.imread(str(path), flag)
+    if pixels is None:
+        raise InputError(f"{path} cannot be decoded as a picture", hint="Replace it or take it out of the pack.")
+    if pixels.dtype == np.uint16:
+        pixels = (pixels // 257).astype(np.uint8)
+    if pixels.ndim == 3 and pixels.shape[2] == 3:
+        return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    if pixels.ndim == 3:
+        return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA)
+    return pixels
+
+
+def _shrink(picture: np.ndarray, longest: int) -> np.ndarray:
+    scale = longest / max(picture.shape[:2])
+    if scale >= 1:
+        return picture
+    size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)

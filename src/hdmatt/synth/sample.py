@@ -1,0 +1,227 @@
+"""One training sample: a composite with exact alpha, cut into a group of patches. NumPy and OpenCV only.
+
+Everything follows from (seed, index). The patches of a group come from one composite and serve each other as
+context, so each is encoded once a step, exactly as in the engine. Read top to bottom:
+
+    SampleConfig   what is drawn, and how often
+    Sample         the arrays a training step needs
+    make_sample    (assets, config, seed, index) -> Sample
+    _layer, _canvas, _trimap, _centres, _crop    its steps, in order
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from hdmatt.synth.assets import Assets
+from hdmatt.synth.faults import camera_faults
+from hdmatt.synth.procedural import procedural_foreground
+
+
+@dataclass(frozen=True)
+class SampleConfig:
+    """What is drawn, and how often.
+
+    Attributes:
+        patch: Side of a training patch, in pixels.
+        crops: Sides of the squares that are cut from a composite and resized to `patch`, as multiples of it
+            (the paper's 320, 480, 640 at patch 320).
+        group: Patches cut from one composite.
+        procedural: Share of foregrounds that are drawn, not taken from a pack.
+        merge: Chance that a second foreground joins the first (paper: "two foregrounds joined").
+        similar: Chance that the background takes over the foreground's mean colour.
+        faults: Chance of each camera fault.
+        band: Largest radius, in canvas pixels, by which the known parts are eroded (smallest: 1; log-uniform).
+        wide: Chance of a very wide unknown band instead, 30 to 110 pixels.
+        elsewhere: Chance that the last patch of a group is centred anywhere, so that plain F and B occur as context.
+    """
+
+    patch: int = 320
+    crops: tuple[float, ...] = (1.0, 1.5, 2.0)
+    group: int = 4
+    procedural: float = 0.3
+    merge: float = 0.25
+    similar: float = 0.15
+    faults: float = 0.3
+    band: float = 30.0
+    wide: float = 0.06
+    elsewhere: float = 0.4
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Patches of one composite, G of them, uint8 (alpha, F and B are exact: they define the composite)."""
+
+    image: UInt8[np.ndarray, "g p p 3"]  # with camera faults
+    trimap: UInt8[np.ndarray, "g p p"]  # 0, 128, 255
+    alpha: UInt8[np.ndarray, "g p p"]
+    foreground: UInt8[np.ndarray, "g p p 3"]
+    background: UInt8[np.ndarray, "g p p 3"]
+
+
+def make_sample(assets: Assets, config: SampleConfig, *, seed: int, index: int) -> Sample:
+    """The sample of (seed, index); the same arguments give the same bytes."""
+    rng = np.random.default_rng([seed, index])
+    side = int(min(max(4 * config.patch, 640), 960))
+    colours, alpha = _layer(assets, config, rng, side)
+    if rng.random() < config.merge:
+        colours, alpha = _join(colours, alpha, *_layer(assets, config, rng, side))
+    background = _background(assets, config, rng, side, colours, alpha)
+    trimap = _trimap(alpha, config, rng)
+    crop = round(config.patch * rng.choice(config.crops))  # one scale: the patches belong to one photograph
+    crops = [
+        _crop(colours, alpha, background, trimap, centre, crop, config.patch)
+        for centre in _centres(trimap, config, rng)
+    ]
+    if rng.random() < 0.5:
+        crops = [tuple(array[:, ::-1] for array in crop) for crop in crops]
+    foreground, alpha, background, trimap = (np.stack(arrays) for arrays in zip(*crops, strict=True))
+    image = _composite(foreground, alpha, background)
+    image = camera_faults(image, rng, probability=config.faults)
+    return Sample(image, trimap, alpha, foreground, background)
+
+
+def _layer(assets: Assets, config: SampleConfig, rng: np.random.Generator, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """A foreground on the canvas: colours side x side x 3 and alpha side x side, uint8."""
+    if rng.random() < config.procedural:
+        texture = assets.backgrounds[rng.integers(len(assets.backgrounds))] if rng.random() < 0.7 else None
+        rgba = procedural_foreground(rng, 480, texture)
+    else:
+        rgba = assets.foregrounds[rng.integers(len(assets.foregrounds))]
+        if rng.random() < 0.12:  # an alpha with the colours of an unrelated photograph: exact, and never seen twice
+            texture = _photo(assets, rng, max(rgba.shape[:2]))[: rgba.shape[0], : rgba.shape[1]]
+            mix = rng.uniform(0.3, 1)
+            blended = cv2.addWeighted(texture, mix, np.ascontiguousarray(rgba[..., :3]), 1 - mix, 0)
+            rgba = np.dstack([blended, rgba[..., 3]])
+    height, width = rgba.shape[:2]
+    fit = side / max(height, width)
+    scale = fit * float(np.exp(rng.uniform(np.log(0.6), np.log(2.0))))
+    turn = np.deg2rad(rng.uniform(-20, 20))
+    stretch, shear = float(np.exp(rng.uniform(-0.2, 0.2))), rng.uniform(-0.15, 0.15)
+    matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    matrix = scale * matrix @ np.array([[stretch, shear], [0, 1 / stretch]])
+    if rng.random() < 0.5:
+        matrix[:, 0] *= -1
+    middle = np.array([side / 2, side / 2]) + rng.uniform(-0.3, 0.3, 2) * side * min(1.0, scale / fit)
+    offset = middle - matrix @ np.array([width / 2, height / 2])
+    affine = np.column_stack([matrix, offset])
+    if scale < 0.7:
+        rgba = cv2.GaussianBlur(rgba, (0, 0), 0.4 / scale)  # against aliasing
+    how = int(rng.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC]))
+    alpha = cv2.warpAffine(np.ascontiguousarray(rgba[..., 3]), affine, (side, side), flags=how)
+    colours = cv2.warpAffine(
+        np.ascontiguousarray(rgba[..., :3]), affine, (side, side), flags=how, borderMode=cv2.BORDER_REPLICATE
+    )
+    return _jitter(colours, rng), alpha
+
+
+def _jitter(colours: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Turn the hue, scale saturation, gain and offset by one 3 x 4 colour matrix."""
+    if rng.random() < 0.3:
+        return colours
+    hue = np.deg2rad(rng.normal(0, 25))
+    saturation, gain, offset = rng.uniform(0.4, 1.4), rng.uniform(0.6, 1.25), rng.uniform(-20, 25)
+    axis = np.full((3, 1), 3**-0.5)
+    cross = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) * 3**-0.5
+    turn = np.cos(hue) * np.eye(3) + np.sin(hue) * cross + (1 - np.cos(hue)) * axis @ axis.T
+    grey = np.full((3, 3), 1 / 3)
+    matrix = gain * (grey + saturation * (np.eye(3) - grey)) @ turn
+    return cv2.transform(colours, np.column_stack([matrix, np.full(3, offset)]))
+
+
+def _join(
+    colours: np.ndarray, alpha: np.ndarray, under_colours: np.ndarray, under_alpha: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The first layer over the second: alpha = 1 - (1 - a)(1 - b), colours weighted by what is seen of each."""
+    a, b = alpha.astype(np.float32) / 255, under_alpha.astype(np.float32) / 255
+    joined = 1 - (1 - a) * (1 - b)
+    share = np.where(joined > 0, a / np.maximum(joined, 1e-6), 1)[..., None].astype(np.float32)
+    mixed = colours * share + under_colours * (1 - share)
+    return (mixed + 0.5).astype(np.uint8), (joined * 255 + 0.5).astype(np.uint8)
+
+
+def _photo(assets: Assets, rng: np.random.Generator, side: int) -> np.ndarray:
+    """A random square of a random photograph, side x side x 3."""
+    photo = assets.backgrounds[rng.integers(len(assets.backgrounds))]
+    height, width = photo.shape[:2]
+    cut = int(min(height, width) * rng.uniform(0.45, 1))
+    y, x = rng.integers(height - cut + 1), rng.integers(width - cut + 1)
+    square = photo[y : y + cut, x : x + cut]
+    if rng.random() < 0.5:
+        square = square[:, ::-1]
+    return cv2.resize(np.ascontiguousarray(square), (side, side), interpolation=cv2.INTER_LINEAR)
+
+
+def _background(
+    assets: Assets, config: SampleConfig, rng: np.random.Generator, side: int, colours: np.ndarray, alpha: np.ndarray
+) -> np.ndarray:
+    background = _photo(assets, rng, side)
+    kind = rng.random()
+    if kind < 0.35:  # out of focus, as behind most portraits
+        small = cv2.resize(background, (side // 4, side // 4), interpolation=cv2.INTER_AREA)
+        small = cv2.GaussianBlur(small, (0, 0), float(np.exp(rng.uniform(np.log(0.5), np.log(8)))))
+        background = cv2.resize(small, (side, side), interpolation=cv2.INTER_CUBIC)
+    elif kind < 0.43:  # a studio wall
+        wall = rng.uniform(0, 255, 3)
+        background = cv2.addWeighted(background, 0.08, np.broadcast_to(wall, background.shape).astype(np.uint8), 0.92, 0)
+    if rng.random() < config.similar and alpha.any():
+        seen = alpha > 127 if (alpha > 127).any() else alpha > 0
+        shift = (colours[seen].mean(0) - background.reshape(-1, 3).mean(0)) * rng.uniform(0.4, 1)
+        background = np.clip(background + shift, 0, 255).astype(np.uint8)
+    return background
+
+
+def _trimap(alpha: np.ndarray, config: SampleConfig, rng: np.random.Generator) -> np.ndarray:
+    """Erode the surely known parts of the alpha by two independent radii of 1 to 30 pixels, now and then more."""
+    radii = np.exp(rng.uniform(0, np.log(config.band), 2))
+    if rng.random() < config.wide:
+        radii = rng.uniform(30, 110, 2)
+    foreground = cv2.distanceTransform((alpha >= 253).astype(np.uint8), cv2.DIST_L2, 3) > radii[0]
+    background = cv2.distanceTransform((alpha <= 2).astype(np.uint8), cv2.DIST_L2, 3) > radii[1]
+    return np.where(foreground, 255, np.where(background, 0, 128)).astype(np.uint8)
+
+
+def _centres(trimap: np.ndarray, config: SampleConfig, rng: np.random.Generator) -> list[tuple[int, int]]:
+    unknown = np.flatnonzero(trimap[::4, ::4] == 128)
+    across = trimap[::4, ::4].shape[1]
+    anywhere = rng.random() < config.elsewhere
+    centres = []
+    for i in range(config.group):
+        if len(unknown) == 0 or (anywhere and i == config.group - 1):
+            y, x = rng.integers(0, trimap.shape[0], 2)
+        else:
+            y, x = np.array(divmod(int(rng.choice(unknown)), across)) * 4 + rng.integers(0, 4, 2)
+        centres.append((int(y), int(x)))
+    return centres
+
+
+def _crop(
+    colours: np.ndarray,
+    alpha: np.ndarray,
+    background: np.ndarray,
+    trimap: np.ndarray,
+    centre: tuple[int, int],
+    side: int,
+    patch: int,
+) -> tuple[np.ndarray, ...]:
+    """F, alpha, B and trimap of the square around `centre`, moved inside the canvas, resized to patch x patch."""
+    side = min(side, len(alpha))
+    y, x = (min(max(c - side // 2, 0), len(alpha) - side) for c in centre)
+    square = np.s_[y : y + side, x : x + side]
+    small_alpha, small_trimap = alpha[square], trimap[square]
+    small_colours, small_background = colours[square], background[square]
+    if side != patch:
+        size = (patch, patch)
+        small_alpha = cv2.resize(small_alpha, size, interpolation=cv2.INTER_AREA)
+        small_colours = cv2.resize(small_colours, size, interpolation=cv2.INTER_AREA)
+        small_background = cv2.resize(small_background, size, interpolation=cv2.INTER_AREA)
+        small_trimap = cv2.resize(small_trimap, size, interpolation=cv2.INTER_NEAREST)
+    wrong = ((small_trimap == 255) & (small_alpha < 250)) | ((small_trimap == 0) & (small_alpha > 5))
+    return small_colours, small_alpha, small_background, np.where(wrong, 128, small_trimap).astype(np.uint8)
+
+
+def _composite(foreground: np.ndarray, alpha: np.ndarray, background: np.ndarray) -> np.ndarray:
+    a: Float32[np.ndarray, "g p p 1"] = alpha[..., None].astype(np.float32) / 255
+    return (foreground * a + background * (1 - a) + 0.5).astype(np.uint8)

@@ -1,0 +1,136 @@
+import numpy as np
+import pytest
+import torch
+
+from hdmatt.cpc import BACKGROUND, CPC, FOREGROUND, REGIONS, UNKNOWN, Context, rank, region_attention, select
+from reference import slow_rank, slow_region_read
+
+
+def normal(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def module(kind="tgnl", form="strict", scaled=True):
+    torch.manual_seed(0)
+    return CPC(8, key=4, value=8, kind=kind, form=form, scaled=scaled).double().eval()
+
+
+def some_contexts(cpc, number=3, seed=1):
+    label = torch.randint(0, 3, (number, 5, 5), generator=torch.Generator().manual_seed(seed))
+    return cpc.contexts(normal(number, 8, 5, 5, seed=seed), label)
+
+
+@pytest.mark.parametrize("form", ["strict", "literal"])
+@pytest.mark.parametrize("present", [(0, 1, 2), (0, 1), (2,), (1,), (0, 2)])
+def test_region_attention_equals_a_slow_loop_also_for_empty_regions(form, present):
+    query, key, value = normal(6, 4), normal(30, 4, seed=1), normal(30, 5, seed=2)
+    label = torch.tensor([present[i % len(present)] for i in range(30)])
+    reads = region_attention(query, key, value, label, form=form, scale=0.7)
+    for region, read in zip(REGIONS, reads, strict=True):
+        expected = [
+            slow_region_read(q, key.numpy(), value.numpy(), label.tolist(), region, form=form, scale=0.7)
+            for q in query.numpy()
+        ]
+        # 1e-12: float64, thirty terms
+        np.testing.assert_allclose(read.numpy(), expected, rtol=0, atol=1e-12)
+
+
+def test_the_two_forms_differ_where_pixels_lie_outside_the_region():
+    query, key, value = normal(6, 4), normal(30, 4, seed=1), normal(30, 5, seed=2)
+    label = torch.arange(30) % 3
+    strict = region_attention(query, key, value, label, form="strict", scale=1.0)
+    literal = region_attention(query, key, value, label, form="literal", scale=1.0)
+    assert all((a - b).abs().max() > 0.01 for a, b in zip(strict, literal, strict=True))
+
+
+def test_ranking_by_means_orders_as_the_double_sum_of_eq_1():
+    query, label = normal(20, 4), torch.randint(0, 3, (20,), generator=torch.Generator().manual_seed(3))
+    candidates = [normal(12, 4, seed=10 + i) for i in range(7)]
+    sums_of_query = query[label == UNKNOWN].sum(0)
+    sums = torch.stack([c.sum(0) for c in candidates])
+    expected = slow_rank(query.numpy(), label.tolist(), [c.numpy() for c in candidates])
+    np.testing.assert_allclose(rank(sums_of_query, sums).numpy(), expected, rtol=1e-9)
+    means = torch.stack([c.mean(0) for c in candidates])
+    order = sorted(range(7), key=lambda i: -expected[i])
+    assert select(query[label == UNKNOWN].mean(0), means, 7) == order
+    assert select(query[label == UNKNOWN].mean(0), means, 3) == order[:3]
+
+
+def test_a_patch_in_the_module_reads_what_the_slow_loop_reads():
+    cpc = module()
+    deep = normal(1, 8, 5, 5)
+    label = torch.full((1, 5, 5), UNKNOWN)
+    label[0, 0] = BACKGROUND
+    contexts = some_contexts(cpc)
+    key, own = cpc.theta(deep)[0].flatten(1).T, cpc.delta(deep)[0].flatten(1).T
+    keys = torch.cat([c.key_LC for c in contexts]).detach().numpy()
+    values = torch.cat([c.value_LV for c in contexts]).detach().numpy()
+    labels = torch.cat([c.label_L for c in contexts]).tolist()
+    expected = torch.zeros(24, 25, dtype=torch.float64)
+    for s in range(5, 25):
+        parts = [
+            own[s].detach().numpy()
+            + slow_region_read(key[s].detach().numpy(), keys, values, labels, r, form="strict", scale=4**-0.5)
+            for r in REGIONS
+        ]
+        expected[:, s] = torch.from_numpy(np.concatenate(parts))
+    fused = cpc.fuse(torch.cat([deep, expected.reshape(1, 24, 5, 5)], dim=1))
+    torch.testing.assert_close(cpc(deep, label, [contexts]), fused, rtol=0, atol=1e-10)
+
+
+def test_the_order_of_the_contexts_does_not_matter():
+    cpc = module()
+    deep, label = normal(1, 8, 5, 5), torch.full((1, 5, 5), UNKNOWN)
+    contexts = some_contexts(cpc)
+    # 1e-12: float64 sums in another order
+    torch.testing.assert_close(
+        cpc(deep, label, [contexts]), cpc(deep, label, [contexts[::-1]]), rtol=0, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("form", ["strict", "literal"])
+@pytest.mark.parametrize("kind", ["nonlocal", "tgnl"])
+def test_without_context_every_region_gives_the_querys_own_value(kind, form):
+    cpc = module(kind, form)
+    deep, label = normal(1, 8, 5, 5), torch.full((1, 5, 5), UNKNOWN)
+    own = cpc.delta(deep)
+    alone = cpc.fuse(torch.cat([deep] + [own] * cpc.reads, dim=1))
+    torch.testing.assert_close(cpc(deep, label, [[]]), alone, rtol=0, atol=1e-12)
+
+
+def test_a_query_without_unknown_pixels_works():
+    cpc = module()
+    deep, label = normal(1, 8, 5, 5), torch.full((1, 5, 5), FOREGROUND)
+    assert torch.isfinite(cpc(deep, label, [some_contexts(cpc)])).all()
+
+
+def test_nothing_is_computed_for_pixels_outside_their_own_region(monkeypatch):
+    pairs = []
+    original = torch.nn.functional.scaled_dot_product_attention
+
+    def counting(query, key, value, **options):
+        pairs.append(query.shape[-2] * key.shape[-2])
+        return original(query, key, value, **options)
+
+    monkeypatch.setattr("hdmatt.cpc.F.scaled_dot_product_attention", counting)
+    label = torch.arange(30) % 3
+    region_attention(normal(6, 4), normal(30, 4), normal(30, 5), label, form="strict", scale=1.0)
+    assert sum(pairs) == 6 * 30  # one attention over all pixels, not three
+
+
+def test_scaled_false_is_the_papers_literal_logit():
+    cpc = module(scaled=False)
+    assert cpc.scale == 1.0
+    assert module().scale == 0.5
+
+
+def test_a_summary_is_the_mean_key_of_the_unknown_pixels():
+    cpc = module()
+    deep = normal(2, 8, 5, 5)
+    label = torch.full((2, 5, 5), FOREGROUND)
+    label[0, 2, 3] = UNKNOWN
+    summary = cpc.summaries(deep, label)
+    expected = cpc.theta(deep)[0, :, 2, 3].float()
+    torch.testing.assert_close(summary[0], expected, rtol=0, atol=1e-6)
+    assert not summary[1].any()
+    assert isinstance(some_contexts(cpc)[0], Context)

@@ -1,0 +1,67 @@
+import numpy as np
+import torch
+
+from hdmatt import losses
+from hdmatt.patches import feather
+
+
+def maps(seed=0, batch=2, channels=1, side=16):
+    return torch.rand(batch, channels, side, side, generator=torch.Generator().manual_seed(seed))
+
+
+def test_alpha_loss_is_the_weighted_mean_of_absolute_differences():
+    alpha, truth, weight = maps(0), maps(1), maps(2)
+    expected = np.mean([
+        float((weight[b] * (alpha[b] - truth[b]).abs()).sum() / weight[b].sum()) for b in range(2)
+    ])
+    # 1e-6: the root of diff^2 + 1e-12 adds at most 1e-6
+    np.testing.assert_allclose(float(losses.alpha_loss(alpha, truth, weight)), expected, atol=1e-6)
+
+
+def test_composition_loss_compares_the_composites():
+    alpha, truth, weight = maps(0), maps(1), torch.ones(2, 1, 16, 16)
+    front, back = maps(2, channels=3), maps(3, channels=3)
+    wanted, got = (a * front + (1 - a) * back for a in (truth, alpha))
+    expected = (wanted - got).square().sum(1).sqrt().mean()
+    np.testing.assert_allclose(
+        float(losses.composition_loss(alpha, truth, front, back, weight)), float(expected), atol=2e-6
+    )
+
+
+def test_every_loss_is_zero_for_the_truth_and_ignores_what_weighs_nothing():
+    truth, front, back = maps(1), maps(2, channels=3), maps(3, channels=3)
+    weight = torch.zeros(2, 1, 16, 16)
+    weight[:, :, 4:12, 4:12] = 1
+    parts = {"alpha": 1.0, "composition": 1.0, "gradient": 1.0, "laplacian": 1.0}
+    loss, values = losses.total(truth, truth, front, back, weight, parts=parts)
+    assert float(loss) < 1e-5  # four roots of 1e-12 and rounding
+    assert set(values) == set(parts)
+    changed = truth.clone()
+    changed[:, :, 0, 0] = 1 - changed[:, :, 0, 0]
+    assert float(losses.alpha_loss(changed, truth, weight)) < 1e-5
+
+
+def test_a_patch_without_unknown_pixels_costs_nothing_and_does_not_dilute_the_others():
+    alpha, truth, weight = maps(0), maps(1), torch.ones(2, 1, 16, 16)
+    alone = losses.alpha_loss(alpha[:1], truth[:1], weight[:1])
+    weight[1] = 0
+    torch.testing.assert_close(losses.alpha_loss(alpha, truth, weight), alone)
+    assert float(losses.alpha_loss(alpha, truth, 0 * weight)) == 0
+
+
+def test_laplacian_loss_sees_detail_and_gradient_loss_ignores_a_constant():
+    truth, weight = torch.zeros(1, 1, 16, 16), torch.ones(1, 1, 16, 16)
+    assert float(losses.gradient_loss(truth + 0.3, truth, weight)) == 0
+    checker = (torch.arange(16)[:, None] + torch.arange(16)) % 2 * 0.3
+    assert float(losses.gradient_loss(truth + checker, truth, weight)) > 0.5
+    assert float(losses.laplacian_loss(truth + checker, truth, weight)) > 0.1
+
+
+def test_the_pixel_weight_is_the_feather_on_unknown_pixels():
+    trimap = torch.zeros(1, 1, 8, 8, dtype=torch.uint8)
+    trimap[..., 2:6] = 128
+    trimap[..., 6:] = 255
+    ramp = feather(8, 3)
+    weight = losses.pixel_weight(trimap, torch.from_numpy(ramp))
+    np.testing.assert_array_equal(weight[0, 0, :, 2:6], ramp[:, 2:6])
+    assert not weight[..., :2].any() and not weight[..., 6:].any()

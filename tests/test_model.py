@@ -1,0 +1,135 @@
+import numpy as np
+import pytest
+import torch
+
+from hdmatt.errors import ModelError
+from hdmatt.model import HDMatt, ModelConfig, labels, load_resnet34, network_input, unpool
+
+
+def picture(batch=3, side=64, seed=0):
+    rng = torch.Generator().manual_seed(seed)
+    cells = torch.tensor([0, 128, 255], dtype=torch.uint8)[torch.randint(0, 3, (batch, side // 8, side // 8), generator=rng)]
+    trimap = cells.repeat_interleave(8, 1).repeat_interleave(8, 2)
+    return network_input(torch.rand(batch, side, side, 3, generator=rng), trimap)
+
+
+def network(**config):
+    torch.manual_seed(0)
+    return HDMatt(ModelConfig(**{"width": 8, **config}))
+
+
+def resnet34_by_hand(width=64):
+    """torchvision's ResNet-34 layout, written out: name -> tensor."""
+    tensors = {"conv1.weight": torch.randn(width, 3, 7, 7)}
+
+    def norm(name, channels):
+        for part in ("weight", "bias", "running_mean", "running_var"):
+            tensors[f"{name}.{part}"] = torch.rand(channels)
+
+    norm("bn1", width)
+    before = width
+    for stage, (blocks, channels) in enumerate([(3, 1), (4, 2), (6, 4), (3, 8)], 1):
+        for block in range(blocks):
+            name, out = f"layer{stage}.{block}", channels * width
+            tensors[f"{name}.conv1.weight"] = torch.randn(out, before, 3, 3) / 50
+            tensors[f"{name}.conv2.weight"] = torch.randn(out, out, 3, 3) / 50
+            norm(f"{name}.bn1", out)
+            norm(f"{name}.bn2", out)
+            if before != out:
+                tensors[f"{name}.downsample.0.weight"] = torch.randn(out, before, 1, 1)
+                norm(f"{name}.downsample.1", out)
+            before = out
+    tensors["fc.weight"] = torch.randn(1000, before)
+    tensors["fc.bias"] = torch.randn(1000)
+    return tensors
+
+
+def test_every_parameter_gets_a_gradient():
+    model = network().train()
+    model(picture(), [[1, 2], [0, 2], [0, 1]]).alpha.mean().backward()
+    without = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    assert without == []
+
+
+def test_models_a_b_and_c_differ_only_in_the_context_module():
+    shapes = {
+        kind: {n: t.shape for n, t in network(cpc=kind).state_dict().items() if not n.startswith("cpc.")}
+        for kind in ("none", "nonlocal", "tgnl")
+    }
+    assert shapes["none"] == shapes["nonlocal"] == shapes["tgnl"]
+    assert not [n for n in network(cpc="none").state_dict() if n.startswith("cpc.")]
+
+
+def test_context_changes_models_b_and_c_but_not_a():
+    for kind, changes in (("none", False), ("nonlocal", True), ("tgnl", True)):
+        model = network(cpc=kind).eval()
+        with torch.no_grad():
+            alone, helped = model(picture(), [[], [], []]).alpha, model(picture(), [[1, 2], [0], [0]]).alpha
+        assert bool((alone != helped).any()) is changes
+
+
+def test_detached_contexts_pass_no_gradient_to_the_other_patch():
+    for detach in (False, True):
+        inputs = picture().requires_grad_()
+        network().eval()(inputs, [[1], [], []], detach=detach).alpha[0].sum().backward()
+        assert bool(inputs.grad[1].any()) is not detach
+        assert inputs.grad[0].any()
+
+
+def test_the_paper_size_has_about_thirty_million_parameters_and_the_small_one_a_quarter():
+    large, small = (sum(p.numel() for p in HDMatt(ModelConfig(width=w)).parameters()) for w in (64, 32))
+    assert 25e6 < large < 32e6
+    assert 3.8 < large / small < 4.1
+
+
+def test_output_has_the_input_size_and_lies_in_0_1():
+    for side in (64, 72, 128):
+        alpha = network().eval()(picture(2, side), [[1], []]).alpha
+        assert alpha.shape == (2, 1, side, side)
+        assert alpha.min() >= 0 and alpha.max() <= 1
+
+
+def test_unpooling_puts_maxima_back_where_they_were():
+    x = torch.randn(1, 2, 8, 8)
+    pooled, index = torch.nn.functional.max_pool2d(x, 2, return_indices=True)
+    back = unpool(pooled, index)
+    assert (back[back != 0] == x[back != 0]).all()
+    assert (back != 0).sum() == pooled.numel()
+
+
+def test_labels_call_a_cell_unknown_when_one_pixel_is_and_else_take_the_majority():
+    trimap = torch.zeros(1, 16, 16, dtype=torch.uint8)
+    trimap[0, :8, :8] = 255
+    trimap[0, 7, 7] = 0
+    trimap[0, 12, 3] = 128
+    label = labels(network_input(torch.rand(1, 16, 16, 3), trimap))
+    assert label.tolist() == [[[2, 0], [1, 0]]]
+
+
+def test_network_input_is_imagenet_normalised_rgb_and_one_hot():
+    grey = torch.full((1, 8, 8, 3), 0.5)
+    inputs = network_input(grey, torch.full((1, 8, 8), 255, dtype=torch.uint8))
+    expected = [(0.5 - 0.485) / 0.229, (0.5 - 0.456) / 0.224, (0.5 - 0.406) / 0.225]
+    np.testing.assert_allclose(inputs[0, :3, 0, 0], expected, rtol=2e-6)  # float32 rounding
+    assert inputs[0, 3:, 0, 0].tolist() == [0, 0, 1]
+
+
+def test_imagenet_weights_in_torchvision_naming_load_and_the_trimap_starts_at_zero():
+    weights = resnet34_by_hand()
+    model = HDMatt(ModelConfig(width=64))
+    load_resnet34(model, weights)
+    state = model.encoder.state_dict()
+    torch.testing.assert_close(state["conv1.weight"][:, :3], weights["conv1.weight"])
+    assert not state["conv1.weight"][:, 3:].any()
+    for name in weights:
+        if not name.startswith(("conv1", "fc")):
+            torch.testing.assert_close(state[name], weights[name])
+
+
+def test_imagenet_weights_that_do_not_fit_are_refused_by_name():
+    weights = resnet34_by_hand()
+    with pytest.raises(ModelError, match=r"conv1\.weight of the ResNet-34 weights is \(64, 6, 7, 7\)"):
+        load_resnet34(HDMatt(ModelConfig(width=32)), weights)
+    del weights["layer3.2.conv1.weight"]
+    with pytest.raises(ModelError, match=r"no tensor 'layer3\.2\.conv1\.weight'"):
+        load_resnet34(HDMatt(ModelConfig(width=64)), weights)

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
+from reference import slow_rank, slow_region_read
 
 from hdmatt.cpc import BACKGROUND, CPC, FOREGROUND, REGIONS, UNKNOWN, Context, rank, region_attention, select
-from reference import slow_rank, slow_region_read
 
 
 def normal(*shape, seed=0):

@@ -8,7 +8,8 @@ from hdmatt.model import HDMatt, ModelConfig, labels, load_resnet34, network_inp
 
 def picture(batch=3, side=64, seed=0):
     rng = torch.Generator().manual_seed(seed)
-    cells = torch.tensor([0, 128, 255], dtype=torch.uint8)[torch.randint(0, 3, (batch, side // 8, side // 8), generator=rng)]
+    which = torch.randint(0, 3, (batch, side // 8, side // 8), generator=rng)
+    cells = torch.tensor([0, 128, 255], dtype=torch.uint8)[which]
     trimap = cells.repeat_interleave(8, 1).repeat_interleave(8, 2)
     return network_input(torch.rand(batch, side, side, 3, generator=rng), trimap)
 

@@ -9,7 +9,8 @@ alpha is float32 in [0, 1]. Read top to bottom:
     estimate_foreground   colours without the background's spill
     foreground_bands      the same for pictures of any size, band by band
 
-The estimate is PyMatting's, loaded when first needed: it brings numba and takes two seconds.
+The estimate is PyMatting's, loaded when first needed: it brings numba and takes two seconds, and half a minute the
+first time after it was installed, when numba compiles all of PyMatting.
 """
 
 import itertools

@@ -16,7 +16,7 @@ A patch without unknown pixels is never decoded. A patch is encoded once, also w
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ from hdmatt.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 Progress = Callable[[int, int], None]  # patches done, patches in all
 
 
+@runtime_checkable
 class Rows(Protocol):
     """What the engine needs of a picture or a trimap: its size, and any band of its rows."""
 

@@ -1,7 +1,8 @@
 """The training losses: named parts, and their weighted total.
 
 Knows tensors only. All maps are B x 1 x H x W (colours B x 3 x H x W), float32 in [0, 1]; `weight` says how much
-each pixel counts; every part is a weighted mean over each patch, then over the patches that have unknown pixels. Top to bottom:
+each pixel counts; every part is a weighted mean over each patch, then over the patches that have unknown pixels.
+Top to bottom:
 
     alpha_loss, composition_loss     the two parts of eq. 4
     laplacian_loss, gradient_loss    optional extras, off in the preset `paper`

@@ -30,9 +30,9 @@ def parse(text: str) -> int:
     return int(float(match[1]) * _UNITS[match[2]])
 
 
-def show(amount: float, *, up: bool = False) -> str:
+def show(amount: int, *, up: bool = False) -> str:
     """Bytes in MiB; `up` rounds up, so that the number given back as a limit is enough."""
-    mib = -(-int(amount) // MIB) if up else round(amount / MIB)
+    mib = -(-amount // MIB) if up else round(amount / MIB)
     return f"{mib}MiB"
 
 

@@ -186,15 +186,17 @@ class Decoder(nn.Module):
         self.at8 = Join([4 * width, 2 * width], 2 * width)
         self.to4 = _conv(2 * width, width)
         self.at4 = Join([width, width], width)
+        self.fill4 = _conv(width, width)  # unpooling fills one pixel in four: a second look spreads it
         self.at2 = Join([width, width], width)
+        self.fill2 = _conv(width, width)
         self.at1 = Join([width, width, 6], width)
         self.detail = _conv(width, width // 2)
         self.alpha = nn.Conv2d(width // 2, 1, 3, padding=1)
 
     def forward(self, stem: Stem, body: Body, deep: Tensor) -> Decoded:
         x = self.to4(self.at8([deep, body.eighth]))
-        at4 = self.at4([unpool(x, body.index3), body.quarter])
-        at2 = self.at2([unpool(at4, stem.index2), stem.half])
+        at4 = self.fill4(self.at4([unpool(x, body.index3), body.quarter]))
+        at2 = self.fill2(self.at2([unpool(at4, stem.index2), stem.half]))
         x = self.at1([unpool(at2, stem.index1), stem.full, stem.inputs])
         return Decoded(torch.sigmoid(self.alpha(self.detail(x)).float()), deep, at4, at2)
 
@@ -208,11 +210,12 @@ class Join(nn.Module):
 
     def __init__(self, channels: list[int], out: int) -> None:
         super().__init__()
-        self.convs = nn.ModuleList([nn.Conv2d(c, out, 3, padding=1, bias=False) for c in channels])
+        convs = [nn.Conv2d(c, out, 3, padding=1, bias=False) for c in channels]
+        bound = (9 * sum(channels)) ** -0.5  # start as one convolution over all channels would
+        for conv in convs:
+            nn.init.uniform_(conv.weight, -bound, bound)
+        self.convs = nn.ModuleList(convs)
         self.norm = nn.BatchNorm2d(out)
-        fan_in = 9 * sum(channels)
-        for conv in self.convs:  # as one convolution over all channels would start
-            nn.init.uniform_(conv.weight, -(fan_in**-0.5), fan_in**-0.5)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         first, *others = (conv(x) for conv, x in zip(self.convs, maps, strict=True))
@@ -242,7 +245,7 @@ class Block(nn.Module):
 
 def unpool(x: Tensor, indices: Tensor) -> Tensor:
     """Put each value back where the 2 x 2 pooling found its maximum; the other three pixels are 0."""
-    return F.max_unpool2d(x, indices, 2)
+    return F.max_unpool2d(x, indices, [2, 2])
 
 
 def network_input(rgb_BHW3: Tensor, trimap_BHW: Tensor) -> Tensor:

@@ -110,6 +110,7 @@ def train(
     init: Path | None = None,
     resume: bool = False,
     max_minutes: float | None = None,
+    max_steps: int | None = None,
     fabric: Fabric | None = None,
 ) -> Path:
     """Run a training; returns the path of the EMA weights (safetensors, single precision).
@@ -120,7 +121,8 @@ def train(
         out: The run's folder: config.json, state.safetensors, model.safetensors, curve.csv.
         init: Weights to start from (name or file), with fresh optimiser and schedule.
         resume: Continue `out` at the step where it stopped: weights, EMA, optimiser, schedule, data position.
-        max_minutes: Stop after this time, with a checkpoint.
+        max_minutes, max_steps: Stop after this time, or after this many steps of this call, with a checkpoint; the
+            schedule is that of the whole run.
 
     Raises:
         InputError: `out` holds a run and `resume` is false, or there is nothing to resume.
@@ -160,7 +162,8 @@ def train(
         recent.append([float(loss.detach()), *(float(v) for v in parts.values())])
         seconds = time.monotonic() - started
         over = max_minutes is not None and seconds > 60 * max_minutes
-        last = over or run.step >= config.steps
+        enough = max_steps is not None and run.step - began >= max_steps
+        last = over or enough or run.step >= config.steps
         if (last or run.step % config.save_every == 0) and fabric.is_global_zero:
             names = ["loss", *parts]
             _log(out / "curve.csv", config, run.step, dict(zip(names, np.mean(recent, axis=0), strict=True)),
@@ -183,7 +186,10 @@ class Run:
         self.probes = Probes(config.model.width)
         self.ema = {n: t.detach().clone() for n, t in self.model.state_dict().items()}
         self.optimiser = torch.optim.Adam(
-            [*self.model.parameters(), *self.probes.parameters()], lr=config.rate, betas=config.betas, weight_decay=config.decay
+            [*self.model.parameters(), *self.probes.parameters()],
+            lr=config.rate,
+            betas=config.betas,
+            weight_decay=config.decay,
         )
 
     def update_ema(self) -> None:
@@ -237,9 +243,11 @@ def learning_rate(config: TrainConfig, step: int) -> float:
 
 def read_config(path: Path) -> TrainConfig:
     """The TrainConfig that a run's folder holds."""
-    values = json.loads(path.read_text())
+    values: dict[str, Any] = json.loads(path.read_text())
+    sample: dict[str, Any] = values["sample"]
+    sample["crops"] = tuple(sample["crops"])
     values["model"] = ModelConfig(**values["model"])
-    values["sample"] = SampleConfig(**{**values["sample"], "crops": tuple(values["sample"]["crops"])})
+    values["sample"] = SampleConfig(**sample)
     values["betas"] = tuple(values["betas"])
     return TrainConfig(**values)
 

@@ -65,5 +65,7 @@ def _one(
         patch = np.clip(patch + noise + 0.5, 0, 255).astype(np.uint8)
     if hit[4]:
         _, packed = cv2.imencode(".jpg", patch, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        patch = cv2.imdecode(packed, cv2.IMREAD_COLOR)
+        unpacked = cv2.imdecode(packed, cv2.IMREAD_COLOR)
+        assert unpacked is not None, "OpenCV cannot read its own JPEG"
+        return unpacked
     return patch

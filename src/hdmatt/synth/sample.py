@@ -32,6 +32,8 @@ class SampleConfig:
         procedural: Share of foregrounds that are drawn, not taken from a pack.
         merge: Chance that a second foreground joins the first (paper: "two foregrounds joined").
         similar: Chance that the background takes over the foreground's mean colour.
+        smooth: Chance that foreground and background colours are blurred until hardly any texture is left: the easy
+            case in which a pixel's alpha follows from its colour, for the start of a training.
         faults: Chance of each camera fault.
         band: Largest radius, in canvas pixels, by which the known parts are eroded (smallest: 1; log-uniform).
         wide: Chance of a very wide unknown band instead, 30 to 110 pixels.
@@ -44,6 +46,7 @@ class SampleConfig:
     procedural: float = 0.3
     merge: float = 0.25
     similar: float = 0.15
+    smooth: float = 0.0
     faults: float = 0.3
     band: float = 30.0
     wide: float = 0.06
@@ -69,6 +72,8 @@ def make_sample(assets: Assets, config: SampleConfig, *, seed: int, index: int) 
     if rng.random() < config.merge:
         colours, alpha = _join(colours, alpha, *_layer(assets, config, rng, side))
     background = _background(assets, config, rng, side, colours, alpha)
+    if rng.random() < config.smooth:
+        colours, background = _smoothed(colours, rng), _smoothed(background, rng)
     trimap = _trimap(alpha, config, rng)
     crop = round(config.patch * rng.choice(config.crops))  # one scale: the patches belong to one photograph
     crops = [
@@ -164,13 +169,21 @@ def _background(
         small = cv2.GaussianBlur(small, (0, 0), float(np.exp(rng.uniform(np.log(0.5), np.log(8)))))
         background = cv2.resize(small, (side, side), interpolation=cv2.INTER_CUBIC)
     elif kind < 0.43:  # a studio wall
-        wall = rng.uniform(0, 255, 3)
-        background = cv2.addWeighted(background, 0.08, np.broadcast_to(wall, background.shape).astype(np.uint8), 0.92, 0)
+        wall = np.broadcast_to(rng.uniform(0, 255, 3), background.shape).astype(np.uint8)
+        background = cv2.addWeighted(background, 0.08, wall, 0.92, 0)
     if rng.random() < config.similar and alpha.any():
         seen = alpha > 127 if (alpha > 127).any() else alpha > 0
         shift = (colours[seen].mean(0) - background.reshape(-1, 3).mean(0)) * rng.uniform(0.4, 1)
         background = np.clip(background + shift, 0, 255).astype(np.uint8)
     return background
+
+
+def _smoothed(colours: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Blurred over an eighth of the canvas or more, and moved towards a random colour."""
+    side = len(colours)
+    small = cv2.resize(colours, (8, 8), interpolation=cv2.INTER_AREA)
+    shift = cv2.addWeighted(small, 0.5, np.broadcast_to(rng.uniform(0, 255, 3), small.shape).astype(np.uint8), 0.5, 0)
+    return cv2.resize(shift, (side, side), interpolation=cv2.INTER_CUBIC)
 
 
 def _trimap(alpha: np.ndarray, config: SampleConfig, rng: np.random.Generator) -> np.ndarray:

@@ -1,0 +1,232 @@
+"""Every mistake a caller can make: its text, its exit code, and that it leaves no file."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from hdmatt.checkpoint import save_model
+from hdmatt.cli import main
+from hdmatt.model import HDMatt, ModelConfig
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_model(HDMatt(ModelConfig(width=4)), path, half=True)
+    return path
+
+
+@pytest.fixture
+def scene(tmp_path):
+    """picture.png and trimap.png in a folder of their own."""
+    rng = np.random.default_rng(0)
+    trimap = np.zeros((90, 120), np.uint8)
+    trimap[20:70, 30:90] = 128
+    trimap[35:55, 50:70] = 255
+    cv2.imwrite(str(tmp_path / "picture.png"), rng.integers(0, 255, (90, 120, 3), np.uint8))
+    cv2.imwrite(str(tmp_path / "trimap.png"), trimap)
+    return tmp_path
+
+
+def call(scene, weights, *more, picture="picture.png", trimap="trimap.png", out="alpha.png"):
+    return main(
+        ["matte", str(scene / picture), str(scene / trimap), "-o", str(scene / out), "--model", str(weights)]
+        + ["--device", "cpu", "--patch", "64", "--overlap", "16", *map(str, more)]
+    )
+
+
+def refused(capsys, scene, before, code, *texts):
+    out, err = capsys.readouterr()
+    assert code == 2, err
+    assert out == ""
+    for text in texts:
+        assert text in err
+    assert "Traceback" not in err
+    assert {p.name for p in scene.iterdir()} == before
+
+
+def names(folder):
+    return {p.name for p in folder.iterdir()}
+
+
+def test_a_matte_and_all_that_follows_from_it(scene, weights, capsys):
+    more = ["--foreground", scene / "f.png", "--cutout", scene / "c.png", "--composite", scene / "p.png"]
+    assert call(scene, weights, *more, "--background", "#00ff00") == 0
+    out, err = capsys.readouterr()
+    assert err == "" and out.count("\n") == 1
+    assert "120x90" in out and "unknown" in out and "patches" in out and "MiB" in out
+    alpha = cv2.imread(str(scene / "alpha.png"), cv2.IMREAD_UNCHANGED)
+    trimap = cv2.imread(str(scene / "trimap.png"), cv2.IMREAD_UNCHANGED)
+    picture = cv2.imread(str(scene / "picture.png"))
+    assert alpha.dtype == np.uint8 and alpha.shape == (90, 120)
+    assert (alpha[trimap == 255] == 255).all() and (alpha[trimap == 0] == 0).all()
+    assert (cv2.imread(str(scene / "f.png"))[alpha == 255] == picture[alpha == 255]).all()
+    cutout = cv2.imread(str(scene / "c.png"), cv2.IMREAD_UNCHANGED)
+    assert (cutout[..., 3] == alpha).all()
+    assert (cv2.imread(str(scene / "p.png"))[alpha == 0] == (0, 255, 0)).all()
+
+
+def test_json_is_the_whole_summary(scene, weights, capsys):
+    assert call(scene, weights, "--json") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["width"] == 120 and summary["patches"] > 0 and summary["strategy"] == "hdmatt"
+    assert summary["outputs"] == [str(scene / "alpha.png")]
+
+
+def test_16_bit_in_gives_16_bit_out(scene, weights):
+    deep = np.random.default_rng(0).integers(0, 65535, (90, 120, 3), np.uint16)
+    cv2.imwrite(str(scene / "deep.png"), deep)
+    assert call(scene, weights, "--cutout", scene / "c.png", picture="deep.png") == 0
+    alpha, cutout = (cv2.imread(str(scene / n), cv2.IMREAD_UNCHANGED) for n in ("alpha.png", "c.png"))
+    assert alpha.dtype == cutout.dtype == np.uint16
+    assert (cutout[40, 60, :3] == deep[40, 60]).all()
+    assert len(np.unique(alpha)) > 256
+
+
+@pytest.mark.parametrize("strategy", ["crop", "downsample", "whole"])
+def test_the_strategies_of_the_papers_comparison_are_one_option_away(scene, weights, strategy):
+    assert call(scene, weights, "--strategy", strategy) == 0
+    assert cv2.imread(str(scene / "alpha.png"), cv2.IMREAD_UNCHANGED).shape == (90, 120)
+
+
+def test_no_unknown_pixel_is_a_warning_and_the_matte_is_the_trimap(scene, weights, capsys):
+    trimap = np.zeros((90, 120), np.uint8)
+    trimap[40:] = 255
+    cv2.imwrite(str(scene / "known.png"), trimap)
+    assert call(scene, weights, trimap="known.png") == 0
+    assert "the trimap has no unknown pixel: the matte is the trimap" in capsys.readouterr().err
+    assert (cv2.imread(str(scene / "alpha.png"), cv2.IMREAD_UNCHANGED) == trimap).all()
+
+
+def test_snapped_trimap_pixels_are_counted(scene, weights, capsys):
+    trimap = cv2.imread(str(scene / "trimap.png"), cv2.IMREAD_UNCHANGED)
+    trimap[trimap == 128] = 127
+    cv2.imwrite(str(scene / "odd.png"), trimap)
+    assert call(scene, weights, trimap="odd.png") == 0
+    assert f"{int((trimap == 127).sum())} trimap pixels were not 0, 128 or 255" in capsys.readouterr().err
+
+
+def test_sizes_that_differ(scene, weights, capsys):
+    cv2.imwrite(str(scene / "small.png"), np.full((90, 100), 128, np.uint8))
+    before = names(scene)
+    code = call(scene, weights, trimap="small.png")
+    refused(capsys, scene, before, code, "small.png is 100x90", "picture.png is 120x90", "width x height")
+
+
+def test_all_unknown(scene, weights, capsys):
+    cv2.imwrite(str(scene / "unknown.png"), np.full((90, 120), 128, np.uint8))
+    before = names(scene)
+    refused(capsys, scene, before, call(scene, weights, trimap="unknown.png"), "every pixel of the trimap is unknown")
+
+
+def test_a_missing_an_unreadable_and_a_truncated_file(scene, weights, capsys):
+    whole = (scene / "picture.png").read_bytes()
+    (scene / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (scene / "text.png").write_text("not a picture")
+    before = names(scene)
+    for picture in ("nowhere.png", "cut.png", "text.png"):
+        refused(capsys, scene, before, call(scene, weights, picture=picture), picture)
+
+
+def test_a_picture_with_nan(scene, weights, capsys):
+    import OpenImageIO as oiio
+
+    pixels = np.full((90, 120, 3), 0.5, np.float32)
+    pixels[50, 60, 1] = np.nan
+    output = oiio.ImageOutput.create("nan.exr")
+    output.open(str(scene / "nan.exr"), oiio.ImageSpec(120, 90, 3, "float"))
+    output.write_image(pixels)
+    output.close()
+    before = names(scene)
+    refused(capsys, scene, before, call(scene, weights, picture="nan.exr"), "nan.exr")
+
+
+def test_paths_that_cannot_be_written(scene, weights, capsys):
+    before = names(scene)
+    for out in ("nowhere/alpha.png", "alpha.xyz", "picture.png", "trimap.png"):
+        refused(capsys, scene, before, call(scene, weights, out=out), out.split("/")[-1].split(".")[-1])
+
+
+def test_two_outputs_with_one_path(scene, weights, capsys):
+    before = names(scene)
+    code = call(scene, weights, "--foreground", scene / "alpha.png")
+    refused(capsys, scene, before, code, "two outputs have the same path")
+
+
+def test_a_model_that_is_not_ours(scene, weights, capsys):
+    from safetensors.numpy import save_file
+
+    save_file({"a": np.zeros(3, np.float32)}, scene / "other.safetensors")
+    (scene / "pickle.pth").write_bytes(b"\x80\x04not a model")
+    broken = weights.read_bytes()
+    (scene / "broken.safetensors").write_bytes(broken[: len(broken) // 2])
+    before = names(scene)
+    for name, text in (
+        ("other.safetensors", "not an hdmatt model"),
+        ("pickle.pth", "not a safetensors file"),
+        ("broken.safetensors", "not a safetensors file"),
+        ("nothing", "there is no model"),
+    ):
+        code = main(["matte", str(scene / "picture.png"), str(scene / "trimap.png"), "-o", str(scene / "a.png"),
+                     "--model", str(scene / name)])
+        refused(capsys, scene, before, code, text)
+
+
+def test_a_memory_limit_that_is_too_small(scene, weights, capsys):
+    before = names(scene)
+    code = call(scene, weights, "--memory", "10MiB")
+    refused(capsys, scene, before, code, "a memory limit of 10MiB is too small", "Give at least")
+
+
+def test_a_decompression_bomb(scene, weights, capsys):
+    before = names(scene)
+    code = call(scene, weights, "--max-pixels", 5000)
+    refused(capsys, scene, before, code, "picture.png", "5000", "--max-pixels")
+    assert call(scene, weights, "--max-pixels", 20000) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--strategy", "magic"], "--strategy is 'magic'"),
+        (["--bit-depth", "12"], "--bit-depth is '12'"),
+        (["--memory", "lots"], "'lots' is not an amount of memory"),
+        (["--device", "cuda:9"], "no device"),
+        (["--overlap", "40"], "an overlap of 40 pixels does not fit"),
+        (["--composite", "x.png"], "both a background and a place"),
+        (["--patch", "many"], "--patch"),
+        (["--nonsense"], "--nonsense"),
+    ],
+)
+def test_options_that_make_no_sense(scene, weights, capsys, options, text):
+    if "cuda:9" in options and torch.cuda.is_available():
+        options = ["--device", "tpu"]
+    before = names(scene)
+    refused(capsys, scene, before, call(scene, weights, *options), text)
+
+
+def test_a_background_that_is_neither_colour_nor_picture(scene, weights, capsys):
+    before = names(scene)
+    code = call(scene, weights, "--background", "nonsense", "--composite", scene / "p.png")
+    refused(capsys, scene, before, code, "nonsense")
+
+
+def test_an_internal_error_has_exit_code_1_and_no_traceback(scene, weights, capsys, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("hdmatt.api.matte_files", broken)
+    assert call(scene, weights) == 1
+    err = capsys.readouterr().err
+    assert "internal error: RuntimeError: a bug" in err and "Traceback" not in err
+
+
+def test_info_names_version_models_and_devices(capsys):
+    assert main(["info", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["version"] and "cpu" in found["devices"]
+    assert found["models"]["hdmatt-s"]["width"] == 32

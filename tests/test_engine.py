@@ -1,0 +1,217 @@
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from hdmatt import engine, memory
+from hdmatt.engine import Counters, Options, choose_candidates, make_plan, run
+from hdmatt.errors import InputError, MemoryLimitError
+from hdmatt.image import ArrayReader, open_trimap
+from hdmatt.model import HDMatt, ModelConfig
+from hdmatt.patches import Window, grid
+from hdmatt.strategies import matte_rows
+
+SMALL = Options(patch=64, overlap=16, candidates=6, memory=memory.GIB * 4)
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    model = HDMatt(ModelConfig(width=8)).eval()
+    for module in model.modules():  # norms of a fresh network would hide the differences between patches
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.running_var, 0.02, 0.05)
+    return model
+
+
+def scene(height=200, width=170):
+    """A picture with a disc, and its trimap: unknown ring, background outside."""
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 255, (height, width, 3), np.uint8)
+    y, x = np.mgrid[:height, :width]
+    radius = np.hypot(y - 90, x - 60)
+    trimap = np.where(radius < 25, 255, np.where(radius < 45, 128, 0)).astype(np.uint8)
+    return picture, trimap
+
+
+def matte(picture, trimap, model, options, strategy="hdmatt", counters=None):
+    job = matte_rows(strategy, ArrayReader(picture), open_trimap(trimap), model, options, counters=counters)
+    bands = list(job.rows)
+    assert [y for y, _ in bands] == np.cumsum([0, *(len(rows) for _, rows in bands)])[:-1].tolist()
+    return np.concatenate([rows for _, rows in bands])
+
+
+def test_batch_size_and_band_height_move_alpha_by_rounding_only(model):
+    picture, trimap = scene()
+    reference = matte(picture, trimap, model, replace(SMALL, batch=1, band=200))
+    assert np.ptp(reference[trimap == 128]) > 0.01
+    for batch, band in ((3, 7), (2, 64), (8, 1)):
+        # 1e-5: float32 sums in another order
+        np.testing.assert_allclose(
+            matte(picture, trimap, model, replace(SMALL, batch=batch, band=band)), reference, rtol=0, atol=1e-5
+        )
+
+
+def test_the_same_input_gives_the_same_bytes(model):
+    picture, trimap = scene()
+    assert matte(picture, trimap, model, SMALL).tobytes() == matte(picture, trimap, model, SMALL).tobytes()
+
+
+@pytest.mark.parametrize("strategy", ["hdmatt", "crop", "downsample", "whole"])
+def test_known_pixels_come_out_exactly_0_or_1_and_the_size_is_the_pictures(model, strategy):
+    picture, trimap = scene(131, 97)
+    alpha = matte(picture, trimap, model, SMALL, strategy)
+    assert alpha.shape == (131, 97) and alpha.dtype == np.float32
+    assert (alpha[trimap == 255] == 1).all() and (alpha[trimap == 0] == 0).all()
+    assert alpha.min() >= 0 and alpha.max() <= 1
+
+
+@pytest.mark.parametrize("size", [(1, 2), (2, 1), (1, 64), (3, 5), (64, 64), (65, 63)])
+@pytest.mark.parametrize("strategy", ["hdmatt", "downsample", "whole"])
+def test_any_size_works(model, size, strategy):
+    picture = np.random.default_rng(0).integers(0, 255, (*size, 3), np.uint8)
+    trimap = np.full(size, 128, np.uint8)
+    trimap[0, 0] = 255
+    alpha = matte(picture, trimap, model, SMALL, strategy)
+    assert alpha.shape == size and alpha[0, 0] == 1
+
+
+def test_context_changes_the_matte_and_crop_is_the_engine_without_it(model):
+    picture, trimap = scene()
+    crop = matte(picture, trimap, model, SMALL, "crop")
+    np.testing.assert_array_equal(crop, matte(picture, trimap, model, replace(SMALL, topk=0)))
+    assert np.abs(crop - matte(picture, trimap, model, SMALL)).max() > 1e-4
+
+
+def test_the_order_of_the_context_pool_does_not_matter(model, monkeypatch):
+    picture, trimap = scene()
+    reference = matte(picture, trimap, model, SMALL)
+    original = engine._fill_pool
+
+    def reversed_pool(*arguments):
+        pool = original(*arguments)
+        return pool._replace(contexts=dict(reversed(pool.contexts.items())))
+
+    monkeypatch.setattr(engine, "_fill_pool", reversed_pool)
+    # 1e-5: the same contexts, summed in another order
+    np.testing.assert_allclose(matte(picture, trimap, model, SMALL), reference, rtol=0, atol=1e-5)
+
+
+def test_patches_without_unknown_pixels_are_never_decoded_and_each_patch_is_encoded_once(model):
+    picture, trimap = scene(300, 300)
+    counters = Counters()
+    plan = make_plan(open_trimap(trimap), model, SMALL)
+    list(run(plan, ArrayReader(picture), open_trimap(trimap), model, counters=counters))
+    windows = grid(300, 300, size=64, overlap=16)
+    unknown = [w for w in windows if (trimap[w.y : w.y + 64, w.x : w.x + 64] == 128).any()]
+    assert counters.decoded == len(unknown) < len(windows)
+    assert counters.encoded == len(set(unknown) | set(plan.pool)) == plan.encodes
+    assert set(unknown) & set(plan.pool), "the scene must have a patch that is query and context"
+
+
+def test_rows_are_read_at_most_twice(model):
+    picture, trimap = scene(600, 100)
+    counters = Counters()
+    matte(picture, trimap, model, replace(SMALL, band=32), counters=counters)
+    assert counters.rows_read <= 2 * 600
+
+
+def test_all_patches_are_candidates_when_they_are_few():
+    windows = grid(100, 100, size=64, overlap=16)
+    assert choose_candidates(windows, np.zeros((len(windows), 3), np.int64), 30) == windows
+
+
+def test_candidates_are_chosen_by_quota_spread_out_and_deterministic():
+    windows = [Window(0, i, 64) for i in range(100)]
+    counts = np.zeros((100, 3), np.int64)
+    counts[:, 0] = 100
+    counts[40:60, 1] = np.arange(20) + 1
+    counts[70:75, 2] = [10, 20, 100, 95, 5]
+    chosen = choose_candidates(windows, counts, 12)
+    assert len(chosen) == len(set(chosen)) == 12
+    assert {windows[72], windows[73]} <= set(chosen)  # most foreground
+    assert {windows[58], windows[59]} <= set(chosen)  # most unknown
+    assert len([w for w in chosen if 40 <= w.x < 60]) >= 5  # spread over the patches with unknown pixels
+    assert chosen == sorted(chosen, key=lambda w: w.x) == choose_candidates(windows, counts, 12)
+
+
+def test_a_query_is_not_its_own_context(model):
+    picture, trimap = scene(64, 64)  # one window: its only candidate is itself
+    crop = matte(picture, trimap, model, SMALL, "crop")
+    np.testing.assert_array_equal(matte(picture, trimap, model, SMALL), crop)
+
+
+def test_a_trimap_without_unknown_pixels_is_the_matte(model):
+    picture, trimap = scene()
+    trimap = np.where(trimap == 128, 255, trimap).astype(np.uint8)
+    counters = Counters()
+    np.testing.assert_array_equal(matte(picture, trimap, model, SMALL, counters=counters), trimap / np.float32(255))
+    assert counters.encoded == counters.decoded == 0
+
+
+def test_a_trimap_without_known_pixels_is_refused(model):
+    picture, trimap = scene()
+    for strategy in ("hdmatt", "whole"):
+        with pytest.raises(InputError, match="every pixel of the trimap is unknown"):
+            matte(picture, np.full_like(trimap, 128), model, SMALL, strategy)
+
+
+def test_a_memory_limit_that_is_too_small_names_the_smallest_that_would_do(model):
+    picture, trimap = scene()
+    with pytest.raises(MemoryLimitError, match="too small") as error:
+        matte(picture, trimap, model, replace(SMALL, memory=memory.MIB))
+    enough = memory.parse(error.value.hint.split("at least ")[1].split(" ")[0])
+    # 8 MiB: the process itself grows a little between the two calls
+    matte(picture, trimap, model, replace(SMALL, memory=enough + 8 * memory.MIB))
+
+
+@pytest.mark.parametrize("bad", [{"patch": 60}, {"patch": 32}, {"overlap": 40}, {"topk": -1}, {"candidates": 0}])
+def test_bad_options_are_refused(model, bad):
+    picture, trimap = scene()
+    with pytest.raises(InputError):
+        matte(picture, trimap, model, replace(SMALL, **bad))
+
+
+def test_sizes_that_differ_are_refused_with_both_sizes(model):
+    picture, trimap = scene()
+    with pytest.raises(InputError, match="the trimap is 170x100 but the picture is 170x200"):
+        matte(picture, trimap[:100], model, SMALL)
+
+
+def test_the_peak_memory_for_100_megapixels_stays_under_the_stated_limit(tmp_path):
+    """A subprocess, so that the peak is that of this one job."""
+    script = """
+import sys
+import numpy as np, torch
+from hdmatt import engine, memory
+from hdmatt.engine import Options
+from hdmatt.image import PictureInfo
+from hdmatt.model import HDMatt, ModelConfig
+from hdmatt.strategies import matte_rows
+
+class Made:  # 10000 x 10000 pixels that exist only while they are looked at
+    def __init__(self, trimap):
+        self.trimap = trimap
+        self.info = PictureInfo(None, 10000, 10000, 3, False, np.dtype(np.uint8), False, None, None)
+    def rows(self, y0, y1):
+        y, x = np.mgrid[y0:y1, :10000]
+        if self.trimap:
+            return np.where(abs(x - y) < 3000, 255, 0).astype(np.uint8) + np.uint8(128) * (
+                (abs(x - y - 3100) < 60) & (y > 4000) & (y < 4900)).astype(np.uint8)
+        return ((x + y)[..., None] % np.array([251, 241, 239])).astype(np.uint8)
+
+limit = memory.parse(sys.argv[1])
+model = HDMatt(ModelConfig(width=8)).eval()
+job = matte_rows("hdmatt", Made(False), Made(True), model, Options(memory=limit, device="cpu"))
+rows = sum(len(alpha) for _, alpha in job.rows)
+assert rows == 10000 and len(job.plan.queries) > 10, (rows, len(job.plan.queries))
+print(memory.peak(), job.plan.peak)
+"""
+    done = subprocess.run([sys.executable, "-c", script, "900MiB"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    peak, expected = map(int, done.stdout.split())
+    assert peak < 900 * memory.MIB
+    assert peak < 1.25 * expected  # what the plan promises is what happens

@@ -1,0 +1,112 @@
+import csv
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from lightning_fabric import Fabric
+
+from hdmatt.checkpoint import load_model, load_state
+from hdmatt.errors import InputError
+from hdmatt.model import ModelConfig
+from hdmatt.synth.sample import SampleConfig
+from hdmatt.train import PRESETS, TrainConfig, group_contexts, learning_rate, read_config, train
+
+TINY = TrainConfig(
+    model=ModelConfig(width=4),
+    sample=SampleConfig(patch=64, group=2, procedural=0.3),
+    groups=1,
+    steps=10,
+    warmup=2,
+    rate=1e-3,
+    losses={"alpha": 0.5, "composition": 0.5, "laplacian": 0.1, "gradient": 0.1},
+    probes=0.5,
+    clip=1.0,
+    ema=0.9,
+    workers=0,
+    save_every=5,
+)
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory):
+    """A soft disc with colours, and a background."""
+    folder = tmp_path_factory.mktemp("pack")
+    (folder / "foregrounds").mkdir()
+    (folder / "backgrounds").mkdir()
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:96, :96]
+    alpha = np.clip((40 - np.hypot(y - 48, x - 48)) / 8, 0, 1) * 255
+    colours = rng.integers(0, 255, (96, 96, 3))
+    cv2.imwrite(str(folder / "foregrounds/disc.png"), np.dstack([colours, alpha]).astype(np.uint8))
+    cv2.imwrite(str(folder / "backgrounds/noise.jpg"), rng.integers(0, 255, (120, 100, 3)).astype(np.uint8))
+    return folder
+
+
+def cpu():
+    return Fabric(accelerator="cpu", devices=1)
+
+
+def test_ten_steps_equal_five_a_stop_and_five_more_bit_for_bit(pack, tmp_path):
+    train(TINY, [pack], tmp_path / "straight", fabric=cpu())
+    train(TINY, [pack], tmp_path / "stopped", fabric=cpu(), max_steps=5)
+    assert load_state(tmp_path / "stopped/state.safetensors")[1]["step"] == 5
+    train(TINY, [pack], tmp_path / "stopped", fabric=cpu(), resume=True)
+    ours, numbers = load_state(tmp_path / "stopped/state.safetensors")
+    theirs, expected = load_state(tmp_path / "straight/state.safetensors")
+    assert numbers == expected == {"step": 10}
+    assert set(ours) == set(theirs)
+    assert [n for n in ours if not torch.equal(ours[n], theirs[n])] == []
+    assert {n.split(".")[0] for n in ours} == {"model", "ema", "adam", "probes"}
+
+
+def test_a_run_learns_and_leaves_weights_and_a_curve(pack, tmp_path):
+    config = replace(TINY, steps=60, warmup=5, rate=3e-3, save_every=20)
+    weights = train(config, [pack], tmp_path / "run", fabric=cpu())
+    with (tmp_path / "run/curve.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == [20, 40, 60]
+    assert float(rows[-1]["alpha"]) < 0.9 * float(rows[0]["alpha"])
+    assert load_model(weights).config == config.model
+    assert read_config(tmp_path / "run/config.json") == config
+
+
+def test_a_run_starts_from_given_weights(pack, tmp_path):
+    first = train(replace(TINY, steps=2), [pack], tmp_path / "first", fabric=cpu())
+    train(replace(TINY, steps=1, rate=0.0, warmup=0), [pack], tmp_path / "next", fabric=cpu(), init=first)
+    before, after = load_model(first).state_dict(), load_model(tmp_path / "next/model.safetensors").state_dict()
+    learned = [n for n, _ in load_model(first).named_parameters()]
+    assert all(torch.equal(before[n], after[n]) for n in learned)
+
+
+def test_a_folder_with_a_run_is_not_overwritten_and_an_empty_one_not_resumed(pack, tmp_path):
+    train(replace(TINY, steps=1), [pack], tmp_path / "run", fabric=cpu())
+    with pytest.raises(InputError, match="already holds a run"):
+        train(TINY, [pack], tmp_path / "run", fabric=cpu())
+    with pytest.raises(InputError, match="holds no run to resume"):
+        train(TINY, [pack], tmp_path / "nothing", fabric=cpu(), resume=True)
+
+
+def test_the_rate_warms_up_and_then_follows_a_cosine():
+    config = replace(TINY, rate=1.0, warmup=4, steps=104, floor=0.1)
+    assert [learning_rate(config, s) for s in range(4)] == [0.25, 0.5, 0.75, 1.0]
+    assert learning_rate(config, 54) == pytest.approx(0.55)
+    assert learning_rate(config, 104) == pytest.approx(0.1)
+
+
+def test_contexts_come_from_the_patchs_own_group_and_never_are_the_patch_itself():
+    contexts = group_contexts(3, 4, topk=2, seed=(0, 7))
+    assert len(contexts) == 12
+    for own, chosen in enumerate(contexts):
+        assert len(set(chosen)) == 2 and own not in chosen
+        assert {i // 4 for i in chosen} == {own // 4}
+    assert contexts == group_contexts(3, 4, topk=2, seed=(0, 7)) != group_contexts(3, 4, topk=2, seed=(0, 8))
+
+
+def test_the_preset_paper_is_the_papers_recipe():
+    paper = PRESETS["paper"]
+    assert (paper.steps, paper.rate, paper.decay, paper.topk) == (200_000, 5e-4, 1e-4, 3)
+    assert paper.groups * paper.sample.group == 32
+    assert paper.losses == {"alpha": 0.5, "composition": 0.5}
+    assert [round(paper.sample.patch * c) for c in paper.sample.crops] == [320, 480, 640]

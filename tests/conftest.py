@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from jaxtyping import install_import_hook
 
-install_import_hook("hdmatt", "beartype.beartype")  # before anything imports hdmatt
+install_import_hook("hdmatt", "typecheck.check")  # before anything imports hdmatt
 
 
 @pytest.fixture

@@ -230,3 +230,25 @@ def test_info_names_version_models_and_devices(capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["version"] and "cpu" in found["devices"]
     assert found["models"]["hdmatt-s"]["width"] == 32
+
+
+def test_linear_exr_in_gives_display_encoded_png_and_linear_exr_out(scene, weights):
+    import OpenImageIO as oiio
+
+    from hdmatt.colour import linear_to_srgb
+
+    linear = np.random.default_rng(0).random((90, 120, 3), np.float32)
+    output = oiio.ImageOutput.create("in.exr")
+    output.open(str(scene / "in.exr"), oiio.ImageSpec(120, 90, 3, "float"))
+    output.write_image(linear)
+    output.close()
+    more = ["--foreground", scene / "f.png", "--bit-depth", "16"]
+    assert call(scene, weights, *more, picture="in.exr") == 0
+    assert call(scene, weights, "--foreground", scene / "f.exr", picture="in.exr", out="alpha.exr") == 0
+    known = cv2.imread(str(scene / "trimap.png"), cv2.IMREAD_UNCHANGED) == 255
+    encoded = cv2.imread(str(scene / "f.png"), cv2.IMREAD_UNCHANGED)[..., ::-1][known] / 65535
+    # 1e-5: rounding to 16 bits
+    np.testing.assert_allclose(encoded, linear_to_srgb(linear)[known], rtol=0, atol=1e-5)
+    reader = oiio.ImageInput.open(str(scene / "f.exr"))
+    np.testing.assert_array_equal(reader.read_image("float")[known], linear[known])
+    reader.close()

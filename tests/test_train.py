@@ -8,6 +8,7 @@ import torch
 from lightning_fabric import Fabric
 
 from hdmatt.checkpoint import load_model, load_state
+from hdmatt.cli import main
 from hdmatt.errors import InputError
 from hdmatt.model import ModelConfig
 from hdmatt.synth.sample import SampleConfig
@@ -110,3 +111,13 @@ def test_the_preset_paper_is_the_papers_recipe():
     assert paper.groups * paper.sample.group == 32
     assert paper.losses == {"alpha": 0.5, "composition": 0.5}
     assert [round(paper.sample.patch * c) for c in paper.sample.crops] == [320, 480, 640]
+
+
+def test_the_command_line_trains_and_refuses_what_is_no_pack(pack, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(PRESETS, "cpu-128", replace(TINY, steps=2))
+    assert main(["train", "--data", str(pack), "--out", str(tmp_path / "run")]) == 0
+    assert (tmp_path / "run/model.safetensors").is_file()
+    capsys.readouterr()
+    assert main(["train", "--data", str(tmp_path / "run"), "--out", str(tmp_path / "other")]) == 2
+    assert str(tmp_path / "run") in capsys.readouterr().err
+    assert main(["train", "--data", str(pack), "--out", str(tmp_path / "x"), "--preset", "huge"]) == 2

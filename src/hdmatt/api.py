@@ -10,7 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -168,7 +168,8 @@ class Summary:
     context_pool: int
     batch: int
     seconds: float
-    peak_memory: int  # bytes
+    expected_memory: int  # bytes; what the plan promised
+    peak_memory: int  # bytes; what it was
     memory_limit: int  # bytes
     model: str
     strategy: str
@@ -220,6 +221,8 @@ def matte_files(
         pixels = stack.enter_context(image.open_picture(picture, max_pixels=max_pixels))
         marks = stack.enter_context(image.open_trimap(trimap, max_pixels=max_pixels))
         info = pixels.info
+        if outputs.colours():
+            options = replace(options, reserve=memory.colour_bytes(info.width))
         job = matte_rows(strategy, pixels, marks, network, options, progress=progress, counters=counters)
         _warn_if_known(job.unknown)
         writers = _Writers(stack, outputs, info, bit_depth)
@@ -243,6 +246,7 @@ def matte_files(
         context_pool=len(plan.pool) if plan else 0,
         batch=plan.batch if plan else 1,
         seconds=time.monotonic() - started,
+        expected_memory=plan.peak if plan else 0,
         peak_memory=memory.peak(),
         memory_limit=plan.limit if plan else 0,
         model=str(model),
@@ -256,13 +260,18 @@ class _Writers:
     """The output files of one run, opened together and renamed into place together."""
 
     def __init__(self, stack: ExitStack, outputs: Outputs, info: image.PictureInfo, bit_depth: str) -> None:
+        self._encoded: set[PictureWriter] = set()  # colours are linear here and display-encoded in the file
+
         def writer(path: Path | None, channels: int) -> PictureWriter | None:
             if path is None:
                 return None
             depth = image.default_bit_depth(path, info) if bit_depth == "auto" else bit_depth
-            return stack.enter_context(
+            opened = stack.enter_context(
                 PictureWriter(path, info.height, info.width, channels=channels, bit_depth=depth, like=info)
             )
+            if info.linear and depth in {"8", "16"}:
+                self._encoded.add(opened)
+            return opened
 
         self._alpha = writer(outputs.alpha, 1)
         self._foreground = writer(outputs.foreground, 3)
@@ -275,11 +284,15 @@ class _Writers:
 
     def colours(self, foreground: np.ndarray, alpha: np.ndarray, background: np.ndarray | None) -> None:
         if self._foreground:
-            self._foreground.write(foreground)
+            self._foreground.write(self._for(self._foreground, foreground))
         if self._cutout:
-            self._cutout.write(colour.cutout(foreground, alpha))
+            self._cutout.write(colour.cutout(self._for(self._cutout, foreground), alpha))
         if self._composite and background is not None:
-            self._composite.write(colour.composite(foreground, alpha, background))
+            whole = colour.composite(foreground, alpha, background)
+            self._composite.write(self._for(self._composite, whole))
+
+    def _for(self, writer: PictureWriter, colours: np.ndarray) -> np.ndarray:
+        return colour.linear_to_srgb(colours) if writer in self._encoded else colours
 
 
 def _with_colours(

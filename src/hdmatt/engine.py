@@ -56,6 +56,7 @@ class Options:
         memory: Limit of the process's peak memory in bytes; None: half of what the machine has free.
         batch: Patches computed at once; None: as many as the limit allows, 4 at most on a CPU.
         band: Rows read at a time, at least.
+        reserve: Bytes of the limit that are kept for what runs beside the engine (colours).
         device: A torch device, "cpu", "cuda", "mps".
     """
 
@@ -66,6 +67,7 @@ class Options:
     memory: int | None = None
     batch: int | None = None
     band: int = 256
+    reserve: int = 0
     device: str = "cpu"
 
 
@@ -126,6 +128,7 @@ def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: 
     fixed = memory.fixed_bytes(
         info.width, patch=options.patch, band=options.band, pool=len(pool), width=width, pixel=channels_bytes
     )
+    fixed += options.reserve
     each = memory.patch_bytes(options.patch, width=width)
     room = (limit - fixed) // each if options.device == "cpu" else 16
     if room < 1 and queries:

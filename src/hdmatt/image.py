@@ -5,6 +5,7 @@ y0 .. y1-1, upright (EXIF orientation applied), colours straight and in the pict
 to bottom:
 
     PictureInfo                    size, depth and metadata of a picture
+    BandReader                     the interface: info, rows, window, close
     open_picture, PictureReader    a file's rows, in any order; cheapest from top to bottom
     ArrayReader                    the same over an array
     open_trimap, TrimapReader      rows of 0, 128 and 255

@@ -4,6 +4,7 @@
     default_limit        what a job may use unless told otherwise
     resident, peak       what the process holds now, and the most it ever held
     fixed_bytes, patch_bytes    the engine's needs: per job, and per patch computed at once
+    colour_bytes   the colour estimation's
 """
 
 import re
@@ -15,6 +16,7 @@ import psutil
 from hdmatt.errors import InputError
 
 MIB, GIB = 2**20, 2**30
+LIBRARIES = 90 * MIB  # kernels and buffers that torch and OpenImageIO make while they work (measured)
 _UNITS = {"": 1, "k": 2**10, "m": MIB, "g": GIB, "t": 2**40}
 
 
@@ -66,7 +68,12 @@ def fixed_bytes(picture_width: int, *, patch: int, band: int, pool: int, width: 
     cells = (patch // 8) ** 2
     context = 4 * cells * (2 * width + 4 * width) + 8 * cells
     body = 4 * cells * (4 * width + 2 * width + 4 * width + 2 * width)  # quarter, index3, eighth, deep
-    return resident() + bands + stitcher + pool * (context + body)
+    return resident() + LIBRARIES + bands + stitcher + pool * (context + body)
+
+
+def colour_bytes(picture_width: int) -> int:
+    """What the colour estimation holds beside the engine: numba's code, and a row of tiles (measured)."""
+    return 360 * MIB + 12_000 * picture_width
 
 
 def patch_bytes(patch: int, *, width: int) -> int:

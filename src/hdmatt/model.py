@@ -7,6 +7,7 @@ Knows tensors only; which patch looks at which is decided by the caller (engine.
     Decoded        alpha, and the maps it came from
     HDMatt         encode -> cpc -> decode
     Encoder, Decoder, and their blocks
+    colour_hints   the known colours around each pixel, as nine more channels
     network_input, labels      from picture and trimap to the six input channels and the stride-8 labels
     load_resnet34  ImageNet weights in torchvision's naming
 
@@ -25,6 +26,7 @@ from hdmatt.cpc import BACKGROUND, CPC, FOREGROUND, UNKNOWN, Context, Form, Kind
 from hdmatt.errors import ModelError
 
 STRIDE = 8
+HINTS = 9  # channels of colour_hints
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -38,6 +40,8 @@ class ModelConfig:
         cpc: "none", "nonlocal" or "tgnl": the paper's models A, B and C.
         form: How eq. 3 treats pixels outside a region: "strict" or "literal" (see cpc.py).
         scaled: Logits times 1 / sqrt(key channels); False is the paper's literal text.
+        hints: Nine more input channels, computed from the six: the known colours around each pixel and what they
+            say about its alpha (`colour_hints`). Not in the paper.
         patch: Side of the patches the weights were trained for, in pixels.
     """
 
@@ -45,13 +49,14 @@ class ModelConfig:
     cpc: Kind = "tgnl"
     form: Form = "strict"
     scaled: bool = True
+    hints: bool = False
     patch: int = 320
 
 
 class Stem(NamedTuple):
     """A batch of patches after the first convolution and its two poolings: large to keep, cheap to compute again."""
 
-    inputs: Tensor  # B 6 H W
+    inputs: Tensor  # B 6 H W, with hints B 15 H W
     full: Tensor  # B w H W
     half: Tensor  # B w H/2 W/2
     pooled: Tensor  # B w H/4 W/4
@@ -84,7 +89,7 @@ class HDMatt(nn.Module):
         super().__init__()
         self.config = config or ModelConfig()
         width = self.config.width
-        self.encoder = Encoder(width)
+        self.encoder = Encoder(width, hints=self.config.hints)
         self.cpc = CPC(
             4 * width,
             key=2 * width,
@@ -93,7 +98,7 @@ class HDMatt(nn.Module):
             form=self.config.form,
             scaled=self.config.scaled,
         )
-        self.decoder = Decoder(width)
+        self.decoder = Decoder(width, inputs=self.encoder.inputs)
 
     def contexts(self, body: Body, label_BHW: Tensor) -> list[Context]:
         """What to keep of each encoded patch so that it can serve as context (empty list for model A)."""
@@ -128,9 +133,11 @@ class Encoder(nn.Module):
     preceded by 2 x 2 max-pools that keep indices; layer3 and layer4 are dilated by 2 and 4.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, *, hints: bool) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(6, width, 7, padding=3, bias=False)
+        self.hints = hints
+        self.inputs = 6 + HINTS * hints
+        self.conv1 = nn.Conv2d(self.inputs, width, 7, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.layer1 = _stage(width, width, blocks=3, dilation=1)
         self.layer2 = _stage(width, 2 * width, blocks=4, dilation=1)
@@ -139,7 +146,9 @@ class Encoder(nn.Module):
         self.aspp = ASPP(8 * width, 4 * width)
 
     def stem(self, inputs: Tensor) -> Stem:
-        """The first convolution and the two poolings after it."""
+        """The hints, the first convolution and the two poolings after it."""
+        if self.hints:
+            inputs = torch.cat([inputs, colour_hints(inputs)], dim=1)
         full = F.relu(self.bn1(self.conv1(inputs)))
         half, index1 = F.max_pool2d(full, 2, return_indices=True)
         pooled, index2 = F.max_pool2d(half, 2, return_indices=True)
@@ -181,7 +190,7 @@ class ASPP(nn.Module):
 class Decoder(nn.Module):
     """Back to full resolution: unpool with the encoder's indices, join the encoder's features, convolve."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, *, inputs: int) -> None:
         super().__init__()
         self.at8 = Join([4 * width, 2 * width], 2 * width)
         self.to4 = _conv(2 * width, width)
@@ -189,7 +198,7 @@ class Decoder(nn.Module):
         self.fill4 = _conv(width, width)  # unpooling fills one pixel in four: a second look spreads it
         self.at2 = Join([width, width], width)
         self.fill2 = _conv(width, width)
-        self.at1 = Join([width, width, 6], width)
+        self.at1 = Join([width, width, inputs], width)
         self.detail = _conv(width, width // 2)
         self.alpha = nn.Conv2d(width // 2, 1, 3, padding=1)
 
@@ -262,9 +271,32 @@ def network_input(rgb_BHW3: Tensor, trimap_BHW: Tensor) -> Tensor:
     return torch.cat([colours, one_hot], dim=1)
 
 
+def colour_hints(inputs_B6HW: Tensor) -> Tensor:
+    """What the known colours nearby say about each pixel: nine channels, without any learned weight.
+
+    The sure foreground's and the sure background's colours spread into the unknown area from ever coarser
+    averages. From them follow I - F (3 channels), I - B (3), their lengths (2), and the alpha of I = alpha F +
+    (1 - alpha) B in the sense of least squares (1), which alone scores SAD 8.1 on alphamatting-dev trimap1
+    (docs/log.md). A patch without sure foreground or background gives 0 in place of the colours it lacks.
+
+    Args:
+        inputs_B6HW: As `network_input` gives them; any size.
+
+    Returns:
+        B 9 H W float32; known pixels are hinted like the others.
+    """
+    with torch.no_grad(), torch.autocast(inputs_B6HW.device.type, enabled=False):
+        colours = inputs_B6HW[:, :3].float()
+        front, back = (_spread(colours, inputs_B6HW[:, i : i + 1].float()) for i in (5, 3))
+        difference, to_front, to_back = front - back, colours - front, colours - back
+        alpha = (to_back * difference).sum(1, keepdim=True) / ((difference**2).sum(1, keepdim=True) + 0.02)
+        lengths = [v.square().sum(1, keepdim=True).sqrt() for v in (to_front, to_back)]
+        return torch.cat([to_front, to_back, *lengths, alpha.clamp(0, 1)], dim=1)
+
+
 def labels(inputs_B6HW: Tensor) -> Tensor:
     """B H/8 W/8 int64 labels: unknown wins when any pixel of the cell is unknown, else the majority."""
-    background, unknown, foreground = inputs_B6HW[:, 3:].float().unbind(1)
+    background, unknown, foreground = inputs_B6HW[:, 3:6].float().unbind(1)
     known = F.avg_pool2d((foreground - background)[:, None], STRIDE)[:, 0]
     label = torch.where(known > 0, FOREGROUND, BACKGROUND)
     return torch.where(F.max_pool2d(unknown[:, None], STRIDE)[:, 0] > 0, UNKNOWN, label)
@@ -292,7 +324,8 @@ def load_resnet34(model: HDMatt, weights: Mapping[str, Tensor]) -> None:
             )
         source = weights[name]
         if name == "conv1.weight" and source.shape[1] == 3:
-            source = torch.cat([source, torch.zeros_like(source)], dim=1)
+            others = source.new_zeros(len(source), tensor.shape[1] - 3, *source.shape[2:])
+            source = torch.cat([source, others], dim=1)
         if source.shape != tensor.shape:
             raise ModelError(
                 f"{name} of the ResNet-34 weights is {tuple(source.shape)}, the model needs {tuple(tensor.shape)}",
@@ -300,6 +333,25 @@ def load_resnet34(model: HDMatt, weights: Mapping[str, Tensor]) -> None:
             )
         loaded[name] = source
     encoder.load_state_dict(loaded)
+
+
+def _spread(colours: Tensor, mask: Tensor) -> Tensor:
+    """Colours inside the mask, continued outside it (push-pull on an averaging pyramid)."""
+    levels = [(colours * mask, mask)]
+    while max(levels[-1][1].shape[-2:]) > 1:
+        levels.append(
+            tuple(F.avg_pool2d(t, 2, ceil_mode=True, count_include_pad=False) for t in levels[-1])  # type: ignore[misc]
+        )
+    spread = None
+    for colour, mass in reversed(levels):
+        own = colour / mass.clamp(min=1e-4)
+        if spread is not None:
+            coarse = F.interpolate(spread, size=own.shape[-2:], mode="bilinear", align_corners=False)
+            share = (4 * mass).clamp(max=1)
+            own = share * own + (1 - share) * coarse
+        spread = own
+    assert spread is not None
+    return spread
 
 
 def _conv(channels: int, out: int, *, kernel: int = 3, dilation: int = 1) -> nn.Sequential:

@@ -139,7 +139,7 @@ def _shrunk(
             hint="Mark at least some pixels as surely foreground (255) or surely background (0).",
         )
     limit = options.memory or memory.default_limit()
-    need = memory.resident() + memory.patch_bytes(1, width=model.config.width) * small[0] * small[1]
+    need = memory.resident() + memory.LIBRARIES + memory.patch_bytes(1, width=model.config.width) * small[0] * small[1]
     if need > limit and unknown and options.device == "cpu":
         raise MemoryLimitError(
             f"a memory limit of {memory.show(limit)} is too small to put {small[1]}x{small[0]} pixels through the "

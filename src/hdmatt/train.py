@@ -68,33 +68,40 @@ class TrainConfig:
     save_every: int = 200
 
 
-_SMALL = ModelConfig(width=32)
+_SMALL = ModelConfig(width=32, hints=True)
 _EXTRA = {"alpha": 0.5, "composition": 0.5, "laplacian": 0.5}
 PRESETS: dict[str, TrainConfig] = {
     # the paper: Adam 5e-4, cosine, 200k steps, batch 32, weight decay 1e-4
     "paper": TrainConfig(),
-    # two cores, bf16: small crops first, then `cpu-320` from its weights
-    "cpu-160": TrainConfig(
+    # two cores, bf16, from random weights: small patches and narrow bands, so that there are many steps
+    "cpu-128": TrainConfig(
         model=_SMALL,
-        sample=SampleConfig(patch=160),
+        sample=SampleConfig(
+            patch=128, group=2, procedural=0.0, merge=0.03, similar=0.03, smooth=0.1, faults=0.08, band=14.0, wide=0.0,
+            elsewhere=0.05,
+        ),
         groups=4,
         steps=6000,
-        warmup=300,
-        rate=1e-3,
-        floor=0.1,
+        warmup=20,
+        rate=6e-4,
+        floor=0.05,
         losses=_EXTRA,
+        probes=0.2,
         clip=1.0,
         ema=0.998,
         precision="bf16-mixed",
     ),
-    "cpu-320": TrainConfig(
+    # from the weights of the one above: larger patches, three contexts, every family, camera faults
+    "cpu-192": TrainConfig(
         model=_SMALL,
+        sample=SampleConfig(patch=192, procedural=0.25, merge=0.1, similar=0.1, faults=0.2, band=24.0, elsewhere=0.1),
         groups=2,
         steps=2000,
         warmup=50,
         rate=3e-4,
         floor=0.02,
         losses=_EXTRA,
+        probes=0.1,
         clip=1.0,
         ema=0.998,
         precision="bf16-mixed",

@@ -1,0 +1,108 @@
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from hdmatt.errors import InputError
+from hdmatt.synth.assets import Assets, load_assets
+from hdmatt.synth.faults import camera_faults
+from hdmatt.synth.sample import SampleConfig, make_sample
+
+CONFIG = SampleConfig(patch=64, procedural=0.0, faults=0.0)
+
+
+@pytest.fixture(scope="module")
+def assets():
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:200, :200]
+    alpha = np.clip((80 - np.hypot(y - 100, x - 100)) / 12, 0, 1) * 255
+    colours = cv2.resize(rng.integers(0, 255, (8, 8, 3), np.uint8), (200, 200), interpolation=cv2.INTER_CUBIC)
+    return Assets([np.dstack([colours, alpha]).astype(np.uint8)], [rng.integers(0, 255, (150, 180, 3), np.uint8)])
+
+
+def arrays(sample):
+    return {name: getattr(sample, name) for name in sample.__dataclass_fields__}
+
+
+def test_a_sample_follows_from_seed_and_index_alone(assets):
+    config = replace(CONFIG, procedural=0.3, faults=0.5)
+    one, same = (arrays(make_sample(assets, config, seed=3, index=8)) for _ in range(2))
+    assert all(np.array_equal(one[n], same[n]) for n in one)
+    for other in (make_sample(assets, config, seed=4, index=8), make_sample(assets, config, seed=3, index=9)):
+        assert not np.array_equal(one["image"], other.image)
+
+
+def test_the_picture_is_the_exact_composite_when_the_camera_has_no_faults(assets):
+    for index in range(8):
+        sample = make_sample(assets, CONFIG, seed=0, index=index)
+        alpha = sample.alpha[..., None] / 255
+        exact = sample.foreground * alpha + sample.background * (1 - alpha)
+        # 0.51: rounding to 8 bits
+        assert np.abs(sample.image - exact).max() <= 0.51
+
+
+def test_faults_touch_the_picture_only(assets):
+    clean = make_sample(assets, CONFIG, seed=0, index=1)
+    faulty = make_sample(assets, replace(CONFIG, faults=1.0), seed=0, index=1)
+    for name in ("alpha", "foreground", "background", "trimap"):
+        np.testing.assert_array_equal(getattr(clean, name), getattr(faulty, name))
+    assert (clean.image != faulty.image).any()
+
+
+def test_known_pixels_of_the_trimap_tell_the_truth(assets):
+    unknown = 0
+    for index in range(12):
+        sample = make_sample(assets, replace(CONFIG, merge=0.5), seed=1, index=index)
+        assert set(np.unique(sample.trimap)) <= {0, 128, 255}
+        assert (sample.alpha[sample.trimap == 255] >= 250).all()
+        assert (sample.alpha[sample.trimap == 0] <= 5).all()
+        unknown += (sample.trimap == 128).any(axis=(1, 2)).sum()
+    assert unknown >= 36  # of 48 patches: crops are centred on unknown pixels
+
+
+def test_foreground_background_and_unknown_all_occur_in_a_group(assets):
+    found = [set(np.unique(make_sample(assets, CONFIG, seed=2, index=i).trimap)) for i in range(10)]
+    assert sum(f == {0, 128, 255} for f in found) >= 7
+
+
+def test_shapes_are_those_of_the_configuration(assets):
+    sample = make_sample(assets, replace(CONFIG, group=3, patch=72), seed=0, index=0)
+    assert sample.image.shape == sample.foreground.shape == sample.background.shape == (3, 72, 72, 3)
+    assert sample.trimap.shape == sample.alpha.shape == (3, 72, 72)
+    assert all(a.dtype == np.uint8 for a in arrays(sample).values())
+
+
+def test_no_fault_is_no_change():
+    patches = np.random.default_rng(0).integers(0, 255, (2, 32, 32, 3), np.uint8)
+    np.testing.assert_array_equal(camera_faults(patches, np.random.default_rng(0), probability=0.0), patches)
+    assert (camera_faults(patches, np.random.default_rng(0), probability=1.0) != patches).any()
+
+
+def test_a_pack_without_foregrounds_a_flat_foreground_and_a_broken_file_are_refused(tmp_path):
+    (tmp_path / "foregrounds").mkdir()
+    (tmp_path / "backgrounds").mkdir()
+    noise = np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "backgrounds/a.jpg"), noise)
+    with pytest.raises(InputError):
+        load_assets([tmp_path])
+    cv2.imwrite(str(tmp_path / "foregrounds/flat.png"), noise)
+    with pytest.raises(InputError, match=r"flat\.png has no alpha channel"):
+        load_assets([tmp_path])
+    (tmp_path / "foregrounds/flat.png").write_bytes(b"not a picture")
+    with pytest.raises(InputError, match=r"flat\.png cannot be decoded"):
+        load_assets([tmp_path])
+
+
+def test_pictures_larger_than_needed_are_shrunk_and_aim_folders_read(tmp_path):
+    for name in ("fg", "alpha", "bg"):
+        (tmp_path / name).mkdir()
+    noise = np.random.default_rng(0).integers(0, 255, (60, 90, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "fg/a.png"), noise)
+    cv2.imwrite(str(tmp_path / "alpha/a.png"), noise[..., 0])
+    cv2.imwrite(str(tmp_path / "bg/b.png"), noise)
+    assets = load_assets([tmp_path], longest=45)
+    assert assets.foregrounds[0].shape == (30, 45, 4) and assets.backgrounds[0].shape == (30, 45, 3)
+    whole = load_assets([tmp_path]).foregrounds[0]
+    np.testing.assert_array_equal(whole[..., :3], noise[..., ::-1])  # RGB, and OpenCV writes BGR
+    np.testing.assert_array_equal(whole[..., 3], noise[..., 0])

@@ -185,8 +185,8 @@ def test_the_peak_memory_for_100_megapixels_stays_under_the_stated_limit(tmp_pat
     """A subprocess, so that the peak is that of this one job."""
     script = """
 import sys
-import numpy as np, torch
-from hdmatt import engine, memory
+import numpy as np
+from hdmatt import memory
 from hdmatt.engine import Options
 from hdmatt.image import PictureInfo
 from hdmatt.model import HDMatt, ModelConfig

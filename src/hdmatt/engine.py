@@ -1,7 +1,7 @@
 """A picture and a trimap in, the matte's rows out, in memory that a limit bounds and not the picture.
 
-Knows readers of rows, windows and the network; nothing of file formats, colours or the terminal. The picture is
-read twice and the trimap three times, top to bottom; no more than a band of rows is held. Top to bottom:
+Knows readers of rows, windows and the network; nothing of file formats, colours or the terminal. Picture and trimap
+are read from top to bottom a few times (for the plan, the colours around, the context, the queries); no more than a band of rows is held. Top to bottom:
 
     Options, Plan       what is asked for, and what will be done
     make_plan           trimap -> which patches are decoded, which may serve as context, how many at a time
@@ -26,6 +26,7 @@ from torch import Tensor
 from hdmatt import memory
 from hdmatt.cpc import Context, select
 from hdmatt.errors import InputError, MemoryLimitError
+from hdmatt.field import AROUND, ColourField, FieldBuilder
 from hdmatt.image import PictureInfo, network_colours
 from hdmatt.model import STRIDE, Body, HDMatt, Stem, labels, network_input
 from hdmatt.patches import Stitcher, Window, check_overlap, cut, feather, grid, rows_of
@@ -81,6 +82,7 @@ class Plan:
     unknown: int  # unknown pixels
     queries: list[Window]  # patches to decode: those with unknown pixels
     pool: list[Window]  # context candidates
+    field: bool  # whether the picture is read once more, for the known colours around each patch
     batch: int
     limit: int  # bytes
     peak: int  # expected peak memory of the process, bytes
@@ -138,7 +140,8 @@ def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: 
         )
     batch = options.batch or (min(4, room) if options.device == "cpu" else room)
     peak = fixed + each * min(batch, len(queries))
-    return Plan(options, info.height, info.width, total[UNKNOWN], queries, pool, batch, limit, peak)
+    field = model.config.hints and bool(queries) and options.topk > 0
+    return Plan(options, info.height, info.width, total[UNKNOWN], queries, pool, field, batch, limit, peak)
 
 
 def run(
@@ -156,7 +159,8 @@ def run(
     """
     counters = counters if counters is not None else Counters()
     model = model.to(plan.options.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    pool = _fill_pool(plan, picture, trimap, model, counters)
+    field = _read_field(picture, trimap, counters) if plan.field else None
+    pool = _fill_pool(plan, picture, trimap, field, model, counters)
     stitcher = Stitcher(plan.height, plan.width)
     weight = feather(plan.options.patch, plan.options.overlap)
     pixels, marks = _Band(picture, plan.options.band), _Band(trimap, plan.options.band)
@@ -166,7 +170,7 @@ def run(
         yield from _known_rows(marks, first, max(first, row[0].y), stitcher)
         first = max(first, row[0].y)
         top, bottom = rows_of(row[0], plan.height)
-        strip = _Strip(pixels.rows(top, bottom), marks.rows(top, bottom), top, picture.info.linear)
+        strip = _Strip(pixels.rows(top, bottom), marks.rows(top, bottom), top, picture.info.linear, field)
         for some in _chunks(row, plan.batch):
             for window, alpha in zip(some, _decode(plan, some, strip, model, pool, counters), strict=True):
                 stitcher.add(window, alpha, weight)
@@ -209,6 +213,7 @@ class _Strip(NamedTuple):
     marks: np.ndarray  # the same rows of the trimap
     top: int
     linear: bool
+    field: ColourField | None
 
 
 class _Counts(NamedTuple):
@@ -296,18 +301,31 @@ def _take(chosen: dict[int, None], among: Sequence[int], number: int) -> None:
             chosen[left[position]] = None
 
 
-def _fill_pool(plan: Plan, picture: Rows, trimap: Rows, model: HDMatt, counters: Counters) -> _Pool:
+def _read_field(picture: Rows, trimap: Rows, counters: Counters) -> ColourField:
+    """The known colours of the whole picture, on cells of 32 pixels (larger ones beyond 2048 x 2048 cells)."""
+    info = picture.info
+    builder = FieldBuilder(max(AROUND, -(-max(info.height, info.width) // 2048)))
+    for y in range(0, info.height, builder.cell):
+        y1 = min(y + builder.cell, info.height)
+        builder.add(network_colours(picture.rows(y, y1), linear=info.linear), trimap.rows(y, y1))
+    counters.rows_read += info.height
+    return builder.build()
+
+
+def _fill_pool(
+    plan: Plan, picture: Rows, trimap: Rows, field: ColourField | None, model: HDMatt, counters: Counters
+) -> _Pool:
     pool = _Pool({}, {})
     queries = set(plan.queries)
     pixels, marks = _Band(picture, plan.options.band), _Band(trimap, plan.options.band)
     for _, same_row in groupby(plan.pool, key=lambda w: w.y):
         row = list(same_row)
         top, bottom = rows_of(row[0], plan.height)
-        strip = _Strip(pixels.rows(top, bottom), marks.rows(top, bottom), top, picture.info.linear)
+        strip = _Strip(pixels.rows(top, bottom), marks.rows(top, bottom), top, picture.info.linear, field)
         for some in _chunks(row, plan.batch):
-            inputs = _inputs(plan, some, strip)
+            inputs, around = _inputs(plan, some, strip)
             with torch.inference_mode():
-                body = model.encoder.body(model.encoder.stem(inputs))
+                body = model.encoder.body(model.encoder.stem(inputs, around))
                 contexts = model.contexts(body, labels(inputs))
             counters.encoded += len(some)
             for i, window in enumerate(some):
@@ -327,9 +345,9 @@ def _decode(
     pool: _Pool,
     counters: Counters,
 ) -> Float32[np.ndarray, "b p p"]:
-    inputs = _inputs(plan, windows, strip)
+    inputs, around = _inputs(plan, windows, strip)
     with torch.inference_mode():
-        stem = model.encoder.stem(inputs)
+        stem = model.encoder.stem(inputs, around)
         body = _bodies(windows, stem, model, pool, counters)
         alpha = model.decode(stem, body, _contexts(plan, windows, body, labels(inputs), model, pool)).alpha
     counters.decoded += len(windows)
@@ -365,15 +383,20 @@ def _contexts(
     return chosen
 
 
-def _inputs(plan: Plan, windows: Sequence[Window], strip: _Strip) -> Tensor:
-    pixels, marks, top, linear = strip
+def _inputs(plan: Plan, windows: Sequence[Window], strip: _Strip) -> tuple[Tensor, Tensor | None]:
+    pixels, marks, top, linear, field = strip
     colours = np.stack([
         network_colours(cut(pixels, w, first_row=top, height=plan.height), linear=linear) for w in windows
     ])
     trimap = np.stack([cut(marks, w, first_row=top, height=plan.height) for w in windows])
     device = plan.options.device
     inputs = network_input(torch.from_numpy(colours).to(device), torch.from_numpy(trimap).to(device))
-    return inputs.contiguous(memory_format=torch.channels_last)
+    around = None
+    if field:
+        size = plan.options.patch
+        around = np.stack([field.around(w.y, w.x, size=size, patch=size) for w in windows])
+        around = torch.from_numpy(around).to(device)
+    return inputs.contiguous(memory_format=torch.channels_last), around
 
 
 def _chunks(windows: Sequence[Window], size: int) -> list[Sequence[Window]]:

@@ -108,19 +108,27 @@ class HDMatt(nn.Module):
         """Alpha of encoded query patches, given each one's selected contexts."""
         return self.decoder(stem, body, self.cpc(body.deep, labels(stem.inputs), contexts))
 
-    def forward(self, inputs_B6HW: Tensor, contexts: Sequence[Sequence[int]], *, detach: bool = False) -> Decoded:
+    def forward(
+        self,
+        inputs_B6HW: Tensor,
+        contexts: Sequence[Sequence[int]],
+        *,
+        around: Tensor | None = None,
+        detach: bool = False,
+    ) -> Decoded:
         """Alpha of every patch of a batch whose patches serve each other as context.
 
         Args:
             inputs_B6HW: Normalised RGB and trimap one-hot, see `network_input`.
             contexts: For each patch the indices, within the batch, of the patches it may look at.
+            around: For a network with hints, the colours around each patch, see `colour_hints`.
             detach: Let no gradient flow into the encoder through the contexts.
 
         Returns:
             Alpha, and the decoder's maps for training. Known pixels are not overwritten here; that is the last step
             of a matte.
         """
-        stem, body = self.encoder(inputs_B6HW)
+        stem, body = self.encoder(inputs_B6HW, around)
         source = body._replace(deep=body.deep.detach()) if detach else body
         pool = self.contexts(source, labels(inputs_B6HW))
         return self.decode(stem, body, [[pool[i] for i in own] if pool else [] for own in contexts])
@@ -145,10 +153,10 @@ class Encoder(nn.Module):
         self.layer4 = _stage(4 * width, 8 * width, blocks=3, dilation=4)
         self.aspp = ASPP(8 * width, 4 * width)
 
-    def stem(self, inputs: Tensor) -> Stem:
+    def stem(self, inputs: Tensor, around: Tensor | None = None) -> Stem:
         """The hints, the first convolution and the two poolings after it."""
         if self.hints:
-            inputs = torch.cat([inputs, colour_hints(inputs)], dim=1)
+            inputs = torch.cat([inputs, colour_hints(inputs, around)], dim=1)
         full = F.relu(self.bn1(self.conv1(inputs)))
         half, index1 = F.max_pool2d(full, 2, return_indices=True)
         pooled, index2 = F.max_pool2d(half, 2, return_indices=True)
@@ -161,8 +169,8 @@ class Encoder(nn.Module):
         eighth = self.layer2(eighth)
         return Body(quarter, index3, eighth, self.aspp(self.layer4(self.layer3(eighth))))
 
-    def forward(self, inputs: Tensor) -> tuple[Stem, Body]:
-        stem = self.stem(inputs)
+    def forward(self, inputs: Tensor, around: Tensor | None = None) -> tuple[Stem, Body]:
+        stem = self.stem(inputs, around)
         return stem, self.body(stem)
 
 
@@ -271,7 +279,7 @@ def network_input(rgb_BHW3: Tensor, trimap_BHW: Tensor) -> Tensor:
     return torch.cat([colours, one_hot], dim=1)
 
 
-def colour_hints(inputs_B6HW: Tensor) -> Tensor:
+def colour_hints(inputs_B6HW: Tensor, around_BHW6: Tensor | None = None) -> Tensor:
     """What the known colours nearby say about each pixel: nine channels, without any learned weight.
 
     The sure foreground's and the sure background's colours spread into the unknown area from ever coarser
@@ -281,13 +289,18 @@ def colour_hints(inputs_B6HW: Tensor) -> Tensor:
 
     Args:
         inputs_B6HW: As `network_input` gives them; any size.
+        around_BHW6: Display-encoded foreground and background colours under the patch, one sample for every 32
+            pixels, from the whole picture (field.ColourField); None: the patch has only itself.
 
     Returns:
         B 9 H W float32; known pixels are hinted like the others.
     """
     with torch.no_grad(), torch.autocast(inputs_B6HW.device.type, enabled=False):
         colours = inputs_B6HW[:, :3].float()
-        front, back = (_spread(colours, inputs_B6HW[:, i : i + 1].float()) for i in (5, 3))
+        coarse = (None, None) if around_BHW6 is None else _normalised(around_BHW6.float())
+        front, back = (
+            _spread(colours, inputs_B6HW[:, i : i + 1].float(), outer) for i, outer in zip((5, 3), coarse, strict=True)
+        )
         difference, to_front, to_back = front - back, colours - front, colours - back
         alpha = (to_back * difference).sum(1, keepdim=True) / ((difference**2).sum(1, keepdim=True) + 0.02)
         lengths = [v.square().sum(1, keepdim=True).sqrt() for v in (to_front, to_back)]
@@ -335,18 +348,29 @@ def load_resnet34(model: HDMatt, weights: Mapping[str, Tensor]) -> None:
     encoder.load_state_dict(loaded)
 
 
-def _spread(colours: Tensor, mask: Tensor) -> Tensor:
-    """Colours inside the mask, continued outside it (push-pull on an averaging pyramid)."""
+def _normalised(around_BHW6: Tensor) -> tuple[Tensor, Tensor]:
+    mean, std = around_BHW6.new_tensor(IMAGENET_MEAN * 2), around_BHW6.new_tensor(IMAGENET_STD * 2)
+    front, back = ((around_BHW6 - mean) / std).permute(0, 3, 1, 2).split(3, dim=1)
+    return front, back
+
+
+def _spread(colours: Tensor, mask: Tensor, outer: Tensor | None) -> Tensor:
+    """Colours inside the mask, continued outside it: push-pull on an averaging pyramid.
+
+    The pyramid ends at one cell, or where its cells are 32 pixels: there `outer` says what lies around.
+    """
     levels = [(colours * mask, mask)]
-    while max(levels[-1][1].shape[-2:]) > 1:
+    while len(levels) <= 5 if outer is not None else max(levels[-1][1].shape[-2:]) > 1:
         levels.append(
             tuple(F.avg_pool2d(t, 2, ceil_mode=True, count_include_pad=False) for t in levels[-1])  # type: ignore[misc]
         )
-    spread = None
+    spread = outer
     for colour, mass in reversed(levels):
         own = colour / mass.clamp(min=1e-4)
         if spread is not None:
-            coarse = F.interpolate(spread, size=own.shape[-2:], mode="bilinear", align_corners=False)
+            coarse = spread
+            if coarse.shape != own.shape:
+                coarse = F.interpolate(coarse, size=own.shape[-2:], mode="bilinear", align_corners=False)
             share = (4 * mass).clamp(max=1)
             own = share * own + (1 - share) * coarse
         spread = own

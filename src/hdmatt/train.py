@@ -315,7 +315,7 @@ def _loss(
     contexts = group_contexts(
         config.groups, config.sample.group, topk=config.topk, seed=(config.seed, step)
     )
-    out = model(inputs, contexts, detach=config.detach)
+    out = model(inputs, contexts, around=batch["around"], detach=config.detach)
     exact = truth, colours["foreground"], colours["background"], pixel_weight(batch["trimap"][:, None], weight)
     loss, parts = total(out.alpha, *exact, parts=config.losses)
     if config.probes:

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from hdmatt.field import AROUND, ColourField, FieldBuilder
 from hdmatt.synth.assets import Assets
 from hdmatt.synth.faults import camera_faults
 from hdmatt.synth.procedural import procedural_foreground
@@ -62,6 +63,7 @@ class Sample:
     alpha: UInt8[np.ndarray, "g p p"]
     foreground: UInt8[np.ndarray, "g p p 3"]
     background: UInt8[np.ndarray, "g p p 3"]
+    around: Float32[np.ndarray, "g n n 6"]  # known colours of the whole composite, see field.py
 
 
 def make_sample(assets: Assets, config: SampleConfig, *, seed: int, index: int) -> Sample:
@@ -76,16 +78,17 @@ def make_sample(assets: Assets, config: SampleConfig, *, seed: int, index: int) 
         colours, background = _smoothed(colours, rng), _smoothed(background, rng)
     trimap = _trimap(alpha, config, rng)
     crop = round(config.patch * rng.choice(config.crops))  # one scale: the patches belong to one photograph
+    field = _field(colours, alpha, background, trimap)
     crops = [
-        _crop(colours, alpha, background, trimap, centre, crop, config.patch)
+        _crop(colours, alpha, background, trimap, field, centre, crop, config.patch)
         for centre in _centres(trimap, config, rng)
     ]
     if rng.random() < 0.5:
         crops = [tuple(array[:, ::-1] for array in crop) for crop in crops]
-    foreground, alpha, background, trimap = (np.stack(arrays) for arrays in zip(*crops, strict=True))
+    foreground, alpha, background, trimap, around = (np.stack(arrays) for arrays in zip(*crops, strict=True))
     image = _composite(foreground, alpha, background)
     image = camera_faults(image, rng, probability=config.faults)
-    return Sample(image, trimap, alpha, foreground, background)
+    return Sample(image, trimap, alpha, foreground, background, around)
 
 
 def _layer(assets: Assets, config: SampleConfig, rng: np.random.Generator, side: int) -> tuple[np.ndarray, np.ndarray]:
@@ -215,11 +218,12 @@ def _crop(
     alpha: np.ndarray,
     background: np.ndarray,
     trimap: np.ndarray,
+    field: ColourField,
     centre: tuple[int, int],
     side: int,
     patch: int,
 ) -> tuple[np.ndarray, ...]:
-    """F, alpha, B and trimap of the square around `centre`, moved inside the canvas, resized to patch x patch."""
+    """F, alpha, B, trimap and surroundings of the square around `centre`, moved inside, resized to the patch."""
     side = min(side, len(alpha))
     y, x = (min(max(c - side // 2, 0), len(alpha) - side) for c in centre)
     square = np.s_[y : y + side, x : x + side]
@@ -232,7 +236,20 @@ def _crop(
         small_background = cv2.resize(small_background, size, interpolation=cv2.INTER_AREA)
         small_trimap = cv2.resize(small_trimap, size, interpolation=cv2.INTER_NEAREST)
     wrong = ((small_trimap == 255) & (small_alpha < 250)) | ((small_trimap == 0) & (small_alpha > 5))
-    return small_colours, small_alpha, small_background, np.where(wrong, 128, small_trimap).astype(np.uint8)
+    around = field.around(y, x, size=side, patch=patch)
+    return small_colours, small_alpha, small_background, np.where(wrong, 128, small_trimap).astype(np.uint8), around
+
+
+def _field(colours: np.ndarray, alpha: np.ndarray, background: np.ndarray, trimap: np.ndarray) -> ColourField:
+    """Of the whole composite, from an eighth of its size."""
+    small = tuple(side // 8 for side in trimap.shape)
+    front, a, back = (cv2.resize(t, small, interpolation=cv2.INTER_AREA) for t in (colours, alpha, background))
+    image = _composite(front, a, back) / np.float32(255)
+    marks = np.ascontiguousarray(trimap[4::8, 4::8][: small[0], : small[1]])
+    builder = FieldBuilder(cell=AROUND // 8)
+    for y in range(0, len(marks), builder.cell):
+        builder.add(image[y : y + builder.cell], marks[y : y + builder.cell])
+    return ColourField(builder.build().colours, float(AROUND))
 
 
 def _composite(foreground: np.ndarray, alpha: np.ndarray, background: np.ndarray) -> np.ndarray:

@@ -1,0 +1,54 @@
+import numpy as np
+
+from hdmatt.field import NEUTRAL, ColourField, FieldBuilder, spread
+
+FRONT, BACK = np.array([0.9, 0.2, 0.1], np.float32), np.array([0.1, 0.3, 0.8], np.float32)
+
+
+def field(trimap, picture, cell):
+    builder = FieldBuilder(cell)
+    for y in range(0, len(trimap), cell):
+        builder.add(picture[y : y + cell], trimap[y : y + cell])
+    return builder.build()
+
+
+def test_flat_colours_come_back_everywhere_also_far_from_where_they_are_known():
+    trimap = np.full((90, 70), 128, np.uint8)
+    trimap[:10], trimap[-10:] = 255, 0
+    picture = np.where(trimap[..., None] == 255, FRONT, BACK).astype(np.float32)
+    found = field(trimap, picture, 16)
+    assert found.colours.shape == (6, 5, 6)
+    # 1e-5: float32 averages
+    np.testing.assert_allclose(found.colours, np.broadcast_to(np.concatenate([FRONT, BACK]), (6, 5, 6)), atol=1e-5)
+
+
+def test_near_colours_win_over_far_ones():
+    trimap = np.zeros((64, 256), np.uint8)
+    picture = np.zeros((64, 256, 3), np.float32)
+    picture[:, :64], picture[:, 192:] = FRONT, BACK
+    trimap[:, 64:192] = 128
+    back = field(trimap, picture, 16).colours[2, :, 3:]
+    assert np.abs(back[5] - FRONT).max() < np.abs(back[5] - BACK).max()
+    assert np.abs(back[10] - BACK).max() < np.abs(back[10] - FRONT).max()
+
+
+def test_a_picture_without_foreground_has_the_neutral_colour_there():
+    found = field(np.zeros((40, 40), np.uint8), np.full((40, 40, 3), 0.25, np.float32), 32)
+    np.testing.assert_allclose(found.colours[..., :3], np.broadcast_to(NEUTRAL, (2, 2, 3)))
+    np.testing.assert_allclose(found.colours[..., 3:], 0.25, atol=1e-6)
+
+
+def test_around_samples_the_cells_under_the_window_and_repeats_the_border():
+    ramp = np.arange(8, dtype=np.float32)[None, :, None] * np.ones((8, 1, 6), np.float32)
+    grid = ColourField(ramp, cell=32.0)
+    np.testing.assert_allclose(grid.around(0, 0, size=64, patch=64)[0, :, 0], [0, 1], atol=1e-3)
+    np.testing.assert_allclose(grid.around(0, 80, size=64, patch=64)[0, :, 0], [2.5, 3.5], atol=1e-3)
+    np.testing.assert_allclose(grid.around(0, 64, size=128, patch=64)[0, :, 0], [2.5, 4.5], atol=1e-3)  # half size
+    np.testing.assert_allclose(grid.around(-64, -64, size=64, patch=64), 0, atol=1e-3)
+    assert grid.around(0, 0, size=72, patch=72).shape == (3, 3, 6)
+
+
+def test_colours_stay_where_the_mass_is():
+    rng = np.random.default_rng(0)
+    colour, mass = rng.random((9, 7, 3), np.float32), np.ones((9, 7), np.float32)
+    np.testing.assert_allclose(spread(colour, mass), colour, atol=1e-6)

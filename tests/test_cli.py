@@ -252,3 +252,13 @@ def test_linear_exr_in_gives_display_encoded_png_and_linear_exr_out(scene, weigh
     reader = oiio.ImageInput.open(str(scene / "f.exr"))
     np.testing.assert_array_equal(reader.read_image("float")[known], linear[known])
     reader.close()
+
+
+def test_stopping_by_hand_has_its_own_exit_code(scene, weights, capsys, monkeypatch):
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    before = names(scene)
+    monkeypatch.setattr("hdmatt.api.matte_files", stopped)
+    assert call(scene, weights) == 130
+    assert "Traceback" not in capsys.readouterr().err and names(scene) == before

@@ -17,10 +17,10 @@ from hdmatt.strategies import matte_rows
 SMALL = Options(patch=64, overlap=16, candidates=6, memory=memory.GIB * 4)
 
 
-@pytest.fixture(scope="module")
-def model():
+@pytest.fixture(scope="module", params=[False, True], ids=["paper", "hints"])
+def model(request):
     torch.manual_seed(0)
-    model = HDMatt(ModelConfig(width=8)).eval()
+    model = HDMatt(ModelConfig(width=8, hints=request.param)).eval()
     for module in model.modules():  # norms of a fresh network would hide the differences between patches
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.running_var, 0.02, 0.05)
@@ -112,11 +112,24 @@ def test_patches_without_unknown_pixels_are_never_decoded_and_each_patch_is_enco
     assert set(unknown) & set(plan.pool), "the scene must have a patch that is query and context"
 
 
-def test_rows_are_read_at_most_twice(model):
+def test_rows_are_read_at_most_twice_and_once_more_for_the_colours_around(model):
     picture, trimap = scene(600, 100)
     counters = Counters()
     matte(picture, trimap, model, replace(SMALL, band=32), counters=counters)
-    assert counters.rows_read <= 2 * 600
+    assert counters.rows_read <= (3 if model.config.hints else 2) * 600
+
+
+def test_what_lies_outside_a_patch_reaches_it_but_not_with_crop(model):
+    trimap = np.full((300, 64), 128, np.uint8)
+    trimap[:30] = 255
+    picture = np.full((300, 64, 3), 90, np.uint8)
+    red, blue = picture.copy(), picture.copy()
+    red[:30], blue[:30] = (255, 0, 0), (0, 0, 255)
+    options = replace(SMALL, candidates=1)
+    far = [matte(p, trimap, model, options)[200:] for p in (red, blue)]
+    crop = [matte(p, trimap, model, options, "crop")[200:] for p in (red, blue)]
+    assert np.abs(far[0] - far[1]).max() > 1e-4
+    np.testing.assert_array_equal(*crop)
 
 
 def test_all_patches_are_candidates_when_they_are_few():

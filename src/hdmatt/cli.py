@@ -3,12 +3,16 @@
     matte    picture and trimap in; alpha, foreground, cut-out, composite out
     info     version, models, devices
     train    samples in, weights out
+    eval     methods and test sets in; scores, a table and a report out
     main     exit codes: 0 done, 2 a mistake in what we were given, 1 a mistake of ours
 """
 
 import json
+import shlex
 import sys
 import warnings
+from collections.abc import Collection, Sequence
+from contextvars import ContextVar
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,6 +28,7 @@ app = typer.Typer(
     help="Alpha mattes of pictures as large as cameras make them.",
 )
 _DEBUG = "--debug"
+_TYPED: ContextVar[tuple[str, ...]] = ContextVar("typed", default=())  # what main was called with, for records
 
 
 @app.command("matte")
@@ -154,11 +159,74 @@ def train_command(
     typer.echo(f"{weights}: {preset}, curve in {out / 'curve.csv'}")
 
 
+@app.command("eval")
+def eval_command(
+    data: Annotated[list[Path], typer.Option(help="Folder of a test set: image/ trimap/ alpha/, or a known layout.")],
+    layout: Annotated[str, typer.Option(help="Name of the layout of all --data; see docs/datasets.md.")] = "auto",
+    backgrounds: Annotated[Path | None, typer.Option(help="For sets published in parts, like Adobe's.")] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="hdmatt, crop, downsample, whole, cf, knn, lbdm, lkm, rw, sm, or folder:PATH with finished mattes."
+        ),
+    ] = None,
+    model: Annotated[str, typer.Option(help="Name (see hdmatt info) or safetensors file.")] = "hdmatt-s",
+    patch: Annotated[int, typer.Option(help="Side of a patch, pixels.")] = 320,
+    overlap: Annotated[int, typer.Option(help="Overlap of neighbouring patches, pixels.")] = 64,
+    topk: Annotated[int, typer.Option(help="Context patches a patch looks at (K).")] = 3,
+    candidates: Annotated[int, typer.Option(help="Patches in the context pool (N).")] = 30,
+    memory: Annotated[str | None, typer.Option(help="hdmatt's peak memory, like 2GiB.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N pictures of each set.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of report.html, scores.jsonl and mattes; continues.")] = Path(
+        "hdmatt-eval"
+    ),
+    as_json: Annotated[bool, typer.Option("--json", help="Print result.json.")] = False,
+    debug: Annotated[bool, typer.Option(_DEBUG, help="Show tracebacks.")] = False,
+) -> None:
+    """Score methods on test sets; scored pictures are not scored again."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from hdmatt import evaluate as program
+    from hdmatt.memory import parse
+
+    methods = method or ["hdmatt"]
+    if device == "auto":
+        device = program.pick_device(methods)
+    settings = program.Settings(model, patch, overlap, topk, candidates, parse(memory) if memory else None, device)
+    items = program.find_items(data, layout, backgrounds=backgrounds, limit=limit)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=_stderr(), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("checking", total=None)
+        result = program.evaluate(
+            items,
+            methods,
+            out,
+            settings=settings,
+            command=shlex.join(["hdmatt", *_TYPED.get()]),
+            progress=lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
+        )
+    if as_json:
+        typer.echo((out / "result.json").read_text(encoding="utf-8"), nl=False)
+    else:
+        _print_scores(result.summaries, program.best_of(result.summaries))
+        typer.echo(str(result.report))
+    failed = [row for row in result.rows if row.error is not None]
+    for row in failed:
+        _say(f"hdmatt: {row.method} failed on {row.dataset} {row.variant} {row.name}: {row.error}")
+    if failed:
+        raise HDMattError(
+            f"{len(failed)} of {len(result.rows)} mattes failed and are in no mean",
+            hint=f"To have them tried again, delete their lines in {out / 'scores.jsonl'}.",
+        )
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code and never shows a traceback without --debug."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    _TYPED.set(tuple(arguments))
     try:
-        app(arguments, prog_name="hdmatt", standalone_mode=False)
+        code = app(arguments, prog_name="hdmatt", standalone_mode=False)
     except HDMattError as error:
         if _DEBUG in arguments:
             raise
@@ -182,7 +250,7 @@ def main(arguments: list[str] | None = None) -> int:
         _say(f"hdmatt: internal error: {type(error).__name__}: {error}")
         _say("  This is our mistake: run again with --debug and report what it prints.")
         return 1
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 def _choice(option: str, value: str, choices: tuple[str, ...]) -> None:
@@ -190,6 +258,24 @@ def _choice(option: str, value: str, choices: tuple[str, ...]) -> None:
 
     if value not in choices:
         raise InputError(f"{option} is {value!r}", hint=f"Choose one of: {', '.join(choices)}.")
+
+
+def _print_scores(summaries: Sequence[Any], best: Collection[tuple[int, str]]) -> None:
+    """A table; as wide as it needs to be where it goes into a pipe."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from hdmatt.report import COLUMNS, cell
+
+    table = Table("data set", "trimap", "method", "pictures", box=None, pad_edge=False)
+    for title, _ in COLUMNS.values():
+        table.add_column(title, justify="right")
+    for i, one in enumerate(summaries):
+        count = f"{one.pictures} of {one.pictures + len(one.failed)}" if one.failed else str(one.pictures)
+        scores = [Text(cell(m, getattr(one, m)), "bold" if (i, m) in best else "") for m in COLUMNS]
+        table.add_row(Text(one.dataset), Text(one.variant), Text(one.method), count, *scores)
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def _stderr() -> Any:

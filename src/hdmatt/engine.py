@@ -1,7 +1,8 @@
 """A picture and a trimap in, the matte's rows out, in memory that a limit bounds and not the picture.
 
 Knows readers of rows, windows and the network; nothing of file formats, colours or the terminal. Picture and trimap
-are read from top to bottom a few times (for the plan, the colours around, the context, the queries); no more than a band of rows is held. Top to bottom:
+are read from top to bottom a few times (for the plan, the colours around, the context, the queries); no more than a
+band of rows is held. Top to bottom:
 
     Options, Plan       what is asked for, and what will be done
     make_plan           trimap -> which patches are decoded, which may serve as context, how many at a time

@@ -10,6 +10,7 @@
 import re
 import resource
 import sys
+from pathlib import Path
 
 import psutil
 
@@ -49,7 +50,15 @@ def resident() -> int:
 
 
 def peak() -> int:
-    """The most memory this process has held."""
+    """The most memory this process has held.
+
+    Linux: VmHWM, since ru_maxrss starts with the peak of the process that started this one.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        kib = re.search(r"VmHWM:\s*(\d+) kB", status.read_text())
+        if kib:
+            return int(kib[1]) * 1024
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024
 

@@ -1,0 +1,302 @@
+"""The scores are those of the files, no picture is scored twice, and every mistake is named without losing a score."""
+
+import json
+import multiprocessing
+import re
+import shutil
+from dataclasses import asdict
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from hdmatt import evaluate as program
+from hdmatt import metrics
+from hdmatt.checkpoint import save_model
+from hdmatt.cli import main
+from hdmatt.evaluate import Row, Settings, best_of, find_items, summarise
+from hdmatt.model import HDMatt, ModelConfig
+from hdmatt.patches import grid
+
+HEIGHT, WIDTH = 90, 120
+NAMES = ("b&rd", "hair")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_model(HDMatt(ModelConfig(width=4)), path, half=True)
+    return path
+
+
+def make_set(folder):
+    """Discs with a soft rim on noise, and the same discs a little smaller as finished mattes in mattes/."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    for kind in ("image", "trimap", "alpha", "mattes"):
+        (folder / kind).mkdir(parents=True)
+    for i, name in enumerate(NAMES):
+        distance = np.hypot(y - 45, x - 60 + 6 * i)
+        alpha, matte = (np.clip((r - distance) / 8, 0, 1) for r in (34, 32))
+        trimap = np.select([distance < 22, distance > 38], [255, 0], 128).astype(np.uint8)
+        picture = 40 + 160 * alpha[..., None] + rng.integers(0, 20, (HEIGHT, WIDTH, 3))
+        for kind, pixels in (("image", picture), ("trimap", trimap), ("alpha", 255 * alpha), ("mattes", 255 * matte)):
+            cv2.imwrite(str(folder / kind / f"{name}.png"), np.rint(pixels).astype(np.uint8))
+    return folder
+
+
+def read(path):
+    values = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert values is not None and values.dtype == np.uint8 and values.ndim == 2
+    return values
+
+
+def call(data, out, *more):
+    """hdmatt eval on a folder, by default with finished mattes only: that needs no process of its own."""
+    words = [str(word) for word in more] or ["--method", f"folder:{data / 'mattes'}"]
+    return main(["eval", "--data", str(data), "--out", str(out), "--device", "cpu", *words])
+
+
+def rows_of(out):
+    return [Row(**json.loads(line)) for line in (out / "scores.jsonl").read_text().splitlines()]
+
+
+def refused(capsys, code, *texts):
+    out, err = capsys.readouterr()
+    assert code == 2 and out == "", err
+    assert "Traceback" not in err
+    for text in texts:
+        assert str(text) in err
+
+
+@pytest.fixture
+def data(tmp_path):
+    return make_set(tmp_path / "toys")
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory, weights):
+    """All kinds of methods through the command line, once: (data, out, words, exit code)."""
+    folder = tmp_path_factory.mktemp("run")
+    data, out = make_set(folder / "toys"), folder / "report"
+    words = ["--method", "crop", "--method", "cf", "--method", f"folder:{data / 'mattes'}", "--model", weights]
+    words += ["--patch", 64, "--overlap", 16]
+    return data, out, words, call(data, out, *words)
+
+
+def test_every_row_holds_the_metrics_of_the_files(whole_run):
+    data, out, _, code = whole_run
+    assert code == 0
+    rows = rows_of(out)
+    assert [row.method for row in rows] == ["crop"] * 2 + ["cf"] * 2 + [f"folder:{data / 'mattes'}"] * 2
+    windows = grid(HEIGHT, WIDTH, size=64, overlap=16)
+    for row in rows:
+        assert (row.dataset, row.variant, row.error) == ("toys", "trimap", None)
+        matte = read(out / row.matte)
+        truth, trimap = read(data / "alpha" / f"{row.name}.png"), read(data / "trimap" / f"{row.name}.png")
+        borders = metrics.patch_borders(windows, height=HEIGHT, width=WIDTH) if row.method == "crop" else None
+        wanted = asdict(metrics.score(matte, truth, trimap, borders=borders))
+        found = asdict(row)
+        assert {k: found[k] for k in wanted} == {k: None if np.isnan(v) else v for k, v in wanted.items()}
+        assert (row.seam is not None) == (row.method == "crop")
+        if row.method.startswith("folder:"):
+            np.testing.assert_array_equal(matte, read(data / "mattes" / f"{row.name}.png"))
+            assert row.seconds is None and row.peak_memory is None
+        else:
+            assert row.seconds > 0 and row.peak_memory > 2**20
+            assert (matte[trimap == 255] == 255).all() and (matte[trimap == 0] == 0).all()
+    assert max(row.mad for row in rows if row.method == "cf") < 0.1  # plain colours: cf solves it
+
+
+def test_a_second_run_computes_nothing_and_says_the_same(whole_run, monkeypatch, capsys):
+    data, out, words, _ = whole_run
+    before = (out / "scores.jsonl").read_bytes()
+    monkeypatch.setattr(program, "_row", lambda *_: pytest.fail("computed again"))
+    assert call(data, out, *words) == 0
+    assert (out / "scores.jsonl").read_bytes() == before
+    printed, said = capsys.readouterr()
+    assert said == ""
+    assert "MSE ×1000" in printed and "report.html" in printed
+    assert re.search(r"toys\s+trimap\s+cf\s+2\s", printed)
+
+
+def test_the_report_is_one_file_with_every_method_and_picture(whole_run):
+    data, out, words, _ = whole_run
+    page = (out / "report.html").read_text(encoding="utf-8")
+    for text in ("crop", "cf", f"folder:{data / 'mattes'}", "b&amp;rd", "hair", "toys", "<b>"):
+        assert text in page
+    assert "b&rd" not in page
+    assert "http" not in re.sub(r"base64,[\w+/=]+", "", page)
+    assert set(re.findall(r'(?:src|href)="(.{5})', page)) == {"data:"}
+    assert page.count("<img") == 3 * 2 * 4  # methods, pictures, and picture + truth + matte + error
+    assert all(str(word) in page for word in words)  # the command
+
+
+def test_the_record_names_command_machine_and_versions(whole_run):
+    _, out, _, _ = whole_run
+    record = json.loads((out / "result.json").read_text())
+    assert record["command"].startswith("hdmatt eval --data")
+    assert record["machine"]["cores"] >= 1 and record["machine"]["ram_bytes"] > 0 and record["machine"]["cpu"]
+    assert {"hdmatt", "python", "numpy", "torch", "pymatting"} <= set(record["versions"])
+    assert record["commit"] is None or re.fullmatch(r"[0-9a-f]{40}\+?", record["commit"])
+    assert [one["pictures"] for one in record["summary"]] == [2, 2, 2]
+    assert record["failed"] == []
+
+
+def test_a_mean_is_the_plain_mean_of_the_pictures(whole_run):
+    _, out, _, _ = whole_run
+    rows = rows_of(out)
+    for one in summarise(rows):
+        mine = [row for row in rows if row.method == one.method]
+        assert one.sad == (mine[0].sad + mine[1].sad) / 2 and one.mse == (mine[0].mse + mine[1].mse) / 2
+
+
+def test_a_method_that_fails_is_a_row_and_the_others_go_on(data, tmp_path, capsys):
+    # PyMatting refuses a trimap without known pixels
+    cv2.imwrite(str(data / "trimap" / "hair.png"), np.full((HEIGHT, WIDTH), 128, np.uint8))
+    out = tmp_path / "report"
+    methods = ["--method", "cf", "--method", f"folder:{data / 'mattes'}"]
+    assert call(data, out, *methods) == 1
+    printed, said = capsys.readouterr()
+    assert "cf failed on toys trimap hair: " in said and "Traceback" not in said
+    assert "1 of 4 mattes failed" in said and "scores.jsonl" in said
+    assert "1 of 2" in printed
+    bad = next(row for row in rows_of(out) if row.error)
+    assert (bad.method, bad.name, bad.sad, bad.matte) == ("cf", "hair", None, None)
+    summaries = summarise(rows_of(out))
+    assert (summaries[0].pictures, summaries[0].failed) == (1, ("hair",))
+    assert summaries[0].sad == next(row.sad for row in rows_of(out) if row.name != "hair")
+    assert json.loads((out / "result.json").read_text())["failed"][0]["name"] == "hair"
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "Not part of any mean" in page and "failed: " in page
+
+
+def test_a_method_that_takes_the_machine_s_memory_is_ended_and_is_a_row(data, tmp_path, monkeypatch):
+    # nothing is free: its process is over the limit before PyMatting is loaded
+    monkeypatch.setattr(program.psutil, "virtual_memory", lambda: SimpleNamespace(available=0, total=2**30))
+    result = program.evaluate(find_items([data], limit=1), ["cf"], tmp_path / "report")
+    assert "ran out of memory: it held" in result.rows[0].error
+    assert result.summaries[0].pictures == 0 and result.summaries[0].sad is None
+    assert not multiprocessing.active_children()
+
+
+def test_a_row_that_was_cut_off_is_scored_again(data, tmp_path):
+    out = tmp_path / "report"
+    assert call(data, out) == 0
+    ledger = out / "scores.jsonl"
+    before = ledger.read_bytes()
+    ledger.write_bytes(before[:-20])
+    assert call(data, out) == 0
+    assert ledger.read_bytes() == before
+
+
+def test_limit_takes_the_first_pictures(data, tmp_path):
+    assert call(data, tmp_path / "r", "--limit", 1, "--method", f"folder:{data / 'mattes'}") == 0
+    assert [row.name for row in rows_of(tmp_path / "r")] == [min(NAMES)]
+
+
+def test_other_options_do_not_overwrite_mattes(data, tmp_path):
+    job = program._Job("crop", "patch 64", "toys", find_items([data])["toys"][0])
+    first = program._matte_path(job, tmp_path, [])
+    held = Row("crop", "patch 64", "toys", "trimap", job.item.name, matte=first.relative_to(tmp_path).as_posix())
+    assert program._matte_path(job._replace(options="patch 320"), tmp_path, [held]) != first
+
+
+def test_the_best_competes_only_on_all_pictures_and_never_alone():
+    def row(method, name, sad, seam=None, error=None):
+        return Row(method, "", "set", "t", name, sad=sad, seam=seam, error=error)
+
+    rows = [row("a", "1", 3.0, 1.2), row("b", "1", 2.0, 0.9), row("c", "1", 0.1), row("c", "2", None, error="gone")]
+    assert best_of(summarise(rows)) == {(1, "sad"), (1, "seam")}  # 0.9 is closer to 1 than 1.2
+    assert best_of(summarise(rows[:1])) == set()
+
+
+# ----------------------------------------------------------------------------------------------- mistakes, exit code 2
+
+
+def test_nothing_is_lost_when_a_later_set_is_bad(data, tmp_path, capsys):
+    out = tmp_path / "report"
+    assert call(data, out) == 0
+    before = (out / "scores.jsonl").read_bytes()
+    bad = make_set(tmp_path / "more")
+    cv2.imwrite(str(bad / "alpha" / "hair.png"), np.full((HEIGHT, WIDTH), 255, np.uint8))
+    capsys.readouterr()
+    code = call(data, out, "--data", bad, "--method", f"folder:{data / 'mattes'}")
+    refused(capsys, code, bad / "alpha" / "hair.png", "255 everywhere", "without variation")
+    assert (out / "scores.jsonl").read_bytes() == before
+
+
+def test_a_missing_picture_is_named(data, tmp_path, capsys):
+    (data / "image" / "hair.png").unlink()
+    refused(capsys, call(data, tmp_path / "r"), data / "alpha" / "hair.png", "has no picture")
+
+
+def test_a_size_mismatch_names_both_files(data, tmp_path, capsys):
+    path = data / "alpha" / "hair.png"
+    cv2.imwrite(str(path), read(path)[:-1])
+    code = call(data, tmp_path / "r")
+    refused(capsys, code, f"{path} is 120x89", f"{data / 'image' / 'hair.png'} is 120x90")
+    assert not (tmp_path / "r").exists()
+
+
+def test_a_finished_matte_of_another_size_is_named(data, tmp_path, capsys):
+    path = data / "mattes" / "hair.png"
+    cv2.imwrite(str(path), read(path)[:, :-1])
+    refused(capsys, call(data, tmp_path / "r"), f"{path} is 119x90")
+
+
+def test_a_missing_finished_matte_is_named(data, tmp_path, capsys):
+    (data / "mattes" / "hair.png").unlink()
+    refused(capsys, call(data, tmp_path / "r"), data / "mattes" / "hair.png", "does not exist")
+
+
+def test_an_empty_folder_is_named(tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    refused(capsys, call(tmp_path / "empty", tmp_path / "r"), tmp_path / "empty", "no test set")
+
+
+def test_an_empty_folder_of_pictures_is_named(data, tmp_path, capsys):
+    shutil.rmtree(data / "image")
+    (data / "image").mkdir()
+    refused(capsys, call(data, tmp_path / "r"), data / "image", "no pictures")
+
+
+def test_a_picture_without_a_truth_is_named(data, tmp_path, capsys):
+    shutil.rmtree(data / "alpha")
+    refused(capsys, call(data, tmp_path / "r"), "no true matte")
+
+
+def test_a_picture_without_a_trimap_is_named(data, tmp_path, capsys):
+    shutil.rmtree(data / "trimap")
+    refused(capsys, call(data, tmp_path / "r"), "of toys has no trimap")
+
+
+def test_an_unknown_method_a_bad_patch_and_a_missing_model_are_named(data, tmp_path, capsys, weights):
+    out = tmp_path / "r"
+    refused(capsys, call(data, out, "--method", "magic"), "'magic'", "hdmatt, crop")
+    refused(capsys, call(data, out, "--method", f"folder:{out}"), out, "not a folder")
+    refused(capsys, call(data, out, "--model", weights, "--patch", 65), "patch of 65", "multiple of 8")
+    refused(capsys, call(data, out, "--model", tmp_path / "no.safetensors"), "no.safetensors")
+    assert not out.exists()
+
+
+def test_two_sets_of_the_same_name_are_refused(data, tmp_path, capsys):
+    more = make_set(tmp_path / "other" / "toys")
+    refused(capsys, call(data, tmp_path / "r", "--data", more), "two data sets", "toys")
+
+
+def test_a_ledger_that_is_not_ours_is_named(data, tmp_path, capsys):
+    out = tmp_path / "report"
+    out.mkdir()
+    (out / "scores.jsonl").write_text('{"what": 1}\n{}\n')
+    refused(capsys, call(data, out), "line 1", "scores.jsonl")
+
+
+def test_settings_are_plain_values_that_engine_options_take():
+    from hdmatt.engine import Options
+
+    values = {k: v for k, v in asdict(Settings()).items() if k != "model"}
+    assert asdict(Options(**values)) == asdict(Options())

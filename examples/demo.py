@@ -25,7 +25,7 @@ def main(out: Path) -> None:
     from hdmatt import api, image, metrics
     from hdmatt.engine import Options
 
-    network = api.load_model()
+    api.load_model()
     step(f"model {api.DEFAULT_MODEL} loaded")
     options = Options(device=api.pick_device("auto"))
     alpha_only = api.matte_files(
@@ -51,9 +51,22 @@ def main(out: Path) -> None:
         f"against the rendered truth: SAD {metrics.sad(alpha, truth, trimap):.1f} thousand, "
         f"MSE {1000 * metrics.mse(alpha, truth, trimap):.1f}e-3"
     )
-    del network
-    for name in ("alpha.png", "foreground.jpg", "cutout.png", "composite.jpg"):
+    overview(out)
+    for name in ("alpha.png", "foreground.jpg", "cutout.png", "composite.jpg", "overview.jpg"):
         print(f"  {os.path.relpath(out / name)}")
+
+
+def overview(out: Path) -> None:
+    """Picture, trimap, matte and composite in a row, and below them the same at 100 % on the hair."""
+    import cv2
+    import numpy as np
+
+    paths = HERE / "hair.jpg", HERE / "hair-trimap.png", out / "alpha.png", out / "composite.jpg"
+    whole = [cv2.imread(str(path)) for path in paths]
+    small = [cv2.resize(picture, (480, 384), interpolation=cv2.INTER_AREA) for picture in whole]
+    close = [picture[480:780, 2000:2480] for picture in whole]
+    strip = np.vstack([np.hstack(small), np.hstack(close)])
+    cv2.imwrite(str(out / "overview.jpg"), strip, [cv2.IMWRITE_JPEG_QUALITY, 88])
 
 
 if __name__ == "__main__":

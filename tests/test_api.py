@@ -1,0 +1,110 @@
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+import hdmatt
+from hdmatt.api import NoUnknownWarning
+from hdmatt.checkpoint import save_model
+from hdmatt.errors import InputError, ModelError
+from hdmatt.model import HDMatt, ModelConfig
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_model(HDMatt(ModelConfig(width=4)), path, half=False)
+    return path
+
+
+@pytest.fixture(scope="module")
+def scene():
+    trimap = np.zeros((90, 120), np.uint8)
+    trimap[20:70, 30:90], trimap[35:55, 50:70] = 128, 255
+    return np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8), trimap
+
+
+def test_arrays_of_every_type_and_paths_give_the_same_matte(scene, weights, tmp_path):
+    picture, trimap = scene
+    cv2.imwrite(str(tmp_path / "p.png"), picture[..., ::-1])
+    cv2.imwrite(str(tmp_path / "t.png"), trimap)
+    reference = hdmatt.matte(picture, trimap, model=weights, device="cpu")
+    assert reference.alpha.shape == (90, 120) and reference.alpha.dtype == np.float32
+    same = [
+        (tmp_path / "p.png", str(tmp_path / "t.png")),
+        (picture.astype(np.uint16) * 257, trimap.astype(np.uint16) * 257),
+        (picture / np.float32(255), trimap / np.float32(255)),
+        (np.dstack([picture, trimap]), trimap),  # RGBA: alpha is ignored
+    ]
+    for a, b in same:
+        # 1e-5: 8 bits, 16 bits and floats round differently by 1e-8
+        np.testing.assert_allclose(hdmatt.matte(a, b, model=weights, device="cpu").alpha, reference.alpha, atol=1e-5)
+
+
+def test_a_matte_knows_its_foreground_cutout_and_composite(scene, weights):
+    picture, trimap = scene
+    matte = hdmatt.matte(picture, trimap, model=weights, device="cpu")
+    known = trimap == 255
+    np.testing.assert_array_equal(matte.foreground()[known], matte.picture[known])
+    cutout = matte.cutout()
+    np.testing.assert_array_equal(cutout[..., 3], matte.alpha)
+    for background in ("#ff0000", (1.0, 0.0, 0.0), np.broadcast_to(np.uint8([255, 0, 0]), picture.shape)):
+        over = matte.composite(background)
+        np.testing.assert_allclose(over[trimap == 0], np.broadcast_to([1, 0, 0], over[trimap == 0].shape))
+    with pytest.raises(InputError, match=r"an array of shape \(3, 3, 3\)"):
+        matte.composite(np.zeros((3, 3, 3)))
+
+
+def test_a_loaded_model_is_reused_until_its_file_changes(weights, tmp_path):
+    copy = tmp_path / "copy.safetensors"
+    copy.write_bytes(weights.read_bytes())
+    first = hdmatt.load_model(copy)
+    assert hdmatt.load_model(copy) is first
+    torch.manual_seed(1)
+    save_model(HDMatt(ModelConfig(width=4)), copy, half=False)
+    assert hdmatt.load_model(copy) is not first
+
+
+def test_half_precision_weights_keep_norms_in_single_and_the_configuration(weights, tmp_path):
+    model = hdmatt.load_model(weights)
+    save_model(model, tmp_path / "half.safetensors", half=True)
+    again = hdmatt.load_model(tmp_path / "half.safetensors")
+    assert again.config == model.config and not again.training
+    for name, tensor in model.state_dict().items():
+        if tensor.ndim == 1:
+            assert torch.equal(again.state_dict()[name], tensor)
+
+
+def test_weights_that_lack_a_tensor_are_refused(weights, tmp_path):
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    with safe_open(weights, framework="pt") as file:
+        metadata, tensors = file.metadata(), {n: file.get_tensor(n) for n in file.keys()}  # noqa: SIM118
+    del tensors["decoder.alpha.bias"]
+    save_file(tensors, tmp_path / "less.safetensors", metadata)
+    with pytest.raises(ModelError, match="lacks 1 tensors"):
+        hdmatt.load_model(tmp_path / "less.safetensors")
+
+
+def test_a_trimap_without_unknown_pixels_warns(scene, weights):
+    picture, trimap = scene
+    with pytest.warns(NoUnknownWarning, match="the matte is the trimap"):
+        matte = hdmatt.matte(picture, np.where(trimap == 128, 0, trimap).astype(np.uint8), model=weights, device="cpu")
+    assert set(np.unique(matte.alpha)) == {0, 1}
+
+
+def test_progress_is_told_of_every_patch(scene, weights):
+    told = []
+    hdmatt.matte(*scene, model=weights, device="cpu", patch=64, overlap=16, progress=lambda a, b: told.append((a, b)))
+    assert told[-1][0] == told[-1][1] > 1 and [a for a, _ in told] == sorted({a for a, _ in told})
+
+
+def test_help_and_import_load_no_torch():
+    script = "import sys, hdmatt; from hdmatt.cli import main; main(['--help']); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("False")

@@ -59,6 +59,22 @@ def test_a_matte_knows_its_foreground_cutout_and_composite(scene, weights):
         matte.composite(np.zeros((3, 3, 3)))
 
 
+def test_a_linear_matte_takes_colours_typed_by_people_as_display_encoded(scene, weights):
+    from hdmatt.colour import parse_colour, srgb_to_linear
+
+    picture, trimap = scene
+    light = (picture / np.float32(255)) ** 2
+    matte = hdmatt.matte(light, trimap, model=weights, device="cpu", linear=True)
+    over = matte.composite("#d8d2c8")[trimap == 0]
+    np.testing.assert_allclose(over, np.broadcast_to(srgb_to_linear(parse_colour("#d8d2c8")), over.shape), atol=1e-6)
+
+
+@pytest.mark.parametrize("bad", [(255.0, 255.0, 255.0), (np.nan, 0.0, 0.0), ("a", "b", "c")])
+def test_a_colour_out_of_range_is_refused(scene, weights, bad):
+    with pytest.raises(InputError):
+        hdmatt.matte(*scene, model=weights, device="cpu").composite(bad)
+
+
 def test_a_loaded_model_is_reused_until_its_file_changes(weights, tmp_path):
     copy = tmp_path / "copy.safetensors"
     copy.write_bytes(weights.read_bytes())

@@ -181,11 +181,40 @@ def test_a_memory_limit_that_is_too_small_names_the_smallest_that_would_do(model
     matte(picture, trimap, model, replace(SMALL, memory=enough + 8 * memory.MIB))
 
 
-@pytest.mark.parametrize("bad", [{"patch": 60}, {"patch": 32}, {"overlap": 40}, {"topk": -1}, {"candidates": 0}])
+BAD = [{"patch": 60}, {"patch": 32}, {"overlap": 40}, {"topk": -1}, {"candidates": 0}, {"batch": 0}, {"batch": -3}]
+
+
+@pytest.mark.parametrize("bad", BAD)
 def test_bad_options_are_refused(model, bad):
     picture, trimap = scene()
     with pytest.raises(InputError):
         matte(picture, trimap, model, replace(SMALL, **bad))
+
+
+def test_a_batch_that_does_not_fit_the_limit_is_refused(model):
+    picture, trimap = scene()
+    with pytest.raises(MemoryLimitError, match="a batch of 1000000 patches does not fit"):
+        matte(picture, trimap, model, replace(SMALL, batch=1000000))
+
+
+def test_a_network_in_training_mode_is_refused_and_left_alone(model):
+    picture, trimap = scene()
+    before = {n: t.clone() for n, t in model.state_dict().items()}
+    model.train()
+    try:
+        with pytest.raises(InputError, match="in training mode"):
+            matte(picture, trimap, model, SMALL)
+    finally:
+        model.eval()
+    assert all(torch.equal(t, before[n]) for n, t in model.state_dict().items())
+
+
+def test_model_a_encodes_no_context(model):
+    picture, trimap = scene(300, 300)
+    torch.manual_seed(0)
+    counters = Counters()
+    matte(picture, trimap, HDMatt(ModelConfig(width=8, cpc="none")).eval(), SMALL, counters=counters)
+    assert counters.encoded == counters.decoded
 
 
 def test_sizes_that_differ_are_refused_with_both_sizes(model):

@@ -45,19 +45,22 @@ def resnet34_by_hand(width=64):
     return tensors
 
 
-def test_every_parameter_gets_a_gradient():
-    model = network().train()
+@pytest.mark.parametrize("config", [{}, {"cpc": "none"}, {"cpc": "nonlocal"}, {"form": "literal"}, {"hints": True}])
+def test_every_parameter_gets_a_gradient(config):
+    model = network(**config).train()
     model(picture(), [[1, 2], [0, 2], [0, 1]]).alpha.mean().backward()
     without = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     assert without == []
 
 
 def test_models_a_b_and_c_differ_only_in_the_context_module():
-    shapes = {
-        kind: {n: t.shape for n, t in network(cpc=kind).state_dict().items() if not n.startswith("cpc.")}
+    rest = [
+        {n: t for n, t in network(cpc=kind).state_dict().items() if not n.startswith("cpc.")}
         for kind in ("none", "nonlocal", "tgnl")
-    }
-    assert shapes["none"] == shapes["nonlocal"] == shapes["tgnl"]
+    ]
+    for other in rest[1:]:
+        assert set(other) == set(rest[0])
+        assert all(torch.equal(t, other[n]) for n, t in rest[0].items())
     assert not [n for n in network(cpc="none").state_dict() if n.startswith("cpc.")]
 
 

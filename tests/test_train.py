@@ -83,6 +83,20 @@ def test_a_run_starts_from_given_weights(pack, tmp_path):
     assert all(torch.equal(before[n], after[n]) for n in learned)
 
 
+def test_weights_of_another_shape_are_no_start(pack, tmp_path):
+    first = train(replace(TINY, steps=1), [pack], tmp_path / "first", fabric=cpu())
+    other = replace(TINY, model=replace(TINY.model, hints=True))
+    with pytest.raises(InputError, match="the run asks for"):
+        train(other, [pack], tmp_path / "next", fabric=cpu(), init=first)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_before_the_weights_change(pack, tmp_path, monkeypatch):
+    monkeypatch.setattr("hdmatt.train.total", lambda *_, **__: (torch.tensor(float("nan")), {}))
+    with pytest.raises(RuntimeError, match="the loss is nan at step 0"):
+        train(TINY, [pack], tmp_path / "run", fabric=cpu())
+    assert not (tmp_path / "run/state.safetensors").exists()
+
+
 def test_a_folder_with_a_run_is_not_overwritten_and_an_empty_one_not_resumed(pack, tmp_path):
     train(replace(TINY, steps=1), [pack], tmp_path / "run", fabric=cpu())
     with pytest.raises(InputError, match="already holds a run"):

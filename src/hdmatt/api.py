@@ -8,10 +8,10 @@
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +40,19 @@ class Matte:
     Attributes:
         alpha: H x W in [0, 1]; exactly 0 and 1 where the trimap says background and foreground.
         picture: H x W x 3 float32, in the encoding of the input (integers scaled to [0, 1]).
+        linear: Whether the colours are scene-linear (EXR) and not display-encoded.
     """
 
     alpha: Float32[np.ndarray, "h w"]
     picture: Float32[np.ndarray, "h w 3"] = field(repr=False)
+    linear: bool = False
 
     def foreground(self) -> Float32[np.ndarray, "h w 3"]:
         """Foreground colours, straight, without the background's spill (PyMatting's multilevel estimate)."""
+        return self._foreground
+
+    @cached_property
+    def _foreground(self) -> np.ndarray:
         return colour.estimate_foreground(self.picture, self.alpha)
 
     def cutout(self) -> Float32[np.ndarray, "h w 4"]:
@@ -54,11 +60,18 @@ class Matte:
         return colour.cutout(self.foreground(), self.alpha)
 
     def composite(self, background: Any) -> Float32[np.ndarray, "h w 3"]:
-        """The foreground over a colour ("#ffffff", (r, g, b) in [0, 1]) or a picture of the same size (float or uint8).
+        """The foreground over a colour or a picture.
+
+        Args:
+            background: A colour as text ("#d8d2c8", display-encoded, converted where the matte is linear), as three
+                numbers in [0, 1], or a picture of the matte's size: uint8, uint16, or float in the matte's encoding.
 
         Raises:
-            InputError: The background is no colour and not of the matte's size.
+            InputError: The background is no colour and not of the matte's size, or not in range.
         """
+        if isinstance(background, str):
+            background = colour.parse_colour(background)
+            background = colour.srgb_to_linear(background) if self.linear else background
         return colour.composite(self.foreground(), self.alpha, _background_array(background, self.alpha.shape))
 
 
@@ -79,13 +92,17 @@ def pick_device(name: str = "auto") -> str:
     """
     import torch
 
-    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    found = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    found += ["mps"] if torch.backends.mps.is_available() else []
+    found += ["cpu"]
     if name == "auto":
-        return next(device for device, there in found.items() if there)
-    if not found.get(name.split(":")[0]):
-        there = ", ".join(device for device, yes in found.items() if yes)
-        raise InputError(f"there is no device {name!r} on this machine", hint=f"Choose auto, or one of: {there}.")
-    return name
+        return found[0]
+    wanted = "cuda:0" if name == "cuda" else name
+    if wanted not in found:
+        raise InputError(
+            f"there is no device {name!r} on this machine", hint=f"Choose auto, or one of: {', '.join(found)}."
+        )
+    return wanted
 
 
 def matte(
@@ -101,6 +118,7 @@ def matte(
     memory_limit: int | str | None = None,
     batch: int | None = None,
     device: str = "auto",
+    linear: bool = False,
     progress: Progress | None = None,
     max_pixels: int = image.DEFAULT_MAX_PIXELS,
 ) -> Matte:
@@ -113,7 +131,13 @@ def matte(
             uint16 and float).
         model: Name, file, or a loaded network.
         strategy: "hdmatt", "crop", "downsample" or "whole".
-        memory_limit: Bytes, or text like "2GiB"; the returned arrays come on top.
+        patch, overlap: Side of a patch and what neighbours share, in pixels.
+        topk, candidates: Context patches a patch looks at, and patches to choose them from.
+        memory_limit: Bytes, or text like "2GiB"; the returned arrays come on top. Default: half of what is free.
+        batch: Patches computed at once; default: by the limit.
+        device: "auto", or a device that `hdmatt info` lists.
+        linear: An array's float colours are scene-linear; files say so themselves.
+        max_pixels: Larger pictures are refused.
         progress: Called with (patches done, patches in all).
 
     Raises:
@@ -130,13 +154,13 @@ def matte(
         device=pick_device(device),
     )
     with ExitStack() as stack:
-        pixels = stack.enter_context(_picture(picture, max_pixels))
+        pixels = stack.enter_context(_picture(picture, max_pixels, linear))
         marks = stack.enter_context(image.open_trimap(trimap, max_pixels=max_pixels))
         job = matte_rows(strategy, pixels, marks, network, options, progress=progress)
         _warn_if_known(job.unknown)
         alpha = np.concatenate([rows for _, rows in job.rows])
         whole = image.as_float(pixels.rows(0, pixels.info.height))
-    return Matte(alpha, whole)
+        return Matte(alpha, whole, pixels.info.linear)
 
 
 @dataclass(frozen=True)
@@ -217,12 +241,14 @@ def matte_files(
         raise InputError("two outputs have the same path", hint="Give each output its own file.")
     network = load_model(model)
     counters = Counters()
-    with ExitStack() as stack:
+    with _all_or_none(paths), ExitStack() as stack:
         pixels = stack.enter_context(image.open_picture(picture, max_pixels=max_pixels))
         marks = stack.enter_context(image.open_trimap(trimap, max_pixels=max_pixels))
         info = pixels.info
         if outputs.colours():
             options = replace(options, reserve=memory.colour_bytes(info.width))
+        held = sum(p.suffix.lower() == ".webp" for p in paths)  # WebP is encoded in one piece at the end
+        options = replace(options, reserve=options.reserve + held * 20 * info.height * info.width)
         job = matte_rows(strategy, pixels, marks, network, options, progress=progress, counters=counters)
         _warn_if_known(job.unknown)
         writers = _Writers(stack, outputs, info, bit_depth)
@@ -256,8 +282,21 @@ def matte_files(
     )
 
 
+@contextmanager
+def _all_or_none(paths: list[Path]) -> Generator[None]:
+    """Should one output fail when it is closed, those that were renamed into place before it are taken away again."""
+    before = {path: path.stat().st_ino if path.exists() else None for path in paths}
+    try:
+        yield
+    except BaseException:
+        for path in paths:
+            if path.is_file() and path.stat().st_ino != before[path]:
+                path.unlink()
+        raise
+
+
 class _Writers:
-    """The output files of one run, opened together and renamed into place together."""
+    """The output files of one run, opened together; each is renamed into place when it is complete."""
 
     def __init__(self, stack: ExitStack, outputs: Outputs, info: image.PictureInfo, bit_depth: str) -> None:
         self._encoded: set[PictureWriter] = set()  # colours are linear here and display-encoded in the file
@@ -348,23 +387,28 @@ def _background_rows(
 
 
 def _background_array(background: Any, size: tuple[int, int]) -> np.ndarray:
-    if isinstance(background, str):
-        background = colour.parse_colour(background)
     values = np.asarray(background)
-    if values.dtype == np.uint8:
-        values = values / np.float32(255)
+    if values.dtype.kind not in "fiu":
+        values = np.empty(0)
+    if values.dtype.name in {"uint8", "uint16"}:
+        values = image.as_float(values)
     if values.shape != (3,) and values.shape != (*size, 3):
         raise InputError(
             f"the background is an array of shape {values.shape}",
             hint=f"Give a colour of three numbers in [0, 1], or a picture of shape {(*size, 3)}.",
         )
+    if values.dtype.kind != "f" or not np.isfinite(values).all() or (values.shape == (3,) and values.max() > 1):
+        raise InputError(
+            f"the background holds {values.dtype} values up to {values.max()}",
+            hint="Give colours as floats in [0, 1], or a picture of uint8, uint16 or float.",
+        )
     return np.broadcast_to(values.astype(np.float32), (*size, 3))
 
 
-def _picture(picture: Any, max_pixels: int) -> PictureReader | ArrayReader:
+def _picture(picture: Any, max_pixels: int, linear: bool) -> PictureReader | ArrayReader:
     if isinstance(picture, str | Path):
         return image.open_picture(Path(picture), max_pixels=max_pixels)
-    return ArrayReader(np.asarray(picture))
+    return ArrayReader(np.asarray(picture), linear=linear)
 
 
 def _warn_if_known(unknown: int) -> None:

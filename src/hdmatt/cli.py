@@ -9,6 +9,7 @@
 
 import json
 import shlex
+import signal
 import sys
 import warnings
 from collections.abc import Collection, Sequence
@@ -52,7 +53,7 @@ def matte_command(
     batch: Annotated[int | None, typer.Option(help="Patches computed at once. Default: by --memory.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     bit_depth: Annotated[str, typer.Option(help="8, 16, half, float; auto: as the picture.")] = "auto",
-    max_pixels: Annotated[int | None, typer.Option(help="Refuse larger pictures. Default 1000000000.")] = None,
+    max_pixels: Annotated[int | None, typer.Option(min=1, help="Refuse larger pictures. Default 1000000000.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     debug: Annotated[bool, typer.Option(_DEBUG, help="Show tracebacks.")] = False,
 ) -> None:
@@ -70,7 +71,7 @@ def matte_command(
         overlap=overlap,
         topk=topk,
         candidates=candidates,
-        memory=parse(memory) if memory else None,
+        memory=parse(memory) if memory is not None else None,
         batch=batch,
         device=api.pick_device(device),
     )
@@ -99,9 +100,10 @@ def matte_command(
     if as_json:
         typer.echo(json.dumps(asdict(summary), indent=1))
         return
+    patches = "patch" if summary.patches == 1 else "patches"
     typer.echo(
         f"{output}: {summary.width}x{summary.height}, {100 * summary.unknown_share:.1f} % unknown, "
-        f"{summary.patches} patches, {summary.seconds:.1f} s, peak {summary.peak_memory / MIB:.0f} MiB"
+        f"{summary.patches} {patches}, {summary.seconds:.1f} s, peak {summary.peak_memory / MIB:.0f} MiB"
     )
 
 
@@ -223,7 +225,9 @@ def eval_command(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code and never shows a traceback without --debug."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments is None:  # as a program: a polite kill cleans up like Ctrl-C
+        arguments = sys.argv[1:]
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     _TYPED.set(tuple(arguments))
     try:
         code = app(arguments, prog_name="hdmatt", standalone_mode=False)

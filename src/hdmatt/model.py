@@ -90,6 +90,7 @@ class HDMatt(nn.Module):
         self.config = config or ModelConfig()
         width = self.config.width
         self.encoder = Encoder(width, hints=self.config.hints)
+        self.decoder = Decoder(width, inputs=self.encoder.inputs)  # before CPC: A, B, C start from the same weights
         self.cpc = CPC(
             4 * width,
             key=2 * width,
@@ -98,7 +99,6 @@ class HDMatt(nn.Module):
             form=self.config.form,
             scaled=self.config.scaled,
         )
-        self.decoder = Decoder(width, inputs=self.encoder.inputs)
 
     def contexts(self, body: Body, label_BHW: Tensor) -> list[Context]:
         """What to keep of each encoded patch so that it can serve as context (empty list for model A)."""

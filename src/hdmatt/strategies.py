@@ -3,7 +3,8 @@
     STRATEGIES     name -> function: hdmatt, crop, downsample, whole
     matte_rows     picture and trimap -> rows of the matte, by a named strategy
 
-`crop` is the engine without context, `hdmatt` the engine as the paper has it. `whole` puts the whole picture
+`crop` is the engine without anything from outside the patch (no context, no colours around), `hdmatt` the engine
+with both. `whole` puts the whole picture
 through the network at once; `downsample` does that with the picture shrunk to a long side and grows the matte
 back. They are the paper's Fig. 1 and Table 1.
 """
@@ -140,6 +141,7 @@ def _shrunk(
         )
     limit = options.memory or memory.default_limit()
     need = memory.resident() + memory.LIBRARIES + memory.patch_bytes(1, width=model.config.width) * small[0] * small[1]
+    need += options.reserve + 40 * options.band * width  # a band of rows, as read, as floats and grown
     if need > limit and unknown and options.device == "cpu":
         raise MemoryLimitError(
             f"a memory limit of {memory.show(limit)} is too small to put {small[1]}x{small[0]} pixels through the "
@@ -198,8 +200,9 @@ def _small_picture(picture: Rows, size: tuple[int, int], band: int) -> Float32[n
     info = picture.info
     factor = max(1, min(info.height // size[0], info.width // size[1]))
     parts = []
-    for y0 in range(0, info.height, band * factor):
-        rows = network_colours(picture.rows(y0, min(y0 + band * factor, info.height)), linear=info.linear)
+    step = max(1, band // factor) * factor
+    for y0 in range(0, info.height, step):
+        rows = network_colours(picture.rows(y0, min(y0 + step, info.height)), linear=info.linear)
         blocks = max(1, len(rows) // factor), max(1, rows.shape[1] // factor)
         parts.append(cv2.resize(rows, blocks[::-1], interpolation=cv2.INTER_AREA) if factor > 1 else rows)
     joined = np.concatenate(parts)

@@ -159,6 +159,8 @@ def train(
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(config, run.step)
         loss, parts = _loss(model, probes, fabric.to_device(batch), weight, config, run.step)
+        if not torch.isfinite(loss):
+            raise RuntimeError(f"the loss is {float(loss.detach())} at step {run.step}; the last checkpoint is kept")
         fabric.backward(loss)
         if config.clip:
             fabric.clip_gradients(model, optimiser, max_norm=config.clip)
@@ -189,6 +191,11 @@ class Run:
         self.config = config
         self.step = 0
         self.model = load_model(init) if init else HDMatt(config.model)
+        if self.model.config != config.model:
+            raise InputError(
+                f"{init} holds {self.model.config}, the run asks for {config.model}",
+                hint="Choose the preset that the weights were made with, or start without --init.",
+            )
         self.model = self.model.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self.probes = Probes(config.model.width)
         self.ema = {n: t.detach().clone() for n, t in self.model.state_dict().items()}

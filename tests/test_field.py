@@ -1,8 +1,13 @@
 import numpy as np
 
-from hdmatt.field import NEUTRAL, ColourField, FieldBuilder, spread
+from hdmatt.field import MOMENTS, NEUTRAL, NEUTRAL_VARIANCE, PAIRS, ColourField, FieldBuilder, spread
 
 FRONT, BACK = np.array([0.9, 0.2, 0.1], np.float32), np.array([0.1, 0.3, 0.8], np.float32)
+
+
+def flat(colour):
+    """Moments of a colour without variance."""
+    return np.array([*colour, *(colour[i] * colour[j] for i, j in PAIRS)], np.float32)
 
 
 def field(trimap, picture, cell):
@@ -17,9 +22,10 @@ def test_flat_colours_come_back_everywhere_also_far_from_where_they_are_known():
     trimap[:10], trimap[-10:] = 255, 0
     picture = np.where(trimap[..., None] == 255, FRONT, BACK).astype(np.float32)
     found = field(trimap, picture, 16)
-    assert found.colours.shape == (6, 5, 6)
+    assert found.moments.shape == (6, 5, 2 * MOMENTS)
     # 1e-5: float32 averages
-    np.testing.assert_allclose(found.colours, np.broadcast_to(np.concatenate([FRONT, BACK]), (6, 5, 6)), atol=1e-5)
+    expected = np.broadcast_to(np.concatenate([flat(FRONT), flat(BACK)]), found.moments.shape)
+    np.testing.assert_allclose(found.moments, expected, atol=1e-5)
 
 
 def test_near_colours_win_over_far_ones():
@@ -27,25 +33,40 @@ def test_near_colours_win_over_far_ones():
     picture = np.zeros((64, 256, 3), np.float32)
     picture[:, :64], picture[:, 192:] = FRONT, BACK
     trimap[:, 64:192] = 128
-    back = field(trimap, picture, 16).colours[2, :, 3:]
+    back = field(trimap, picture, 16).moments[2, :, MOMENTS : MOMENTS + 3]
     assert np.abs(back[5] - FRONT).max() < np.abs(back[5] - BACK).max()
     assert np.abs(back[10] - BACK).max() < np.abs(back[10] - FRONT).max()
 
 
 def test_a_picture_without_foreground_has_the_neutral_colour_there():
     found = field(np.zeros((40, 40), np.uint8), np.full((40, 40, 3), 0.25, np.float32), 32)
-    np.testing.assert_allclose(found.colours[..., :3], np.broadcast_to(NEUTRAL, (2, 2, 3)))
-    np.testing.assert_allclose(found.colours[..., 3:], 0.25, atol=1e-6)
+    mean = np.array(NEUTRAL)
+    np.testing.assert_allclose(found.moments[..., :3], np.broadcast_to(mean, (2, 2, 3)), rtol=1e-6)
+    variance = found.moments[..., [3, 6, 8]] - mean**2  # the products of a channel with itself
+    np.testing.assert_allclose(variance, NEUTRAL_VARIANCE, rtol=1e-5)
+    np.testing.assert_allclose(found.moments[..., MOMENTS:], np.broadcast_to(flat([0.25] * 3), (2, 2, 9)), atol=1e-6)
+
+
+def test_moments_are_those_of_the_sure_pixels():
+    rng = np.random.default_rng(1)
+    picture, trimap = rng.random((32, 64, 3), np.float32), rng.choice([0, 128, 255], (32, 64)).astype(np.uint8)
+    found = field(trimap, picture, 32).moments
+    for cell in range(2):
+        colours, marks = picture[:, 32 * cell : 32 * cell + 32], trimap[:, 32 * cell : 32 * cell + 32]
+        for first, value in ((0, 255), (MOMENTS, 0)):
+            sure = colours[marks == value].astype(np.float64)
+            products = [(sure[:, i] * sure[:, j]).mean() for i, j in PAIRS]
+            np.testing.assert_allclose(found[0, cell, first : first + MOMENTS], [*sure.mean(0), *products], rtol=1e-4)
 
 
 def test_around_samples_the_cells_under_the_window_and_repeats_the_border():
-    ramp = np.arange(8, dtype=np.float32)[None, :, None] * np.ones((8, 1, 6), np.float32)
+    ramp = np.arange(8, dtype=np.float32)[None, :, None] * np.ones((8, 1, 2 * MOMENTS), np.float32)
     grid = ColourField(ramp, cell=32.0)
     np.testing.assert_allclose(grid.around(0, 0, size=64, patch=64)[0, :, 0], [0, 1], atol=1e-3)
     np.testing.assert_allclose(grid.around(0, 80, size=64, patch=64)[0, :, 0], [2.5, 3.5], atol=1e-3)
     np.testing.assert_allclose(grid.around(0, 64, size=128, patch=64)[0, :, 0], [2.5, 4.5], atol=1e-3)  # half size
     np.testing.assert_allclose(grid.around(-64, -64, size=64, patch=64), 0, atol=1e-3)
-    assert grid.around(0, 0, size=72, patch=72).shape == (3, 3, 6)
+    assert grid.around(0, 0, size=72, patch=72).shape == (3, 3, 2 * MOMENTS)
 
 
 def test_colours_stay_where_the_mass_is():

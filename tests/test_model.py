@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from hdmatt.errors import ModelError
-from hdmatt.model import HINTS, HDMatt, ModelConfig, colour_hints, labels, load_resnet34, network_input, unpool
+from hdmatt.model import HDMatt, ModelConfig, labels, load_resnet34, network_input, unpool
 
 
 def picture(batch=3, side=64, seed=0):
@@ -137,24 +137,6 @@ def test_imagenet_weights_that_do_not_fit_are_refused_by_name():
     del weights["layer3.2.conv1.weight"]
     with pytest.raises(ModelError, match=r"no tensor 'layer3\.2\.conv1\.weight'"):
         load_resnet34(HDMatt(ModelConfig(width=64)), weights)
-
-
-def test_hints_give_the_exact_alpha_where_both_colours_are_flat():
-    truth = torch.linspace(0, 1, 32).expand(32, 32)
-    front, back = torch.tensor([0.9, 0.2, 0.1]), torch.tensor([0.1, 0.3, 0.8])
-    rgb = truth[..., None] * front + (1 - truth[..., None]) * back
-    trimap = torch.full((32, 32), 128, dtype=torch.uint8)
-    trimap[:, 0], trimap[:, -1] = 0, 255
-    hints = colour_hints(network_input(rgb[None], trimap[None]))
-    assert hints.shape == (1, HINTS, 32, 32)
-    # 0.005: the 0.02 that keeps equal colours from dividing by zero
-    torch.testing.assert_close(hints[0, 8], truth, rtol=0, atol=0.005)
-
-
-def test_hints_work_where_a_region_is_missing_and_at_any_size():
-    for value in (0, 128, 255):
-        trimap = torch.full((1, 17, 5), value, dtype=torch.uint8)
-        assert torch.isfinite(colour_hints(network_input(torch.rand(1, 17, 5, 3), trimap))).all()
 
 
 def test_a_network_with_hints_takes_the_same_six_channels_and_imagenet_weights():

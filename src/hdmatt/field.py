@@ -20,20 +20,24 @@ from jaxtyping import Float32, UInt8
 from hdmatt.trimap import BACKGROUND, FOREGROUND
 
 AROUND = 32  # pixels of a patch that one sample of `ColourField.around` stands for
-NEUTRAL = np.array([0.485, 0.456, 0.406], np.float32)  # ImageNet's mean colour: 0 to the network
+NEUTRAL = (0.485, 0.456, 0.406)  # ImageNet's mean colour: 0 to the network
+NEUTRAL_VARIANCE = 1 / 12  # of colours that may be anything in [0, 1]
+PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))  # channels whose mean product is kept
+MOMENTS = 3 + len(PAIRS)  # of one class: mean colour, mean products
 
 
 @dataclass(frozen=True)
 class ColourField:
-    """Foreground (first 3) and background (last 3) colours around every cell, display-encoded in [0, 1].
+    """Moments of the foreground's (first 9) and the background's (last 9) colours around every cell.
 
-    A picture without sure foreground (or background) has the neutral colour there.
+    Display-encoded in [0, 1]; three means, then the means of the products PAIRS. A picture without sure foreground
+    (or background) has the neutral colour there, and the variance of a colour that may be anything.
     """
 
-    colours: Float32[np.ndarray, "rows columns 6"]
+    moments: Float32[np.ndarray, "rows columns 18"]
     cell: float  # pixels
 
-    def around(self, y: float, x: float, *, size: float, patch: int) -> Float32[np.ndarray, "n n 6"]:
+    def around(self, y: float, x: float, *, size: float, patch: int) -> Float32[np.ndarray, "n n 18"]:
         """The field under the window of `size` pixels at (y, x), one sample for every 32 pixels of the patch.
 
         Args:
@@ -44,15 +48,18 @@ class ColourField:
         centre = (np.arange(number) + 0.5) * AROUND * (size / patch)
         rows = np.repeat(((y + centre) / self.cell - 0.5)[:, None], number, axis=1).astype(np.float32)
         columns = np.repeat(((x + centre) / self.cell - 0.5)[None, :], number, axis=0).astype(np.float32)
-        halves = [
-            cv2.remap(np.ascontiguousarray(half), columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            for half in (self.colours[..., :3], self.colours[..., 3:])
+        thirds = [  # OpenCV remaps four channels at most
+            cv2.remap(
+                np.ascontiguousarray(self.moments[..., i : i + 3]), columns, rows, cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+            for i in range(0, 2 * MOMENTS, 3)
         ]
-        return np.concatenate(halves, axis=-1)
+        return np.concatenate(thirds, axis=-1)
 
 
 class FieldBuilder:
-    """Collects the mean of the sure colours, and how much of a cell is sure, cell row by cell row."""
+    """Collects the moments of the sure colours, and how much of a cell is sure, cell row by cell row."""
 
     def __init__(self, cell: int) -> None:
         self.cell = cell
@@ -60,39 +67,47 @@ class FieldBuilder:
 
     def add(self, colours: Float32[np.ndarray, "h w 3"], trimap: UInt8[np.ndarray, "h w"]) -> None:
         """The next rows, `cell` of them or (at the end of the picture) fewer; colours display-encoded in [0, 1]."""
-        width = -(-trimap.shape[1] // self.cell)
+        height, columns = trimap.shape
+        starts = np.arange(0, columns, self.cell)
+        products = [colours[..., i] * colours[..., j] for i, j in PAIRS]
+        moments = np.dstack([colours, *products]).astype(np.float32)
         grid = []
         for value in (FOREGROUND, BACKGROUND):
-            mask = (trimap == value).astype(np.float32)
-            both = np.dstack([colours * mask[..., None], mask])
-            both = cv2.copyMakeBorder(both, 0, 0, 0, width * self.cell - both.shape[1], cv2.BORDER_CONSTANT, value=0)
-            grid.append(cv2.resize(both, (width, 1), interpolation=cv2.INTER_AREA))
-        self._rows.append(np.concatenate(grid, axis=-1))
+            mask = (trimap == value).astype(np.float32)[..., None]
+            both = np.concatenate([moments * mask, mask], axis=-1).sum(axis=0)
+            grid.append(np.add.reduceat(both, starts, axis=0) / np.float32(height * self.cell))
+        self._rows.append(np.concatenate(grid, axis=-1)[None])
 
     def build(self) -> ColourField:
         """The field, filled everywhere."""
         grid = np.concatenate(self._rows)
-        halves = [spread(half[..., :3], half[..., 3]) for half in (grid[..., :4], grid[..., 4:])]
+        halves = [spread(half[..., :-1], half[..., -1]) for half in np.split(grid, 2, axis=-1)]
         return ColourField(np.concatenate(halves, axis=-1), float(self.cell))
 
 
-def spread(weighted: Float32[np.ndarray, "h w 3"], mass: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w 3"]:
-    """Colours (given times their mass) where there is mass, continued from ever coarser averages elsewhere."""
+def spread(weighted: Float32[np.ndarray, "h w m"], mass: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w m"]:
+    """Moments (given times their mass) where there is mass, continued from ever coarser averages elsewhere."""
     levels = [(weighted, mass[..., None])]
     while max(levels[-1][1].shape[:2]) > 1:
         height, width = levels[-1][1].shape[:2]
         size = (-(-width // 2), -(-height // 2))
-        levels.append(
-            (
-                cv2.resize(levels[-1][0], size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], 3),
-                cv2.resize(levels[-1][1], size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], 1),
-            )
-        )
+        levels.append((_resize(levels[-1][0], size, cv2.INTER_AREA), _resize(levels[-1][1], size, cv2.INTER_AREA)))
     if not levels[-1][1].any():
-        return np.broadcast_to(NEUTRAL, weighted.shape).copy()
+        mean = np.array(NEUTRAL)
+        products = [mean[i] * mean[j] + NEUTRAL_VARIANCE * (i == j) for i, j in PAIRS]
+        return np.broadcast_to(np.array([*mean, *products], np.float32), weighted.shape).copy()
     filled = levels[-1][0] / levels[-1][1]
-    for colour, weight in reversed(levels[:-1]):
-        coarse = cv2.resize(filled, (weight.shape[1], weight.shape[0]), interpolation=cv2.INTER_LINEAR)
+    for total, weight in reversed(levels[:-1]):
+        coarse = _resize(filled, (weight.shape[1], weight.shape[0]), cv2.INTER_LINEAR)
         share = np.clip(4 * weight, 0, 1)
-        filled = share * colour / np.maximum(weight, 1e-4) + (1 - share) * coarse.reshape(colour.shape)
+        filled = share * total / np.maximum(weight, 1e-4) + (1 - share) * coarse
     return filled.astype(np.float32)
+
+
+def _resize(grid: np.ndarray, size: tuple[int, int], how: int) -> np.ndarray:
+    """Any number of channels, three at a time."""
+    parts = [
+        cv2.resize(np.ascontiguousarray(grid[..., i : i + 3]), size, interpolation=how).reshape(size[1], size[0], -1)
+        for i in range(0, grid.shape[-1], 3)
+    ]
+    return np.concatenate(parts, axis=-1)

@@ -7,7 +7,6 @@ Knows tensors only; which patch looks at which is decided by the caller (engine.
     Decoded        alpha, and the maps it came from
     HDMatt         encode -> cpc -> decode
     Encoder, Decoder, and their blocks
-    colour_hints   the known colours around each pixel, as nine more channels
     network_input, labels      from picture and trimap to the six input channels and the stride-8 labels
     load_resnet34  ImageNet weights in torchvision's naming
 
@@ -24,9 +23,9 @@ from torch.nn import functional as F
 
 from hdmatt.cpc import BACKGROUND, CPC, FOREGROUND, UNKNOWN, Context, Form, Kind
 from hdmatt.errors import ModelError
+from hdmatt.hints import HINTS, colour_hints
 
 STRIDE = 8
-HINTS = 9  # channels of colour_hints
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -40,8 +39,8 @@ class ModelConfig:
         cpc: "none", "nonlocal" or "tgnl": the paper's models A, B and C.
         form: How eq. 3 treats pixels outside a region: "strict" or "literal" (see cpc.py).
         scaled: Logits times 1 / sqrt(key channels); False is the paper's literal text.
-        hints: Nine more input channels, computed from the six: the known colours around each pixel and what they
-            say about its alpha (`colour_hints`). Not in the paper.
+        hints: More input channels, computed from the six: the known colours around each pixel and what they say
+            about its alpha (hints.py). Not in the paper.
         patch: Side of the patches the weights were trained for, in pixels.
     """
 
@@ -56,7 +55,7 @@ class ModelConfig:
 class Stem(NamedTuple):
     """A batch of patches after the first convolution and its two poolings: large to keep, cheap to compute again."""
 
-    inputs: Tensor  # B 6 H W, with hints B 15 H W
+    inputs: Tensor  # B 6 H W, with hints B 19 H W
     full: Tensor  # B w H W
     half: Tensor  # B w H/2 W/2
     pooled: Tensor  # B w H/4 W/4
@@ -121,7 +120,7 @@ class HDMatt(nn.Module):
         Args:
             inputs_B6HW: Normalised RGB and trimap one-hot, see `network_input`.
             contexts: For each patch the indices, within the batch, of the patches it may look at.
-            around: For a network with hints, the colours around each patch, see `colour_hints`.
+            around: For a network with hints, the colours around each patch, see hints.colour_hints.
             detach: Let no gradient flow into the encoder through the contexts.
 
         Returns:
@@ -279,34 +278,6 @@ def network_input(rgb_BHW3: Tensor, trimap_BHW: Tensor) -> Tensor:
     return torch.cat([colours, one_hot], dim=1)
 
 
-def colour_hints(inputs_B6HW: Tensor, around_BHW6: Tensor | None = None) -> Tensor:
-    """What the known colours nearby say about each pixel: nine channels, without any learned weight.
-
-    The sure foreground's and the sure background's colours spread into the unknown area from ever coarser
-    averages. From them follow I - F (3 channels), I - B (3), their lengths (2), and the alpha of I = alpha F +
-    (1 - alpha) B in the sense of least squares (1), which alone scores SAD 8.1 on alphamatting-dev trimap1
-    (docs/log.md). A patch without sure foreground or background gives 0 in place of the colours it lacks.
-
-    Args:
-        inputs_B6HW: As `network_input` gives them; any size.
-        around_BHW6: Display-encoded foreground and background colours under the patch, one sample for every 32
-            pixels, from the whole picture (field.ColourField); None: the patch has only itself.
-
-    Returns:
-        B 9 H W float32; known pixels are hinted like the others.
-    """
-    with torch.no_grad(), torch.autocast(inputs_B6HW.device.type, enabled=False):
-        colours = inputs_B6HW[:, :3].float()
-        coarse = (None, None) if around_BHW6 is None else _normalised(around_BHW6.float())
-        front, back = (
-            _spread(colours, inputs_B6HW[:, i : i + 1].float(), outer) for i, outer in zip((5, 3), coarse, strict=True)
-        )
-        difference, to_front, to_back = front - back, colours - front, colours - back
-        alpha = (to_back * difference).sum(1, keepdim=True) / ((difference**2).sum(1, keepdim=True) + 0.02)
-        lengths = [v.square().sum(1, keepdim=True).sqrt() for v in (to_front, to_back)]
-        return torch.cat([to_front, to_back, *lengths, alpha.clamp(0, 1)], dim=1)
-
-
 def labels(inputs_B6HW: Tensor) -> Tensor:
     """B H/8 W/8 int64 labels: unknown wins when any pixel of the cell is unknown, else the majority."""
     background, unknown, foreground = inputs_B6HW[:, 3:6].float().unbind(1)
@@ -346,36 +317,6 @@ def load_resnet34(model: HDMatt, weights: Mapping[str, Tensor]) -> None:
             )
         loaded[name] = source
     encoder.load_state_dict(loaded)
-
-
-def _normalised(around_BHW6: Tensor) -> tuple[Tensor, Tensor]:
-    mean, std = around_BHW6.new_tensor(IMAGENET_MEAN * 2), around_BHW6.new_tensor(IMAGENET_STD * 2)
-    front, back = ((around_BHW6 - mean) / std).permute(0, 3, 1, 2).split(3, dim=1)
-    return front, back
-
-
-def _spread(colours: Tensor, mask: Tensor, outer: Tensor | None) -> Tensor:
-    """Colours inside the mask, continued outside it: push-pull on an averaging pyramid.
-
-    The pyramid ends at one cell, or where its cells are 32 pixels: there `outer` says what lies around.
-    """
-    levels = [(colours * mask, mask)]
-    while len(levels) <= 5 if outer is not None else max(levels[-1][1].shape[-2:]) > 1:
-        levels.append(
-            tuple(F.avg_pool2d(t, 2, ceil_mode=True, count_include_pad=False) for t in levels[-1])  # type: ignore[misc]
-        )
-    spread = outer
-    for colour, mass in reversed(levels):
-        own = colour / mass.clamp(min=1e-4)
-        if spread is not None:
-            coarse = spread
-            if coarse.shape != own.shape:
-                coarse = F.interpolate(coarse, size=own.shape[-2:], mode="bilinear", align_corners=False)
-            share = (4 * mass).clamp(max=1)
-            own = share * own + (1 - share) * coarse
-        spread = own
-    assert spread is not None
-    return spread
 
 
 def _conv(channels: int, out: int, *, kernel: int = 3, dilation: int = 1) -> nn.Sequential:

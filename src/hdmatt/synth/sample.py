@@ -63,7 +63,7 @@ class Sample:
     alpha: UInt8[np.ndarray, "g p p"]
     foreground: UInt8[np.ndarray, "g p p 3"]
     background: UInt8[np.ndarray, "g p p 3"]
-    around: Float32[np.ndarray, "g n n 6"]  # known colours of the whole composite, see field.py
+    around: Float32[np.ndarray, "g n n 18"]  # known colours of the whole composite, see field.py
 
 
 def make_sample(assets: Assets, config: SampleConfig, *, seed: int, index: int) -> Sample:
@@ -249,7 +249,7 @@ def _field(colours: np.ndarray, alpha: np.ndarray, background: np.ndarray, trima
     builder = FieldBuilder(cell=AROUND // 8)
     for y in range(0, len(marks), builder.cell):
         builder.add(image[y : y + builder.cell], marks[y : y + builder.cell])
-    return ColourField(builder.build().colours, float(AROUND))
+    return ColourField(builder.build().moments, float(AROUND))
 
 
 def _composite(foreground: np.ndarray, alpha: np.ndarray, background: np.ndarray) -> np.ndarray:

@@ -1,0 +1,91 @@
+import numpy as np
+import torch
+
+from hdmatt.field import FieldBuilder
+from hdmatt.hints import HINTS, colour_hints, local_linear
+from hdmatt.model import network_input
+
+ALPHA, FIRST, APART, FAR_FRONT, FAR_BACK = 8, 9, 10, 11, 12  # channels
+
+
+def hints(rgb, trimap, around=None):
+    return colour_hints(network_input(rgb[None], trimap[None]), around)[0]
+
+
+def ramp(front, back, side=64):
+    """Truth from 0 to 1 along x, its composite, and a trimap that knows the first and the last eighth."""
+    truth = torch.linspace(-1 / 6, 7 / 6, side).clamp(0, 1).expand(side, side)
+    trimap = torch.full((side, side), 128, dtype=torch.uint8)
+    trimap[:, : side // 8], trimap[:, -side // 8 :] = 0, 255
+    return truth, truth[..., None] * front + (1 - truth[..., None]) * back, trimap
+
+
+def test_exact_alpha_where_both_colours_are_flat():
+    truth, rgb, trimap = ramp(torch.tensor([0.9, 0.2, 0.1]), torch.tensor([0.1, 0.3, 0.8]))
+    found = hints(rgb, trimap)
+    assert found.shape == (HINTS, 64, 64)
+    torch.testing.assert_close(found[FIRST], truth, rtol=0, atol=0.002)  # SHRINK
+    torch.testing.assert_close(found[ALPHA], truth, rtol=0, atol=0.02)  # NOISE in the fit
+
+
+def test_brightness_that_varies_in_both_classes_does_not_count():
+    """Red cloth before green cloth, both in light and shade: the projection on the means' difference errs by 0.3."""
+    rng = torch.Generator().manual_seed(0)
+    shade = 0.3 + 0.7 * torch.rand(64, 64, 1, generator=rng)
+    front, back = shade * torch.tensor([0.9, 0.5, 0.4]), shade * torch.tensor([0.4, 0.5, 0.3])
+    truth, rgb, trimap = ramp(front, back)
+    unknown = trimap == 128
+    found = hints(rgb, trimap)
+    between = torch.tensor([0.5, 0.0, 0.1]) * 0.65
+    plain = ((rgb - torch.tensor([0.4, 0.5, 0.3]) * 0.65) @ between / (between @ between)).clamp(0, 1)
+    assert (plain - truth).abs()[unknown].mean() > 0.2
+    assert (found[FIRST] - truth).abs()[unknown].mean() < 0.06
+    assert (found[ALPHA] - truth).abs()[unknown].mean() < 0.06
+
+
+def test_distances_tell_the_classes_apart_and_grow_with_them():
+    _, rgb, trimap = ramp(torch.tensor([0.9, 0.2, 0.1]), torch.tensor([0.1, 0.3, 0.8]))
+    found = hints(rgb, trimap)
+    assert found[FAR_BACK, :, :8].max() < 0.05 < 1 < found[FAR_FRONT, :, :8].min()
+    assert found[FAR_FRONT, :, -8:].max() < 0.05 < 1 < found[FAR_BACK, :, -8:].min()
+    _, near, _ = ramp(torch.tensor([0.3, 0.2, 0.1]), torch.tensor([0.28, 0.2, 0.1]))
+    assert hints(near, trimap)[APART].max() < found[APART].min()
+
+
+def test_a_patch_without_known_pixels_takes_the_colours_of_the_whole_picture():
+    front, back = torch.tensor([0.9, 0.2, 0.1]), torch.tensor([0.1, 0.3, 0.8])
+    truth, rgb, trimap = ramp(front, back, side=256)
+    builder = FieldBuilder(32)
+    for y in range(0, 256, 32):
+        builder.add(rgb[y : y + 32].numpy().astype(np.float32), trimap[y : y + 32].numpy())
+    around = torch.from_numpy(builder.build().around(96, 96, size=64, patch=64))[None]
+    middle = slice(96, 160)
+    alone = hints(rgb[middle, middle], trimap[middle, middle])
+    found = hints(rgb[middle, middle], trimap[middle, middle], around)
+    assert (alone[FIRST] - truth[middle, middle]).abs().mean() > 0.1
+    assert (found[FIRST] - truth[middle, middle]).abs().max() < 0.01
+
+
+def test_finite_where_a_region_is_missing_and_at_any_size():
+    for value in (0, 128, 255):
+        trimap = torch.full((17, 5), value, dtype=torch.uint8)
+        assert torch.isfinite(hints(torch.rand(17, 5, 3), trimap)).all()
+
+
+def test_the_local_linear_model_keeps_what_is_linear_in_colour_and_removes_what_is_not():
+    rng = torch.Generator().manual_seed(2)
+    colours = torch.rand(1, 3, 64, 64, generator=rng)
+    alpha = 0.2 + 0.3 * colours[:, :1] + 0.4 * colours[:, 2:]
+    noisy = alpha + 0.1 * torch.randn(alpha.shape, generator=rng)
+    weight = torch.ones_like(alpha)
+    torch.testing.assert_close(local_linear(colours, alpha, weight), alpha, rtol=0, atol=0.001)
+    assert (local_linear(colours, noisy, weight) - alpha).abs().mean() < 0.02
+
+
+def test_patches_of_a_batch_do_not_touch_each_other():
+    rgb = torch.rand(3, 40, 40, 3, generator=torch.Generator().manual_seed(3))
+    trimap = torch.full((3, 40, 40), 128, dtype=torch.uint8)
+    trimap[:, :5], trimap[:, -9:] = 0, 255
+    together = colour_hints(network_input(rgb, trimap))
+    for i in range(3):
+        torch.testing.assert_close(hints(rgb[i], trimap[i]), together[i], rtol=0, atol=1e-5)

@@ -162,7 +162,7 @@ def _middle(first: int, last: int, length: int, size: int) -> int:
 
 
 def _columns(cells: Bool[np.ndarray, "rows columns"], first: int, last: int) -> Bool[np.ndarray, "columns"]:
-    return cells[first // CELL : -(-last // CELL)].any(axis=0)
+    return np.any(cells[first // CELL : -(-last // CELL)], axis=0)
 
 
 def _holds(cells: Bool[np.ndarray, "rows columns"], window: Window, height: int, width: int, overlap: int) -> bool:

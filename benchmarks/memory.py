@@ -28,7 +28,7 @@ def trimap_band(yy: np.ndarray, xx: np.ndarray, height: int, width: int, unknown
     radius = np.hypot(yy - height // 2, xx - width // 2, dtype=np.float32)
     if unknown is None:
         return np.where(radius < 900, 255, np.where(radius < 1000, 128, 0)).astype(np.uint8)
-    pitch = 2000  # pixels from one ring to the next
+    pitch = 8000  # pixels from one ring to the next
     inside = radius % pitch
     ring = inside < unknown * pitch
     return np.where(ring, 128, np.where((radius // pitch).astype(np.int32) % 2, 0, 255)).astype(np.uint8)

@@ -190,7 +190,7 @@ def run(
     field = _read_field(picture, trimap, counters) if plan.field else None
     pool = _fill_pool(plan, picture, trimap, field, model, counters)
     stitcher = Stitcher(plan.height, plan.width)
-    weight = feather(plan.options.patch, plan.options.overlap)
+    weight = _weight(plan.options)
     done = 0
     for piece in ahead(_pieces(plan, picture, trimap, field, counters)):
         if isinstance(piece, _Known):
@@ -462,6 +462,16 @@ def _cut(
 def _known_rows(marks: _Band, first: int, end: int) -> Iterator[_Known]:
     for y0 in range(first, end, FINISHED_ROWS):
         yield _Known(y0, marks.rows(y0, min(y0 + FINISHED_ROWS, end)))
+
+
+def _weight(options: Options) -> Float32[np.ndarray, "p p"]:
+    """How much each pixel of a patch counts.
+
+    On the grid a patch that ends meets the full weight of its neighbour; windows that slide meet as little as half a
+    ramp. The ramp's square makes the last pixel's share smaller than the grid's in any case: 1/1000, not 1/34.
+    """
+    ramp = feather(options.patch, options.overlap)
+    return ramp * ramp if options.cover == "fewest" else ramp
 
 
 def _finished(piece: _Known, stitcher: Stitcher) -> Float32[np.ndarray, "h w"]:

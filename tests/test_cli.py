@@ -220,6 +220,7 @@ def test_a_decompression_bomb(scene, weights, capsys):
         (["--composite", "x.png"], "both a background and a place"),
         (["--patch", "many"], "--patch"),
         (["--nonsense"], "--nonsense"),
+        (["--cover", "most"], "--cover is 'most'"),
     ],
 )
 def test_options_that_make_no_sense(scene, weights, capsys, options, text):
@@ -280,3 +281,81 @@ def test_stopping_by_hand_has_its_own_exit_code(scene, weights, capsys, monkeypa
     monkeypatch.setattr("hdmatt.api.matte_files", stopped)
     assert call(scene, weights) == 130
     assert "Traceback" not in capsys.readouterr().err and names(scene) == before
+
+
+def test_the_plan_is_printed_and_nothing_is_written(scene, weights, capsys):
+    before = names(scene)
+    picture, trimap = str(scene / "picture.png"), str(scene / "trimap.png")
+    plan = ["matte", picture, trimap, "--plan", "--model", str(weights), "--device", "cpu", "--patch", "64"]
+    plan += ["--overlap", "16", "--memory", "2GiB"]
+    assert main(plan) == 0
+    out, err = capsys.readouterr()
+    for text in ("120x90", "patches to decode", "on the grid", "batch", "float32", "limit 2048 MiB", "estimate"):
+        assert text in out
+    assert main([*plan, "--json", "-o", str(scene / "alpha.png"), "--cutout", str(scene / "c.png")]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert err == "" and names(scene) == before
+    assert 0 < found["patches"] <= found["patches_on_grid"] <= 6 and found["cover"] == "fewest"
+    assert found["expected_seconds"] > 0 and 0 < found["expected_memory"] <= found["memory_limit"] == 2 << 30
+    assert call(scene, weights, "--memory", "2GiB", "--json") == 0
+    done = json.loads(capsys.readouterr().out)
+    assert (done["patches"], done["encoded"], done["batch"]) == (found["patches"], found["encodes"], found["batch"])
+    assert (done["cache_hits"], done["cache_misses"]) == (found["cached"], found["patches"] - found["cached"])
+
+
+def test_a_plan_meets_the_same_mistakes_as_the_job(scene, weights, capsys):
+    before = names(scene)
+    for options, text in (
+        (["--memory", "10MiB"], "a memory limit of 10MiB is too small"),
+        (["--strategy", "whole"], "cuts no patches"),
+        (["--foreground", scene / "alpha.png"], "two outputs have the same path"),
+    ):
+        refused(capsys, scene, before, call(scene, weights, "--plan", *options), text)
+
+
+def test_the_grid_is_one_option_away(scene, weights, capsys):
+    assert call(scene, weights, "--cover", "grid", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["cover"] == "grid" and found["patches"] == 6
+
+
+def test_a_job_without_any_output_is_refused(scene, weights, capsys):
+    before = names(scene)
+    code = main(["matte", str(scene / "picture.png"), str(scene / "trimap.png"), "--model", str(weights)])
+    refused(capsys, scene, before, code, "there is nothing to write", "-o alpha.png")
+
+
+@pytest.mark.parametrize("outputs", [[], ["--foreground", "f.png"]])
+def test_a_writer_that_fails_in_its_thread_ends_the_job_and_leaves_no_file(
+    scene, weights, capsys, monkeypatch, outputs
+):
+    import threading
+
+    from hdmatt.errors import OutputError
+    from hdmatt.image import PictureWriter
+
+    def failing(writer, rows):
+        assert threading.current_thread() is not threading.main_thread()
+        raise OutputError("the disk is full", hint="Make room.")
+
+    before = names(scene)
+    monkeypatch.setattr(PictureWriter, "write", failing)
+    code = call(scene, weights, *[scene / o if "." in o else o for o in outputs])
+    refused(capsys, scene, before, code, "the disk is full")
+    assert not [t for t in threading.enumerate() if t.name.startswith("hdmatt")]
+
+
+def test_ctrl_c_in_the_middle_leaves_no_file_and_no_thread(scene, weights, capfd, monkeypatch):
+    import threading
+
+    from hdmatt.patches import Stitcher
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    before = names(scene)
+    monkeypatch.setattr(Stitcher, "add", stopped)
+    assert call(scene, weights) == 130
+    assert names(scene) == before
+    assert "libpng" not in capfd.readouterr().err
+    assert not [t for t in threading.enumerate() if t.name.startswith("hdmatt")]

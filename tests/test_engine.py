@@ -1,15 +1,17 @@
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 
 import numpy as np
+import OpenImageIO as oiio
 import pytest
 import torch
 
 from hdmatt import engine, memory
 from hdmatt.engine import Counters, Options, choose_candidates, make_plan, run
 from hdmatt.errors import InputError, MemoryLimitError
-from hdmatt.image import ArrayReader, open_trimap
+from hdmatt.image import ArrayReader, open_picture, open_trimap
 from hdmatt.model import HDMatt, ModelConfig
 from hdmatt.patches import Window, grid
 from hdmatt.strategies import matte_rows
@@ -102,14 +104,97 @@ def test_the_order_of_the_context_pool_does_not_matter(model, monkeypatch):
 
 def test_patches_without_unknown_pixels_are_never_decoded_and_each_patch_is_encoded_once(model):
     picture, trimap = scene(300, 300)
-    counters = Counters()
-    plan = make_plan(open_trimap(trimap), model, SMALL)
-    list(run(plan, ArrayReader(picture), open_trimap(trimap), model, counters=counters))
     windows = grid(300, 300, size=64, overlap=16)
     unknown = [w for w in windows if (trimap[w.y : w.y + 64, w.x : w.x + 64] == 128).any()]
-    assert counters.decoded == len(unknown) < len(windows)
-    assert counters.encoded == len(set(unknown) | set(plan.pool)) == plan.encodes
-    assert set(unknown) & set(plan.pool), "the scene must have a patch that is query and context"
+    for cover in ("grid", "fewest"):
+        counters = Counters()
+        plan = make_plan(open_trimap(trimap), model, replace(SMALL, cover=cover))
+        list(run(plan, ArrayReader(picture), open_trimap(trimap), model, counters=counters))
+        assert plan.on_grid == len(unknown) < len(windows)
+        assert counters.decoded == len(plan.queries)
+        assert counters.encoded == len(set(plan.queries) | set(plan.pool)) == plan.encodes
+        shared = len(set(plan.queries) & set(plan.pool))
+        assert shared, "the scene must have a patch that is query and context"
+        assert (counters.cache_hits, counters.cache_misses) == (shared, len(plan.queries) - shared)
+        assert (set(plan.queries) == set(unknown)) == (cover == "grid")
+    assert counters.decoded < len(unknown)
+
+
+def test_a_limit_without_room_for_kept_features_encodes_again_and_moves_alpha_by_rounding_only(model, monkeypatch):
+    picture, trimap = scene(300, 300)
+    reference = matte(picture, trimap, model, replace(SMALL, batch=2))
+    # features of a hundred GiB each: no room for any
+    monkeypatch.setattr(memory, "body_bytes", lambda *_, **__: 100 * memory.GIB)
+    counters = Counters()
+    options = replace(SMALL, batch=2)
+    plan = make_plan(open_trimap(trimap), model, options)
+    alpha = matte(picture, trimap, model, options, counters=counters)
+    assert plan.cache == counters.cache_hits == 0
+    assert counters.encoded == plan.encodes == len(plan.queries) + len(plan.pool)
+    # 1e-5: float32 sums in another order
+    np.testing.assert_allclose(alpha, reference, rtol=0, atol=1e-5)
+
+
+def test_nothing_is_ranked_when_there_are_no_more_candidates_than_contexts(model, monkeypatch):
+    picture, trimap = scene(300, 300)
+    few = replace(SMALL, candidates=2, topk=2)
+    reference = matte(picture, trimap, model, few)
+    monkeypatch.setattr(engine, "select", None)
+    np.testing.assert_array_equal(matte(picture, trimap, model, few), reference)
+
+
+def test_the_cover_is_the_same_for_every_limit_and_batch(model):
+    _, trimap = scene(300, 300)
+    plans = [
+        make_plan(open_trimap(trimap), model, replace(SMALL, memory=limit, batch=batch, band=band))
+        for limit, batch, band in ((memory.GIB, 1, 7), (4 * memory.GIB, None, 256), (2 * memory.GIB, 2, 64))
+    ]
+    assert all((plan.queries, plan.pool) == (plans[0].queries, plans[0].pool) for plan in plans)
+
+
+def test_the_matte_of_a_tiled_file_reads_the_tiles_of_its_windows_only_and_is_that_of_the_array(tmp_path):
+    torch.manual_seed(0)
+    model = HDMatt(ModelConfig(width=8)).eval()
+    picture, _ = scene(1024, 1024)
+    trimap = np.zeros((1024, 1024), np.uint8)
+    trimap[:400, :200] = 255
+    trimap[380:440, 180:260] = 128
+    output = oiio.ImageOutput.create(str(tmp_path / "tiled.tif"))
+    spec = oiio.ImageSpec(1024, 1024, 3, "uint8")
+    spec.tile_width = spec.tile_height = 64
+    output.open(str(tmp_path / "tiled.tif"), spec)
+    output.write_image(picture)
+    output.close()
+    with open_picture(tmp_path / "tiled.tif") as tiled:
+        job = matte_rows("hdmatt", tiled, open_trimap(trimap), model, SMALL)
+        alpha = np.concatenate([rows for _, rows in job.rows])
+        windows = set(job.plan.queries) | set(job.plan.pool)
+        # a window of 64 touches at most 2 x 2 tiles of 64; the context pool and the queries are two passes
+        assert tiled.decoded <= (len(job.plan.queries) + len(job.plan.pool)) * 4 * 64 * 64
+        assert tiled.decoded < 0.2 * picture[..., 0].size and len(windows) < 20
+    np.testing.assert_array_equal(alpha, matte(picture, trimap, model, SMALL))
+
+
+@pytest.mark.parametrize("where", ["rows", "decode"])
+def test_what_goes_wrong_in_either_thread_arrives_and_no_thread_stays(model, monkeypatch, where):
+    picture, trimap = scene(300, 300)
+
+    class Broken(ArrayReader):
+        def rows(self, y0, y1):
+            if y1 > 90:
+                raise InputError("damaged in row 90", hint="Copy it again.")
+            return super().rows(y0, y1)
+
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    if where == "decode":
+        monkeypatch.setattr(model, "decode", stopped)
+    reader = Broken(picture) if where == "rows" else ArrayReader(picture)
+    job = matte_rows("hdmatt", reader, open_trimap(trimap), model, replace(SMALL, band=1))
+    with pytest.raises(InputError if where == "rows" else KeyboardInterrupt):
+        list(job.rows)
+    assert not [t for t in threading.enumerate() if t.name.startswith("hdmatt")]
 
 
 def test_rows_are_read_at_most_twice_and_once_more_for_the_colours_around(model):
@@ -181,7 +266,8 @@ def test_a_memory_limit_that_is_too_small_names_the_smallest_that_would_do(model
     matte(picture, trimap, model, replace(SMALL, memory=enough + 8 * memory.MIB))
 
 
-BAD = [{"patch": 60}, {"patch": 32}, {"overlap": 40}, {"topk": -1}, {"candidates": 0}, {"batch": 0}, {"batch": -3}]
+BAD = [{"patch": 60}, {"patch": 32}, {"overlap": 40}, {"topk": -1}, {"candidates": 0}, {"batch": 0}, {"batch": -3},
+       {"cover": "most"}]
 
 
 @pytest.mark.parametrize("bad", BAD)

@@ -382,7 +382,41 @@ def test_a_window_of_a_tiled_file_decodes_the_tiles_it_touches(tmp_path, monkeyp
     monkeypatch.setattr(image._Decoder, "_native", counted)
     with open_picture(path) as picture:
         picture.window(20, 33, 47, 49)
-    assert decoded == [(16, 48, 32, 64)]
+    assert decoded == [(16, 32, 32, 64), (32, 48, 32, 64)]
+
+
+@pytest.mark.parametrize("kind", ["tif", "exr"])
+def test_windows_that_share_tiles_decode_each_tile_once_and_no_other(tmp_path, kind):
+    path = save(tmp_path / f"a.{kind}", noise(3, np.float32, height=100, width=150), tile=16)
+    with open_picture(path) as picture:
+        assert picture.tiled and picture.decoded == 0
+        whole = read_picture(path)[0]
+        # rows 20 to 45 are the tile rows 1 and 2, columns 5 to 60 the tile columns 0 to 3
+        for x in (5, 20, 28):
+            np.testing.assert_array_equal(picture.window(20, 45, x, x + 32), whole[20:45, x : x + 32])
+        assert picture.decoded == 2 * 4 * 16 * 16
+        # the tile row 2 is kept; row 3 is new, and of the columns that were not there before all three rows' tiles
+        np.testing.assert_array_equal(picture.window(40, 60, 0, 70), whole[40:60, :70])
+        assert picture.decoded == (2 * 4 + 4 + 2) * 16 * 16
+        np.testing.assert_array_equal(picture.window(90, 100, 140, 150), whole[90:, 140:])
+
+
+def test_rows_of_a_scanline_file_are_no_tiles(tmp_path):
+    with open_picture(save(tmp_path / "a.png", noise())) as picture:
+        assert not picture.tiled
+
+
+@pytest.mark.parametrize(("width", "channels", "depth"), [(64, 1, "8"), (3000, 1, "16"), (900, 4, "8")])
+@pytest.mark.parametrize("rows", [0, 1, 32])
+def test_a_png_that_is_given_up_leaves_no_file_and_no_word_of_libpng(tmp_path, capfd, width, channels, depth, rows):
+    with pytest.raises(KeyboardInterrupt), PictureWriter(
+        tmp_path / "a.png", 32, width, channels=channels, bit_depth=depth
+    ) as writer:
+        for _ in range(rows):
+            writer.write(np.zeros((1, width, channels), np.float32))
+        raise KeyboardInterrupt
+    assert capfd.readouterr() == ("", "")
+    assert not list(tmp_path.iterdir())
 
 
 def test_rows_belong_to_the_caller(tmp_path):

@@ -35,10 +35,68 @@ def test_the_peak_counts_what_was_held_and_given_back():
 
 def test_the_engines_needs_grow_with_the_width_and_the_pool_only():
     def need(**changes):
-        return memory.fixed_bytes(**{"picture_width": 1000, "patch": 320, "band": 256, "pool": 30, "width": 32,
-                                     "pixel": 3, **changes}) - memory.resident()
+        return memory.fixed_bytes(**{"picture_width": 1000, "patch": 320, "band": 256, "width": 32, "pixel": 3,
+                                     **changes}) - memory.resident()
 
     # 4 MiB: the process itself moves between two looks at it
     assert need(picture_width=20000) - need() == pytest.approx(19000 * (2 * 576 * 4 + 3 * 576 * 8), abs=4 * memory.MIB)
-    assert need(pool=30) - need(pool=0) > 30 * memory.MIB
+    assert memory.context_bytes(320, width=32) + memory.body_bytes(320, width=32) > memory.MIB
     assert memory.patch_bytes(320, width=64) == 2 * memory.patch_bytes(320, width=32)
+    assert memory.field_bytes(20000, 20000) < 60 * memory.MIB
+
+
+def groups(root, lines, files):
+    (root / "proc/self").mkdir(parents=True)
+    (root / "proc/self/cgroup").write_text("\n".join(lines) + "\n")
+    for name, text in files.items():
+        path = root / "sys/fs/cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{text}\n")
+    return memory.container(root)
+
+
+def test_a_control_group_of_version_2_limits_and_so_does_one_above_it(tmp_path):
+    files = {
+        "job/step/memory.max": "max",
+        "job/step/memory.current": 5 * memory.MIB,
+        "job/memory.max": 100 * memory.MIB,
+        "job/memory.current": 70 * memory.MIB,
+        "job/memory.stat": f"anon 5\ninactive_file {20 * memory.MIB}\nactive_file 9",
+        "memory.stat": "anon 5",  # the root has no limit file
+    }
+    assert groups(tmp_path, ["0::/job/step"], files) == (100 * memory.MIB, 50 * memory.MIB)
+
+
+def test_a_container_sees_its_own_group_as_the_root(tmp_path):
+    files = {"memory.max": 2 * memory.GIB, "memory.current": memory.GIB}
+    assert groups(tmp_path, ["0::/"], files) == (2 * memory.GIB, memory.GIB)
+
+
+def test_a_control_group_of_version_1_limits_unless_its_number_means_none(tmp_path):
+    files = {
+        "memory/a/b/memory.limit_in_bytes": 3 * memory.GIB,
+        "memory/a/b/memory.usage_in_bytes": memory.GIB,
+        "memory/a/memory.limit_in_bytes": 2**63 - 4096,
+        "memory/a/memory.usage_in_bytes": memory.GIB,
+    }
+    lines = ["5:devices:/", "4:cpu,memory:/a/b", "0::/"]
+    assert groups(tmp_path, lines, files) == (3 * memory.GIB, 2 * memory.GIB)
+
+
+def test_a_path_of_the_host_that_the_container_does_not_show_falls_back_to_its_root(tmp_path):
+    files = {"memory/memory.limit_in_bytes": memory.GIB, "memory/memory.usage_in_bytes": 0}
+    assert groups(tmp_path, ["4:memory:/docker/123"], files) == (memory.GIB, memory.GIB)
+
+
+def test_without_control_groups_nothing_limits(tmp_path):
+    assert memory.container(tmp_path) == (None, None)
+    assert groups(tmp_path, ["0::/"], {}) == (None, None)
+
+
+def test_the_default_limit_is_half_of_what_the_container_has_left(monkeypatch):
+    monkeypatch.setattr(memory, "container", lambda: (6 * memory.GIB, 4 * memory.GIB))
+    monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: type("", (), {"available": 50 * memory.GIB})())
+    # 64 MiB: the process itself moves between two looks at it
+    assert memory.default_limit() == pytest.approx(2 * memory.GIB + memory.resident(), abs=64 * memory.MIB)
+    monkeypatch.setattr(memory, "container", lambda: (memory.GIB // 2, memory.GIB // 4))
+    assert memory.default_limit() == memory.GIB // 2  # less than the least of other machines, but all there is

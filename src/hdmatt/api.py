@@ -3,6 +3,7 @@
     matte         arrays or paths in, a Matte with arrays out
     Matte         alpha, and the foreground, cut-out and composite that follow from it
     matte_files   files in, files out, in bounded memory: what the command line calls
+    plan_files    what matte_files would do, and what it would take
     load_model    cached weights
 """
 
@@ -23,9 +24,11 @@ from hdmatt.engine import Counters, Options, Plan
 from hdmatt.errors import InputError
 from hdmatt.image import ArrayReader, PictureReader, PictureWriter
 from hdmatt.model import HDMatt
-from hdmatt.strategies import matte_rows
+from hdmatt.pipeline import Behind
+from hdmatt.strategies import Job, matte_rows
 
 DEFAULT_MODEL = "hdmatt-s"
+WRITTEN_ROWS = 256  # rows handed to the thread that writes, at most
 Progress = Callable[[int, int], None]
 
 
@@ -118,6 +121,7 @@ def matte(
     memory_limit: int | str | None = None,
     batch: int | None = None,
     device: str = "auto",
+    cover: str = "fewest",
     linear: bool = False,
     progress: Progress | None = None,
     max_pixels: int = image.DEFAULT_MAX_PIXELS,
@@ -136,6 +140,7 @@ def matte(
         memory_limit: Bytes, or text like "2GiB"; the returned arrays come on top. Default: half of what is free.
         batch: Patches computed at once; default: by the limit.
         device: "auto", or a device that `hdmatt info` lists.
+        cover: "fewest" places the patches where the unknown pixels are, "grid" at fixed steps.
         linear: An array's float colours are scene-linear; files say so themselves.
         max_pixels: Larger pictures are refused.
         progress: Called with (patches done, patches in all).
@@ -152,6 +157,7 @@ def matte(
         memory=memory.parse(memory_limit) if isinstance(memory_limit, str) else memory_limit,
         batch=batch,
         device=pick_device(device),
+        cover=cover,
     )
     with ExitStack() as stack:
         pixels = stack.enter_context(_picture(picture, max_pixels, linear))
@@ -189,7 +195,10 @@ class Summary:
     snapped: int
     patches: int
     encoded: int
+    cache_hits: int  # patches whose features were kept from the context pool
+    cache_misses: int  # patches that were encoded when their turn came
     context_pool: int
+    cover: str
     batch: int
     seconds: float
     expected_memory: int  # bytes; what the plan promised
@@ -225,6 +234,136 @@ def matte_files(
         OutputError: A path cannot be written or is one of the inputs.
     """
     started = time.monotonic()
+    behind = _check_paths(picture, trimap, outputs, background)
+    paths = outputs.paths()
+    network = load_model(model)
+    counters = Counters()
+    with _all_or_none(paths), ExitStack() as stack:
+        pixels = stack.enter_context(image.open_picture(picture, max_pixels=max_pixels))
+        marks = stack.enter_context(image.open_trimap(trimap, max_pixels=max_pixels))
+        info = pixels.info
+        options = _with_reserve(options, outputs, info)
+        job = matte_rows(strategy, pixels, marks, network, options, progress=progress, counters=counters)
+        _warn_if_known(job.unknown)
+        writers = _Writers(stack, outputs, info, bit_depth)
+        later = stack.enter_context(Behind())
+        stack.callback(_stop, job)  # before the files are closed that its thread reads
+        if outputs.colours():
+            again = stack.enter_context(image.open_picture(picture, max_pixels=max_pixels))
+            behind_rows = _background_rows(stack, behind, info, max_pixels)
+            for y0, foreground, alpha in _with_colours(job.rows, again, writers, later):
+                background_rows = behind_rows(y0, y0 + len(alpha)) if behind_rows else None
+                later.do(writers.colours, foreground, alpha, background_rows)
+                del foreground, alpha, background_rows
+        else:
+            for _, alpha in job.rows:
+                later.do(writers.alpha, alpha)
+        snapped = marks.snapped
+    plan: Plan | None = job.plan
+    return Summary(
+        width=info.width,
+        height=info.height,
+        unknown_share=job.unknown / (info.width * info.height),
+        snapped=snapped,
+        patches=counters.decoded,
+        encoded=counters.encoded,
+        cache_hits=counters.cache_hits,
+        cache_misses=counters.cache_misses,
+        context_pool=len(plan.pool) if plan else 0,
+        cover=options.cover,
+        batch=plan.batch if plan else 1,
+        seconds=time.monotonic() - started,
+        expected_memory=plan.peak if plan else 0,
+        peak_memory=memory.peak(),
+        memory_limit=plan.limit if plan else 0,
+        model=str(model),
+        strategy=strategy,
+        device=options.device,
+        outputs=[str(p) for p in paths],
+    )
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What `matte_files` would do, for --plan. Bytes are what the process would hold at most, colours included."""
+
+    width: int
+    height: int
+    unknown_share: float
+    patches: int  # to decode
+    patches_on_grid: int  # that the fixed grid would decode
+    encodes: int  # patches that pass the encoder
+    context_pool: int
+    cover: str
+    batch: int
+    precision: str
+    cached: int  # patches whose features are kept from the context pool until they are decoded
+    cache_bytes: int  # the pool and these features
+    expected_seconds: float  # an estimate from one patch and a few rows; without colours and encoding
+    expected_memory: int
+    memory_limit: int
+    model: str
+    strategy: str
+    device: str
+
+
+def plan_files(
+    picture: Path,
+    trimap: Path,
+    outputs: Outputs,
+    *,
+    model: str | Path = DEFAULT_MODEL,
+    strategy: str = "hdmatt",
+    options: Options,
+    background: str | None = None,
+    max_pixels: int = image.DEFAULT_MAX_PIXELS,
+) -> Forecast:
+    """The plan of `matte_files` with the same arguments; nothing is written.
+
+    Reads the trimap once and some rows of the picture, and computes one patch (about two seconds) for the estimate.
+
+    Raises:
+        InputError, OutputError: As `matte_files`; or the strategy makes no plan.
+    """
+    from hdmatt import forecast
+
+    _check_paths(picture, trimap, outputs, background)
+    network = load_model(model)
+    with ExitStack() as stack:
+        pixels = stack.enter_context(image.open_picture(picture, max_pixels=max_pixels))
+        marks = stack.enter_context(image.open_trimap(trimap, max_pixels=max_pixels))
+        info = pixels.info
+        options = _with_reserve(options, outputs, info)
+        plan = matte_rows(strategy, pixels, marks, network, options).plan
+        if plan is None:
+            raise InputError(
+                f"--strategy {strategy} cuts no patches, so there is no plan of them",
+                hint="Use --plan with --strategy hdmatt or crop.",
+            )
+        return Forecast(
+            width=info.width,
+            height=info.height,
+            unknown_share=plan.unknown / (info.width * info.height),
+            patches=len(plan.queries),
+            patches_on_grid=plan.on_grid,
+            encodes=plan.encodes,
+            context_pool=len(plan.pool),
+            cover=options.cover,
+            batch=plan.batch,
+            precision="float32",
+            cached=plan.cache,
+            cache_bytes=plan.cache_bytes,
+            expected_seconds=forecast.seconds(plan, pixels, marks, network),
+            expected_memory=plan.peak,
+            memory_limit=plan.limit,
+            model=str(model),
+            strategy=strategy,
+            device=options.device,
+        )
+
+
+def _check_paths(picture: Path, trimap: Path, outputs: Outputs, background: str | None) -> Path | np.ndarray | None:
+    """The parsed background, once all outputs may be written."""
     inputs = [picture, trimap]
     if (outputs.composite is None) != (background is None):
         raise InputError(
@@ -239,47 +378,21 @@ def matte_files(
         image.check_output_path(path, inputs)
     if len({p.resolve() for p in paths}) < len(paths):
         raise InputError("two outputs have the same path", hint="Give each output its own file.")
-    network = load_model(model)
-    counters = Counters()
-    with _all_or_none(paths), ExitStack() as stack:
-        pixels = stack.enter_context(image.open_picture(picture, max_pixels=max_pixels))
-        marks = stack.enter_context(image.open_trimap(trimap, max_pixels=max_pixels))
-        info = pixels.info
-        if outputs.colours():
-            options = replace(options, reserve=memory.colour_bytes(info.width))
-        held = sum(p.suffix.lower() == ".webp" for p in paths)  # WebP is encoded in one piece at the end
-        options = replace(options, reserve=options.reserve + held * 20 * info.height * info.width)
-        job = matte_rows(strategy, pixels, marks, network, options, progress=progress, counters=counters)
-        _warn_if_known(job.unknown)
-        writers = _Writers(stack, outputs, info, bit_depth)
-        if outputs.colours():
-            again = stack.enter_context(image.open_picture(picture, max_pixels=max_pixels))
-            behind_rows = _background_rows(stack, behind, info, max_pixels)
-            for y0, foreground, alpha in _with_colours(job.rows, again, writers):
-                writers.colours(foreground, alpha, behind_rows(y0, y0 + len(alpha)) if behind_rows else None)
-        else:
-            for _, alpha in job.rows:
-                writers.alpha(alpha)
-        snapped = marks.snapped
-    plan: Plan | None = job.plan
-    return Summary(
-        width=info.width,
-        height=info.height,
-        unknown_share=job.unknown / (info.width * info.height),
-        snapped=snapped,
-        patches=counters.decoded,
-        encoded=counters.encoded,
-        context_pool=len(plan.pool) if plan else 0,
-        batch=plan.batch if plan else 1,
-        seconds=time.monotonic() - started,
-        expected_memory=plan.peak if plan else 0,
-        peak_memory=memory.peak(),
-        memory_limit=plan.limit if plan else 0,
-        model=str(model),
-        strategy=strategy,
-        device=options.device,
-        outputs=[str(p) for p in paths],
-    )
+    return behind
+
+
+def _with_reserve(options: Options, outputs: Outputs, info: image.PictureInfo) -> Options:
+    """Options that leave room for what is held beside the engine."""
+    reserve = memory.colour_bytes(info.width) if outputs.colours() else 0
+    held = sum(p.suffix.lower() == ".webp" for p in outputs.paths())  # WebP is encoded in one piece at the end
+    return replace(options, reserve=options.reserve + reserve + held * 20 * info.height * info.width)
+
+
+def _stop(job: Job) -> None:
+    """End a job that was left half done, and the thread that reads for it."""
+    close = getattr(job.rows, "close", None)
+    if close:
+        close()
 
 
 @contextmanager
@@ -335,22 +448,29 @@ class _Writers:
 
 
 def _with_colours(
-    rows: Iterator[tuple[int, np.ndarray]], picture: PictureReader, writers: _Writers
+    rows: Iterator[tuple[int, np.ndarray]], picture: PictureReader, writers: _Writers, later: Behind
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """(y0, foreground rows, alpha rows): alpha is written at once and held until its colours are known."""
+    """(y0, foreground rows, alpha rows): alpha is written at once and held until its colours are known.
+
+    Pieces are copies, so that the estimate's own rows are free while they wait to be written.
+    """
     held: list[np.ndarray] = []
 
     def bands() -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         for y0, alpha in rows:
-            writers.alpha(alpha)
+            later.do(writers.alpha, alpha)
             held.append(alpha)
             yield y0, image.as_float(picture.rows(y0, y0 + len(alpha))), alpha
 
     info = picture.info
     for y0, foreground in colour.foreground_bands(bands(), height=info.height, width=info.width):
         alpha = np.concatenate(held)
-        held[:] = [alpha[len(foreground) :]]
-        yield y0, foreground, alpha[: len(foreground)]
+        held[:] = [alpha[len(foreground) :].copy()]
+        for y in range(0, len(foreground), WRITTEN_ROWS):
+            piece = foreground[y : y + WRITTEN_ROWS].copy()
+            yield y0 + y, piece, alpha[y : y + len(piece)].copy()
+            del piece
+        del foreground, alpha
 
 
 def _parse_background(background: str | None) -> Path | np.ndarray | None:

@@ -38,7 +38,7 @@ def matte_command(
     trimap: Annotated[
         Path, typer.Argument(help="Same size; below 85 background, 170 and above foreground, else unknown.")
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The alpha matte.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="The alpha matte.")] = None,
     foreground: Annotated[Path | None, typer.Option(help="Foreground colours without spill.")] = None,
     cutout: Annotated[Path | None, typer.Option(help="Foreground and alpha as straight RGBA.")] = None,
     background: Annotated[str | None, typer.Option(help="Picture or colour behind --composite.")] = None,
@@ -51,9 +51,11 @@ def matte_command(
     candidates: Annotated[int, typer.Option(help="Patches in the context pool (N).")] = 30,
     memory: Annotated[str | None, typer.Option(help="Peak memory, like 2GiB. Default: half of what is free.")] = None,
     batch: Annotated[int | None, typer.Option(help="Patches computed at once. Default: by --memory.")] = None,
+    cover: Annotated[str, typer.Option(help="Places of the patches: fewest, or grid (fixed steps).")] = "fewest",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     bit_depth: Annotated[str, typer.Option(help="8, 16, half, float; auto: as the picture.")] = "auto",
     max_pixels: Annotated[int | None, typer.Option(min=1, help="Refuse larger pictures. Default 1000000000.")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Print what would be done and what it takes, and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     debug: Annotated[bool, typer.Option(_DEBUG, help="Show tracebacks.")] = False,
 ) -> None:
@@ -61,9 +63,14 @@ def matte_command(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from hdmatt import api, image
-    from hdmatt.engine import Options
+    from hdmatt.engine import COVERS, Options
+    from hdmatt.errors import InputError
     from hdmatt.memory import MIB, parse
 
+    outputs = api.Outputs(output, foreground, cutout, composite)
+    if not outputs.paths() and not plan:
+        raise InputError("there is nothing to write", hint="Name the matte's file: -o alpha.png")
+    _choice("--cover", cover, COVERS)
     _choice("--strategy", strategy, ("hdmatt", "crop", "downsample", "whole"))
     _choice("--bit-depth", bit_depth, ("auto", "8", "16", "half", "float"))
     options = Options(
@@ -74,7 +81,21 @@ def matte_command(
         memory=parse(memory) if memory is not None else None,
         batch=batch,
         device=api.pick_device(device),
+        cover=cover,
     )
+    if plan:
+        forecast = api.plan_files(
+            picture,
+            trimap,
+            outputs,
+            model=model,
+            strategy=strategy,
+            options=options,
+            background=background,
+            max_pixels=max_pixels or image.DEFAULT_MAX_PIXELS,
+        )
+        typer.echo(json.dumps(asdict(forecast), indent=1) if as_json else _plan_text(forecast))
+        return
     columns = TextColumn("patches"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=_stderr(), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("patches", total=None)
@@ -83,7 +104,7 @@ def matte_command(
             summary = api.matte_files(
                 picture,
                 trimap,
-                api.Outputs(output, foreground, cutout, composite),
+                outputs,
                 model=model,
                 strategy=strategy,
                 options=options,
@@ -102,7 +123,7 @@ def matte_command(
         return
     patches = "patch" if summary.patches == 1 else "patches"
     typer.echo(
-        f"{output}: {summary.width}x{summary.height}, {100 * summary.unknown_share:.1f} % unknown, "
+        f"{outputs.paths()[0]}: {summary.width}x{summary.height}, {100 * summary.unknown_share:.1f} % unknown, "
         f"{summary.patches} {patches}, {summary.seconds:.1f} s, peak {summary.peak_memory / MIB:.0f} MiB"
     )
 
@@ -255,6 +276,22 @@ def main(arguments: list[str] | None = None) -> int:
         _say("  This is our mistake: run again with --debug and report what it prints.")
         return 1
     return code if isinstance(code, int) else 0
+
+
+def _plan_text(plan: Any) -> str:
+    from hdmatt.memory import MIB
+
+    kept = f"{plan.context_pool} candidates, features of {plan.cached} kept, {plan.cache_bytes / MIB:.0f} MiB"
+    lines = {
+        "picture": f"{plan.width}x{plan.height}, {100 * plan.unknown_share:.1f} % unknown",
+        "cover": f"{plan.cover}: {plan.patches} patches to decode ({plan.patches_on_grid} on the grid)",
+        "encodes": f"{plan.encodes}",
+        "batch": f"{plan.batch}, {plan.precision}, {plan.device}",
+        "context": kept,
+        "memory": f"peak {plan.expected_memory / MIB:.0f} MiB expected, limit {plan.memory_limit / MIB:.0f} MiB",
+        "time": f"about {plan.expected_seconds:.0f} s (an estimate; without colours and encoding)",
+    }
+    return "\n".join(f"{name:8} {text}" for name, text in lines.items())
 
 
 def _choice(option: str, value: str, choices: tuple[str, ...]) -> None:

@@ -11,7 +11,9 @@ band of rows is held. Top to bottom:
     choose_candidates   which N patches enter the context pool
     _Pool, _Band        the context pool; a sliding band of rows
 
-A patch without unknown pixels is never decoded. A patch is encoded once, also when it is query and context.
+A patch without unknown pixels is never decoded. A patch is encoded once, also when it is query and context (unless
+the memory limit leaves no room for what the encoder made of it). A second thread reads ahead of the network
+(pipeline.py); it alone reads picture and trimap, and the order of the work is that of one thread.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,21 +23,24 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor
 
 from hdmatt import memory
+from hdmatt.cover import CellMap, cover
 from hdmatt.cpc import Context, select
 from hdmatt.errors import InputError, MemoryLimitError
 from hdmatt.field import AROUND, ColourField, FieldBuilder
-from hdmatt.image import PictureInfo, network_colours
+from hdmatt.image import PictureInfo, PictureReader, network_colours
 from hdmatt.model import STRIDE, Body, HDMatt, Stem, labels, network_input
 from hdmatt.patches import Stitcher, Window, check_overlap, cut, feather, grid, rows_of
+from hdmatt.pipeline import ahead
 from hdmatt.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
 CPU_BATCH = 4  # larger batches gain nothing on two cores (0.132 s a patch against 0.169 s one by one)
 GPU_BATCH = 16
 FINISHED_ROWS = 256  # rows handed out at a time, at most
+COVERS = ("fewest", "grid")
 Progress = Callable[[int, int], None]  # patches done, patches in all
 
 
@@ -63,6 +68,7 @@ class Options:
         band: Rows read at a time, at least.
         reserve: Bytes of the limit that are kept for what runs beside the engine (colours).
         device: A torch device, "cpu", "cuda", "mps".
+        cover: "fewest" places the patches where the unknown pixels are, "grid" at fixed steps.
     """
 
     patch: int = 320
@@ -74,6 +80,7 @@ class Options:
     band: int = 256
     reserve: int = 0
     device: str = "cpu"
+    cover: str = "fewest"
 
 
 @dataclass(frozen=True)
@@ -90,11 +97,14 @@ class Plan:
     batch: int
     limit: int  # bytes
     peak: int  # expected peak memory of the process, bytes
+    on_grid: int  # patches that the fixed grid would decode
+    cache: int  # candidates that are queries, too, and whose features are kept until they are decoded
+    cache_bytes: int  # of the context pool and these features
 
     @property
     def encodes(self) -> int:
-        """Patches that pass the encoder: every query and every candidate once."""
-        return len(set(self.queries) | set(self.pool))
+        """Patches that pass the encoder: every query and every candidate, but those of the cache only once."""
+        return len(self.queries) + len(self.pool) - self.cache
 
 
 @dataclass
@@ -104,6 +114,8 @@ class Counters:
     encoded: int = 0
     decoded: int = 0
     rows_read: int = 0
+    cache_hits: int = 0  # queries whose features were kept from the pool
+    cache_misses: int = 0  # queries that were encoded when their turn came
 
 
 def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: int = 3) -> Plan:
@@ -120,39 +132,39 @@ def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: 
     _check(options)
     info = trimap.info
     windows = grid(info.height, info.width, size=options.patch, overlap=options.overlap)
-    counts = _count_windows(trimap, windows, options)
+    cells = CellMap(info.height, info.width)
+    counts = _count_windows(trimap, windows, cells, options)
     total = _total(trimap, counts)
     if total[UNKNOWN] == info.height * info.width:
         raise InputError(
             "every pixel of the trimap is unknown",
             hint="Mark at least some pixels as surely foreground (255) or surely background (0).",
         )
-    queries = [w for w, count in zip(windows, counts.of, strict=True) if count[1]]
+    on_grid = [w for w, count in zip(windows, counts.of, strict=True) if count[1]]
+    queries, among, of = on_grid, windows, counts.of
+    if options.cover == "fewest":
+        queries, among, of = _fewest(windows, counts, cells, options)
     context = bool(queries) and options.topk > 0 and model.config.cpc != "none"
-    pool = choose_candidates(windows, counts.of, options.candidates) if context else []
-    width = model.config.width
-    limit = options.memory or memory.default_limit()
-    fixed = memory.fixed_bytes(
-        info.width, patch=options.patch, band=options.band, pool=len(pool), width=width, pixel=channels_bytes
-    )
-    fixed += options.reserve
-    each = memory.patch_bytes(options.patch, width=width)
-    on_cpu = options.device == "cpu"
-    room = (limit - fixed) // each if on_cpu else GPU_BATCH
-    if room < 1 and queries:
-        raise MemoryLimitError(
-            f"a memory limit of {memory.show(limit)} is too small for a picture {info.width} pixels wide",
-            hint=f"Give at least {memory.show(fixed + each, up=True)} (--memory), or smaller patches (--patch).",
-        )
-    if options.batch and options.batch > room and queries:
-        raise MemoryLimitError(
-            f"a batch of {options.batch} patches does not fit a memory limit of {memory.show(limit)}",
-            hint=f"Give a batch of {room} or less, or --memory {memory.show(fixed + each * options.batch, up=True)}.",
-        )
-    batch = options.batch or (min(CPU_BATCH, room) if on_cpu else room)
-    peak = fixed + each * min(batch, len(queries))
+    pool = choose_candidates(among, of, options.candidates) if context else []
+    shared = len(set(pool) & set(queries))
     field = model.config.hints and bool(queries) and options.topk > 0
-    return Plan(options, info.height, info.width, total[UNKNOWN], queries, pool, field, batch, limit, peak)
+    work = bool(queries)
+    room = _fit(info, model, options, pool=len(pool), shared=shared, field=field, pixel=channels_bytes, work=work)
+    return Plan(
+        options=options,
+        height=info.height,
+        width=info.width,
+        unknown=total[UNKNOWN],
+        queries=queries,
+        pool=pool,
+        field=field,
+        batch=room.batch,
+        limit=room.limit,
+        peak=room.fixed + room.each * min(room.batch, len(queries)),
+        on_grid=len(on_grid),
+        cache=room.cache,
+        cache_bytes=room.cache_bytes,
+    )
 
 
 def run(
@@ -178,23 +190,17 @@ def run(
     field = _read_field(picture, trimap, counters) if plan.field else None
     pool = _fill_pool(plan, picture, trimap, field, model, counters)
     stitcher = Stitcher(plan.height, plan.width)
-    weight = feather(plan.options.patch, plan.options.overlap)
-    pixels, marks = _Band(picture, plan.options.band), _Band(trimap, plan.options.band)
-    by_row = [list(row) for _, row in groupby(plan.queries, key=lambda w: w.y)]
-    done = first = 0
-    for row in by_row:
-        yield from _known_rows(marks, first, max(first, row[0].y), stitcher)
-        first = max(first, row[0].y)
-        top, bottom = rows_of(row[0], plan.height)
-        strip = _Strip(pixels.rows(top, bottom), marks.rows(top, bottom), top, picture.info.linear, field)
-        for some in _chunks(row, plan.batch):
-            for window, alpha in zip(some, _decode(plan, some, strip, model, pool, counters), strict=True):
-                stitcher.add(window, alpha, weight)
-            done += len(some)
-            if progress:
-                progress(done, len(plan.queries))
-    yield from _known_rows(marks, first, plan.height, stitcher)
-    counters.rows_read += pixels.read
+    weight = _weight(plan.options)
+    done = 0
+    for piece in ahead(_pieces(plan, picture, trimap, field, counters)):
+        if isinstance(piece, _Known):
+            yield piece.first, _finished(piece, stitcher)
+            continue
+        for window, alpha in zip(piece.windows, _decode(plan, piece, model, pool, counters), strict=True):
+            stitcher.add(window, alpha, weight)
+        done += len(piece.windows)
+        if progress:
+            progress(done, len(plan.queries))
 
 
 def choose_candidates(windows: Sequence[Window], counts: Int64[np.ndarray, "p 3"], limit: int) -> list[Window]:
@@ -221,15 +227,32 @@ def choose_candidates(windows: Sequence[Window], counts: Int64[np.ndarray, "p 3"
 
 class _Pool(NamedTuple):
     contexts: dict[Window, Context]
-    bodies: dict[Window, Body]  # of candidates that are queries too
+    bodies: dict[Window, Body]  # of candidates that are queries too, until they are decoded
 
 
-class _Strip(NamedTuple):
-    pixels: np.ndarray  # rows top .. of the picture, its own dtype
-    marks: np.ndarray  # the same rows of the trimap
-    top: int
-    linear: bool
-    field: ColourField | None
+class _Known(NamedTuple):
+    """Rows that no patch to come will touch."""
+
+    first: int
+    marks: np.ndarray  # of the trimap
+
+
+class _Patches(NamedTuple):
+    """Some windows as the network will see them, but still arrays."""
+
+    windows: Sequence[Window]
+    colours: Float32[np.ndarray, "b p p 3"]  # display-encoded
+    marks: UInt8[np.ndarray, "b p p"]
+    around: Float32[np.ndarray, "b n n 6"] | None
+
+
+class _Room(NamedTuple):
+    limit: int  # bytes
+    fixed: int  # bytes beside the patches in work
+    each: int  # bytes of a patch in work
+    batch: int
+    cache: int
+    cache_bytes: int
 
 
 class _Counts(NamedTuple):
@@ -264,6 +287,27 @@ class _Band:
         return held[: y1 - y0]
 
 
+class _Pixels:
+    """Windows of the picture, in the order of their rows; of a tiled file only the tiles that they touch."""
+
+    def __init__(self, picture: Rows, plan: Plan) -> None:
+        self._picture, self._height = picture, plan.height
+        self._band = _Band(picture, plan.options.band)
+        self._tiled = isinstance(picture, PictureReader) and picture.tiled and plan.width >= plan.options.patch
+
+    def cut(self, window: Window) -> np.ndarray:
+        top, bottom = rows_of(window, self._height)
+        if self._tiled:
+            assert isinstance(self._picture, PictureReader)
+            piece = self._picture.window(top, bottom, window.x, window.x + window.size)
+            return cut(piece, window._replace(x=0), first_row=top, height=self._height)
+        return cut(self._band.rows(top, bottom), window, first_row=top, height=self._height)
+
+    @property
+    def rows_read(self) -> int:
+        return self._band.read
+
+
 def _check(options: Options) -> None:
     if options.patch < 64 or options.patch % STRIDE:
         raise InputError(
@@ -271,13 +315,66 @@ def _check(options: Options) -> None:
             hint=f"Choose a multiple of {STRIDE}, 64 or more; the models are trained on 320.",
         )
     check_overlap(options.patch, options.overlap)
+    if options.cover not in COVERS:
+        raise InputError(f"there is no cover {options.cover!r}", hint=f"Choose one of: {', '.join(COVERS)}.")
     for name, least in (("topk", 0), ("candidates", 1), ("band", 1), ("batch", 1)):
         value = getattr(options, name)
         if value is not None and value < least:
             raise InputError(f"{name} is {getattr(options, name)}", hint=f"Give {least} or more.")
 
 
-def _count_windows(trimap: Rows, windows: Sequence[Window], options: Options) -> _Counts:
+def _fewest(
+    windows: Sequence[Window], counts: _Counts, cells: CellMap, options: Options
+) -> tuple[list[Window], list[Window], Int64[np.ndarray, "p 3"]]:
+    """Windows to decode; these and the grid's windows without unknown pixels, as candidates; counts of the latter."""
+    queries = cover(
+        cells.unknown > 0, height=cells.height, width=cells.width, size=options.patch, overlap=options.overlap
+    )
+    known = {w: count for w, count in zip(windows, counts.of, strict=True) if not count[1]}
+    known.update(zip(queries, cells.counts(queries), strict=True))
+    among = sorted(known)
+    return queries, among, np.array([known[w] for w in among], np.int64).reshape(-1, 3)
+
+
+def _fit(
+    info: PictureInfo,
+    model: HDMatt,
+    options: Options,
+    *,
+    pool: int,
+    shared: int,
+    field: bool,
+    pixel: int,
+    work: bool,
+) -> _Room:
+    """Batch and cache that the limit has room for. Neither moves alpha by more than rounding."""
+    width, on_cpu = model.config.width, options.device == "cpu"
+    limit = options.memory or memory.default_limit()
+    fixed = memory.fixed_bytes(info.width, patch=options.patch, band=options.band, width=width, pixel=pixel)
+    contexts = pool * memory.context_bytes(options.patch, width=width)
+    fixed += options.reserve + contexts + (memory.field_bytes(info.height, info.width) if field else 0)
+    body = memory.body_bytes(options.patch, width=width)
+    each = memory.patch_bytes(options.patch, width=width)
+    least = options.batch or 1
+    cache = min(shared, max(0, (limit - fixed - least * each) // body)) if on_cpu else shared
+    fixed += cache * body
+    room = (limit - fixed) // each if on_cpu else GPU_BATCH
+    if room < 1 and work:
+        raise MemoryLimitError(
+            f"a memory limit of {memory.show(limit)} is too small for a picture {info.width} pixels wide",
+            hint=f"Give at least {memory.show(fixed + each, up=True)} (--memory), or smaller patches (--patch).",
+        )
+    if options.batch and options.batch > room and work:
+        raise MemoryLimitError(
+            f"a batch of {options.batch} patches does not fit a memory limit of {memory.show(limit)}",
+            hint=f"Give a batch of {room} or less, or --memory {memory.show(fixed + each * options.batch, up=True)}.",
+        )
+    batch = options.batch or (min(CPU_BATCH, room) if on_cpu else room)
+    return _Room(limit, fixed, each, max(1, batch), cache, contexts + cache * body)
+
+
+def _count_windows(trimap: Rows, windows: Sequence[Window], cells: CellMap, options: Options) -> _Counts:
+    """Counts of each window of the grid and of the whole trimap; `cells` is filled on the way."""
     info = trimap.info
     lefts = sorted({w.x for w in windows})
     tops = sorted({w.y for w in windows})
@@ -287,6 +384,7 @@ def _count_windows(trimap: Rows, windows: Sequence[Window], options: Options) ->
     whole = np.zeros(3, np.int64)
     for y in range(0, info.height, options.band):
         rows = trimap.rows(y, min(y + options.band, info.height))
+        cells.add(y, rows)
         for region, value in enumerate((BACKGROUND, UNKNOWN, FOREGROUND)):
             mask = rows == value
             whole[region] += int(mask.sum())
@@ -322,11 +420,64 @@ def _read_field(picture: Rows, trimap: Rows, counters: Counters) -> ColourField:
     """The known colours of the whole picture, on cells of 32 pixels (larger ones beyond 2048 x 2048 cells)."""
     info = picture.info
     builder = FieldBuilder(max(AROUND, -(-max(info.height, info.width) // 2048)))
-    for y in range(0, info.height, builder.cell):
-        y1 = min(y + builder.cell, info.height)
-        builder.add(network_colours(picture.rows(y, y1), linear=info.linear), trimap.rows(y, y1))
+
+    def bands() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for y in range(0, info.height, builder.cell):
+            y1 = min(y + builder.cell, info.height)
+            yield network_colours(picture.rows(y, y1), linear=info.linear), trimap.rows(y, y1)
+
+    for colours, marks in ahead(bands()):
+        builder.add(colours, marks)
     counters.rows_read += info.height
     return builder.build()
+
+
+def _pieces(
+    plan: Plan, picture: Rows, trimap: Rows, field: ColourField | None, counters: Counters
+) -> Iterator[_Known | _Patches]:
+    """All that the network and the stitcher need, top to bottom: patches to decode, and rows that are finished."""
+    marks, pixels = _Band(trimap, plan.options.band), _Pixels(picture, plan)
+    first = 0
+    for y, row in groupby(plan.queries, key=lambda w: w.y):
+        yield from _known_rows(marks, first, max(first, y))
+        first = max(first, y)
+        yield from _cut(plan, list(row), pixels, marks, field, linear=picture.info.linear)
+    yield from _known_rows(marks, first, plan.height)
+    counters.rows_read += pixels.rows_read
+
+
+def _cut(
+    plan: Plan, row: Sequence[Window], pixels: _Pixels, marks: _Band, field: ColourField | None, *, linear: bool
+) -> Iterator[_Patches]:
+    """The windows of one row, cut out, a batch at a time."""
+    top, bottom = rows_of(row[0], plan.height)
+    band, size = marks.rows(top, bottom), plan.options.patch
+    for windows in _chunks(row, plan.batch):
+        colours = np.stack([network_colours(pixels.cut(w), linear=linear) for w in windows])
+        trimap = np.stack([cut(band, w, first_row=top, height=plan.height) for w in windows])
+        around = np.stack([field.around(w.y, w.x, size=size, patch=size) for w in windows]) if field else None
+        yield _Patches(windows, colours, trimap, around)
+
+
+def _known_rows(marks: _Band, first: int, end: int) -> Iterator[_Known]:
+    for y0 in range(first, end, FINISHED_ROWS):
+        yield _Known(y0, marks.rows(y0, min(y0 + FINISHED_ROWS, end)))
+
+
+def _weight(options: Options) -> Float32[np.ndarray, "p p"]:
+    """How much each pixel of a patch counts.
+
+    On the grid a patch that ends meets the full weight of its neighbour; windows that slide meet as little as half a
+    ramp. The ramp's square makes the last pixel's share smaller than the grid's in any case: 1/1000, not 1/34.
+    """
+    ramp = feather(options.patch, options.overlap)
+    return ramp * ramp if options.cover == "fewest" else ramp
+
+
+def _finished(piece: _Known, stitcher: Stitcher) -> Float32[np.ndarray, "h w"]:
+    """Rows of the matte, with the trimap's known pixels put in."""
+    alpha, marks = stitcher.take(piece.first + len(piece.marks)), piece.marks
+    return np.where(marks == UNKNOWN, np.clip(alpha, 0, 1), (marks == FOREGROUND).astype(np.float32))
 
 
 def _fill_pool(
@@ -334,35 +485,29 @@ def _fill_pool(
 ) -> _Pool:
     pool = _Pool({}, {})
     queries = set(plan.queries)
-    pixels, marks = _Band(picture, plan.options.band), _Band(trimap, plan.options.band)
-    for _, same_row in groupby(plan.pool, key=lambda w: w.y):
-        row = list(same_row)
-        top, bottom = rows_of(row[0], plan.height)
-        strip = _Strip(pixels.rows(top, bottom), marks.rows(top, bottom), top, picture.info.linear, field)
-        for some in _chunks(row, plan.batch):
-            inputs, around = _inputs(plan, some, strip)
-            with torch.inference_mode():
-                body = model.encoder.body(model.encoder.stem(inputs, around))
-                contexts = model.contexts(body, labels(inputs))
-            counters.encoded += len(some)
-            for i, window in enumerate(some):
-                if contexts:
-                    pool.contexts[window] = Context(*(t.clone() for t in contexts[i]))
-                if window in queries:
-                    pool.bodies[window] = Body(*(t[i : i + 1].clone() for t in body))
-    counters.rows_read += pixels.read
+    pixels, marks = _Pixels(picture, plan), _Band(trimap, plan.options.band)
+    rows = (list(row) for _, row in groupby(plan.pool, key=lambda w: w.y))
+    pieces = (p for row in rows for p in _cut(plan, row, pixels, marks, field, linear=picture.info.linear))
+    for patches in ahead(pieces):
+        inputs, around = _inputs(plan, patches)
+        with torch.inference_mode():
+            body = model.encoder.body(model.encoder.stem(inputs, around))
+            contexts = model.contexts(body, labels(inputs))
+        counters.encoded += len(patches.windows)
+        for i, window in enumerate(patches.windows):
+            if contexts:
+                pool.contexts[window] = Context(*(t.clone() for t in contexts[i]))
+            if window in queries and len(pool.bodies) < plan.cache:
+                pool.bodies[window] = Body(*(t[i : i + 1].clone() for t in body))
+    counters.rows_read += pixels.rows_read
     return pool
 
 
 def _decode(
-    plan: Plan,
-    windows: Sequence[Window],
-    strip: _Strip,
-    model: HDMatt,
-    pool: _Pool,
-    counters: Counters,
+    plan: Plan, patches: _Patches, model: HDMatt, pool: _Pool, counters: Counters
 ) -> Float32[np.ndarray, "b p p"]:
-    inputs, around = _inputs(plan, windows, strip)
+    windows = patches.windows
+    inputs, around = _inputs(plan, patches)
     with torch.inference_mode():
         stem = model.encoder.stem(inputs, around)
         body = _bodies(windows, stem, model, pool, counters)
@@ -372,16 +517,18 @@ def _decode(
 
 
 def _bodies(windows: Sequence[Window], stem: Stem, model: HDMatt, pool: _Pool, counters: Counters) -> Body:
-    """Encoded bodies of the windows: those of the pool as they are, the others computed now."""
+    """Encoded bodies of the windows: those of the pool as they are, for the last time; the others computed now."""
     new = [i for i, window in enumerate(windows) if window not in pool.bodies]
     counters.encoded += len(new)
+    counters.cache_misses += len(new)
+    counters.cache_hits += len(windows) - len(new)
     if len(new) == len(windows):
         return model.encoder.body(stem)
     fresh = iter(())
     if new:
         body = model.encoder.body(Stem(*(t[new] for t in stem)))
         fresh = iter([Body(*(t[i : i + 1] for t in body)) for i in range(len(new))])
-    parts = [pool.bodies[w] if w in pool.bodies else next(fresh) for w in windows]
+    parts = [pool.bodies.pop(w) if w in pool.bodies else next(fresh) for w in windows]
     return Body(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
 
@@ -389,40 +536,23 @@ def _contexts(
     plan: Plan, windows: Sequence[Window], body: Body, label: Tensor, model: HDMatt, pool: _Pool
 ) -> list[list[Context]]:
     """The top K of the pool for each query, by eq. 1; a query is not its own context."""
-    if not pool.contexts:
-        return [[] for _ in windows]
+    others = [[context for candidate, context in pool.contexts.items() if candidate != w] for w in windows]
+    if all(len(among) <= plan.options.topk for among in others):
+        return others  # nothing to choose: no ranking
     summaries = model.cpc.summaries(body.deep, label)
     chosen = []
-    for window, summary in zip(windows, summaries, strict=True):
-        others = [context for candidate, context in pool.contexts.items() if candidate != window]
-        best = select(summary, torch.stack([c.summary_C for c in others]), plan.options.topk) if others else []
-        chosen.append([others[i] for i in best])
+    for among, summary in zip(others, summaries, strict=True):
+        best = select(summary, torch.stack([c.summary_C for c in among]), plan.options.topk)
+        chosen.append([among[i] for i in best])
     return chosen
 
 
-def _inputs(plan: Plan, windows: Sequence[Window], strip: _Strip) -> tuple[Tensor, Tensor | None]:
-    pixels, marks, top, linear, field = strip
-    colours = np.stack([
-        network_colours(cut(pixels, w, first_row=top, height=plan.height), linear=linear) for w in windows
-    ])
-    trimap = np.stack([cut(marks, w, first_row=top, height=plan.height) for w in windows])
+def _inputs(plan: Plan, patches: _Patches) -> tuple[Tensor, Tensor | None]:
     device = plan.options.device
-    inputs = network_input(torch.from_numpy(colours).to(device), torch.from_numpy(trimap).to(device))
-    around = None
-    if field:
-        size = plan.options.patch
-        around = np.stack([field.around(w.y, w.x, size=size, patch=size) for w in windows])
-        around = torch.from_numpy(around).to(device)
+    inputs = network_input(torch.from_numpy(patches.colours).to(device), torch.from_numpy(patches.marks).to(device))
+    around = None if patches.around is None else torch.from_numpy(patches.around).to(device)
     return inputs.contiguous(memory_format=torch.channels_last), around
 
 
 def _chunks(windows: Sequence[Window], size: int) -> list[Sequence[Window]]:
     return [windows[i : i + size] for i in range(0, len(windows), size)]
-
-
-def _known_rows(marks: _Band, first: int, end: int, stitcher: Stitcher) -> Iterator[tuple[int, np.ndarray]]:
-    """Finished rows first .. end - 1, with the trimap's known pixels put in."""
-    for y0 in range(first, end, FINISHED_ROWS):
-        y1 = min(y0 + FINISHED_ROWS, end)
-        alpha, trimap = stitcher.take(y1), marks.rows(y0, y1)
-        yield y0, np.where(trimap == UNKNOWN, np.clip(alpha, 0, 1), (trimap == FOREGROUND).astype(np.float32))

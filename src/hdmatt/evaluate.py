@@ -460,7 +460,7 @@ def _network(method: str, settings: Settings) -> Callable[[Item, Path], None]:
     from hdmatt.strategies import matte_rows
 
     model = api.load_model(settings.model)
-    options = Options(**{k: v for k, v in asdict(settings).items() if k != "model"})
+    options = Options(cover="grid", **{k: v for k, v in asdict(settings).items() if k != "model"})
 
     def compute(item: Item, path: Path) -> None:
         with ExitStack() as stack:
@@ -569,7 +569,7 @@ def _check_settings(settings: Settings) -> str:
     network = api.load_model(settings.model)
     marks = np.full((64, 64), UNKNOWN, np.uint8)
     marks[0] = BACKGROUND
-    options = Options(**{k: v for k, v in asdict(settings).items() if k != "model"})
+    options = Options(cover="grid", **{k: v for k, v in asdict(settings).items() if k != "model"})
     make_plan(image.open_trimap(marks), network, options)
     path = models().get(settings.model) or Path(settings.model)
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12]

@@ -59,6 +59,7 @@ _HALF_MAX = 65504.0  # the largest half float
 _ROUNDING = 2 / 255  # a grey picture saved as RGB JPEG comes back with its channels up to this far apart
 _LARGEST_ENCODED = 8.0  # display-encoded floats beyond this are no overshoot but a picture of 0..255
 _NO_EXIF = "failed TIFFWriteCustomDirectory() of the Exif data"  # OpenImageIO 3.2, of every TIFF that has none
+_PNG_BLOCK = 2**17  # more than zlib and libpng hold back together
 _CLASSIC_TIFF_BYTES = 3_500_000_000  # of pixels; classic TIFF ends at 4 GiB, and zip can make noise larger
 
 
@@ -161,6 +162,16 @@ class PictureReader(BandReader):
         self._turned: _Turned | None = None
         if self._orientation >= 3:
             self._source = self._turned = _Turned(self._decoder, transposed=self._orientation >= 5)
+
+    @property
+    def tiled(self) -> bool:
+        """Whether a window costs less than its rows."""
+        return self._turned is None and self._decoder.tiled
+
+    @property
+    def decoded(self) -> int:
+        """Pixels that were decoded so far; one that is decoded twice counts twice."""
+        return self._decoder.decoded
 
     def _colours(self, y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
         # EXIF 2.32, tag 274: 5 to 8 are the transposed picture, mirrored or not; 1 to 4 the same of the picture
@@ -500,8 +511,19 @@ class PictureWriter:
     def _discard(self) -> None:
         self._entered = False
         self._held.clear()
+        if self._output is not None and self._format is _PNG:
+            self._quieten()
         self._output = None  # its destructor closes the file
         self._hidden.unlink(missing_ok=True)
+
+    def _quieten(self) -> None:
+        """Noise into a PNG that is thrown away: libpng complains on stderr of one closed before its first block."""
+        random, length = np.random.default_rng(0), self._width * self._channels * self._dtype.itemsize
+        for y in range(self._next, min(self._height, self._next + 1 + _PNG_BLOCK // length)):
+            row = np.frombuffer(random.bytes(length), self._dtype).reshape(1, self._width, self._channels)
+            if not self._output.write_scanlines(y, y + 1, 0, row):
+                break
+        self._output.geterror()
 
     def _open(self) -> Any:
         oiio = _oiio()
@@ -650,6 +672,12 @@ class _Decoder:
         # strips are decoded whole and in parallel where we ask for whole ones; taller ones are not worth the memory
         self._chunk = chunk if self._tile or 1 <= chunk <= 256 else 1
         self._kept, self._kept_y = np.empty((0, self.width, self.channels), self.dtype), 0
+        self._tiles: dict[int, dict[int, np.ndarray]] = {}  # the tile rows that were asked for last, by row and column
+        self.decoded = 0
+
+    @property
+    def tiled(self) -> bool:
+        return self._tile is not None
 
     @property
     def orientation(self) -> int:
@@ -687,9 +715,7 @@ class _Decoder:
         if self._kept_y <= y0 and y1 <= end:
             return self._kept[y0 - self._kept_y : y1 - self._kept_y, x0:x1]
         if self._tile and (x0, x1) != (0, self.width):
-            top, left = self._down(y0), x0 // self._tile[1] * self._tile[1]
-            right = min(self.width, -(-x1 // self._tile[1]) * self._tile[1])
-            return self._decode(top, self._up(y1), left, right)[y0 - top : y1 - top, x0 - left : x1 - left]
+            return self._from_tiles(y0, y1, x0, x1, *self._tile)
         if self._kept_y <= y0 < end:
             top, parts = y0, [self._kept[y0 - self._kept_y :], self._decode(end, self._up(y1), 0, self.width)]
             band = np.concatenate(parts)
@@ -708,6 +734,24 @@ class _Decoder:
 
     def _up(self, y: int) -> int:
         return min(self.height, -(-y // self._chunk) * self._chunk)
+
+    def _from_tiles(self, y0: int, y1: int, x0: int, x1: int, tall: int, wide: int) -> np.ndarray:
+        """A window put together from tiles. Tiles of its tile rows are kept for its neighbours, others are dropped."""
+        rows, columns = range(y0 // tall, -(-y1 // tall)), range(x0 // wide, -(-x1 // wide))
+        self._tiles = {row: self._tiles.get(row, {}) for row in rows}
+        band = np.empty((y1 - y0, x1 - x0, self.channels), self.dtype)
+        for row, tiles in self._tiles.items():
+            top, bottom = row * tall, min((row + 1) * tall, self.height)
+            for missing in _runs([column for column in columns if column not in tiles]):
+                left, right = missing[0] * wide, min((missing[-1] + 1) * wide, self.width)
+                run = self._decode(top, bottom, left, right)
+                for column in missing:
+                    tiles[column] = run[:, column * wide - left : (column + 1) * wide - left].copy()
+            for column in columns:
+                left, right = column * wide, min((column + 1) * wide, self.width)
+                (ya, yb), (xa, xb) = (max(y0, top), min(y1, bottom)), (max(x0, left), min(x1, right))
+                band[ya - y0 : yb - y0, xa - x0 : xb - x0] = tiles[column][ya - top : yb - top, xa - left : xb - left]
+        return band
 
     def _keep(self, top: int, band: np.ndarray) -> None:
         # a band always ends with a chunk, so its last rows are all that the next band can share
@@ -743,6 +787,7 @@ class _Decoder:
         channels = (min(wanted), max(wanted) + 1)
         depth = _oiio().TypeDesc(_TYPES[self.dtype.name])
         top, bottom, left, right = spec.y + y0, spec.y + y1, spec.x + x0, spec.x + x1
+        self.decoded += (y1 - y0) * (x1 - x0)
         if self._tile:
             pixels = self._input.read_tiles(left, right, top, bottom, spec.z, spec.z + 1, *channels, depth)
         else:
@@ -1097,6 +1142,17 @@ def _write_all(file: BinaryIO, array: np.ndarray) -> None:
     view = array.reshape(-1).view(np.uint8).data
     while view:
         view = view[file.write(view) :]
+
+
+def _runs(numbers: Sequence[int]) -> list[list[int]]:
+    """Ascending numbers in runs without gaps."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and runs[-1][-1] == number - 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return runs
 
 
 def _first_line(text: str | None) -> str:

@@ -3,8 +3,10 @@
     parse, show          "2GiB" <-> bytes
     default_limit        what a job may use unless told otherwise
     resident, peak       what the process holds now, and the most it ever held
-    fixed_bytes, patch_bytes    the engine's needs: per job, and per patch computed at once
-    colour_bytes   the colour estimation's
+    container            what the process's control groups allow
+    fixed_bytes, context_bytes, body_bytes, field_bytes, patch_bytes
+                         the engine's needs: per job, per candidate, per patch kept, and per patch computed at once
+    colour_bytes         the colour estimation's
 """
 
 import re
@@ -40,8 +42,40 @@ def show(amount: int, *, up: bool = False) -> str:
 
 
 def default_limit() -> int:
-    """Half of what the machine has free, never below 1 GiB."""
-    return max(GIB, psutil.virtual_memory().available // 2 + resident())
+    """Half of what the machine or the container has free, never below 1 GiB where there is that much."""
+    most, free = container()
+    available = psutil.virtual_memory().available
+    if free is not None:
+        available = min(available, free)
+    limit = max(GIB, available // 2 + resident())
+    return limit if most is None else min(limit, most)
+
+
+def container(root: Path = Path("/")) -> tuple[int | None, int | None]:
+    """Bytes that the process's control groups allow, and how many of them are left; None where nothing limits.
+
+    The tightest of the process's own group and all above it, version 2 and version 1. Pages of files that were read
+    count as used there, but are given back when memory is needed, so we count them as free.
+    """
+    groups = root / "proc/self/cgroup"
+    most: int | None = None
+    free: int | None = None
+    for line in groups.read_text().splitlines() if groups.is_file() else ():
+        _, controllers, path = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        base = root / "sys/fs/cgroup" / ("memory" if controllers else "")
+        names = ("memory.limit_in_bytes", "memory.usage_in_bytes") if controllers else ("memory.max", "memory.current")
+        own = base / path.strip("/")
+        for folder in [own, *own.parents][: len(own.relative_to(base).parts) + 1]:
+            limit, used = (_number(folder / name) for name in names)
+            # version 1 says "no limit" with a number near 2**63
+            if limit is None or used is None or limit >= 2**60:
+                continue
+            left = max(0, limit - used + _given_back(folder))
+            most = limit if most is None else min(most, limit)
+            free = left if free is None else min(free, left)
+    return most, free
 
 
 def resident() -> int:
@@ -63,21 +97,33 @@ def peak() -> int:
     return most if sys.platform == "darwin" else most * 1024
 
 
-def fixed_bytes(picture_width: int, *, patch: int, band: int, pool: int, width: int, pixel: int) -> int:
-    """What a job holds besides the patches in work: process, bands of rows, stitcher, context pool.
+def fixed_bytes(picture_width: int, *, patch: int, band: int, width: int, pixel: int) -> int:
+    """What a job holds besides the pool and the patches in work: process, bands of rows, stitcher, patches read ahead.
 
     Args:
         picture_width: Pixels in a row.
-        pool: Context candidates.
         width: The network's width.
         pixel: Bytes of one pixel of the picture.
     """
     bands = 2 * (patch + band) * picture_width * (pixel + 1)  # twice: joining two bands copies
     stitcher = 3 * (patch + 256) * picture_width * 8
+    return resident() + LIBRARIES + bands + stitcher
+
+
+def context_bytes(patch: int, *, width: int) -> int:
+    """What is kept of one context candidate: keys, values, labels."""
     cells = (patch // 8) ** 2
-    context = 4 * cells * (2 * width + 4 * width) + 8 * cells
-    body = 4 * cells * (4 * width + 2 * width + 4 * width + 2 * width)  # quarter, index3, eighth, deep
-    return resident() + LIBRARIES + bands + stitcher + pool * (context + body)
+    return 4 * cells * (2 * width + 4 * width) + 8 * cells
+
+
+def body_bytes(patch: int, *, width: int) -> int:
+    """What is kept of one encoded patch until it is decoded."""
+    return 4 * (patch // 8) ** 2 * (4 * width + 2 * width + 2 * width + 4 * width)  # quarter, index3, eighth, deep
+
+
+def field_bytes(height: int, picture_width: int) -> int:
+    """The colours around (field.py): cells of 32 pixels, and what filling them takes on the way (measured)."""
+    return 120 * -(-height // 32) * -(-picture_width // 32)
 
 
 def colour_bytes(picture_width: int) -> int:
@@ -90,3 +136,13 @@ def patch_bytes(patch: int, *, width: int) -> int:
     return 10 * 4 * width * patch * patch
 
 
+def _number(path: Path) -> int | None:
+    """None where there is no such file, or it says "max"."""
+    text = path.read_text().strip() if path.is_file() else ""
+    return int(text) if text.isdigit() else None
+
+
+def _given_back(folder: Path) -> int:
+    stat = folder / "memory.stat"
+    found = re.search(r"^(?:total_)?inactive_file (\d+)$", stat.read_text(), re.MULTILINE) if stat.is_file() else None
+    return int(found[1]) if found else 0

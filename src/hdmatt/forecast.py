@@ -1,0 +1,79 @@
+"""How long a plan will take here: one patch and a few rows are timed, and multiplied.
+
+    seconds    plan, picture, trimap, network -> expected seconds
+    Speed      what a patch and a row took
+    measure    the timing, on this machine, about two seconds
+
+An estimate: caches, clocks and other programs move it. Nothing but --plan reads it, and no result depends on it.
+Colours and the encoding of the outputs are not in it.
+"""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+
+from hdmatt.cpc import Context
+from hdmatt.engine import Plan, Rows
+from hdmatt.model import HDMatt, labels, network_input
+
+TIMED_PATCH = 320  # pixels; larger patches are computed from it, by their area
+TIMED_ROWS = 64
+
+
+class Speed(NamedTuple):
+    """Seconds."""
+
+    encode: float  # a patch through the encoder, with its keys and values
+    decode: float  # through CPC and decoder, with the first convolution once more
+    row: float  # of picture and trimap, read
+
+
+def seconds(plan: Plan, picture: Rows, trimap: Rows, model: HDMatt) -> float:
+    """Expected seconds of `engine.run`. What runs at the same time counts once, by its longer part."""
+    if not plan.queries:
+        return 0.0
+    speed = measure(plan, picture, trimap, model)
+    work = plan.encodes * speed.encode + len(plan.queries) * speed.decode
+    passes = 1 + bool(plan.pool)
+    return max(work, passes * plan.height * speed.row) + plan.field * plan.height * speed.row
+
+
+def measure(plan: Plan, picture: Rows, trimap: Rows, model: HDMatt) -> Speed:
+    """Time one patch with the plan's number of contexts, and the first rows."""
+    options = plan.options
+    side = min(options.patch, TIMED_PATCH)
+    scale = (options.patch / side) ** 2
+    rows = min(plan.height, TIMED_ROWS)
+    model = model.to(options.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    # all cells unknown: the most that a patch can cost
+    marks = torch.full((1, side, side), 128, dtype=torch.uint8, device=options.device)
+    inputs = network_input(torch.full((1, side, side, 3), 0.5, device=options.device), marks)
+    inputs = inputs.contiguous(memory_format=torch.channels_last)
+
+    def synchronised(work: Callable[[], object]) -> float:
+        start = time.perf_counter()
+        work()
+        if options.device.startswith("cuda"):
+            torch.cuda.synchronize()
+        return time.perf_counter() - start
+
+    with torch.inference_mode():
+
+        def encode() -> list[Context]:
+            return model.contexts(model.encoder.body(model.encoder.stem(inputs)), labels(inputs))
+
+        pool = encode()  # warms up, too
+        contexts = [pool * min(options.topk, len(plan.pool))]
+        encoding = min(synchronised(encode) for _ in range(2))
+        stem = model.encoder.stem(inputs)
+        body = model.encoder.body(stem)
+
+        def decode() -> object:
+            return model.decode(model.encoder.stem(inputs), body, contexts)
+
+        decode()
+        decoding = synchronised(decode)
+    reading = synchronised(lambda: (picture.rows(0, rows), trimap.rows(0, rows)))
+    return Speed(encoding * scale, decoding * scale, reading / rows)

@@ -1,0 +1,81 @@
+import threading
+
+import pytest
+
+from hdmatt.pipeline import Behind, ahead
+
+
+def names():
+    return {thread.name.split("_")[0] for thread in threading.enumerate()}
+
+
+def test_items_come_in_order_and_are_made_in_another_thread():
+    made = []
+
+    def items():
+        for i in range(20):
+            made.append(threading.current_thread())
+            yield i
+
+    assert list(ahead(items(), depth=3)) == list(range(20))
+    assert set(made) and threading.current_thread() not in made
+    assert "hdmatt-ahead" not in names()
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_no_more_than_depth_items_are_made_before_they_are_asked_for(depth):
+    made = []
+    items = ahead((made.append(i) or i for i in range(50)), depth=depth)
+    for taken in range(1, 20):
+        next(items)
+        assert len(made) <= taken + depth
+    items.close()
+    assert len(made) <= 19 + depth
+    assert "hdmatt-ahead" not in names()
+
+
+def test_an_exception_arrives_where_its_item_would():
+    def items():
+        yield 1
+        yield 2
+        raise OSError("damaged")
+
+    seen = []
+    with pytest.raises(OSError, match="damaged"):
+        for item in ahead(items(), depth=4):
+            seen.append(item)
+    assert seen == [1, 2]
+
+
+def test_calls_are_done_in_order_and_all_of_them():
+    done, started = [], threading.Event()
+    with Behind() as behind:
+        behind.do(started.wait, 10)
+        started.set()
+        for i in range(50):
+            behind.do(done.append, i)
+    assert done == list(range(50))
+    assert "hdmatt-behind" not in names()
+
+
+def test_a_call_that_fails_is_told_at_the_latest_when_the_block_ends():
+    def fail():
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"), Behind() as behind:
+        behind.do(fail)
+    with pytest.raises(OSError, match="disk full"), Behind(depth=1) as behind:
+        behind.do(fail)
+        for _ in range(3):
+            behind.do(int)
+    assert "hdmatt-behind" not in names()
+
+
+def test_a_block_that_fails_drops_what_has_not_begun():
+    done, go = [], threading.Event()
+    with pytest.raises(KeyboardInterrupt), Behind(depth=3) as behind:
+        behind.do(go.wait, 10)
+        behind.do(done.append, 1)
+        threading.Timer(0.05, go.set).start()
+        raise KeyboardInterrupt
+    assert done == []

@@ -4,6 +4,7 @@
     Matte         alpha, and the foreground, cut-out and composite that follow from it
     matte_files   files in, files out, in bounded memory: what the command line calls
     load_model    cached weights
+    load_network  the same, prepared for a runtime
 """
 
 import time
@@ -23,6 +24,7 @@ from hdmatt.engine import Counters, Options, Plan
 from hdmatt.errors import InputError
 from hdmatt.image import ArrayReader, PictureReader, PictureWriter
 from hdmatt.model import HDMatt
+from hdmatt.runtime import choose, prepare
 from hdmatt.strategies import matte_rows
 
 DEFAULT_MODEL = "hdmatt-s"
@@ -84,6 +86,34 @@ def load_model(name: str | Path = DEFAULT_MODEL) -> HDMatt:
     return _load(path if path.is_file() else name, stamp)
 
 
+def load_network(
+    model: str | Path | HDMatt = DEFAULT_MODEL,
+    *,
+    runtime: str = "auto",
+    precision: str = "fp32",
+    device: str = "cpu",
+) -> HDMatt:
+    """The network by name or file, or one that is loaded, prepared for a runtime (docs/runtimes.md).
+
+    Args:
+        runtime: "auto", "torch", "folded", "compiled", "onnx" or "openvino". "auto" leaves a loaded network as it is.
+        precision: "fp32" or "bf16".
+
+    Raises:
+        InputError: No such runtime, or not installed, or not for this device or precision.
+    """
+    if isinstance(model, HDMatt):
+        chosen = choose(runtime, device) if runtime != "auto" or precision != "fp32" else "torch"
+        return _prepare(model, chosen, precision)
+    chosen = choose(runtime, device)
+    if chosen == "torch":
+        return _prepare(load_model(model), chosen, precision)
+    from hdmatt.checkpoint import models
+
+    path = models().get(str(model)) or Path(model)
+    return _prepared(path, path.stat().st_mtime_ns if path.is_file() else 0, chosen, precision)
+
+
 def pick_device(name: str = "auto") -> str:
     """A torch device: "auto" takes CUDA, then Apple's MPS, then the CPU.
 
@@ -118,6 +148,8 @@ def matte(
     memory_limit: int | str | None = None,
     batch: int | None = None,
     device: str = "auto",
+    runtime: str = "auto",
+    precision: str = "fp32",
     linear: bool = False,
     progress: Progress | None = None,
     max_pixels: int = image.DEFAULT_MAX_PIXELS,
@@ -136,6 +168,7 @@ def matte(
         memory_limit: Bytes, or text like "2GiB"; the returned arrays come on top. Default: half of what is free.
         batch: Patches computed at once; default: by the limit.
         device: "auto", or a device that `hdmatt info` lists.
+        runtime, precision: What computes the network, see `load_network`.
         linear: An array's float colours are scene-linear; files say so themselves.
         max_pixels: Larger pictures are refused.
         progress: Called with (patches done, patches in all).
@@ -143,7 +176,8 @@ def matte(
     Raises:
         InputError: What was given cannot be used; see the message and its hint.
     """
-    network = model if isinstance(model, HDMatt) else load_model(model)
+    device = pick_device(device)
+    network = load_network(model, runtime=runtime, precision=precision, device=device)
     options = Options(
         patch=patch,
         overlap=overlap,
@@ -151,7 +185,7 @@ def matte(
         candidates=candidates,
         memory=memory.parse(memory_limit) if isinstance(memory_limit, str) else memory_limit,
         batch=batch,
-        device=pick_device(device),
+        device=device,
     )
     with ExitStack() as stack:
         pixels = stack.enter_context(_picture(picture, max_pixels, linear))
@@ -198,6 +232,8 @@ class Summary:
     model: str
     strategy: str
     device: str
+    runtime: str
+    precision: str
     outputs: list[str]
 
 
@@ -209,6 +245,8 @@ def matte_files(
     model: str | Path = DEFAULT_MODEL,
     strategy: str = "hdmatt",
     options: Options,
+    runtime: str = "auto",
+    precision: str = "fp32",
     background: str | None = None,
     bit_depth: str = "auto",
     max_pixels: int = image.DEFAULT_MAX_PIXELS,
@@ -239,7 +277,7 @@ def matte_files(
         image.check_output_path(path, inputs)
     if len({p.resolve() for p in paths}) < len(paths):
         raise InputError("two outputs have the same path", hint="Give each output its own file.")
-    network = load_model(model)
+    network = load_network(model, runtime=runtime, precision=precision, device=options.device)
     counters = Counters()
     with _all_or_none(paths), ExitStack() as stack:
         pixels = stack.enter_context(image.open_picture(picture, max_pixels=max_pixels))
@@ -278,6 +316,8 @@ def matte_files(
         model=str(model),
         strategy=strategy,
         device=options.device,
+        runtime=choose(runtime, options.device),
+        precision=precision,
         outputs=[str(p) for p in paths],
     )
 
@@ -416,6 +456,22 @@ def _warn_if_known(unknown: int) -> None:
         warnings.warn(
             "the trimap has no unknown pixel: the matte is the trimap", NoUnknownWarning, stacklevel=3
         )
+
+
+@lru_cache(maxsize=2)
+def _prepared(path: Path, stamp: int, runtime: str, precision: str) -> HDMatt:
+    from hdmatt.checkpoint import load_model as load  # not the cached one: its weights would stay beside these
+
+    return _prepare(load(path), runtime, precision)
+
+
+def _prepare(model: HDMatt, runtime: str, precision: str) -> HDMatt:
+    graphs = None
+    if runtime == "onnx" or runtime == "openvino":
+        from hdmatt.export import cached
+
+        graphs = cached(model, runtime)
+    return prepare(model, runtime, precision=precision, graphs=graphs)
 
 
 @lru_cache(maxsize=2)

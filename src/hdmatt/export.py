@@ -48,11 +48,12 @@ class Difference(NamedTuple):
         return self.maximum <= MAX_LIMIT and self.mean <= MEAN_LIMIT  # false for NaN
 
 
-def export(model: HDMatt, folder: Path, kind: Format, *, checked: bool = False) -> list[Difference]:
+def export(model: HDMatt, folder: Path, kind: Format, *, checked: Sequence[int] = ()) -> list[Difference]:
     """Write a network's graphs into a new folder; it is complete or not there.
 
     Args:
-        checked: Compare with torch first and leave nothing when the difference is beyond the limits.
+        checked: Sides of patches with which to compare with torch first (SIZES); nothing is left when the difference
+            is beyond the limits.
 
     Returns:
         What `check` found; empty when not asked for.
@@ -79,7 +80,7 @@ def export(model: HDMatt, folder: Path, kind: Format, *, checked: bool = False) 
         found: list[Difference] = []
         if checked:
             check_front(model, load_graphs(temporary, kind, weights=weights_hash(model), front=True)["front"])
-            found = check(model, prepare(model, kind, graphs=temporary))
+            found = check(model, prepare(model, kind, graphs=temporary), checked)
             if not all(d.fine for d in found):
                 raise HDMattError(
                     f"the {kind} graphs give another alpha than torch: {worst(found)}",
@@ -111,7 +112,7 @@ def cached(model: HDMatt, kind: Format) -> Path:
     folder = root / f"{weights_hash(model)[:24]}-{metadata(model)['format']}-torch{version}-{kind}"
     if not folder.exists():
         try:
-            export(model, folder, kind, checked=True)
+            export(model, folder, kind, checked=SIZES[:2])
         except OutputError:
             if not folder.exists():  # else another process was faster
                 raise

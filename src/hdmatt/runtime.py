@@ -89,7 +89,11 @@ def prepare(model: HDMatt, name: str, *, precision: str = "fp32", graphs: Path |
     if precision == "bf16" and name in ("torch", "onnx"):
         raise InputError(f"the runtime {name!r} computes in fp32", hint="bf16 takes folded, compiled or openvino.")
     if name == "torch":
-        return model.eval()
+        return model
+    if not _has_norms(model):
+        raise InputError(
+            "this network is prepared for a runtime already", hint="Give the network as load_model returned it."
+        )
     if name in ("onnx", "openvino"):
         assert graphs is not None
         return _with_graphs(model, load_graphs(graphs, name, weights=weights_hash(model), precision=precision))
@@ -121,6 +125,10 @@ def fold(model: HDMatt) -> HDMatt:
                 _absorb(module, "1", [module[0]])
         assert not any(isinstance(m, nn.BatchNorm2d) for m in root.modules()), "a batch norm that fold does not know"
     return network
+
+
+def _has_norms(model: HDMatt) -> bool:
+    return any(isinstance(module, nn.BatchNorm2d) for module in model.decoder.modules())
 
 
 def _absorb(owner: nn.Module, norm_name: str, convs: list[nn.Module]) -> None:

@@ -5,8 +5,9 @@
 Five patches of examples/hair.jpg with three contexts each go through every runtime in turns (round by round, so that a
 disturbance hits all alike); the fastest of the rounds counts. Printed for each part: the ratio to eager PyTorch
 (smaller is faster), the seconds a patch, and what alpha differs by. The last lines are what a plain convolution reaches
-on this machine, and what the network's convolutions reach of it. Run it while nothing else runs; runtime.AUTO follows from it
-(docs/runtimes.md). The first use of onnx and openvino makes their graphs, that of compiled compiles: neither is timed.
+on this machine; the column before it is what the trunk reaches. Run it while nothing else runs; runtime.AUTO follows
+from it (docs/runtimes.md). The first use of onnx and openvino makes their graphs, that of compiled compiles: neither
+is timed.
 """
 
 import argparse
@@ -156,7 +157,8 @@ def main() -> None:
         })
     rows.sort(key=lambda row: row["ratio"])
     reached = {n: trunk_gflop(model, arguments.patch) * len(inputs) / best[n]["trunk"] for n in best}
-    print(f"{'runtime':14} {'ratio':>6} " + " ".join(f"{part:>8}" for part in PARTS), " s/patch  max diff  mean diff  trunk")
+    heads = " ".join(f"{part:>8}" for part in PARTS)
+    print(f"{'runtime':14} {'ratio':>6} {heads}   s/patch  max diff  mean diff  trunk")
     for row in rows:
         parts = " ".join(f"{row['parts'][part]:8.2f}" for part in PARTS)
         print(

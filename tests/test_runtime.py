@@ -47,7 +47,8 @@ def scene():
 def matte(model, strategy="hdmatt", **options):
     picture, trimap = scene()
     options = Options(patch=64, overlap=16, candidates=6, memory=4 * GIB, **options)
-    return np.concatenate([r for _, r in matte_rows(strategy, ArrayReader(picture), open_trimap(trimap), model, options).rows])
+    job = matte_rows(strategy, ArrayReader(picture), open_trimap(trimap), model, options)
+    return np.concatenate([rows for _, rows in job.rows])
 
 
 @pytest.mark.parametrize("config", [{}, {"hints": True}, {"cpc": "none"}, {"cpc": "nonlocal"}, {"form": "literal"}])

@@ -175,7 +175,7 @@ def export_command(
     check: Annotated[bool, typer.Option("--check", help="Compare with torch; leave nothing if it differs.")] = False,
     debug: Annotated[bool, typer.Option(_DEBUG, help="Show tracebacks.")] = False,
 ) -> None:
-    """Write a network as ONNX or OpenVINO graphs for other programs; hdmatt makes its own when --runtime asks for them."""
+    """Write a network as ONNX or OpenVINO graphs, for other programs; hdmatt matte --runtime makes its own."""
     from typing import cast
 
     from hdmatt.checkpoint import load_model

@@ -15,7 +15,7 @@ import logging
 import os
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hdmatt.cpc import Context
 from hdmatt.errors import HDMattError, InputError, OutputError
 from hdmatt.model import Body, HDMatt, Stem, labels, network_input
 from hdmatt.runtime import SUFFIX, Format, Graph, fold, load_graphs, metadata, parts, prepare, weights_hash
@@ -165,14 +166,15 @@ def check_front(model: HDMatt, front: Graph, size: int = 64) -> None:
 
 def _alpha(network: HDMatt, inputs: Tensor, chosen: Sequence[Sequence[int]]) -> Tensor:
     """Patches encoded and decoded in twos (memory), with the chosen others as contexts."""
-    encoded, pool = [], []
+    encoded: list[tuple[Stem, Body]] = []
+    pool: list[Context] = []
     with torch.inference_mode():
         for two in inputs.split(2):
             stem, body = network.encoder(two)
             encoded.append((stem, body))
             pool += network.contexts(body, labels(two))
         own = [[pool[i] for i in some] if pool else [] for some in chosen]
-        alpha = [network.decode(*maps, own[2 * i : 2 * i + 2]).alpha for i, maps in enumerate(encoded)]
+        alpha = [network.decode(stem, body, own[2 * i : 2 * i + 2]).alpha for i, (stem, body) in enumerate(encoded)]
         return torch.cat(alpha)
 
 
@@ -293,7 +295,7 @@ def _to_openvino(path: Path, text: str) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet() -> Generator[None]:
     """The exporter warns of torchvision, which it does not need, and of its own inner workings."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels: Mapping[logging.Logger, int] = {logger: logger.level for logger in loggers}

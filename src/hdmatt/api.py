@@ -5,6 +5,7 @@
     matte_files   files in, files out, in bounded memory: what the command line calls
     plan_files    what matte_files would do, and what it would take
     load_model    cached weights
+    load_network  the same, prepared for a runtime
 """
 
 import time
@@ -25,6 +26,7 @@ from hdmatt.errors import InputError
 from hdmatt.image import ArrayReader, PictureReader, PictureWriter
 from hdmatt.model import HDMatt
 from hdmatt.pipeline import Behind
+from hdmatt.runtime import choose, prepare
 from hdmatt.strategies import Job, matte_rows
 
 DEFAULT_MODEL = "hdmatt-s"
@@ -87,6 +89,34 @@ def load_model(name: str | Path = DEFAULT_MODEL) -> HDMatt:
     return _load(path if path.is_file() else name, stamp)
 
 
+def load_network(
+    model: str | Path | HDMatt = DEFAULT_MODEL,
+    *,
+    runtime: str = "auto",
+    precision: str = "fp32",
+    device: str = "cpu",
+) -> HDMatt:
+    """The network by name or file, or one that is loaded, prepared for a runtime (docs/runtimes.md).
+
+    Args:
+        runtime: "auto", "torch", "folded", "compiled", "onnx" or "openvino". "auto" leaves a loaded network as it is.
+        precision: "fp32" or "bf16".
+
+    Raises:
+        InputError: No such runtime, or not installed, or not for this device or precision.
+    """
+    if isinstance(model, HDMatt):
+        chosen = choose(runtime, device) if runtime != "auto" or precision != "fp32" else "torch"
+        return _prepare(model, chosen, precision)
+    chosen = choose(runtime, device)
+    if chosen == "torch":
+        return _prepare(load_model(model), chosen, precision)
+    from hdmatt.checkpoint import models
+
+    path = models().get(str(model)) or Path(model)
+    return _prepared(path, path.stat().st_mtime_ns if path.is_file() else 0, chosen, precision)
+
+
 def pick_device(name: str = "auto") -> str:
     """A torch device: "auto" takes CUDA, then Apple's MPS, then the CPU.
 
@@ -122,6 +152,8 @@ def matte(
     batch: int | None = None,
     device: str = "auto",
     cover: str = "fewest",
+    runtime: str = "auto",
+    precision: str = "fp32",
     linear: bool = False,
     progress: Progress | None = None,
     max_pixels: int = image.DEFAULT_MAX_PIXELS,
@@ -141,6 +173,7 @@ def matte(
         batch: Patches computed at once; default: by the limit.
         device: "auto", or a device that `hdmatt info` lists.
         cover: "fewest" places the patches where the unknown pixels are, "grid" at fixed steps.
+        runtime, precision: What computes the network, see `load_network`.
         linear: An array's float colours are scene-linear; files say so themselves.
         max_pixels: Larger pictures are refused.
         progress: Called with (patches done, patches in all).
@@ -148,7 +181,8 @@ def matte(
     Raises:
         InputError: What was given cannot be used; see the message and its hint.
     """
-    network = model if isinstance(model, HDMatt) else load_model(model)
+    device = pick_device(device)
+    network = load_network(model, runtime=runtime, precision=precision, device=device)
     options = Options(
         patch=patch,
         overlap=overlap,
@@ -156,7 +190,7 @@ def matte(
         candidates=candidates,
         memory=memory.parse(memory_limit) if isinstance(memory_limit, str) else memory_limit,
         batch=batch,
-        device=pick_device(device),
+        device=device,
         cover=cover,
     )
     with ExitStack() as stack:
@@ -207,6 +241,8 @@ class Summary:
     model: str
     strategy: str
     device: str
+    runtime: str
+    precision: str
     outputs: list[str]
 
 
@@ -218,6 +254,8 @@ def matte_files(
     model: str | Path = DEFAULT_MODEL,
     strategy: str = "hdmatt",
     options: Options,
+    runtime: str = "auto",
+    precision: str = "fp32",
     background: str | None = None,
     bit_depth: str = "auto",
     max_pixels: int = image.DEFAULT_MAX_PIXELS,
@@ -236,7 +274,7 @@ def matte_files(
     started = time.monotonic()
     behind = _check_paths(picture, trimap, outputs, background)
     paths = outputs.paths()
-    network = load_model(model)
+    network = load_network(model, runtime=runtime, precision=precision, device=options.device)
     counters = Counters()
     with _all_or_none(paths), ExitStack() as stack:
         pixels = stack.enter_context(image.open_picture(picture, max_pixels=max_pixels))
@@ -279,6 +317,8 @@ def matte_files(
         model=str(model),
         strategy=strategy,
         device=options.device,
+        runtime=choose(runtime, options.device),
+        precision=precision,
         outputs=[str(p) for p in paths],
     )
 
@@ -296,6 +336,7 @@ class Forecast:
     context_pool: int
     cover: str
     batch: int
+    runtime: str
     precision: str
     cached: int  # patches whose features are kept from the context pool until they are decoded
     cache_bytes: int  # the pool and these features
@@ -315,6 +356,8 @@ def plan_files(
     model: str | Path = DEFAULT_MODEL,
     strategy: str = "hdmatt",
     options: Options,
+    runtime: str = "auto",
+    precision: str = "fp32",
     background: str | None = None,
     max_pixels: int = image.DEFAULT_MAX_PIXELS,
 ) -> Forecast:
@@ -328,7 +371,7 @@ def plan_files(
     from hdmatt import forecast
 
     _check_paths(picture, trimap, outputs, background)
-    network = load_model(model)
+    network = load_network(model, runtime=runtime, precision=precision, device=options.device)
     with ExitStack() as stack:
         pixels = stack.enter_context(image.open_picture(picture, max_pixels=max_pixels))
         marks = stack.enter_context(image.open_trimap(trimap, max_pixels=max_pixels))
@@ -350,7 +393,8 @@ def plan_files(
             context_pool=len(plan.pool),
             cover=options.cover,
             batch=plan.batch,
-            precision="float32",
+            runtime=choose(runtime, options.device),
+            precision=precision,
             cached=plan.cache,
             cache_bytes=plan.cache_bytes,
             expected_seconds=forecast.seconds(plan, pixels, marks, network),
@@ -536,6 +580,22 @@ def _warn_if_known(unknown: int) -> None:
         warnings.warn(
             "the trimap has no unknown pixel: the matte is the trimap", NoUnknownWarning, stacklevel=3
         )
+
+
+@lru_cache(maxsize=2)
+def _prepared(path: Path, stamp: int, runtime: str, precision: str) -> HDMatt:
+    from hdmatt.checkpoint import load_model as load  # not the cached one: its weights would stay beside these
+
+    return _prepare(load(path), runtime, precision)
+
+
+def _prepare(model: HDMatt, runtime: str, precision: str) -> HDMatt:
+    graphs = None
+    if runtime == "onnx" or runtime == "openvino":
+        from hdmatt.export import cached
+
+        graphs = cached(model, runtime)
+    return prepare(model, runtime, precision=precision, graphs=graphs)
 
 
 @lru_cache(maxsize=2)

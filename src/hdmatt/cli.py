@@ -3,6 +3,7 @@
     matte    picture and trimap in; alpha, foreground, cut-out, composite out
     info     version, models, devices
     train    samples in, weights out
+    export   weights in, ONNX or OpenVINO graphs out
     eval     methods and test sets in; scores, a table and a report out
     main     exit codes: 0 done, 2 a mistake in what we were given, 1 a mistake of ours
 """
@@ -29,6 +30,7 @@ app = typer.Typer(
     help="Alpha mattes of pictures as large as cameras make them.",
 )
 _DEBUG = "--debug"
+_RUNTIMES = "What computes the network: auto, torch, folded, compiled, onnx, openvino."
 _TYPED: ContextVar[tuple[str, ...]] = ContextVar("typed", default=())  # what main was called with, for records
 
 
@@ -53,6 +55,8 @@ def matte_command(
     batch: Annotated[int | None, typer.Option(help="Patches computed at once. Default: by --memory.")] = None,
     cover: Annotated[str, typer.Option(help="Places of the patches: fewest, or grid (fixed steps).")] = "fewest",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    runtime: Annotated[str, typer.Option(help=_RUNTIMES)] = "auto",
+    precision: Annotated[str, typer.Option(help="fp32, or bf16 for processors with AMX.")] = "fp32",
     bit_depth: Annotated[str, typer.Option(help="8, 16, half, float; auto: as the picture.")] = "auto",
     max_pixels: Annotated[int | None, typer.Option(min=1, help="Refuse larger pictures. Default 1000000000.")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print what would be done and what it takes, and stop.")] = False,
@@ -91,6 +95,8 @@ def matte_command(
             model=model,
             strategy=strategy,
             options=options,
+            runtime=runtime,
+            precision=precision,
             background=background,
             max_pixels=max_pixels or image.DEFAULT_MAX_PIXELS,
         )
@@ -108,6 +114,8 @@ def matte_command(
                 model=model,
                 strategy=strategy,
                 options=options,
+                runtime=runtime,
+                precision=precision,
                 background=background,
                 bit_depth=bit_depth,
                 max_pixels=max_pixels or image.DEFAULT_MAX_PIXELS,
@@ -182,6 +190,31 @@ def train_command(
     typer.echo(f"{weights}: {preset}, curve in {out / 'curve.csv'}")
 
 
+@app.command("export")
+def export_command(
+    model: Annotated[str, typer.Argument(help="Name (see hdmatt info) or safetensors file.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the graphs; must not exist.")],
+    format_: Annotated[str, typer.Option("--format", help="onnx or openvino.")] = "onnx",
+    check: Annotated[bool, typer.Option("--check", help="Compare with torch; leave nothing if it differs.")] = False,
+    debug: Annotated[bool, typer.Option(_DEBUG, help="Show tracebacks.")] = False,
+) -> None:
+    """Write a network as ONNX or OpenVINO graphs, for other programs; hdmatt matte --runtime makes its own."""
+    from typing import cast
+
+    from hdmatt.checkpoint import load_model
+    from hdmatt.export import MAX_LIMIT, MEAN_LIMIT, SIZES, export, worst
+    from hdmatt.runtime import Format
+
+    _choice("--format", format_, ("onnx", "openvino"))
+    found = export(load_model(model), output, cast(Format, format_), checked=SIZES if check else ())
+    if found:
+        typer.echo("patch  contexts  max       mean      (against torch)")
+        for one in found:
+            typer.echo(f"{one.size:>5}  {one.contexts:>8}  {one.maximum:.2e}  {one.mean:.2e}")
+        typer.echo(f"limits           {MAX_LIMIT:.2e}  {MEAN_LIMIT:.2e}")
+    typer.echo(f"{output}: {format_}" + (f", {worst(found)}" if found else ", not compared with torch (--check)"))
+
+
 @app.command("eval")
 def eval_command(
     data: Annotated[list[Path], typer.Option(help="Folder of a test set: image/ trimap/ alpha/, or a known layout.")],
@@ -200,6 +233,8 @@ def eval_command(
     candidates: Annotated[int, typer.Option(help="Patches in the context pool (N).")] = 30,
     memory: Annotated[str | None, typer.Option(help="hdmatt's peak memory, like 2GiB.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    runtime: Annotated[str, typer.Option(help=_RUNTIMES)] = "auto",
+    precision: Annotated[str, typer.Option(help="fp32, or bf16 for processors with AMX.")] = "fp32",
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N pictures of each set.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of report.html, scores.jsonl and mattes; continues.")] = Path(
         "hdmatt-eval"
@@ -216,7 +251,10 @@ def eval_command(
     methods = method or ["hdmatt"]
     if device == "auto":
         device = program.pick_device(methods)
-    settings = program.Settings(model, patch, overlap, topk, candidates, parse(memory) if memory else None, device)
+    limit_bytes = parse(memory) if memory else None
+    settings = program.Settings(
+        model, patch, overlap, topk, candidates, limit_bytes, device, runtime=runtime, precision=precision
+    )
     items = program.find_items(data, layout, backgrounds=backgrounds, limit=limit)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=_stderr(), transient=True, disable=not sys.stderr.isatty()) as bar:

@@ -65,6 +65,8 @@ CROP = 224  # pixels, sides of the report's crops
 CROPS_EACH = 3  # pictures per method that the report shows crops of
 CROPS_BYTES = 7_000_000  # of all crops in the report, before base64 makes them a third larger
 
+_FOR_THE_NETWORK = ("model", "runtime", "precision")  # settings that are not engine.Options
+
 Progress = Callable[[str, int, int], None]  # what is being done, mattes done, mattes in all
 
 
@@ -79,6 +81,8 @@ class Settings:
     candidates: int = 30
     memory: int | None = None  # bytes
     device: str = "cpu"
+    runtime: str = "auto"  # api.load_network
+    precision: str = "fp32"
 
 
 @dataclass(frozen=True)
@@ -459,8 +463,10 @@ def _network(method: str, settings: Settings) -> Callable[[Item, Path], None]:
     from hdmatt.engine import Options
     from hdmatt.strategies import matte_rows
 
-    model = api.load_model(settings.model)
-    options = Options(cover="grid", **{k: v for k, v in asdict(settings).items() if k != "model"})
+    model = api.load_network(
+        settings.model, runtime=settings.runtime, precision=settings.precision, device=settings.device
+    )
+    options = Options(cover="grid", **{k: v for k, v in asdict(settings).items() if k not in _FOR_THE_NETWORK})
 
     def compute(item: Item, path: Path) -> None:
         with ExitStack() as stack:
@@ -557,6 +563,8 @@ def _fingerprint(method: str, settings: Settings) -> str:
         parts.append(f"patch {settings.patch} overlap {settings.overlap}")
     if method == "hdmatt":
         parts.append(f"topk {settings.topk} candidates {settings.candidates}")
+    if (settings.runtime, settings.precision) != ("auto", "fp32"):  # of any other name: the same mattes to rounding
+        parts.append(f"runtime {settings.runtime} {settings.precision}")
     return ", ".join([*parts, f"device {settings.device}"])
 
 
@@ -566,10 +574,12 @@ def _check_settings(settings: Settings) -> str:
     from hdmatt.checkpoint import models
     from hdmatt.engine import Options, make_plan
 
-    network = api.load_model(settings.model)
+    network = api.load_network(
+        settings.model, runtime=settings.runtime, precision=settings.precision, device=settings.device
+    )
     marks = np.full((64, 64), UNKNOWN, np.uint8)
     marks[0] = BACKGROUND
-    options = Options(cover="grid", **{k: v for k, v in asdict(settings).items() if k != "model"})
+    options = Options(cover="grid", **{k: v for k, v in asdict(settings).items() if k not in _FOR_THE_NETWORK})
     make_plan(image.open_trimap(marks), network, options)
     path = models().get(settings.model) or Path(settings.model)
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12]

@@ -164,9 +164,13 @@ class Encoder(nn.Module):
     def body(self, stem: Stem) -> Body:
         """The four residual stages and ASPP."""
         quarter = self.layer1(stem.pooled)
-        eighth, index3 = F.max_pool2d(quarter, 2, return_indices=True)
-        eighth = self.layer2(eighth)
-        return Body(quarter, index3, eighth, self.aspp(self.layer4(self.layer3(eighth))))
+        pooled, index3 = F.max_pool2d(quarter, 2, return_indices=True)
+        return Body(quarter, index3, *self.trunk(pooled))
+
+    def trunk(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """`eighth` and `deep`: what comes after the last pooling index, and what runtime.py computes in other ways."""
+        eighth = self.layer2(pooled)
+        return eighth, self.aspp(self.layer4(self.layer3(eighth)))
 
     def forward(self, inputs: Tensor, around: Tensor | None = None) -> tuple[Stem, Body]:
         stem = self.stem(inputs, around)

@@ -1,0 +1,319 @@
+"""Faster ways to compute the same network.
+
+Knows networks and exported graphs; nothing of pictures, windows or the terminal. Top to bottom:
+
+    RUNTIMES, AUTO   the names, and what "auto" stands for
+    prepare          a network -> the same network, computed by a named runtime
+    fold             batch norms put into the convolutions before them
+    PARTS            the parts of the network that a runtime may replace, as graphs see them
+    load_graphs      an exported folder -> its graphs, run by ONNX Runtime or OpenVINO
+    weights_hash     which weights a graph was made of
+
+A runtime is an `HDMatt` of which some parts are replaced: `encoder.trunk`, the convolutions of `cpc`, and `decoder`.
+Whoever uses a network (engine.py, strategies.py) uses it as before. Two things are PyTorch's in every runtime:
+
+- All that leads to a pooling index (the hints, the first convolution, layer1). Where two of four values are nearly
+  equal, another order of the sums picks another maximum, and the unpooled map puts its value on another pixel: five
+  patches of the example moved alpha by 0.012 in two pixels when the first convolution was folded, by 4e-7 since it is
+  left alone. It is also faster there (docs/runtimes.md).
+- The reading of the contexts: sorting by label, splitting by counts, attention over another number of pixels for
+  every query. In PyTorch it is the very code of cpc.py, so there is one form of eq. 3 and not two.
+"""
+
+import copy
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from hdmatt.errors import InputError, ModelError
+from hdmatt.model import Block, Body, Decoded, Encoder, HDMatt, Join, ModelConfig, Stem
+
+RUNTIMES = ("torch", "folded", "compiled", "onnx", "openvino")
+AUTO = "folded"  # of a CPU, until benchmarks/runtimes.py was run on a quiet machine: docs/runtimes.md
+PRECISIONS = ("fp32", "bf16")
+FORMAT = "hdmatt-graphs-1"
+Format = Literal["onnx", "openvino"]
+SUFFIX: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml"}
+Graph = Callable[..., list[Tensor]]  # tensors in, tensors out, in the order of its Part
+
+
+def choose(name: str, device: str = "cpu") -> str:
+    """The runtime that a name stands for on a device: "auto" is AUTO on a CPU, plain torch elsewhere.
+
+    Raises:
+        InputError: No such runtime, its package is not installed, or it does not run on the device.
+    """
+    if name == "auto":
+        return AUTO if device == "cpu" and installed(AUTO) else "folded" if device == "cpu" else "torch"
+    if name not in RUNTIMES:
+        raise InputError(f"there is no runtime {name!r}", hint=f"Choose one of: auto, {', '.join(RUNTIMES)}.")
+    if name in SUFFIX and device != "cpu":
+        raise InputError(
+            f"the runtime {name!r} runs on the CPU, not on {device!r}",
+            hint="Choose --runtime torch for this device, or --device cpu.",
+        )
+    if not installed(name):
+        raise InputError(
+            f"the runtime {name!r} needs packages that are not installed",
+            hint="pip install 'hdmatt[export]', or choose one of: auto, torch, folded, compiled.",
+        )
+    return name
+
+
+def installed(name: str) -> bool:
+    """Whether a runtime's package is there. Making graphs takes `onnx` and `onnxscript` as well."""
+    return find_spec({"onnx": "onnxruntime", "openvino": "openvino"}.get(name, "torch")) is not None
+
+
+def prepare(model: HDMatt, name: str, *, precision: str = "fp32", graphs: Path | None = None) -> HDMatt:
+    """The same network in evaluation mode, computed by a runtime of RUNTIMES. "torch" gives the network itself.
+
+    Args:
+        precision: "bf16" computes layer3, layer4 and ASPP (OpenVINO: all of the trunk) in bfloat16, which moves alpha
+            by 2e-3 at most on the example; only processors with AMX gain by it. For folded, compiled and openvino.
+        graphs: The folder that `export` wrote of this network, for onnx and openvino.
+
+    Raises:
+        InputError: The runtime does not have the precision.
+        ModelError: The graphs are missing, damaged, or of other weights.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f"precision is {precision!r}", hint=f"Choose one of: {', '.join(PRECISIONS)}.")
+    if precision == "bf16" and name in ("torch", "onnx"):
+        raise InputError(f"the runtime {name!r} computes in fp32", hint="bf16 takes folded, compiled or openvino.")
+    if name == "torch":
+        return model
+    if not _has_norms(model):
+        raise InputError(
+            "this network is prepared for a runtime already", hint="Give the network as load_model returned it."
+        )
+    if name in ("onnx", "openvino"):
+        assert graphs is not None
+        return _with_graphs(model, load_graphs(graphs, name, weights=weights_hash(model), precision=precision))
+    network = fold(model)
+    if precision == "bf16":
+        _half_trunk(network.encoder)
+    if name == "compiled":  # sizes are symbols: bytes do not depend on which batch came first
+        for owner, method in ((network.encoder, "trunk"), (network.decoder, "forward")):
+            setattr(owner, method, torch.compile(getattr(owner, method), dynamic=True))
+    return network
+
+
+def fold(model: HDMatt) -> HDMatt:
+    """A copy in which the convolutions behind the last pooling index do what they and their batch norms did.
+
+    norm(w * x) = (s w) * x + (b - s m) with s = gain / sqrt(variance + eps). Where a norm follows a sum of
+    convolutions (`Join`), s goes into all of them and the rest into the first one's bias. Computed in float64.
+    """
+    network = copy.deepcopy(model).eval().requires_grad_(False)
+    encoder = network.encoder
+    for root in (encoder.layer2, encoder.layer3, encoder.layer4, encoder.aspp, network.decoder, network.cpc):
+        for module in root.modules():
+            if isinstance(module, Block):
+                _absorb(module, "bn1", [module.conv1])
+                _absorb(module, "bn2", [module.conv2])
+            elif isinstance(module, Join):
+                _absorb(module, "norm", list(module.convs))
+            elif isinstance(module, nn.Sequential) and len(module) > 1 and isinstance(module[1], nn.BatchNorm2d):
+                _absorb(module, "1", [module[0]])
+        assert not any(isinstance(m, nn.BatchNorm2d) for m in root.modules()), "a batch norm that fold does not know"
+    return network
+
+
+def _has_norms(model: HDMatt) -> bool:
+    return any(isinstance(module, nn.BatchNorm2d) for module in model.decoder.modules())
+
+
+def _absorb(owner: nn.Module, norm_name: str, convs: list[nn.Module]) -> None:
+    norm: Any = getattr(owner, norm_name)
+    scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
+    bias = norm.bias.double() - scale * norm.running_mean.double()
+    for conv in convs:
+        assert isinstance(conv, nn.Conv2d) and conv.bias is None
+        weight = (conv.weight.double() * scale[:, None, None, None]).to(conv.weight.dtype)
+        conv.weight = nn.Parameter(weight, requires_grad=False)
+    first: Any = convs[0]
+    first.bias = nn.Parameter(bias.to(norm.weight.dtype), requires_grad=False)
+    setattr(owner, norm_name, nn.Identity())
+
+
+def _half_trunk(encoder: Encoder) -> None:
+    """layer3, layer4 and ASPP in bfloat16. layer2 and the decoder are not worth their error (docs/runtimes.md)."""
+    layers = [m.to(torch.bfloat16) for m in (encoder.layer3, encoder.layer4, encoder.aspp)]
+
+    def trunk(pooled: Tensor) -> tuple[Tensor, Tensor]:
+        eighth = encoder.layer2(pooled)
+        deep = eighth.to(torch.bfloat16)
+        for layer in layers:
+            deep = layer(deep)
+        return eighth, deep.float()
+
+    setattr(encoder, "trunk", trunk)  # noqa: B010
+
+
+class Part(NamedTuple):
+    """One graph: its inputs by name, each with its rows per row at stride 8 (8: full resolution), and its outputs."""
+
+    inputs: dict[str, int]
+    outputs: tuple[str, ...]
+
+
+_DECODED = {"inputs": 8, "full": 8, "half": 4, "index1": 4, "index2": 2, "quarter": 2, "index3": 1, "eighth": 1}
+PARTS = {
+    # for other programs; hdmatt computes it in PyTorch
+    "front": Part({"inputs": 8}, ("full", "half", "index1", "index2", "quarter", "index3", "pooled")),
+    "trunk": Part({"pooled": 1}, ("eighth", "deep")),
+    "decoder": Part({**_DECODED, "enriched": 1}, ("alpha",)),
+}
+HEADS = {  # the convolutions of cpc.CPC, by their names there
+    "theta": Part({"deep": 1}, ("key",)),
+    "delta": Part({"deep": 1}, ("own",)),
+    "phi": Part({"deep": 1}, ("value",)),
+    "fuse": Part({"joined": 1}, ("enriched",)),
+}
+
+
+def parts(config: ModelConfig) -> dict[str, Part]:
+    """The graphs of a network; one without context (model A) has no heads."""
+    return PARTS if config.cpc == "none" else {**PARTS, **HEADS}
+
+
+def load_graphs(
+    folder: Path, kind: Format, *, weights: str, precision: str = "fp32", front: bool = False
+) -> dict[str, Graph]:
+    """The graphs of a folder that `export` wrote, by name, on as many threads as torch has.
+
+    Args:
+        weights: The `weights_hash` that the graphs must have been made of.
+        front: Load the front, too.
+
+    Raises:
+        ModelError: The folder holds no such graphs, or they are damaged or of other weights.
+    """
+    load = _onnx() if kind == "onnx" else _openvino(precision)
+    advice = "Export the model again (hdmatt export) into a new folder; in the cache: delete this one."
+    names = [path.stem for path in sorted(folder.glob(f"*{SUFFIX[kind]}")) if front or path.stem != "front"]
+    if "trunk" not in names:
+        raise ModelError(f"{folder} holds no {kind} graphs of hdmatt", hint=advice)
+    graphs: dict[str, Graph] = {}
+    for name in names:
+        path = folder / f"{name}{SUFFIX[kind]}"
+        try:
+            graphs[name], text = load(path)
+            described = json.loads(text)
+            found, made_of = described["format"], described["weights"]
+            needed = parts(ModelConfig(**described["config"]))
+        except Exception as error:  # the libraries raise many, RuntimeError among them
+            raise ModelError(f"{path} cannot be loaded: {error}", hint=advice) from error
+        if (found, made_of) != (FORMAT, weights):
+            raise ModelError(
+                f"{path} is {found} of weights {made_of[:12]}, needed is {FORMAT} of {weights[:12]}", hint=advice
+            )
+        missing = {part for part in needed if front or part != "front"} - set(names)
+        if missing:
+            raise ModelError(f"{folder} lacks the graphs {', '.join(sorted(missing))}", hint=advice)
+    return graphs
+
+
+def metadata(model: HDMatt) -> dict[str, Any]:
+    """What is written into every graph."""
+    return {"format": FORMAT, "config": asdict(model.config), "weights": weights_hash(model)}
+
+
+def weights_hash(model: HDMatt) -> str:
+    """SHA-256 of the configuration and all weights."""
+    digest = hashlib.sha256(json.dumps(asdict(model.config), sort_keys=True).encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        if not name.endswith("num_batches_tracked"):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _with_graphs(model: HDMatt, graphs: dict[str, Graph]) -> HDMatt:
+    network = copy.deepcopy(model).eval().requires_grad_(False)
+    encoder: Any = network.encoder
+    for layer in ("layer2", "layer3", "layer4", "aspp"):  # their weights are in the graphs
+        delattr(encoder, layer)
+    encoder.trunk = lambda pooled: tuple(graphs["trunk"](pooled))
+    for head in HEADS.keys() & graphs.keys():
+        setattr(network.cpc, head, _Head(graphs[head]))
+    network.decoder = _GraphDecoder(graphs["decoder"])  # type: ignore[assignment]
+    return network
+
+
+class _Head(nn.Module):
+    """A graph in the place of a convolution."""
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        self._graph = graph
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._graph(x)[0]
+
+
+class _GraphDecoder(nn.Module):
+    """A graph in the place of the decoder; the maps between, which only training reads, are empty."""
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        self._graph = graph
+
+    def forward(self, stem: Stem, body: Body, deep: Tensor) -> Decoded:
+        maps = stem._asdict() | body._asdict() | {"enriched": deep}
+        alpha = self._graph(*(maps[name] for name in PARTS["decoder"].inputs))[0]
+        return Decoded(alpha, deep, deep.new_empty(0), deep.new_empty(0))
+
+
+def _onnx() -> Callable[[Path], tuple[Graph, str]]:
+    """Reader of ONNX files. ONNX Runtime's threads do not spin while torch computes; its arena, which gives no memory
+    back, is off, since the engine promises a peak."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = torch.get_num_threads(), 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.enable_cpu_mem_arena = False
+
+    def load(path: Path) -> tuple[Graph, str]:
+        session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        names = [i.name for i in session.get_inputs()]
+
+        def run(*tensors: Tensor) -> list[Tensor]:
+            arrays = [t.detach().contiguous().numpy() for t in tensors]
+            return [torch.from_numpy(a) for a in session.run(None, dict(zip(names, arrays, strict=True)))]
+
+        return run, session.get_modelmeta().custom_metadata_map["hdmatt"]
+
+    return load
+
+
+def _openvino(precision: str) -> Callable[[Path], tuple[Graph, str]]:
+    """Reader of OpenVINO files. The precision is always said: left to itself OpenVINO takes bf16 for all where the
+    processor has it."""
+    import openvino as ov
+
+    core = ov.Core()
+
+    def load(path: Path) -> tuple[Graph, str]:
+        model = core.read_model(path)
+        text = model.get_rt_info("hdmatt").astype(str)
+        hint = "bf16" if precision == "bf16" and path.stem == "trunk" else "f32"
+        settings = {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+        graph = core.compile_model(model, "CPU", settings)
+
+        def run(*tensors: Tensor) -> list[Tensor]:
+            found = graph([t.detach().contiguous().numpy() for t in tensors], share_inputs=True)
+            return [torch.from_numpy(found[i]) for i in range(len(graph.outputs))]
+
+        return run, text
+
+    return load

@@ -1,0 +1,136 @@
+"""The exporter takes some seconds: one small network is exported once, and OpenVINO's graphs are made of ONNX's."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from test_runtime import matte, network
+
+from hdmatt import export as program
+from hdmatt.checkpoint import save_model
+from hdmatt.cli import main
+from hdmatt.errors import HDMattError, InputError, ModelError, OutputError
+from hdmatt.export import cached, check, check_front, export, worst
+from hdmatt.runtime import SUFFIX, load_graphs, metadata, parts, prepare, weights_hash
+
+pytest.importorskip("onnxscript", reason="needs the extra 'export'")
+ort = pytest.importorskip("onnxruntime", reason="needs the extra 'export'")
+ov = pytest.importorskip("openvino", reason="needs the extra 'export'")
+
+
+@pytest.fixture(scope="module")
+def model():
+    return network(hints=True)
+
+
+@pytest.fixture(scope="module")
+def folders(model, tmp_path_factory):
+    root = tmp_path_factory.mktemp("export")
+    assert export(model, root / "onnx", "onnx") == []
+    shutil.copytree(root / "onnx", root / "openvino")
+    for path in sorted((root / "openvino").glob("*.onnx")):
+        program._to_openvino(path, json.dumps(metadata(model)))
+    return {"onnx": root / "onnx", "openvino": root / "openvino"}
+
+
+@pytest.mark.parametrize("kind", ["onnx", "openvino"])
+def test_graphs_give_torchs_alpha_for_all_sizes_numbers_of_contexts_and_empty_regions(model, folders, kind):
+    found = check(model, prepare(model, kind, graphs=folders[kind]), sizes=(64, 192, 320))
+    assert [(d.size, d.contexts) for d in found] == [(s, k) for s in (64, 192, 320) for k in (0, 1, 3, 5)]
+    assert all(d.fine for d in found), worst(found)
+
+
+@pytest.mark.parametrize("kind", ["onnx", "openvino"])
+def test_the_fronts_graph_gives_torchs_maps_and_indices(model, folders, kind):
+    front = load_graphs(folders[kind], kind, weights=weights_hash(model), front=True)["front"]
+    check_front(model, front)
+    with pytest.raises(HDMattError, match="another full or index1 than torch"):
+        check_front(model, lambda *tensors: [t + 1 if t.is_floating_point() else t for t in front(*tensors)])
+
+
+@pytest.mark.parametrize("kind", ["onnx", "openvino"])
+def test_the_engine_runs_on_graphs_and_gives_the_same_bytes_twice(model, folders, kind):
+    network = prepare(model, kind, graphs=folders[kind])
+    first = matte(network)
+    assert first.tobytes() == matte(network).tobytes()
+    # the promise of every runtime, any batch
+    for batch in (1, 3):
+        difference = np.abs(matte(network, batch=batch) - matte(model))
+        assert difference.max() <= 2 / 255 and difference.mean() <= 1e-4
+    assert np.abs(matte(network, "whole") - matte(model, "whole")).max() <= 2 / 255
+
+
+@pytest.mark.parametrize("kind", ["onnx", "openvino"])
+def test_every_graph_holds_the_configuration(model, folders, kind):
+    names = {p.stem for p in folders[kind].glob(f"*{SUFFIX[kind]}")}
+    assert names == set(parts(model.config)) and not list(folders[kind].glob("*.onnx")) * (kind == "openvino")
+    for name in names:
+        path = folders[kind] / f"{name}{SUFFIX[kind]}"
+        if kind == "onnx":
+            text = ort.InferenceSession(path).get_modelmeta().custom_metadata_map["hdmatt"]
+        else:
+            text = ov.Core().read_model(path).get_rt_info("hdmatt").astype(str)
+        assert json.loads(text) == metadata(model)
+        assert json.loads(text)["config"]["width"] == 8
+
+
+def test_graphs_of_other_weights_and_incomplete_or_damaged_folders_are_refused(model, folders, tmp_path):
+    other = network(hints=True)
+    with torch.no_grad():
+        other.decoder.alpha.bias += 1
+    with pytest.raises(ModelError, match="of weights"):
+        prepare(other, "onnx", graphs=folders["onnx"])
+    shutil.copytree(folders["onnx"], tmp_path / "some")
+    (tmp_path / "some" / "theta.onnx").unlink()
+    with pytest.raises(ModelError, match="lacks the graphs theta"):
+        prepare(model, "onnx", graphs=tmp_path / "some")
+    (tmp_path / "some" / "theta.onnx").write_bytes(b"no graph")
+    with pytest.raises(ModelError, match=r"theta.onnx cannot be loaded"):
+        prepare(model, "onnx", graphs=tmp_path / "some")
+
+
+def test_an_export_that_fails_its_check_leaves_nothing_and_the_command_leaves_with_1(
+    model, folders, tmp_path, monkeypatch, capsys
+):
+    def write(_, folder, kind):  # the graphs of the fixture, to save time
+        shutil.copytree(folders[kind], folder, dirs_exist_ok=True)
+
+    monkeypatch.setattr(program, "_write", write)
+    save_model(model, tmp_path / "m.safetensors", half=False)
+    command = ["export", str(tmp_path / "m.safetensors"), "-o", str(tmp_path / "out"), "--format", "onnx", "--check"]
+    monkeypatch.setattr(program, "SIZES", (64,))
+    assert main(command) == 0
+    assert "limits" in capsys.readouterr().out and (tmp_path / "out" / "trunk.onnx").is_file()
+    assert main(command) == 2  # it exists
+    assert "exists already" in capsys.readouterr().err
+    shutil.rmtree(tmp_path / "out")
+    monkeypatch.setattr(program, "MEAN_LIMIT", 0.0)
+    assert main(command) == 1
+    assert "another alpha than torch" in capsys.readouterr().err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m.safetensors"]
+
+
+def test_the_cache_is_filled_once_and_lies_where_it_is_told(model, folders, tmp_path, monkeypatch):
+    made = []
+
+    def write(_, folder, kind):
+        made.append(folder)
+        shutil.copytree(folders[kind], folder, dirs_exist_ok=True)
+
+    monkeypatch.setattr(program, "_write", write)
+    monkeypatch.setattr(program, "SIZES", (64,))
+    monkeypatch.setenv("HDMATT_CACHE", str(tmp_path / "here"))
+    folder = cached(model, "onnx")
+    assert folder.parent == tmp_path / "here" and weights_hash(model)[:24] in folder.name
+    assert cached(model, "onnx") == folder and len(made) == 1
+    assert [p for p in (tmp_path / "here").iterdir() if p != folder] == []
+
+
+def test_missing_packages_are_named(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(program, "find_spec", lambda name: None if name == "onnxscript" else name)
+    with pytest.raises(InputError, match="not installed: onnxscript"):
+        export(model, tmp_path / "out", "onnx")
+    with pytest.raises(OutputError, match="exists already"):
+        export(model, tmp_path, "onnx")

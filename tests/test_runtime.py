@@ -1,0 +1,174 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from hdmatt import api
+from hdmatt.checkpoint import load_model
+from hdmatt.engine import Options
+from hdmatt.errors import InputError, ModelError
+from hdmatt.export import check
+from hdmatt.image import ArrayReader, open_trimap
+from hdmatt.memory import GIB
+from hdmatt.model import HDMatt, ModelConfig, labels, network_input
+from hdmatt.runtime import choose, fold, load_graphs, prepare, weights_hash
+from hdmatt.strategies import matte_rows
+
+
+def network(**config):
+    """A small network whose norms fit its maps, so that alpha varies as a trained network's does."""
+    torch.manual_seed(0)
+    model = HDMatt(ModelConfig(width=8, **config)).train()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None  # the statistics of the one batch below
+    with torch.no_grad():
+        alpha = model(patches(), [[1, 2], [0], [3], []]).alpha
+    assert alpha.std() > 0.03
+    return model.eval()
+
+
+def patches(size=64):
+    generator = torch.Generator().manual_seed(1)
+    trimap = torch.tensor([0, 128, 255], dtype=torch.uint8)[torch.randint(3, (4, 4, 4), generator=generator)]
+    trimap = trimap.repeat_interleave(size // 4, 1).repeat_interleave(size // 4, 2)
+    return network_input(torch.rand(4, size, size, 3, generator=generator), trimap)
+
+
+def scene():
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 255, (150, 130, 3), np.uint8)
+    y, x = np.mgrid[:150, :130]
+    radius = np.hypot(y - 70, x - 60)
+    return picture, np.where(radius < 25, 255, np.where(radius < 45, 128, 0)).astype(np.uint8)
+
+
+def matte(model, strategy="hdmatt", **options):
+    picture, trimap = scene()
+    options = Options(patch=64, overlap=16, candidates=6, memory=4 * GIB, **options)
+    job = matte_rows(strategy, ArrayReader(picture), open_trimap(trimap), model, options)
+    return np.concatenate([rows for _, rows in job.rows])
+
+
+@pytest.mark.parametrize("config", [{}, {"hints": True}, {"cpc": "none"}, {"cpc": "nonlocal"}, {"form": "literal"}])
+def test_a_folded_network_gives_the_same_alpha_and_has_no_norm_behind_the_last_pooling(config):
+    model = network(**config)
+    before = copy.deepcopy(model.state_dict())
+    folded = fold(model)
+    inputs = patches()
+    with torch.inference_mode():
+        for own in ([[]] * 4, [[1], [0], [3], [2]], [[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]]):
+            # 1e-5: weights are rounded once more
+            torch.testing.assert_close(folded(inputs, own).alpha, model(inputs, own).alpha, rtol=0, atol=1e-5)
+    norms = [n for n, m in folded.named_modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert norms and all(n.startswith(("encoder.bn1", "encoder.layer1")) for n in norms)
+    assert all(torch.equal(t, before[n]) for n, t in model.state_dict().items())  # a copy was folded
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_every_pooling_index_is_bit_for_bit_the_references(precision):
+    model = network(hints=True)
+    other = prepare(model, "folded", precision=precision)
+    inputs = patches()
+    with torch.inference_mode():
+        (stem, body), (stem2, body2) = model.encoder(inputs), other.encoder(inputs)
+    for a, b in ((stem.index1, stem2.index1), (stem.index2, stem2.index2), (body.index3, body2.index3)):
+        assert torch.equal(a, b)
+    assert body2.deep.dtype == torch.float32
+
+
+def test_the_shipped_weights_stay_within_the_limits_folded_and_in_bf16():
+    model = load_model("hdmatt-s")
+    for precision in ("fp32", "bf16"):
+        found = check(model, prepare(model, "folded", precision=precision), sizes=(64,))
+        assert [d.contexts for d in found] == [0, 1, 3, 5]
+        assert all(d.fine for d in found), found
+        # not the same computation by mistake
+        assert (max(d.maximum for d in found) > 1e-5) == (precision == "bf16")
+
+
+def test_check_finds_a_network_that_is_another_one_and_nan():
+    model = network()
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        other.decoder.alpha.bias += 0.05
+    assert not any(d.fine for d in check(model, other, sizes=(64,)))
+    with torch.no_grad():
+        other.decoder.alpha.bias.fill_(float("nan"))
+    assert not any(d.fine for d in check(model, other, sizes=(64,)))
+
+
+@pytest.mark.parametrize("strategy", ["hdmatt", "crop", "whole", "downsample"])
+def test_the_strategies_take_a_prepared_network_and_give_the_same_matte(strategy):
+    model = network(hints=True)
+    # 1e-5: as above
+    np.testing.assert_allclose(matte(prepare(model, "folded"), strategy), matte(model, strategy), rtol=0, atol=1e-5)
+
+
+def test_the_same_options_give_the_same_bytes_and_the_batch_moves_rounding_only():
+    model = network()
+    for precision in ("fp32", "bf16"):
+        folded = prepare(model, "folded", precision=precision)
+        assert matte(folded).tobytes() == matte(prepare(model, "folded", precision=precision)).tobytes()
+        # 1e-5 for float32 sums in another order; bfloat16 rounds to 3 digits and may round to another side
+        limit = 1e-5 if precision == "fp32" else 2 / 255
+        np.testing.assert_allclose(matte(folded, batch=1), matte(folded, batch=4), rtol=0, atol=limit)
+
+
+def test_auto_is_folded_on_the_cpu_and_torch_elsewhere():
+    assert choose("auto") == "folded" and choose("auto", "cuda:0") == "torch" and choose("torch", "mps") == "torch"
+
+
+def test_runtimes_that_cannot_work_are_refused(monkeypatch):
+    with pytest.raises(InputError, match="no runtime 'fast'"):
+        choose("fast")
+    with pytest.raises(InputError, match=r"'onnx' runs on the CPU, not on 'cuda:0'"):
+        choose("onnx", "cuda:0")
+    with pytest.raises(InputError, match="precision is 'fp16'"):
+        prepare(network(), "folded", precision="fp16")
+    for name in ("torch", "onnx"):
+        with pytest.raises(InputError, match=f"'{name}' computes in fp32"):
+            prepare(network(), name, precision="bf16")
+    with pytest.raises(InputError, match="prepared for a runtime already"):
+        prepare(prepare(network(), "folded"), "folded")
+    monkeypatch.setattr("hdmatt.runtime.find_spec", lambda name: None)
+    with pytest.raises(InputError, match="packages that are not installed") as caught:
+        choose("openvino")
+    assert "pip install 'hdmatt[export]'" in caught.value.hint
+
+
+def test_a_folder_without_graphs_is_refused(tmp_path):
+    pytest.importorskip("onnxruntime", reason="needs the extra 'export'")
+    with pytest.raises(ModelError, match="holds no onnx graphs"):
+        load_graphs(tmp_path, "onnx", weights="")
+
+
+def test_the_weights_hash_tells_weights_and_configurations_apart():
+    model = network()
+    assert weights_hash(model) == weights_hash(network()) != weights_hash(network(form="literal"))
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        other.decoder.alpha.bias += 1e-6
+    assert weights_hash(other) != weights_hash(model)
+
+
+def test_the_interface_prepares_named_networks_and_leaves_loaded_ones_alone():
+    picture, trimap = scene()
+    model = load_model("hdmatt-s")
+    assert api.load_network(model) is model
+    assert api.load_network("hdmatt-s") is api.load_network("hdmatt-s", runtime="folded")
+    assert api.load_network("hdmatt-s", runtime="torch") is api.load_model("hdmatt-s")
+    options = {"patch": 64, "overlap": 16, "topk": 1, "candidates": 2}
+    mattes = {
+        runtime: api.matte(picture, trimap, runtime=runtime, **options).alpha for runtime in ("auto", "torch")
+    }
+    np.testing.assert_allclose(mattes["auto"], mattes["torch"], rtol=0, atol=1e-5)
+    with pytest.raises(InputError, match="training mode"):
+        api.matte(picture, trimap, model=copy.deepcopy(model).train(), **options)
+
+
+def test_labels_do_not_depend_on_the_hints_beside_them():
+    inputs = patches()
+    stem = network(hints=True).encoder.stem(inputs)
+    assert stem.inputs.shape[1] == 15 and torch.equal(labels(stem.inputs), labels(inputs))

@@ -12,8 +12,6 @@ import resource
 import sys
 from pathlib import Path
 
-import psutil
-
 from hdmatt.errors import InputError
 
 MIB, GIB = 2**20, 2**30
@@ -41,11 +39,18 @@ def show(amount: int, *, up: bool = False) -> str:
 
 def default_limit() -> int:
     """Half of what the machine has free, never below 1 GiB."""
+    import psutil  # only here: a machine that only trains may lack it
+
     return max(GIB, psutil.virtual_memory().available // 2 + resident())
 
 
 def resident() -> int:
     """Memory of this process now."""
+    pages = Path("/proc/self/statm")
+    if pages.is_file():
+        return int(pages.read_text().split()[1]) * resource.getpagesize()
+    import psutil
+
     return psutil.Process().memory_info().rss
 
 

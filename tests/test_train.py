@@ -12,8 +12,8 @@ from hdmatt.checkpoint import load_model, load_state
 from hdmatt.cli import main
 from hdmatt.errors import InputError
 from hdmatt.model import ModelConfig
-from hdmatt.synth.sample import SampleConfig
 from hdmatt.recipe import PRESETS, TrainConfig, read_config
+from hdmatt.synth.sample import SampleConfig
 from hdmatt.train import group_contexts, learning_rate, train
 
 TINY = TrainConfig(

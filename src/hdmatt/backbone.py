@@ -94,7 +94,8 @@ def discover_classes(folder: Path) -> tuple[list[tuple[Path, int]], list[str]]:
         pictures = sorted(p for p in (folder / name).rglob("*") if p.suffix.lower() in SUFFIXES)
         if not pictures:
             raise InputError(
-                f"{folder / name} holds no picture", hint=f"Fill it or remove it; we read {', '.join(sorted(SUFFIXES))}."
+                f"{folder / name} holds no picture",
+                hint=f"Fill it or remove it; we read {', '.join(sorted(SUFFIXES))}.",
             )
         found += [(path, label) for path in pictures]
     return found, names
@@ -129,7 +130,7 @@ def train_backbone(
             hint="Start one without --resume." if resume else "Continue it with --resume, or name another folder.",
         )
     if min(config.width, config.size // 32, config.batch, config.epochs) < 1:
-        raise InputError(f"{config} cannot be trained", hint="Width, batch and epochs are 1 or more, size is 32 or more.")
+        raise InputError(f"{config} cannot be trained", hint="Width, batch and epochs are 1 or more, size 32 or more.")
     pictures, names = discover_classes(data)
     out.mkdir(parents=True, exist_ok=True)
     fabric = fabric or make_fabric(config.precision)
@@ -137,7 +138,9 @@ def train_backbone(
     if fabric.world_size > 1:
         raise InputError("the pre-training runs on one device", hint="Start it with --devices 1.")
     torch.manual_seed(config.seed)
+    cv2.setNumThreads(0)  # OpenCV's threads do not survive in the workers, which are forked
     network = Classifier(config.width, len(names)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(fabric.device)  # before the momentum is loaded, which goes where the weights are
     sgd = torch.optim.SGD(
         network.parameters(), lr=config.rate, momentum=config.momentum, weight_decay=config.decay, nesterov=True
     )
@@ -214,7 +217,9 @@ def _loader(
     batch = min(config.batch, len(pictures))
     count = len(pictures)
     indices = (
-        (step // per_epoch) * count + (step % per_epoch) * batch + i for step in range(first, steps) for i in range(batch)
+        (step // per_epoch) * count + (step % per_epoch) * batch + i
+        for step in range(first, steps)
+        for i in range(batch)
     )
     return DataLoader(
         _Pictures(pictures, config),  # type: ignore[arg-type]
@@ -234,7 +239,8 @@ def _normalised(pixels_BHW3: Tensor) -> Tensor:
 def _rate(config: BackboneConfig, step: int, steps: int) -> float:
     if step < config.warmup:
         return config.rate * (step + 1) / config.warmup
-    return config.rate * 0.5 * (1 + float(np.cos(np.pi * min(1.0, (step - config.warmup) / max(1, steps - config.warmup)))))
+    share = min(1.0, (step - config.warmup) / max(1, steps - config.warmup))
+    return config.rate * 0.5 * (1 + float(np.cos(np.pi * share)))
 
 
 def _save(network: Classifier, sgd: torch.optim.SGD, names: Sequence[str], step: int, state: Path) -> None:

@@ -4,6 +4,7 @@ Knows no network and no data. Top to bottom:
 
     Fabric        from lightning-fabric, or from the package lightning that contains it
     make_fabric   devices, nodes, precision; the switches that make a GPU fast
+    share_norms   batch norm over the batches of all GPUs
     patch_share   what makes a mean over all processes' patches out of each process's mean
     agreed        one answer for all processes
 """
@@ -21,7 +22,7 @@ else:
     except ModuleNotFoundError:
         from lightning.fabric import Fabric
 
-__all__ = ["Fabric", "agreed", "make_fabric", "patch_share", "shared_norms"]
+__all__ = ["Fabric", "agreed", "make_fabric", "patch_share", "share_norms"]
 
 
 def make_fabric(precision: str, *, accelerator: str = "auto", devices: int = 1, nodes: int = 1) -> Fabric:
@@ -39,15 +40,14 @@ def make_fabric(precision: str, *, accelerator: str = "auto", devices: int = 1, 
     return Fabric(accelerator=accelerator, devices=devices, num_nodes=nodes, precision=kind, strategy=strategy)
 
 
-def shared_norms(model: nn.Module, fabric: Fabric, norm: str) -> nn.Module:
+def share_norms(model: nn.Module, fabric: Fabric, norm: str) -> None:
     """Batch norm over the batches of all GPUs; with "frozen", as it is stored. The names of the state stay."""
     if norm == "frozen":
         for module in model.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.eval()
     elif fabric.world_size > 1 and fabric.device.type == "cuda":  # PyTorch has it for GPUs only
-        return nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    return model
+        nn.SyncBatchNorm.convert_sync_batchnorm(model)
 
 
 def patch_share(fabric: Fabric, counting: Tensor) -> Tensor | float:

@@ -137,9 +137,7 @@ def split(run: Path, out: Path, *, limit_mib: float = 60.0, shard_mib: float = 1
             hint="Raise the limit, or train a narrower network.",
         )
     shards = list(_filled(sorted(chosen.items()), limit=int(shard_mib * MIB)))
-    identity = hashlib.sha256(
-        b"".join(np.ascontiguousarray(t.view(torch.uint8).numpy()).tobytes()[:64] for _, t in sorted(chosen.items()) if t.ndim)
-    ).hexdigest()[:16]
+    identity = _identity(chosen)
     out.mkdir(parents=True, exist_ok=True)
     for old in out.glob("state-*-of-*.safetensors"):
         old.unlink()
@@ -172,7 +170,7 @@ def join(shards: Path, run: Path) -> Path:
         raise InputError(f"{run} already holds a run", hint="Name another folder.")
     tensors, numbers, config = _read_shards(shards)
     state = _whole(tensors)
-    numbers["restart"] = numbers["step"]
+    numbers |= {"restart": numbers["step"], "best": None}  # the best weights do not travel: each slice has its own
     run.mkdir(parents=True, exist_ok=True)
     for name in ("curve.csv", "validation.csv"):
         if (shards / name).is_file():
@@ -189,6 +187,15 @@ def step_of(shards: Path) -> int:
     """The step at which the shards of a folder were written; -1 where there are none."""
     paths = sorted(shards.glob("state-*-of-*.safetensors")) if shards.is_dir() else []
     return int(json.loads(load_tensors(paths[0])[1]["numbers"])["step"]) if paths else -1
+
+
+def _identity(tensors: dict[str, Tensor]) -> str:
+    """Tells one state from another, so that their shards are not mixed."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(name.encode())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _small_pictures(data: Sequence[Path], options: PackOptions) -> Iterator[tuple[str, bytes]]:
@@ -250,7 +257,7 @@ def _filled(entries: Sequence[tuple[str, Any]], *, limit: int) -> Iterator[list[
     part: list[tuple[str, Any]] = []
     taken = 0
     for name, content in entries:
-        size = _bytes_of(content)
+        size = _bytes_of(name, content)
         if size > limit:
             raise InputError(f"{name} alone takes {size / MIB:.1f} MiB", hint="Allow larger files.")
         if part and taken + size > limit:
@@ -262,10 +269,10 @@ def _filled(entries: Sequence[tuple[str, Any]], *, limit: int) -> Iterator[list[
         yield part
 
 
-def _bytes_of(content: bytes | Tensor) -> int:
-    """What an entry takes in its file, headers included."""
+def _bytes_of(name: str, content: bytes | Tensor) -> int:
+    """What an entry takes in its file, headers included, at most."""
     if isinstance(content, Tensor):
-        return content.nbytes + 200
+        return content.nbytes + len(name) + 110
     return 512 * (2 + math.ceil(len(content) / 512))
 
 
@@ -323,7 +330,7 @@ def _moment(name: str, tensor: Tensor) -> Tensor:
 
 
 def _size(tensors: dict[str, Tensor]) -> int:
-    return sum(_bytes_of(t) for t in tensors.values())
+    return sum(_bytes_of(n, t) for n, t in tensors.items())
 
 
 def _read_shards(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any], TrainConfig]:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,7 @@ from hdmatt.errors import InputError
 from hdmatt.feed import batches
 from hdmatt.losses import Probes, pixel_weight, probe_loss, total
 from hdmatt.model import HDMatt, load_resnet34, network_input
-from hdmatt.parallel import Fabric, agreed, make_fabric, patch_share, shared_norms
+from hdmatt.parallel import Fabric, agreed, make_fabric, patch_share, share_norms
 from hdmatt.patches import feather
 from hdmatt.recipe import TrainConfig, changed, check, read_config, write_config
 from hdmatt.synth.assets import Assets, load_assets
@@ -88,7 +89,9 @@ def train(
     fabric.launch()
     check(config, processes=fabric.world_size)
     torch.manual_seed(config.seed)
+    cv2.setNumThreads(0)  # before samples are drawn: OpenCV's threads do not survive in the workers, which are forked
     run = Run(config, init, backbone)
+    run.move(fabric.device)  # before Adam's moments are loaded, for they go where the weights are
     if resume:
         run.load(state)
     assets = load_assets(data)
@@ -97,7 +100,7 @@ def train(
         out.mkdir(parents=True, exist_ok=True)
         write_config(config, out / "config.json")
     curves = Curves(out, step=run.step, tensorboard=config.tensorboard) if fabric.is_global_zero else None
-    run.model = shared_norms(run.model, fabric, config.norm)
+    share_norms(run.model, fabric, config.norm)
     if config.compile:
         _compile(run.model)
     model, optimiser = fabric.setup(run.model, run.optimiser)
@@ -187,12 +190,18 @@ class Run:
             weight_decay=config.decay,
         )
 
+    def move(self, device: torch.device) -> None:
+        """Put the networks onto a device; the mean of the weights follows."""
+        self.model.to(device)
+        self.probes.to(device)
+        self.ema = {n: t.to(device) for n, t in self.ema.items()}
+
     def update_ema(self) -> None:
         """Move the EMA towards the weights; faster at first, so that the random start is soon forgotten."""
         keep = min(self.config.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             for name, tensor in self.model.state_dict().items():
-                own = self.ema[name] = self.ema[name].to(tensor.device)
+                own = self.ema[name]
                 if tensor.is_floating_point():
                     own.lerp_(tensor, 1 - keep)
                 else:
@@ -243,7 +252,7 @@ class Run:
             raise InputError(
                 f"{state} does not fit the run's configuration: {error}", hint="Undo the changes of model.*."
             ) from error
-        self.ema = _part(tensors, "ema.")
+        self.ema = {n: t.to(self.ema[n].device) for n, t in _part(tensors, "ema.").items()}
         moments: dict[int, dict[str, Tensor]] = {}
         for name, tensor in _part(tensors, "adam.").items():
             index, what = name.split(".", 1)

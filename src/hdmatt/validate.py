@@ -118,7 +118,9 @@ class Folders:
         for folder in folders:
             for item in discover(folder):
                 if item.alpha is None or item.trimap is None:
-                    raise InputError(f"{item.name} of {folder} has no trimap or no truth", hint="Validate on a full set.")
+                    raise InputError(
+                        f"{item.name} of {folder} has no trimap or no truth", hint="Validate on a set that has both."
+                    )
                 self.sets.setdefault(f"{folder.name} {item.variant}".strip(), []).append(item)
 
     def __call__(self, model: HDMatt) -> list[Scored]:

@@ -7,12 +7,14 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
+from hdmatt import losses
 from hdmatt.checkpoint import load_model, load_state
 from hdmatt.cli import main
 from hdmatt.errors import InputError
 from hdmatt.model import ModelConfig
+from hdmatt.recipe import PRESETS, TrainConfig, read_config
 from hdmatt.synth.sample import SampleConfig
-from hdmatt.train import PRESETS, TrainConfig, group_contexts, learning_rate, read_config, train
+from hdmatt.train import group_contexts, learning_rate, train
 
 TINY = TrainConfig(
     model=ModelConfig(width=4),
@@ -27,6 +29,8 @@ TINY = TrainConfig(
     ema=0.9,
     workers=0,
     save_every=5,
+    validate_every=0,
+    tensorboard=False,
 )
 
 
@@ -56,7 +60,7 @@ def test_ten_steps_equal_five_a_stop_and_five_more_bit_for_bit(pack, tmp_path):
     train(TINY, [pack], tmp_path / "stopped", fabric=cpu(), resume=True)
     ours, numbers = load_state(tmp_path / "stopped/state.safetensors")
     theirs, expected = load_state(tmp_path / "straight/state.safetensors")
-    assert numbers == expected == {"step": 10}
+    assert numbers == expected and numbers["step"] == 10
     assert set(ours) == set(theirs)
     assert [n for n in ours if not torch.equal(ours[n], theirs[n])] == []
     assert {n.split(".")[0] for n in ours} == {"model", "ema", "adam", "probes"}
@@ -90,11 +94,31 @@ def test_weights_of_another_shape_are_no_start(pack, tmp_path):
         train(other, [pack], tmp_path / "next", fabric=cpu(), init=first)
 
 
-def test_a_loss_that_is_no_number_stops_the_run_before_the_weights_change(pack, tmp_path, monkeypatch):
-    monkeypatch.setattr("hdmatt.train.total", lambda *_, **__: (torch.tensor(float("nan")), {}))
-    with pytest.raises(RuntimeError, match="the loss is nan at step 0"):
-        train(TINY, [pack], tmp_path / "run", fabric=cpu())
-    assert not (tmp_path / "run/state.safetensors").exists()
+def nan_loss(at):
+    """`losses.total`, but no number for the patches of the calls whose number is in `at`."""
+    calls = iter(range(1000))
+
+    def total(alpha, truth, *rest, **names):
+        loss, parts = losses.total(alpha, truth, *rest, **names)
+        return (loss * float("nan") if next(calls) in at else loss), parts
+
+    return total
+
+
+def test_a_step_whose_gradient_is_no_number_is_not_taken_and_is_counted(pack, tmp_path, monkeypatch):
+    monkeypatch.setattr("hdmatt.train.total", nan_loss({2}))
+    weights = train(replace(TINY, steps=5), [pack], tmp_path / "run", fabric=cpu())
+    assert all(torch.isfinite(t).all() for t in load_model(weights).state_dict().values())
+    with (tmp_path / "run/curve.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert row["skipped"] == "1" and np.isfinite(float(row["loss"]))
+
+
+def test_ten_such_steps_end_the_run_and_keep_the_last_checkpoint(pack, tmp_path, monkeypatch):
+    monkeypatch.setattr("hdmatt.train.total", nan_loss(range(5, 100)))
+    with pytest.raises(RuntimeError, match=r"no number 10 steps in a row \(up to step 15"):
+        train(replace(TINY, steps=30, save_every=5), [pack], tmp_path / "run", fabric=cpu())
+    assert all(torch.isfinite(t).all() for t in load_state(tmp_path / "run/state.safetensors")[0].values())
 
 
 def test_a_folder_with_a_run_is_not_overwritten_and_an_empty_one_not_resumed(pack, tmp_path):

@@ -4,6 +4,7 @@
     load_model     name or file -> network in evaluation mode
     models         the weights that ship in the package
     save_state, load_state     a training run's tensors and numbers, also safetensors: no pickle anywhere
+    save_tensors, load_tensors    any named tensors and their metadata: backbones, shards of a state
 """
 
 import json
@@ -90,6 +91,28 @@ def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if "numbers" not in metadata:
         raise ModelError(f"{path} is not a training state", hint="Resume from a run's folder: state.safetensors.")
     return tensors, json.loads(metadata["numbers"])
+
+
+def save_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path) -> None:
+    """Named tensors as they are, with words about them; renamed into place."""
+    _write({n: t.detach().cpu().contiguous() for n, t in tensors.items()}, dict(metadata), path)
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of any safetensors file. Raises ModelError when it is none.
+
+    PyTorch's own files (.pth) are pickles, which may run code when they are opened: their owner converts them.
+    """
+    if path.suffix in (".pth", ".pt", ".ckpt", ".bin"):
+        target = path.with_suffix(".safetensors")
+        raise ModelError(
+            f"{path} is a pickle, and hdmatt loads safetensors only",
+            hint=(
+                'Convert it once: python -c "import torch, safetensors.torch as s; '
+                f"s.save_file(torch.load('{path}', weights_only=True), '{target}')\""
+            ),
+        )
+    return _read(path)
 
 
 def _write(tensors: dict[str, Tensor], metadata: dict[str, str], path: Path) -> None:

@@ -2,7 +2,7 @@
 
     matte    picture and trimap in; alpha, foreground, cut-out, composite out
     info     version, models, devices
-    train    samples in, weights out
+    train    samples in, weights out: cli_train.py
     export   weights in, ONNX or OpenVINO graphs out
     eval     methods and test sets in; scores, a table and a report out
     main     exit codes: 0 done, 2 a mistake in what we were given, 1 a mistake of ours
@@ -21,6 +21,7 @@ from typing import Annotated, Any
 
 import typer
 
+from hdmatt.cli_train import app as train_app
 from hdmatt.errors import HDMattError
 
 app = typer.Typer(
@@ -163,31 +164,7 @@ def info_command(as_json: Annotated[bool, typer.Option("--json", help="Print as 
         typer.echo(f"device  {device}")
 
 
-@app.command("train")
-def train_command(
-    data: Annotated[list[Path], typer.Option(help="Asset pack: foregrounds*/ and backgrounds/, or fg/ alpha/ bg/.")],
-    out: Annotated[Path, typer.Option(help="The run's folder: configuration, state, weights, curve.")],
-    preset: Annotated[str, typer.Option(help="paper, cpu-128 or cpu-192; see hdmatt.train.PRESETS.")] = "cpu-128",
-    init: Annotated[Path | None, typer.Option(help="Weights to start from, with a fresh schedule.")] = None,
-    resume: Annotated[bool, typer.Option(help="Continue the run in --out where it stopped.")] = False,
-    steps: Annotated[int | None, typer.Option(help="Length of the schedule. Default: the preset's.")] = None,
-    max_minutes: Annotated[float | None, typer.Option(help="Stop with a checkpoint after this time.")] = None,
-    threads: Annotated[int | None, typer.Option(help="CPU threads. One is best on a busy machine.")] = None,
-    debug: Annotated[bool, typer.Option(_DEBUG, help="Show tracebacks.")] = False,
-) -> None:
-    """Train a network on asset packs; OUT/model.safetensors is what hdmatt matte --model takes."""
-    from dataclasses import replace
-
-    import torch
-
-    from hdmatt.train import PRESETS, train
-
-    _choice("--preset", preset, tuple(PRESETS))
-    if threads:
-        torch.set_num_threads(threads)
-    config = PRESETS[preset] if steps is None else replace(PRESETS[preset], steps=steps)
-    weights = train(config, data, out, init=init, resume=resume, max_minutes=max_minutes)
-    typer.echo(f"{weights}: {preset}, curve in {out / 'curve.csv'}")
+app.add_typer(train_app, name="train")
 
 
 @app.command("export")
@@ -324,7 +301,7 @@ def _plan_text(plan: Any) -> str:
         "picture": f"{plan.width}x{plan.height}, {100 * plan.unknown_share:.1f} % unknown",
         "cover": f"{plan.cover}: {plan.patches} patches to decode ({plan.patches_on_grid} on the grid)",
         "encodes": f"{plan.encodes}",
-        "batch": f"{plan.batch}, {plan.precision}, {plan.device}",
+        "batch": f"{plan.batch}, {plan.runtime} {plan.precision}, {plan.device}",
         "context": kept,
         "memory": f"peak {plan.expected_memory / MIB:.0f} MiB expected, limit {plan.memory_limit / MIB:.0f} MiB",
         "time": f"about {plan.expected_seconds:.0f} s (an estimate; without colours and encoding)",

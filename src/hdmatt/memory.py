@@ -14,8 +14,6 @@ import resource
 import sys
 from pathlib import Path
 
-import psutil
-
 from hdmatt.errors import InputError
 
 MIB, GIB = 2**20, 2**30
@@ -43,6 +41,8 @@ def show(amount: int, *, up: bool = False) -> str:
 
 def default_limit() -> int:
     """Half of what the machine or the container has free, never below 1 GiB where there is that much."""
+    import psutil  # only here: a machine that only trains may lack it
+
     most, free = container()
     available = psutil.virtual_memory().available
     if free is not None:
@@ -80,6 +80,11 @@ def container(root: Path = Path("/")) -> tuple[int | None, int | None]:
 
 def resident() -> int:
     """Memory of this process now."""
+    pages = Path("/proc/self/statm")
+    if pages.is_file():
+        return int(pages.read_text().split()[1]) * resource.getpagesize()
+    import psutil
+
     return psutil.Process().memory_info().rss
 
 

@@ -1,201 +1,185 @@
 """Train a network: samples in, weights out. Runs that survive being stopped at any moment.
 
-Knows synth, the model and the losses; on a GPU machine it needs neither OpenImageIO nor pymatting. Top to bottom:
+Knows feed, the model and the losses; on a GPU machine it needs neither OpenImageIO nor pymatting. Top to bottom:
 
-    TrainConfig, PRESETS   everything a run depends on
-    train                  the loop: batches, loss, step, EMA, checkpoint
-    Run                    network, EMA, optimiser and position, and how they are saved
-    batches                samples by index, so a run continues where its data stopped
+    train            the loop: batches, loss, step, EMA, checkpoint
+    Run              network, EMA, optimiser and position, and how they are saved
+    learning_rate    warm-up, cosine, second warm-up
+    group_contexts   which patch looks at which
+
+recipe.py has the configuration, feed.py the batches, parallel.py the processes, validate.py and curves.py what can be
+seen of it, slices.py runs on borrowed time, backbone.py stage 1.
 """
 
-import csv
-import json
+import math
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 
-from hdmatt.checkpoint import load_model, load_state, save_model, save_state
+from hdmatt.checkpoint import load_model, load_state, load_tensors, save_model, save_state
+from hdmatt.curves import Curves, sheet
 from hdmatt.errors import InputError
+from hdmatt.feed import batches
 from hdmatt.losses import Probes, pixel_weight, probe_loss, total
-from hdmatt.model import HDMatt, ModelConfig, network_input
+from hdmatt.model import HDMatt, load_resnet34, network_input
+from hdmatt.parallel import Fabric, agreed, make_fabric, patch_share, share_norms
 from hdmatt.patches import feather
+from hdmatt.recipe import TrainConfig, changed, check, read_config, write_config
 from hdmatt.synth.assets import Assets, load_assets
-from hdmatt.synth.sample import Sample, SampleConfig, make_sample
+from hdmatt.validate import HELD_OUT_NAME, Folders, HeldOut, Scored
 
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """Everything a run depends on; written into its folder.
-
-    Attributes:
-        groups: Composites a step and process; `groups * sample.group` patches are trained on.
-        steps: Length of the schedule: warm-up, then cosine from `rate` to `rate * floor`.
-        topk: Context patches a query looks at (random ones of its group).
-        detach: No gradient into the context patches, only through the query.
-        losses: Weight of each part of the loss, see losses.total.
-        probes: Weight of the probes' loss, see losses.Probes; 0: none.
-        betas, clip, decay, ema: Adam's betas, gradient-norm limit, weight decay, EMA of the weights.
-        workers: Processes that make samples.
-    """
-
-    model: ModelConfig = field(default_factory=ModelConfig)
-    sample: SampleConfig = field(default_factory=SampleConfig)
-    seed: int = 0
-    groups: int = 8
-    steps: int = 200_000
-    warmup: int = 0
-    rate: float = 5e-4
-    floor: float = 0.0
-    topk: int = 3
-    detach: bool = False
-    losses: dict[str, float] = field(default_factory=lambda: {"alpha": 0.5, "composition": 0.5})
-    betas: tuple[float, float] = (0.9, 0.999)
-    decay: float = 1e-4
-    clip: float = 0.0
-    probes: float = 0.0
-    ema: float = 0.0
-    workers: int = 1
-    precision: str = "32-true"
-    save_every: int = 200
-
-
-_SMALL = ModelConfig(width=32, hints=True)
-_EXTRA = {"alpha": 0.5, "composition": 0.5, "laplacian": 0.5}
-PRESETS: dict[str, TrainConfig] = {
-    # the paper: Adam 5e-4, cosine, 200k steps, batch 32, weight decay 1e-4
-    "paper": TrainConfig(),
-    # two cores, bf16, from random weights: small patches and narrow bands, so that there are many steps
-    "cpu-128": TrainConfig(
-        model=_SMALL,
-        sample=SampleConfig(
-            patch=128, group=2, procedural=0.0, merge=0.03, similar=0.03, smooth=0.1, faults=0.08, band=14.0, wide=0.0,
-            elsewhere=0.05,
-        ),
-        groups=4,
-        steps=6000,
-        warmup=20,
-        rate=6e-4,
-        floor=0.05,
-        losses=_EXTRA,
-        probes=0.2,
-        clip=1.0,
-        ema=0.998,
-        precision="bf16-mixed",
-    ),
-    # from the weights of the one above: larger patches, three contexts, every family, camera faults
-    "cpu-192": TrainConfig(
-        model=_SMALL,
-        sample=SampleConfig(patch=192, procedural=0.25, merge=0.1, similar=0.1, faults=0.2, band=24.0, elsewhere=0.1),
-        groups=2,
-        steps=2000,
-        warmup=50,
-        rate=3e-4,
-        floor=0.02,
-        losses=_EXTRA,
-        probes=0.1,
-        clip=1.0,
-        ema=0.998,
-        precision="bf16-mixed",
-    ),
-}
+BAD_STEPS = 10  # steps without a finite gradient, one after the other, that end a run
+STATE, WEIGHTS, BEST = "state.safetensors", "model.safetensors", "best.safetensors"
+Say = Callable[[str], None]
 
 
 def train(
     config: TrainConfig,
-    data: list[Path],
+    data: Sequence[Path],
     out: Path,
     *,
     init: Path | None = None,
+    backbone: Path | None = None,
     resume: bool = False,
+    changes: Sequence[str] = (),
+    validate: Sequence[Path] = (),
     max_minutes: float | None = None,
     max_steps: int | None = None,
     fabric: Fabric | None = None,
+    say: Say | None = None,
 ) -> Path:
     """Run a training; returns the path of the EMA weights (safetensors, single precision).
 
     Args:
         config: What to do; when resuming, the folder's own configuration wins.
         data: Asset packs, see datasets.discover_assets.
-        out: The run's folder: config.json, state.safetensors, model.safetensors, curve.csv.
+        out: The run's folder: config.json, state, model and best (safetensors), curve.csv, validation.csv, previews/,
+            tensorboard/.
         init: Weights to start from (name or file), with fresh optimiser and schedule.
+        backbone: ResNet-34 weights for the encoder (safetensors), see model.load_resnet34 and backbone.py.
         resume: Continue `out` at the step where it stopped: weights, EMA, optimiser, schedule, data position.
+        changes: When resuming, NAME=VALUE changes of the folder's configuration, see recipe.changed.
+        validate: Folders of real pictures to score at every validation, besides the held-out samples. They are
+            reported only: `best` is chosen by the held-out samples.
         max_minutes, max_steps: Stop after this time, or after this many steps of this call, with a checkpoint; the
             schedule is that of the whole run.
+        fabric: Devices and processes; None: one device, a GPU where there is one.
+        say: Is given a line of text at every checkpoint and validation.
 
     Raises:
-        InputError: `out` holds a run and `resume` is false, or there is nothing to resume.
+        InputError: `out` holds a run and `resume` is false, or there is nothing to resume; a configuration that
+            cannot work; packs or folders that cannot be used.
+        RuntimeError: The gradient was no number ten steps in a row; the last checkpoint is kept.
     """
-    state = out / "state.safetensors"
+    started = time.monotonic()
+    state = out / STATE
     if resume and not state.is_file():
         raise InputError(f"{out} holds no run to resume", hint="Start one without --resume.")
     if not resume and state.is_file():
         raise InputError(f"{out} already holds a run", hint="Continue it with --resume, or name another folder.")
-    out.mkdir(parents=True, exist_ok=True)
     if resume:
-        config = read_config(out / "config.json")
-    else:
-        (out / "config.json").write_text(json.dumps(asdict(config), indent=1))
-    fabric = fabric or Fabric(accelerator="auto", devices=1, precision=config.precision)  # type: ignore[arg-type]
+        config = changed(read_config(out / "config.json"), changes)
+    fabric = fabric or make_fabric(config.precision)
     fabric.launch()
+    check(config, processes=fabric.world_size)
     torch.manual_seed(config.seed)
-    run = Run(config, init)
+    cv2.setNumThreads(0)  # before samples are drawn: OpenCV's threads do not survive in the workers, which are forked
+    run = Run(config, init, backbone)
+    run.move(fabric.device)  # before Adam's moments are loaded, for they go where the weights are
     if resume:
         run.load(state)
+    assets = load_assets(data)
+    judge = _Judge(config, assets, validate) if fabric.is_global_zero else None
+    if fabric.is_global_zero:
+        out.mkdir(parents=True, exist_ok=True)
+        write_config(config, out / "config.json")
+    curves = Curves(out, step=run.step, tensorboard=config.tensorboard) if fabric.is_global_zero else None
+    share_norms(run.model, fabric, config.norm)
+    if config.compile:
+        _compile(run.model)
     model, optimiser = fabric.setup(run.model, run.optimiser)
     probes = fabric.setup_module(run.probes)
     weight = torch.from_numpy(feather(config.sample.patch, config.sample.patch // 5)).to(fabric.device)
-    started, began, recent = time.monotonic(), run.step, []
-    source = batches(load_assets(data), config, first=run.step, rank=fabric.global_rank, world=fabric.world_size)
-    for batch in source:
+    recorder, began, bad = _Recorder(), run.step, 0
+    source = batches(
+        assets,
+        config,
+        first=run.step,
+        rank=fabric.global_rank,
+        world=fabric.world_size,
+        pin=fabric.device.type == "cuda",
+    )
+    for batch in recorder.timed(source):
         for group in optimiser.param_groups:
-            group["lr"] = learning_rate(config, run.step)
-        loss, parts = _loss(model, probes, fabric.to_device(batch), weight, config, run.step)
-        if not torch.isfinite(loss):
-            raise RuntimeError(f"the loss is {float(loss.detach())} at step {run.step}; the last checkpoint is kept")
+            group["lr"] = learning_rate(config, run.step, restart=run.restart)
+        on_device = {n: t.to(fabric.device, non_blocking=True) for n, t in batch.items()}
+        loss, parts = _loss(model, probes, on_device, weight, config, run.step, fabric)
         fabric.backward(loss)
-        if config.clip:
-            fabric.clip_gradients(model, optimiser, max_norm=config.clip)
-        optimiser.step()
-        optimiser.zero_grad()
-        run.update_ema()
+        # always measured, so that a step with a gradient that is no number is never taken; infinite: not clipped
+        norm = fabric.clip_gradients(model, optimiser, max_norm=config.clip or math.inf, error_if_nonfinite=False)
+        finite = norm is not None and bool(torch.isfinite(norm))
+        if finite:
+            optimiser.step()
+            run.update_ema()
+        else:
+            run.restore_statistics()
         run.step += 1
-        recent.append([float(loss.detach()), *(float(v) for v in parts.values())])
-        seconds = time.monotonic() - started
-        over = max_minutes is not None and seconds > 60 * max_minutes
+        bad = 0 if finite else bad + 1
+        optimiser.zero_grad()
+        recorder.add({"loss": loss, **parts, "gradient": norm if norm is not None else loss}, finite=finite)
+        if bad == BAD_STEPS:
+            raise RuntimeError(
+                f"the gradient was no number {bad} steps in a row (up to step {run.step}, loss "
+                f"{float(loss.detach())}); the last checkpoint is kept"
+            )
+        over = max_minutes is not None and time.monotonic() - started > 60 * max_minutes
+        over = over if max_minutes is None else agreed(fabric, over)
         enough = max_steps is not None and run.step - began >= max_steps
         last = over or enough or run.step >= config.steps
-        if (last or run.step % config.save_every == 0) and fabric.is_global_zero:
-            names = ["loss", *parts]
-            _log(out / "curve.csv", config, run.step, dict(zip(names, np.mean(recent, axis=0), strict=True)),
-                 seconds / max(1, run.step - began))
-            recent = []
-            run.save(state, out / "model.safetensors")
+        save = last or run.step % config.save_every == 0
+        if save:
+            row = recorder.row(config, run, fabric)
+            if curves:
+                curves.training(row)
+                _tell(say, _words(row, config))
+        if config.validate_every and (last or run.step % config.validate_every == 0):
+            if curves and judge:
+                _validate(judge, run, fabric.device, curves, out, say)
+                save = True
+            fabric.barrier()
+        if save and fabric.is_global_zero:
+            run.save(state, out / WEIGHTS)
         if last:
             break
-    return out / "model.safetensors"
+    if curves:
+        curves.close()
+    return out / WEIGHTS
 
 
 class Run:
-    """Network, EMA, optimiser and position of one run."""
+    """Network, EMA, optimiser and position of one run.
 
-    def __init__(self, config: TrainConfig, init: Path | None) -> None:
+    `step` counts batches, also those whose step was not taken; `restart` is the step at which the run went on from
+    rounded weights (0: never); `best` the lowest SAD on held-out samples so far.
+    """
+
+    def __init__(self, config: TrainConfig, init: Path | None = None, backbone: Path | None = None) -> None:
         self.config = config
-        self.step = 0
+        self.step, self.restart, self.best = 0, 0, math.inf
         self.model = load_model(init) if init else HDMatt(config.model)
         if self.model.config != config.model:
             raise InputError(
                 f"{init} holds {self.model.config}, the run asks for {config.model}",
                 hint="Choose the preset that the weights were made with, or start without --init.",
             )
+        if backbone:
+            load_resnet34(self.model, load_tensors(backbone)[0])
         self.model = self.model.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self.probes = Probes(config.model.width)
         self.ema = {n: t.detach().clone() for n, t in self.model.state_dict().items()}
@@ -206,22 +190,39 @@ class Run:
             weight_decay=config.decay,
         )
 
+    def move(self, device: torch.device) -> None:
+        """Put the networks onto a device; the mean of the weights follows."""
+        self.model.to(device)
+        self.probes.to(device)
+        self.ema = {n: t.to(device) for n, t in self.ema.items()}
+
     def update_ema(self) -> None:
         """Move the EMA towards the weights; faster at first, so that the random start is soon forgotten."""
         keep = min(self.config.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             for name, tensor in self.model.state_dict().items():
-                own = self.ema[name] = self.ema[name].to(tensor.device)
+                own = self.ema[name]
                 if tensor.is_floating_point():
                     own.lerp_(tensor, 1 - keep)
                 else:
                     own.copy_(tensor)
+
+    def restore_statistics(self) -> None:
+        """Replace batch-norm statistics that a bad batch turned into no numbers by those of the EMA."""
+        for name, tensor in self.model.named_buffers():
+            if not torch.isfinite(tensor).all():
+                tensor.copy_(self.ema[name])
 
     def averaged(self) -> HDMatt:
         """A copy of the network with the EMA weights, in evaluation mode."""
         model = HDMatt(self.model.config)
         model.load_state_dict(self.ema)
         return model.eval()
+
+    def card(self) -> dict[str, str]:
+        """What the weights' file says about them."""
+        config = self.config
+        return {"steps": str(self.step), "topk": str(config.topk), "patch": str(config.sample.patch)}
 
     def save(self, state: Path, weights: Path) -> None:
         """Everything needed to go on, and the EMA weights as a model of their own."""
@@ -230,15 +231,28 @@ class Run:
         tensors |= {f"probes.{n}": t for n, t in self.probes.state_dict().items()}
         for index, moments in self.optimiser.state_dict()["state"].items():
             tensors |= {f"adam.{index}.{n}": torch.as_tensor(v) for n, v in moments.items()}
-        save_state(tensors, {"step": self.step}, state)
-        save_model(self.averaged(), weights, half=False, card={"steps": str(self.step)})
+        save_state(tensors, self.numbers(), state)
+        save_model(self.averaged(), weights, half=False, card=self.card())
+
+    def numbers(self) -> dict[str, Any]:
+        """The position: what a state holds besides tensors."""
+        best = self.best if math.isfinite(self.best) else None
+        return {"step": self.step, "restart": self.restart, "best": best}
 
     def load(self, state: Path) -> None:
+        """Take over a state that `save` or slices.join wrote; the latter may lack Adam's moments."""
         tensors, numbers = load_state(state)
-        self.step = numbers["step"]
-        self.model.load_state_dict(_part(tensors, "model."))
-        self.ema = _part(tensors, "ema.")
-        self.probes.load_state_dict(_part(tensors, "probes."))
+        self.step, self.restart = numbers["step"], numbers.get("restart", 0)
+        best = numbers.get("best")
+        self.best = math.inf if best is None else best
+        try:
+            self.model.load_state_dict(_part(tensors, "model."))
+            self.probes.load_state_dict(_part(tensors, "probes."))
+        except RuntimeError as error:
+            raise InputError(
+                f"{state} does not fit the run's configuration: {error}", hint="Undo the changes of model.*."
+            ) from error
+        self.ema = {n: t.to(self.ema[n].device) for n, t in _part(tensors, "ema.").items()}
         moments: dict[int, dict[str, Tensor]] = {}
         for name, tensor in _part(tensors, "adam.").items():
             index, what = name.split(".", 1)
@@ -247,107 +261,167 @@ class Run:
         self.optimiser.load_state_dict({"state": moments, "param_groups": whole["param_groups"]})
 
 
-def learning_rate(config: TrainConfig, step: int) -> float:
-    """Linear warm-up over `warmup` steps, then cosine from `rate` to `rate * floor` at `steps`."""
+def learning_rate(config: TrainConfig, step: int, *, restart: int = 0) -> float:
+    """Linear warm-up over `warmup` steps, then cosine from `rate` to `rate * floor` at `steps`.
+
+    After `restart` the rate rises once more over `rewarm` steps, from its share to all of what the schedule says.
+    """
+    again = min(1.0, (step - restart + 1) / config.rewarm) if restart and config.rewarm else 1.0
     if step < config.warmup:
-        return config.rate * (step + 1) / config.warmup
+        return again * config.rate * (step + 1) / config.warmup
     share = min(1.0, (step - config.warmup) / max(1, config.steps - config.warmup))
-    return config.rate * (config.floor + (1 - config.floor) * 0.5 * (1 + float(np.cos(np.pi * share))))
+    return again * config.rate * (config.floor + (1 - config.floor) * 0.5 * (1 + float(np.cos(np.pi * share))))
 
 
-def read_config(path: Path) -> TrainConfig:
-    """The TrainConfig that a run's folder holds."""
-    values: dict[str, Any] = json.loads(path.read_text())
-    sample: dict[str, Any] = values["sample"]
-    sample["crops"] = tuple(sample["crops"])
-    values["model"] = ModelConfig(**values["model"])
-    values["sample"] = SampleConfig(**sample)
-    values["betas"] = tuple(values["betas"])
-    return TrainConfig(**values)
+def group_contexts(
+    groups: int, group: int, *, topk: int, seed: tuple[int, ...], first: int = 0
+) -> list[list[int]]:
+    """For every patch of a batch, `topk` random other patches of its own group (all, when there are no more).
 
-
-def group_contexts(groups: int, group: int, *, topk: int, seed: tuple[int, ...]) -> list[list[int]]:
-    """For every patch of a batch, `topk` random other patches of its own group (all, when there are no more)."""
-    rng = np.random.default_rng(seed)
-    contexts = []
-    for first in range(0, groups * group, group):
-        for own in range(first, first + group):
-            others = [i for i in range(first, first + group) if i != own]
+    Args:
+        first: Number of the batch's first group among those of all processes: what a group draws does not depend on
+            which process has it.
+    """
+    contexts: list[list[int]] = []
+    for number in range(groups):
+        rng = np.random.default_rng([*seed, first + number])
+        members = range(number * group, (number + 1) * group)
+        for own in members:
+            others = [i for i in members if i != own]
             contexts.append([int(i) for i in rng.permutation(others)[:topk]])
     return contexts
 
 
-class _Samples(Dataset[dict[str, Tensor]]):
-    def __init__(self, assets: Assets, config: TrainConfig) -> None:
-        self.assets, self.config = assets, config
+class _Judge:
+    """Everything that a run is validated on."""
 
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        cv2.setNumThreads(0)
-        sample = make_sample(self.assets, self.config.sample, seed=self.config.seed, index=index)
-        return {name: torch.from_numpy(getattr(sample, name).copy()) for name in Sample.__dataclass_fields__}
+    def __init__(self, config: TrainConfig, assets: Assets, folders: Sequence[Path]) -> None:
+        self.config = config
+        self.held_out = HeldOut(assets, config) if config.validate_every else None
+        self.folders = Folders(folders, config)
 
-
-def batches(
-    assets: Assets, config: TrainConfig, *, first: int, rank: int = 0, world: int = 1
-) -> Iterator[dict[str, Tensor]]:
-    """Batches from step `first` on; step and rank alone decide which samples a batch holds."""
-    per_step = config.groups * world
-    indices = (
-        step * per_step + rank * config.groups + i
-        for step in range(first, config.steps)
-        for i in range(config.groups)
-    )
-    loader = DataLoader(
-        _Samples(assets, config),
-        batch_size=config.groups,
-        sampler=indices,  # type: ignore[arg-type]
-        num_workers=config.workers,
-        prefetch_factor=4 if config.workers else None,
-        collate_fn=_collate,
-    )
-    return iter(loader)
+    def __call__(self, run: Run, device: torch.device) -> list[Scored]:
+        model = run.averaged().to(device)
+        sample, topk = self.config.sample, self.config.topk
+        found = [] if self.held_out is None else [
+            self.held_out(model, lambda index: group_contexts(1, sample.group, topk=topk, seed=(0,), first=index))
+        ]
+        return [*found, *self.folders(model)]
 
 
-def _collate(samples: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    return {name: torch.cat([s[name] for s in samples]) for name in samples[0]}
+class _Recorder:
+    """Sums of what a row of the curve holds, left on the device until the row is asked for."""
+
+    def __init__(self) -> None:
+        self.values: list[Tensor] = []
+        self.names: list[str] = []
+        self.steps, self.skipped, self.waited, self.since = 0, 0, 0.0, time.monotonic()
+
+    def timed(self, source: Iterator[dict[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
+        """The batches, and how long they were waited for."""
+        while True:
+            asked = time.monotonic()
+            batch = next(source, None)
+            self.waited += time.monotonic() - asked
+            if batch is None:
+                return
+            yield batch
+
+    def add(self, values: Mapping[str, Tensor], *, finite: bool) -> None:
+        self.steps += 1
+        if not finite:
+            self.skipped += 1
+            return
+        self.names = list(values)
+        self.values.append(torch.stack([v.detach().float() for v in values.values()]))
+
+    def row(self, config: TrainConfig, run: Run, fabric: Fabric) -> dict[str, str]:
+        """Means since the last row, over all processes; starts anew."""
+        seconds = time.monotonic() - self.since
+        means: dict[str, str] = {}
+        if self.values:
+            mean = fabric.all_reduce(torch.stack(self.values).mean(0), reduce_op="mean")
+            assert isinstance(mean, Tensor)
+            means = {n: f"{v:.5f}" for n, v in zip(self.names, mean.tolist(), strict=True)}
+        row = {
+            "step": str(run.step),
+            "patches": str(run.step * config.groups * config.sample.group),
+            "rate": f"{learning_rate(config, run.step - 1, restart=run.restart):.3g}",
+            "seconds_a_step": f"{seconds / max(1, self.steps):.4f}",
+            "data_wait": f"{self.waited / max(seconds, 1e-9):.3f}",
+            **means,
+            "skipped": str(self.skipped),
+        }
+        self.values = []
+        self.steps, self.skipped, self.waited, self.since = 0, 0, 0.0, time.monotonic()
+        return row
 
 
 def _loss(
-    model: nn.Module, probes: nn.Module, batch: Mapping[str, Tensor], weight: Tensor, config: TrainConfig, step: int
+    model: nn.Module,
+    probes: nn.Module,
+    batch: Mapping[str, Tensor],
+    weight: Tensor,
+    config: TrainConfig,
+    step: int,
+    fabric: Fabric,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     colours = {n: batch[n].permute(0, 3, 1, 2).float() / 255 for n in ("foreground", "background")}
     truth = batch["alpha"][:, None].float() / 255
     inputs = network_input(batch["image"].float() / 255, batch["trimap"])
     inputs = inputs.contiguous(memory_format=torch.channels_last)
+    groups = config.groups // fabric.world_size
     contexts = group_contexts(
-        config.groups, config.sample.group, topk=config.topk, seed=(config.seed, step)
+        groups,
+        config.sample.group,
+        topk=config.topk,
+        seed=(config.seed, step),
+        first=fabric.global_rank * groups,
     )
     out = model(inputs, contexts, around=batch["around"], detach=config.detach)
-    exact = truth, colours["foreground"], colours["background"], pixel_weight(batch["trimap"][:, None], weight)
+    counts = pixel_weight(batch["trimap"][:, None], weight)
+    exact = truth, colours["foreground"], colours["background"], counts
     loss, parts = total(out.alpha, *exact, parts=config.losses)
     if config.probes:
         parts["probes"] = probe_loss(probes([out.at8, out.at4, out.at2]), *exact)
         loss = loss + config.probes * parts["probes"]
-    return loss.float(), {name: value.detach() for name, value in parts.items()}
+    share = patch_share(fabric, (counts.sum((1, 2, 3)) > 0).sum())
+    return (loss * share).float(), {name: value.detach() * share for name, value in parts.items()}
+
+
+def _compile(model: HDMatt) -> None:
+    """Encoder and decoder; the context module's shapes change with every trimap."""
+    import torch._dynamo
+
+    torch._dynamo.config.suppress_errors = True  # type: ignore[attr-defined]  # what does not compile runs as it is
+    model.encoder.compile()
+    model.decoder.compile()
+
+
+def _validate(judge: _Judge, run: Run, device: torch.device, curves: Curves, out: Path, say: Say | None) -> None:
+    """Scores into the curves, a sheet of each set, and the best weights so far by the held-out samples."""
+    for scored in judge(run, device):
+        curves.validation(scored.row(run.step))
+        caption = f"{scored.name}, step {run.step}, SAD {scored.sad:.3f}"
+        curves.picture(scored.name.replace(" ", "-"), run.step, sheet(scored.lines, caption=caption))
+        _tell(say, f"step {run.step}: {scored.name}: SAD {scored.sad:.3f}, MSE {1000 * scored.mse:.2f}e-3")
+        if scored.name == HELD_OUT_NAME and scored.sad < run.best:
+            run.best = scored.sad
+            save_model(run.averaged(), out / BEST, half=False, card=run.card())
+
+
+def _tell(say: Say | None, line: str) -> None:
+    if say:
+        say(line)
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
-def _log(path: Path, config: TrainConfig, step: int, values: Mapping[str, Any], seconds_a_step: float) -> None:
-    row = {
-        "step": step,
-        "patches": step * config.groups * config.sample.group,
-        "rate": f"{learning_rate(config, step):.3g}",
-        "seconds_a_step": f"{seconds_a_step:.3f}",
-        **{n: f"{v:.5f}" for n, v in values.items()},
-    }
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
-
-
+def _words(row: Mapping[str, str], config: TrainConfig) -> str:
+    return (
+        f"step {row['step']} of {config.steps}: loss {row.get('loss', 'none')}, {row['seconds_a_step']} s a step, "
+        f"{100 * float(row['data_wait']):.0f} % of it waiting for data"
+        + (f", {row['skipped']} skipped" if row["skipped"] != "0" else "")
+    )

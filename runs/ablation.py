@@ -1,0 +1,106 @@
+"""Table 3 of the paper, and more: one weights file a row, all trained alike.
+
+    python runs/ablation.py list
+    python runs/ablation.py train --pack runs/out/pack --row C-K3-320 --minutes 9 --out RESULT [--state LAST_RESULT]
+    python runs/ablation.py land  RESULT runs/out/ablation --row C-K3-320    # -> runs/out/ablation/C-K3-320.safetensors
+
+Hardware:  as runs/gpu_slice.py: one GPU, in slices; each row is a run of its own.
+Hours:     10 trainings (C-K7-320 and C-Kall-320 are one) of 4000 steps of 32 patches: about 9 minutes each on an H100,
+           1.5 h in all. An estimate: not yet run.
+Expected:  the paper: A worse than B worse than C; more context patches better, with less and less to gain; the mix of
+           patch sizes best. Differences between rows that are smaller than those between two seeds mean nothing: train
+           C-K3-320 with --set seed=1, too.
+
+Equal budgets: preset gpu-ablation, the same steps, patches, schedule, seed and pictures for every row. Groups have
+eight patches, so that K = 7 is there. K = all trains on the seven others of a group, as K = 7 does, and differs from it
+in use only, where every candidate is looked at (`hdmatt eval --topk 1000 --candidates 1000`). Patch sizes are those cut
+from the composite and resized to 320, as the paper's training section has it: 320, 480, 640 or the mix (MS). Names are
+<model>-K<context patches>-<size>; `literal` marks the literal form of eq. 3, all others are strict. Table 3 calls the
+first row (3, 320), but model A looks at no patch.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import gpu_slice
+
+SIZES = {"320": "1", "480": "1.5", "640": "2", "MS": "1,1.5,2"}
+
+
+def row(cpc: str, *, form: str = "strict", topk: int = 3, size: str = "320") -> list[str]:
+    """The changes of the preset that make a row."""
+    return [f"model.cpc={cpc}", f"model.form={form}", f"topk={topk}", f"sample.crops={SIZES[size]}"]
+
+
+ROWS: dict[str, list[str]] = {
+    "A-K0-320": row("none", topk=0),
+    "B-K3-320": row("nonlocal"),
+    "C-K3-320": row("tgnl"),
+    "C-K3-320-literal": row("tgnl", form="literal"),
+    "C-K3-480": row("tgnl", size="480"),
+    "C-K3-640": row("tgnl", size="640"),
+    "C-K3-MS": row("tgnl", size="MS"),
+    "C-K1-320": row("tgnl", topk=1),
+    "C-K5-320": row("tgnl", topk=5),
+    "C-K7-320": row("tgnl", topk=7),
+    "C-Kall-320": row("tgnl", topk=7),
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="ablation.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="rows and what is set for each")
+    train = commands.add_parser("train", help="one slice of one row; more options as gpu_slice.py train")
+    train.add_argument("--row", choices=list(ROWS), required=True)
+    land = commands.add_parser("land", help="shards of a finished row to FOLDER/ROW.safetensors")
+    land.add_argument("shards", type=Path)
+    land.add_argument("folder", type=Path)
+    land.add_argument("--row", choices=list(ROWS), required=True)
+    args, rest = parser.parse_known_args()
+    if args.command == "list":
+        for name, changes in ROWS.items():
+            print(name, *changes)
+        return 0
+    if args.command == "land":
+        return land_row(args.shards, args.folder / f"{args.row}.safetensors")
+    own = [part for change in ROWS[args.row] for part in ("--set", change)]
+    work = [] if "--work" in rest else ["--work", str(gpu_slice.ROOT / "runs/out/ablation-work" / args.row)]
+    preset = [] if "--preset" in rest else ["--preset", "gpu-ablation"]
+    return gpu_slice.main(["train", *preset, *own, *work, *rest])
+
+
+def land_row(shards: Path, target: Path) -> int:
+    """The running mean of the weights, in half precision."""
+    gpu_slice.prepare()
+    from tempfile import TemporaryDirectory
+
+    from hdmatt.checkpoint import load_model, save_model
+    from hdmatt.errors import HDMattError
+    from hdmatt.recipe import read_config
+    from hdmatt.slices import join, step_of
+
+    try:
+        with TemporaryDirectory() as folder:
+            run = join(shards, Path(folder) / "run")
+            config = read_config(run / "config.json")
+            if step_of(shards) < config.steps:
+                print(f"{shards} is at step {step_of(shards)} of {config.steps}: finish it first", file=sys.stderr)
+                return 2
+            target.parent.mkdir(parents=True, exist_ok=True)
+            card = {"row": target.stem, "steps": str(config.steps), "topk": str(config.topk)}
+            save_model(load_model(run / "model.safetensors"), target, half=True, card=card)
+    except HDMattError as error:
+        print(f"ablation: {error.message}\n  {error.hint}", file=sys.stderr)
+        return error.exit_code
+    print(target)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

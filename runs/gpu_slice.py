@@ -1,0 +1,167 @@
+"""Train on a GPU in slices of minutes: everything a slice needs comes along, everything it made goes home.
+
+    python runs/gpu_slice.py pack  --data DATA --out runs/out/pack
+    python runs/gpu_slice.py train --pack runs/out/pack --preset gpu-s --minutes 9 --out RESULT [--state LAST_RESULT]
+    python runs/gpu_slice.py join  RESULT runs/out/gpu-s
+    python runs/gpu_slice.py thin  RESULT SMALLER --limit 30
+
+Hardware:  one GPU of 40 GB or more (written for an H100 and 16 cores: bf16, 15 processes that make samples). No
+           network; Python with torch, numpy, opencv, pillow, safetensors and lightning. Neither OpenImageIO nor
+           PyMatting nor psutil is needed; jaxtyping comes with the pack.
+Hours:     hdmatt-s: about 1.5 h of slices for the 40 000 steps of gpu-s, if the samples keep up (column data_wait of
+           curve.csv: above 0.2, raise repeat). hdmatt-r34: about 3 h for gpu-r34. Not yet run: the first slice's
+           curve.csv has the seconds a step; set steps for the time there is, in the first slice.
+Expected:  alphamatting-dev trimap1 below closed-form's SAD 4.63 with hdmatt-s; docs/model-card.md has what came out.
+
+A slice: unpack the pack into WORK, take up the run. If WORK (kept on the machine between commands) holds a later step
+than the state, it goes on from there, bit for bit; else the shards of the state are joined there, and the rate rises
+once more over `rewarm` steps. After --minutes, all told, RESULT holds at most four shards of 15 MiB, curve.csv,
+validation.csv and the last preview sheet. What travels: pack 40 MB, hdmatt-s 13 MiB a kind (mean, weights; twice that
+Adam's moments), hdmatt-r34 four times as much. `thin` keeps less of a state where the way in is narrower than the way
+out.
+
+A dry run of the whole cycle on a CPU: --preset tiny --minutes 1 (tests/test_slices.py does it).
+"""
+
+import argparse
+import importlib.util
+import shutil
+import sys
+import time
+from pathlib import Path
+
+STARTED = time.monotonic()
+ROOT = Path(__file__).resolve().parents[1]
+RESERVE = 0.35  # minutes for the last validation, the checkpoint and the shards
+
+
+def prepare(pack: Path | None = None) -> None:
+    """hdmatt from this tree, and jaxtyping from the pack where the machine has none."""
+    if importlib.util.find_spec("jaxtyping") is None and pack is not None:
+        sys.path.append(str(pack.resolve() / "libraries.zip"))
+    sys.path.insert(0, str(ROOT / "src"))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    args = parse(arguments)
+    prepare(getattr(args, "pack", None))
+    from hdmatt.errors import HDMattError
+
+    try:
+        {"pack": make_pack, "train": train_slice, "join": join_state, "thin": thin_state}[args.command](args)
+    except HDMattError as error:
+        print(f"gpu_slice: {error.message}\n  {error.hint}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="gpu_slice.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    pack = commands.add_parser("pack", help="training pictures, small, as tar files")
+    pack.add_argument("--data", type=Path, action="append", required=True, help="asset pack; may be repeated")
+    pack.add_argument("--out", type=Path, required=True)
+    pack.add_argument("--foreground", type=int, default=1024, help="longest side, pixels")
+    pack.add_argument("--background", type=int, default=900, help="longest side, pixels")
+    pack.add_argument("--background-quality", type=int, default=85, help="JPEG")
+    pack.add_argument("--limit", type=float, default=57.0, help="MiB in all")
+    train = commands.add_parser("train", help="one slice")
+    train.add_argument("--pack", type=Path, required=True)
+    train.add_argument("--out", type=Path, required=True, help="the slice's results")
+    train.add_argument("--state", type=Path, help="folder with the shards of the last slice")
+    train.add_argument("--init", type=Path, help="weights to start the first slice from")
+    train.add_argument("--preset", default="gpu-s")
+    train.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="changes")
+    train.add_argument("--minutes", type=float, required=True, help="from the start of this command to its end")
+    train.add_argument("--work", type=Path, default=ROOT / "runs/out/slice", help="kept between commands")
+    train.add_argument("--validate", type=Path, action="append", default=[], help="test set to score, too")
+    train.add_argument("--limit", type=float, default=60.0, help="MiB of all shards")
+    join = commands.add_parser("join", help="shards to a run's folder: hdmatt train --resume, --init")
+    join.add_argument("shards", type=Path)
+    join.add_argument("run", type=Path)
+    thin = commands.add_parser("thin", help="a smaller state of the same step")
+    thin.add_argument("shards", type=Path)
+    thin.add_argument("out", type=Path)
+    thin.add_argument("--limit", type=float, required=True, help="MiB")
+    return parser.parse_args(arguments)
+
+
+def make_pack(args: argparse.Namespace) -> None:
+    from hdmatt.slices import PackOptions, pack
+
+    options = PackOptions(
+        foreground=args.foreground,
+        background=args.background,
+        background_quality=args.background_quality,
+        limit_mib=args.limit,
+    )
+    for path in pack(args.data, args.out, options):
+        print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB")
+
+
+def train_slice(args: argparse.Namespace) -> None:
+    """Train for what is left of --minutes, then write shards and curves."""
+    from hdmatt.checkpoint import load_state
+    from hdmatt.recipe import PRESETS, changed, read_config
+    from hdmatt.slices import join, split, step_of, unpack
+    from hdmatt.train import train
+
+    run = args.work / "run"
+    here = load_state(run / "state.safetensors")[1]["step"] if (run / "state.safetensors").is_file() else -1
+    there = step_of(args.state) if args.state else -1
+    if there > here:
+        shutil.rmtree(run, ignore_errors=True)
+        join(args.state, run)
+        print(f"going on from step {there} of {args.state}")
+    elif here >= 0:
+        print(f"going on from step {here} of {run}")
+    resume = max(here, there) >= 0
+    changes = ["tensorboard=false", *args.changes]
+    config = changed(read_config(run / "config.json") if resume else PRESETS[args.preset], changes)
+    if resume and max(here, there) >= config.steps:
+        print(f"all {config.steps} steps are done")
+    else:
+        data = unpack(args.pack, args.work / "pack")
+        spent = (time.monotonic() - STARTED) / 60
+        train(
+            config,
+            [data],
+            run,
+            init=None if resume else args.init,
+            resume=resume,
+            changes=changes,
+            validate=args.validate,
+            max_minutes=max(0.0, args.minutes - spent - RESERVE),
+            say=lambda line: print(line, flush=True),
+        )
+    args.out.mkdir(parents=True, exist_ok=True)
+    for path in split(run, args.out, limit_mib=args.limit):
+        print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB")
+    for name in ("curve.csv", "validation.csv"):
+        if (run / name).is_file():
+            shutil.copyfile(run / name, args.out / name)
+    sheets = sorted((run / "previews").glob("*-held-out.jpg"))
+    if sheets:
+        shutil.copyfile(sheets[-1], args.out / "preview.jpg")
+
+
+def join_state(args: argparse.Namespace) -> None:
+    from hdmatt.slices import join
+
+    print(f"{join(args.shards, args.run)}: go on with hdmatt train --resume, or use its model.safetensors")
+
+
+def thin_state(args: argparse.Namespace) -> None:
+    from tempfile import TemporaryDirectory
+
+    from hdmatt.slices import join, split
+
+    with TemporaryDirectory() as folder:
+        for path in split(join(args.shards, Path(folder) / "run"), args.out, limit_mib=args.limit):
+            print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,264 @@
+"""Stage 1 of the paper: the encoder learns to tell pictures apart before it learns to matte.
+
+A folder of labelled pictures in (one subfolder a class), ResNet-34 weights in torchvision's naming out, which
+`hdmatt train --backbone` and model.load_resnet34 take. Knows the encoder, nothing of matting. Top to bottom:
+
+    BackboneConfig   everything that the pre-training depends on
+    Classifier       the encoder without ASPP, a mean and a linear layer
+    discover_classes picture files and their labels
+    train_backbone   the loop; stops and continues like train.train
+
+The encoder runs exactly as it does when matting (output stride 8, dilated), so nothing changes for its weights when
+the task does; a classifier's strides would be faster and see other scales.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+
+from hdmatt.checkpoint import load_state, save_state, save_tensors
+from hdmatt.curves import append_row
+from hdmatt.errors import InputError
+from hdmatt.model import IMAGENET_MEAN, IMAGENET_STD, Encoder
+from hdmatt.parallel import Fabric, make_fabric
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+STATE, WEIGHTS = "state.safetensors", "backbone.safetensors"
+
+
+@dataclass(frozen=True)
+class BackboneConfig:
+    """What a pre-training depends on. `width` 64 is ResNet-34; `size` is the side of the square pictures, in pixels."""
+
+    width: int = 64
+    size: int = 160
+    batch: int = 256
+    epochs: int = 90
+    rate: float = 0.1
+    momentum: float = 0.9
+    decay: float = 1e-4
+    warmup: int = 500
+    smoothing: float = 0.1
+    workers: int = 1
+    seed: int = 0
+    precision: str = "32-true"
+    save_every: int = 500
+
+
+class Classifier(nn.Module):
+    """Pictures to classes through the matting encoder; names of the state as in torchvision's ResNet-34."""
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__()
+        self.encoder = Encoder(width, hints=False)
+        del self.encoder.aspp
+        self.fc = nn.Linear(8 * width, classes)
+
+    def forward(self, pictures_B3HW: Tensor) -> Tensor:
+        """Logits of normalised pictures. The trimap's three channels are 0: they learn nothing here."""
+        inputs = F.pad(pictures_B3HW, (0, 0, 0, 0, 0, 3))
+        encoder = self.encoder
+        x = F.max_pool2d(encoder.layer1(encoder.stem(inputs).pooled), 2)
+        x = encoder.layer4(encoder.layer3(encoder.layer2(x)))
+        return self.fc(x.mean((2, 3)))
+
+    def backbone(self) -> dict[str, Tensor]:
+        """Weights in torchvision's naming: conv1 for three channels, no prefix, the last layer as fc."""
+        tensors = dict(self.encoder.state_dict())
+        tensors["conv1.weight"] = tensors["conv1.weight"][:, :3]
+        return {**tensors, **{f"fc.{n}": t for n, t in self.fc.state_dict().items()}}
+
+
+def discover_classes(folder: Path) -> tuple[list[tuple[Path, int]], list[str]]:
+    """Every picture of `folder/<class>/` with the number of its class, and the classes' names, in order of the names.
+
+    Raises:
+        InputError: No such folder, fewer than two classes, or a class without pictures.
+    """
+    names = sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != ".") if folder.is_dir() else []
+    if len(names) < 2:
+        raise InputError(
+            f"{folder} has {len(names)} subfolders with pictures, at least two classes are needed",
+            hint="Put the pictures of each class into a subfolder of its own: FOLDER/cat/1.jpg, FOLDER/dog/1.jpg.",
+        )
+    found: list[tuple[Path, int]] = []
+    for label, name in enumerate(names):
+        pictures = sorted(p for p in (folder / name).rglob("*") if p.suffix.lower() in SUFFIXES)
+        if not pictures:
+            raise InputError(
+                f"{folder / name} holds no picture",
+                hint=f"Fill it or remove it; we read {', '.join(sorted(SUFFIXES))}.",
+            )
+        found += [(path, label) for path in pictures]
+    return found, names
+
+
+def train_backbone(
+    config: BackboneConfig,
+    data: Path,
+    out: Path,
+    *,
+    resume: bool = False,
+    max_minutes: float | None = None,
+    max_steps: int | None = None,
+    fabric: Fabric | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Path:
+    """Pre-train the encoder; returns the weights' file, `out/backbone.safetensors`.
+
+    SGD with momentum, warm-up and cosine, cross-entropy with smoothed labels, a random crop and a flip, as ResNets
+    are trained. `curve.csv` has loss and accuracy on the training pictures.
+
+    Args:
+        max_minutes, max_steps: Stop after this time or this many steps of this call, with a checkpoint.
+
+    Raises:
+        InputError: No labelled pictures; `out` holds a run and `resume` is false, or the other way round.
+    """
+    state = out / STATE
+    if resume != state.is_file():
+        raise InputError(
+            f"{out} {'holds no run to resume' if resume else 'already holds a run'}",
+            hint="Start one without --resume." if resume else "Continue it with --resume, or name another folder.",
+        )
+    if min(config.width, config.size // 32, config.batch, config.epochs) < 1:
+        raise InputError(f"{config} cannot be trained", hint="Width, batch and epochs are 1 or more, size 32 or more.")
+    pictures, names = discover_classes(data)
+    out.mkdir(parents=True, exist_ok=True)
+    fabric = fabric or make_fabric(config.precision)
+    fabric.launch()
+    if fabric.world_size > 1:
+        raise InputError("the pre-training runs on one device", hint="Start it with --devices 1.")
+    torch.manual_seed(config.seed)
+    cv2.setNumThreads(0)  # OpenCV's threads do not survive in the workers, which are forked
+    network = Classifier(config.width, len(names)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(fabric.device)  # before the momentum is loaded, which goes where the weights are
+    sgd = torch.optim.SGD(
+        network.parameters(), lr=config.rate, momentum=config.momentum, weight_decay=config.decay, nesterov=True
+    )
+    first = _load(network, sgd, names, state) if resume else 0
+    model, optimiser = fabric.setup(network, sgd)
+    per_epoch = max(1, len(pictures) // config.batch)
+    steps = config.epochs * per_epoch
+    started, sums = time.monotonic(), np.zeros(3)
+    step = first
+    for pixels, labels in _loader(pictures, config, first, steps, per_epoch):
+        for group in optimiser.param_groups:
+            group["lr"] = _rate(config, step, steps)
+        logits = model(_normalised(pixels.to(fabric.device, non_blocking=True)))
+        labels = labels.to(fabric.device)
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=config.smoothing)
+        if not torch.isfinite(loss):
+            raise RuntimeError(f"the loss is {float(loss)} at step {step}; the last checkpoint is kept")
+        fabric.backward(loss)
+        optimiser.step()
+        optimiser.zero_grad()
+        step += 1
+        sums += (float(loss.detach()), float((logits.argmax(1) == labels).float().mean()), 1)
+        over = max_minutes is not None and time.monotonic() - started > 60 * max_minutes
+        last = over or step == steps or (max_steps is not None and step - first >= max_steps)
+        if last or step % config.save_every == 0:
+            loss_mean, right, _ = sums / sums[2]
+            sums[:] = 0
+            append_row(out / "curve.csv", {"step": step, "loss": f"{loss_mean:.5f}", "accuracy": f"{right:.4f}"})
+            if say:
+                say(f"step {step} of {steps}: loss {loss_mean:.4f}, {100 * right:.1f} % right")
+            _save(network, sgd, names, step, state)
+            save_tensors(
+                {n: t.float() if t.is_floating_point() else t for n, t in network.backbone().items()},
+                {"classes": str(len(names)), "steps": str(step)},
+                out / WEIGHTS,
+            )
+        if last:
+            break
+    return out / WEIGHTS
+
+
+class _Pictures(Dataset[tuple[np.ndarray, int]]):
+    """Crops by number: the n-th look at the data decides picture, crop and flip."""
+
+    def __init__(self, pictures: Sequence[tuple[Path, int]], config: BackboneConfig) -> None:
+        self.pictures, self.config = pictures, config
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
+        cv2.setNumThreads(0)
+        epoch, place = divmod(index, len(self.pictures))
+        order = np.random.default_rng([self.config.seed, epoch]).permutation(len(self.pictures))
+        path, label = self.pictures[order[place]]
+        return _crop(path, np.random.default_rng([self.config.seed, index, 1]), self.config.size), label
+
+
+def _crop(path: Path, rng: np.random.Generator, size: int) -> np.ndarray:
+    """A random square of a quarter to all of the picture's height or width, flipped at random."""
+    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise InputError(f"{path} cannot be decoded as a picture", hint="Replace it or take it out of the folder.")
+    height, width = pixels.shape[:2]
+    side = max(1, int(min(height, width) * np.sqrt(rng.uniform(0.25, 1))))
+    y, x = rng.integers(height - side + 1), rng.integers(width - side + 1)
+    square = pixels[y : y + side, x : x + side, ::-1]
+    if rng.random() < 0.5:
+        square = square[:, ::-1]
+    how = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
+    return cv2.resize(np.ascontiguousarray(square), (size, size), interpolation=how)
+
+
+def _loader(
+    pictures: Sequence[tuple[Path, int]], config: BackboneConfig, first: int, steps: int, per_epoch: int
+) -> DataLoader[tuple[Tensor, Tensor]]:
+    batch = min(config.batch, len(pictures))
+    count = len(pictures)
+    indices = (
+        (step // per_epoch) * count + (step % per_epoch) * batch + i
+        for step in range(first, steps)
+        for i in range(batch)
+    )
+    return DataLoader(
+        _Pictures(pictures, config),  # type: ignore[arg-type]
+        batch_size=batch,
+        sampler=indices,  # type: ignore[arg-type]
+        num_workers=config.workers,
+        prefetch_factor=4 if config.workers else None,
+    )
+
+
+def _normalised(pixels_BHW3: Tensor) -> Tensor:
+    colours = pixels_BHW3.float() / 255
+    colours = (colours - colours.new_tensor(IMAGENET_MEAN)) / colours.new_tensor(IMAGENET_STD)
+    return colours.permute(0, 3, 1, 2)
+
+
+def _rate(config: BackboneConfig, step: int, steps: int) -> float:
+    if step < config.warmup:
+        return config.rate * (step + 1) / config.warmup
+    share = min(1.0, (step - config.warmup) / max(1, steps - config.warmup))
+    return config.rate * 0.5 * (1 + float(np.cos(np.pi * share)))
+
+
+def _save(network: Classifier, sgd: torch.optim.SGD, names: Sequence[str], step: int, state: Path) -> None:
+    tensors = {f"model.{n}": t for n, t in network.state_dict().items()}
+    for index, values in sgd.state_dict()["state"].items():
+        if values.get("momentum_buffer") is not None:
+            tensors[f"momentum.{index}"] = values["momentum_buffer"]
+    save_state(tensors, {"step": step, "classes": list(names)}, state)
+
+
+def _load(network: Classifier, sgd: torch.optim.SGD, names: Sequence[str], state: Path) -> int:
+    tensors, numbers = load_state(state)
+    if numbers["classes"] != list(names):
+        raise InputError(
+            f"{state} was trained on {len(numbers['classes'])} classes, the folder has {len(names)} or others",
+            hint="Give the folder that the run was started with.",
+        )
+    network.load_state_dict({n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")})
+    moments = {int(n.split(".")[1]): {"momentum_buffer": t} for n, t in tensors.items() if n.startswith("momentum.")}
+    sgd.load_state_dict({"state": moments, "param_groups": sgd.state_dict()["param_groups"]})
+    return int(numbers["step"])

@@ -1,0 +1,137 @@
+"""`hdmatt train`: the command line of train.py and backbone.py. Loads torch only when a command runs.
+
+    train              a matting network, from random or given weights
+    train backbone     stage 1: the encoder as a classifier
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hdmatt.errors import InputError
+
+if TYPE_CHECKING:
+    from typer import Context
+else:  # what typer passes is click's own context, not the subclass it asks us to name; our tests check types
+    Context = typer.Context.__base__
+
+app = typer.Typer(pretty_exceptions_enable=False)
+
+_HELP = """Train a matting network on asset packs; OUT/model.safetensors is what hdmatt matte --model takes.
+
+A run can be stopped at any moment and goes on with --resume from its last checkpoint, as if it had not been stopped.
+OUT gets config.json, curve.csv, validation.csv, previews/, tensorboard/, the weights (their running mean:
+model.safetensors; the best on held-out samples: best.safetensors) and state.safetensors.
+
+Presets: paper (200k steps), gpu-s, gpu-r34, gpu-ablation (one GPU), cpu-128, cpu-192 (two cores), tiny (a dry run).
+
+`hdmatt train backbone` is stage 1 of the paper: the encoder as a classifier of labelled pictures.
+docs/training.md tells the whole story.
+"""
+
+
+@app.callback(invoke_without_command=True, help=_HELP)
+def train_command(
+    context: Context,
+    data: Annotated[
+        list[Path] | None, typer.Option(help="Asset pack: foregrounds*/ and backgrounds/, or fg/ alpha/ bg/. Needed.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The run's folder. Needed.")] = None,
+    preset: Annotated[str, typer.Option(help="Where the settings start, see above.")] = "cpu-128",
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Change a setting: rate=3e-4, sample.crops=0.5,1,2, ..."),
+    ] = None,
+    init: Annotated[Path | None, typer.Option(help="Weights to start from, with a fresh schedule.")] = None,
+    backbone: Annotated[Path | None, typer.Option(help="ResNet-34 weights for the encoder (safetensors).")] = None,
+    resume: Annotated[bool, typer.Option(help="Continue the run in --out where it stopped.")] = False,
+    steps: Annotated[int | None, typer.Option(help="Length of the schedule; as --set steps=N.")] = None,
+    max_minutes: Annotated[float | None, typer.Option(help="Stop with a checkpoint after this time.")] = None,
+    validate: Annotated[
+        list[Path] | None, typer.Option(help="Test set to score, too, at every validation: image/ trimap/ alpha/.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that make samples; as --set workers=N.")] = None,
+    devices: Annotated[int, typer.Option(min=1, help="GPUs (or CPU processes) on each machine.")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Machines; start the command on each with torchrun.")] = 1,
+    accelerator: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int | None, typer.Option(help="CPU threads. One is best on a busy machine.")] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    if context.invoked_subcommand:
+        return
+    if data is None or out is None:
+        raise InputError(
+            f"hdmatt train needs {'--data' if data is None else '--out'}",
+            hint="As in: hdmatt train --data PACK --out runs/out/first; hdmatt train --help explains all.",
+        )
+    import torch
+
+    from hdmatt.parallel import make_fabric
+    from hdmatt.recipe import PRESETS, changed, read_config
+    from hdmatt.train import train
+
+    _choice("--preset", preset, tuple(PRESETS))
+    _choice("--accelerator", accelerator, ("auto", "cpu", "cuda"))
+    if threads:
+        torch.set_num_threads(threads)
+    named = {"steps": steps, "workers": workers}
+    every = [*(changes or []), *(f"{n}={v}" for n, v in named.items() if v is not None)]
+    config = changed(PRESETS[preset], every)
+    running = changed(read_config(out / "config.json"), every) if resume and (out / "config.json").is_file() else config
+    weights = train(
+        config,
+        data,
+        out,
+        init=init,
+        backbone=backbone,
+        resume=resume,
+        changes=every,
+        validate=validate or [],
+        max_minutes=max_minutes,
+        fabric=make_fabric(running.precision, accelerator=accelerator, devices=devices, nodes=nodes),
+        say=lambda line: typer.echo(line, err=True),
+    )
+    typer.echo(f"{weights}: curve in {out / 'curve.csv'}")
+
+
+@app.command("backbone")
+def backbone_command(
+    data: Annotated[Path, typer.Option(help="Labelled pictures: one subfolder a class.")],
+    out: Annotated[Path, typer.Option(help="The run's folder; gets backbone.safetensors.")],
+    width: Annotated[int, typer.Option(min=1, help="64 is ResNet-34, 32 the encoder of hdmatt-s.")] = 64,
+    size: Annotated[int, typer.Option(min=32, help="Side of the square pictures, pixels.")] = 160,
+    batch: Annotated[int, typer.Option(min=1, help="Pictures a step.")] = 256,
+    epochs: Annotated[int, typer.Option(min=1, help="Looks at every picture.")] = 90,
+    rate: Annotated[float, typer.Option(help="Learning rate of SGD after the warm-up.")] = 0.1,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that read pictures.")] = 1,
+    precision: Annotated[str, typer.Option(help="32-true or bf16-mixed.")] = "32-true",
+    resume: Annotated[bool, typer.Option(help="Continue the run in --out where it stopped.")] = False,
+    max_minutes: Annotated[float | None, typer.Option(help="Stop with a checkpoint after this time.")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Stage 1: pre-train the encoder as a classifier on a folder of labelled pictures.
+
+    OUT/backbone.safetensors has torchvision's names; give it to hdmatt train --backbone. ImageNet weights of
+    torchvision do as well, once converted: docs/training.md has the command.
+    """
+    import torch
+
+    from hdmatt.backbone import BackboneConfig, train_backbone
+
+    _choice("--precision", precision, ("32-true", "bf16-mixed"))
+    if threads:
+        torch.set_num_threads(threads)
+    config = BackboneConfig(
+        width=width, size=size, batch=batch, epochs=epochs, rate=rate, workers=workers, precision=precision
+    )
+    weights = train_backbone(
+        config, data, out, resume=resume, max_minutes=max_minutes, say=lambda line: typer.echo(line, err=True)
+    )
+    typer.echo(f"{weights}: use it with hdmatt train --backbone {weights}")
+
+
+def _choice(option: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise InputError(f"{option} is {value!r}", hint=f"Choose one of: {', '.join(choices)}.")

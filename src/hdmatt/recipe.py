@@ -1,0 +1,311 @@
+"""What a training run depends on, as data: the configuration, the presets, changes by name.
+
+Knows no training loop and no files but a run's config.json. Top to bottom:
+
+    TrainConfig     everything a run depends on
+    PRESETS         the paper's recipe, and shorter ones for a CPU, a GPU and the ablation
+    changed         a configuration with `rate=3e-4` or `sample.crops=0.5,1,2` applied
+    check           refuse what cannot work
+    write_config, read_config    config.json of a run's folder
+"""
+
+import json
+import os
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from hdmatt.errors import InputError
+from hdmatt.model import ModelConfig
+from hdmatt.synth.sample import SampleConfig
+
+PARTS = ("alpha", "composition", "laplacian", "gradient")  # of the loss, see losses.total
+PRECISIONS = ("32-true", "bf16-mixed")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything a run depends on; written into its folder.
+
+    Attributes:
+        groups: Composites a step, over all processes; `groups * sample.group` patches are trained on.
+        repeat: Groups taken from one canvas, for machines whose processor cannot draw enough canvases; a divisor of
+            the groups of a process.
+        steps: Length of the schedule: warm-up, then cosine from `rate` to `rate * floor`.
+        rewarm: Steps of a second warm-up where a run goes on from rounded weights (slices.py).
+        topk: Context patches a query looks at (random ones of its group).
+        detach: No gradient into the context patches, only through the query.
+        norm: "batch": batch norm with the batch's statistics (of all GPUs together, where there are several; on CPU
+            processes each has its own). "frozen": with the stored statistics, which do not change.
+        losses: Weight of each part of the loss, see losses.total.
+        probes: Weight of the probes' loss, see losses.Probes; 0: none.
+        betas, clip, decay, ema: Adam's betas, gradient-norm limit (0: none), weight decay, EMA of the weights.
+        workers: Processes that make samples, for each process that trains.
+        precision: "32-true" or "bf16-mixed".
+        compile: torch.compile of encoder and decoder; what does not compile runs as it is.
+        save_every: Steps between checkpoints and rows of the curve.
+        validate_every: Steps between validations; 0: none. The last step of a call is validated, too.
+        held_out: Composites of the held-out samples, see validate.py.
+        tensorboard: Curves for TensorBoard beside curve.csv.
+    """
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    sample: SampleConfig = field(default_factory=SampleConfig)
+    seed: int = 0
+    groups: int = 8
+    repeat: int = 1
+    steps: int = 200_000
+    warmup: int = 0
+    rewarm: int = 100
+    rate: float = 5e-4
+    floor: float = 0.0
+    topk: int = 3
+    detach: bool = False
+    norm: Literal["batch", "frozen"] = "batch"
+    losses: dict[str, float] = field(default_factory=lambda: {"alpha": 0.5, "composition": 0.5})
+    betas: tuple[float, float] = (0.9, 0.999)
+    decay: float = 1e-4
+    clip: float = 0.0
+    probes: float = 0.0
+    ema: float = 0.0
+    workers: int = 1
+    precision: str = "32-true"
+    compile: bool = False
+    save_every: int = 200
+    validate_every: int = 2000
+    held_out: int = 8
+    tensorboard: bool = True
+
+
+_SMALL = ModelConfig(width=32, hints=True)
+_EXTRA = {"alpha": 0.5, "composition": 0.5, "laplacian": 0.5}
+_GPU = TrainConfig(
+    model=_SMALL,
+    sample=SampleConfig(patch=320, group=4, procedural=0.25, merge=0.15, similar=0.1, faults=0.25),
+    groups=16,
+    repeat=2,
+    steps=40_000,
+    warmup=500,
+    floor=0.01,
+    losses=_EXTRA,
+    probes=0.1,
+    clip=1.0,
+    ema=0.9995,
+    workers=15,
+    precision="bf16-mixed",
+    save_every=250,
+    held_out=16,
+)
+PRESETS: dict[str, TrainConfig] = {
+    # the paper: Adam 5e-4, cosine, 200k steps, batch 32, weight decay 1e-4
+    "paper": TrainConfig(),
+    # two cores, bf16, from random weights: small patches and narrow bands, so that there are many steps
+    "cpu-128": TrainConfig(
+        model=_SMALL,
+        sample=SampleConfig(
+            patch=128, group=2, procedural=0.0, merge=0.03, similar=0.03, smooth=0.1, faults=0.08, band=14.0, wide=0.0,
+            elsewhere=0.05,
+        ),
+        groups=4,
+        steps=6000,
+        warmup=20,
+        rate=6e-4,
+        floor=0.05,
+        losses=_EXTRA,
+        probes=0.2,
+        clip=1.0,
+        ema=0.998,
+        precision="bf16-mixed",
+    ),
+    # from the weights of the one above: larger patches, three contexts, every family, camera faults
+    "cpu-192": TrainConfig(
+        model=_SMALL,
+        sample=SampleConfig(patch=192, procedural=0.25, merge=0.1, similar=0.1, faults=0.2, band=24.0, elsewhere=0.1),
+        groups=2,
+        steps=2000,
+        warmup=50,
+        rate=3e-4,
+        floor=0.02,
+        losses=_EXTRA,
+        probes=0.1,
+        clip=1.0,
+        ema=0.998,
+        precision="bf16-mixed",
+    ),
+    # hdmatt-s on one GPU: 64 patches a step, two groups from a canvas so that 15 workers keep up
+    "gpu-s": _GPU,
+    # hdmatt-r34 on one GPU: the paper's width and batch
+    "gpu-r34": replace(_GPU, model=replace(_SMALL, width=64), groups=8, rate=4e-4),
+    # a row of the ablation: groups of eight, so that K = 7 is possible and K alone differs
+    "gpu-ablation": replace(
+        _GPU, sample=replace(_GPU.sample, group=8), groups=4, repeat=1, steps=4000, warmup=200, ema=0.998,
+        validate_every=1000,
+    ),
+    # a dry run: seconds on any machine, of no use but to see that everything fits together
+    "tiny": TrainConfig(
+        model=ModelConfig(width=4),
+        sample=SampleConfig(patch=64, group=2, procedural=0.2),
+        groups=2,
+        steps=200,
+        warmup=5,
+        rewarm=5,
+        rate=1e-3,
+        topk=1,
+        clip=1.0,
+        probes=0.1,
+        ema=0.9,
+        workers=0,
+        save_every=10,
+        validate_every=50,
+        held_out=2,
+        tensorboard=False,
+    ),
+}
+
+
+def changed(config: TrainConfig, changes: Sequence[str]) -> TrainConfig:
+    """The configuration with `NAME=VALUE` applied, one after the other; names nest with dots.
+
+    Args:
+        changes: As "rate=3e-4", "sample.crops=0.5,1,2", "losses.gradient=0.2", "model.cpc=none".
+
+    Raises:
+        InputError: No such name, or a value of another kind; the message lists what there is.
+    """
+    for change in changes:
+        name, separator, text = change.partition("=")
+        if not separator:
+            raise InputError(f"--set {change!r} has no '='", hint="Write NAME=VALUE, like rate=3e-4.")
+        config = _changed(config, name.strip().split("."), text.strip(), change)
+    return config
+
+
+def check(config: TrainConfig, *, processes: int = 1) -> None:
+    """Raise InputError for a configuration that cannot work, naming the first thing to change."""
+    sample = config.sample
+    share = config.groups // processes
+    rules: list[tuple[bool, str]] = [
+        (config.steps >= 1, f"steps is {config.steps}, at least 1 is needed"),
+        (config.groups >= 1, f"groups is {config.groups}, at least 1 is needed"),
+        (sample.group >= 1, f"sample.group is {sample.group}, at least 1 is needed"),
+        (
+            sample.patch >= 32 and sample.patch % 8 == 0,
+            f"sample.patch is {sample.patch}, it must be 32 or more and a multiple of 8",
+        ),
+        (
+            bool(sample.crops) and min(sample.crops, default=0) > 0,
+            f"sample.crops is {sample.crops}, positive numbers are needed",
+        ),
+        (config.topk >= 0, f"topk is {config.topk}, it must not be negative"),
+        (config.repeat >= 1, f"repeat is {config.repeat}, at least 1 is needed"),
+        (
+            config.groups % processes == 0,
+            f"groups is {config.groups}, which {processes} processes cannot share evenly",
+        ),
+        (
+            config.repeat >= 1 and share % config.repeat == 0,
+            f"repeat is {config.repeat}, which does not divide the {share} groups of a process",
+        ),
+        (config.rate >= 0, f"rate is {config.rate}, it must not be negative"),
+        (0 <= config.floor <= 1, f"floor is {config.floor}, a share of the rate from 0 to 1"),
+        (config.warmup >= 0 and config.rewarm >= 0, "warmup and rewarm must not be negative"),
+        (all(0 <= b < 1 for b in config.betas), f"betas are {config.betas}, from 0 to below 1"),
+        (0 <= config.ema < 1, f"ema is {config.ema}, from 0 to below 1"),
+        (config.clip >= 0 and config.decay >= 0, "clip and decay must not be negative"),
+        (
+            set(config.losses) <= set(PARTS) and any(v > 0 for v in config.losses.values()),
+            f"losses are {config.losses}; parts are {', '.join(PARTS)}, one at least above 0",
+        ),
+        (
+            config.precision in PRECISIONS,
+            f"precision is {config.precision!r}, there are {', '.join(PRECISIONS)}",
+        ),
+        (config.workers >= 0, f"workers is {config.workers}, it must not be negative"),
+        (config.save_every >= 1, f"save_every is {config.save_every}, at least 1 is needed"),
+        (config.validate_every >= 0 and config.held_out >= 1, "validate_every must be 0 or more, held_out 1 or more"),
+    ]
+    for good, wrong in rules:
+        if not good:
+            raise InputError(wrong, hint="Change it with --set NAME=VALUE, or choose another preset.")
+
+
+def write_config(config: TrainConfig, path: Path) -> None:
+    """Write config.json; renamed into place."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(asdict(config), indent=1), encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def read_config(path: Path) -> TrainConfig:
+    """The TrainConfig that a run's folder holds; what an older version did not know has its default.
+
+    Raises:
+        InputError: No such file, or it is no configuration of a run.
+    """
+    try:
+        return parse_config(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"there is no {path}", hint="Name a folder that holds a training run.") from error
+    except (TypeError, ValueError, KeyError) as error:
+        raise InputError(
+            f"{path} is no configuration of a training run: {error}", hint="Use the version of hdmatt that wrote it."
+        ) from error
+
+
+def parse_config(text: str) -> TrainConfig:
+    """The TrainConfig of a JSON text. Raises TypeError, ValueError or KeyError when it is none."""
+    values: dict[str, Any] = json.loads(text)
+    sample: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in values["sample"].items()}
+    values["model"] = ModelConfig(**values["model"])
+    values["sample"] = SampleConfig(**sample)
+    values["betas"] = tuple(values["betas"])
+    return TrainConfig(**values)
+
+
+def _changed(config: Any, path: list[str], text: str, change: str) -> Any:
+    name, *rest = path
+    names = [f.name for f in fields(config)]
+    if name not in names:
+        raise InputError(f"--set {change}: there is no {name!r}", hint=f"There are: {', '.join(names)}.")
+    value = getattr(config, name)
+    if is_dataclass(value):
+        if not rest:
+            below = ", ".join(f"{name}.{f.name}" for f in fields(value))
+            raise InputError(f"--set {change}: {name} has parts", hint=f"Change one of them: {below}.")
+        return replace(config, **{name: _changed(value, rest, text, change)})
+    if isinstance(value, Mapping):
+        if len(rest) != 1 or rest[0] not in PARTS:
+            raise InputError(
+                f"--set {change}: {name} is a weight by part", hint=f"Parts: {', '.join(f'{name}.{p}' for p in PARTS)}."
+            )
+        weights = {**typing.cast("Mapping[str, float]", value), rest[0]: _parsed(text, float, change)}
+        return replace(config, **{name: weights})
+    if rest:
+        raise InputError(f"--set {change}: {name} has no parts", hint=f"Write {name}=VALUE.")
+    return replace(config, **{name: _parsed(text, typing.get_type_hints(type(config))[name], change)})
+
+
+def _parsed(text: str, kind: Any, change: str) -> Any:
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    try:
+        if origin is Literal:
+            if text not in inner:
+                raise ValueError(f"one of {', '.join(inner)}")
+            return text
+        if origin is tuple:
+            numbers = tuple(float(part) for part in text.split(","))
+            if inner[-1] is not Ellipsis and len(numbers) != len(inner):
+                raise ValueError(f"{len(inner)} numbers with commas")
+            return numbers
+        if kind is bool:
+            return {"true": True, "false": False}[text.lower()]
+        if isinstance(kind, types.UnionType):  # int | None and the like
+            return None if text == "none" else _parsed(text, inner[0], change)
+        return kind(text)
+    except (KeyError, ValueError) as error:
+        names: dict[Any, str] = {bool: "true or false", int: "a whole number", float: "a number"}
+        wanted = names.get(kind) or ("numbers with commas" if "float" in str(error) else str(error))
+        raise InputError(f"--set {change}: {text!r} does not fit", hint=f"Give {wanted}.") from error

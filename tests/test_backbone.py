@@ -1,0 +1,126 @@
+import csv
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from training import SHORT, cpu, make_pack
+
+from hdmatt.backbone import BackboneConfig, Classifier, discover_classes, train_backbone
+from hdmatt.checkpoint import load_state, load_tensors
+from hdmatt.cli import main
+from hdmatt.errors import InputError, ModelError
+from hdmatt.model import HDMatt, ModelConfig, load_resnet34
+from hdmatt.train import Run
+
+SMALL = BackboneConfig(width=4, size=32, batch=8, epochs=6, rate=0.05, warmup=2, workers=0, save_every=4)
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    """Two classes that the mean colour tells apart, six pictures each."""
+    folder = tmp_path_factory.mktemp("labelled")
+    rng = np.random.default_rng(0)
+    for name, base in (("dark", 20), ("light", 200)):
+        (folder / name).mkdir()
+        for i in range(6):
+            pixels = (base + rng.integers(0, 40, (40, 48, 3))).astype(np.uint8)
+            cv2.imwrite(str(folder / name / f"{i}.png"), pixels)
+    return folder
+
+
+def test_the_encoder_learns_classes_and_its_weights_start_a_matting_network(labelled, tmp_path):
+    weights = train_backbone(SMALL, labelled, tmp_path / "run", fabric=cpu())
+    with (tmp_path / "run/curve.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["4", "6"]
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+    tensors, metadata = load_tensors(weights)
+    assert metadata == {"classes": "2", "steps": "6"}
+    assert tensors["conv1.weight"].shape == (4, 3, 7, 7) and tensors["fc.weight"].shape == (2, 32)
+    run = Run(SHORT, backbone=weights)
+    encoder = run.model.encoder
+    assert torch.equal(encoder.conv1.weight[:, :3], tensors["conv1.weight"])
+    assert not encoder.conv1.weight[:, 3:].any()
+    assert torch.equal(encoder.layer4[2].conv2.weight, tensors["layer4.2.conv2.weight"])
+    assert torch.equal(run.ema["encoder.conv1.weight"], run.model.state_dict()["encoder.conv1.weight"])
+
+
+def test_a_classifier_has_the_names_of_torchvisions_resnet34():
+    names = {n for n in Classifier(8, 10).backbone() if not n.endswith("num_batches_tracked")}
+    stages = {1: 3, 2: 4, 3: 6, 4: 3}
+    expected = {"conv1.weight", "fc.weight", "fc.bias"} | {f"bn1.{n}" for n in NORM}
+    for stage, blocks in stages.items():
+        for block in range(blocks):
+            for part in (1, 2):
+                expected |= {f"layer{stage}.{block}.conv{part}.weight"}
+                expected |= {f"layer{stage}.{block}.bn{part}.{n}" for n in NORM}
+        if stage > 1:
+            expected |= {f"layer{stage}.0.downsample.0.weight"}
+            expected |= {f"layer{stage}.0.downsample.1.{n}" for n in NORM}
+    assert names == expected
+
+
+NORM = ("weight", "bias", "running_mean", "running_var")
+
+
+def test_a_pre_training_stops_and_continues_bit_for_bit(labelled, tmp_path):
+    train_backbone(SMALL, labelled, tmp_path / "straight", fabric=cpu(), max_steps=4)
+    train_backbone(SMALL, labelled, tmp_path / "stopped", fabric=cpu(), max_steps=2)
+    train_backbone(SMALL, labelled, tmp_path / "stopped", fabric=cpu(), max_steps=2, resume=True)
+    ours, theirs = (load_state(tmp_path / n / "state.safetensors")[0] for n in ("stopped", "straight"))
+    assert set(ours) == set(theirs) and all(torch.equal(ours[n], theirs[n]) for n in ours)
+
+
+def test_a_folder_without_classes_is_refused(labelled, tmp_path):
+    assert [name for _, name in zip(range(2), discover_classes(labelled)[1], strict=True)] == ["dark", "light"]
+    with pytest.raises(InputError, match="0 subfolders"):
+        discover_classes(tmp_path / "nothing")
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match="holds no picture"):
+        discover_classes(tmp_path)
+    with pytest.raises(InputError, match="holds no run to resume"):
+        train_backbone(SMALL, labelled, tmp_path / "x", fabric=cpu(), resume=True)
+
+
+def test_a_pickle_is_not_opened_and_the_hint_converts_it(tmp_path):
+    with pytest.raises(ModelError, match="is a pickle") as caught:
+        load_tensors(tmp_path / "resnet34.pth")
+    assert "weights_only=True" in caught.value.hint and str(tmp_path / "resnet34.safetensors") in caught.value.hint
+
+
+def test_the_command_of_the_hint_converts_torchvisions_file(tmp_path):
+    import shlex
+
+    state = {name: tensor.contiguous() for name, tensor in Classifier(4, 10).backbone().items()}
+    torch.save(state, tmp_path / "resnet34.pth")
+    with pytest.raises(ModelError) as caught:
+        load_tensors(tmp_path / "resnet34.pth")
+    _, option, code = shlex.split(caught.value.hint.split(": ", 1)[1])
+    assert option == "-c"
+    exec(code)
+    model = HDMatt(ModelConfig(width=4))
+    load_resnet34(model, load_tensors(tmp_path / "resnet34.safetensors")[0])
+    assert torch.equal(model.encoder.conv1.weight[:, :3], state["conv1.weight"])
+
+
+def test_the_command_line_explains_and_runs_both_trainings(labelled, tmp_path, capsys):
+    assert main(["train", "--help"]) == 0
+    text = capsys.readouterr().out
+    for words in ("--resume", "--set", "--validate", "backbone", "curve.csv", "gpu-s"):
+        assert words in text
+    out = tmp_path / "stage1"
+    options = ["--width", "4", "--size", "32", "--batch", "12", "--epochs", "1", "--workers", "0"]
+    assert main(["train", "backbone", "--data", str(labelled), "--out", str(out), *options]) == 0
+    pack = make_pack(tmp_path / "pack")
+    common = ["train", "--data", str(pack), "--preset", "tiny", "--accelerator", "cpu", "--set", "validate_every=0"]
+    common += ["--out", str(tmp_path / "run")]
+    assert main([*common, "--steps", "1", "--backbone", str(out / "backbone.safetensors")]) == 0
+    assert main([*common, "--steps", "2", "--resume"]) == 0
+    assert load_state(tmp_path / "run/state.safetensors")[1]["step"] == 2
+    capsys.readouterr()
+    assert main(["train", "--preset", "tiny"]) == 2
+    assert "needs --data" in capsys.readouterr().err
+    assert main([*common, "--resume", "--set", "speed=9"]) == 2
+    assert "no 'speed'" in capsys.readouterr().err

@@ -1,0 +1,122 @@
+"""Two processes train like one. What is equal: the gradients, and so the weights, but for the order of sums.
+
+Batch norm is frozen here: with the batch's own statistics two CPU processes cannot be equal to one, for each sees half
+of the batch (on GPUs SyncBatchNorm joins them).
+"""
+
+import runpy
+import socket
+import subprocess
+import sys
+import types
+from dataclasses import replace
+
+import pytest
+import torch
+from training import SHORT, cpu, environment, make_pack
+
+from hdmatt import parallel
+from hdmatt.checkpoint import load_state
+from hdmatt.errors import InputError
+from hdmatt.parallel import patch_share
+from hdmatt.recipe import write_config
+from hdmatt.train import train
+
+# `elsewhere` 1: some patches have no unknown pixel, so that the processes' means are of unlike many patches
+CONFIG = replace(
+    SHORT,
+    norm="frozen",
+    sample=replace(SHORT.sample, elsewhere=1.0, band=3.0, wide=0.0),
+    groups=4,
+    steps=3,
+    decay=0.0,
+    losses={"alpha": 0.5, "composition": 0.5, "laplacian": 0.2},
+)
+SCRIPT = """
+import sys
+from pathlib import Path
+import torch
+from hdmatt.parallel import make_fabric
+from hdmatt.recipe import read_config
+from hdmatt.train import train
+torch.set_num_threads(1)
+folder = Path(sys.argv[1])
+fabric = make_fabric("32-true", accelerator="cpu", devices=2)
+train(read_config(folder / "wanted.json"), [folder / "pack"], folder / "two", fabric=fabric)
+"""
+
+
+def free_port():
+    with socket.socket() as at:
+        at.bind(("127.0.0.1", 0))
+        return at.getsockname()[1]
+
+
+def test_two_processes_give_the_one_process_result(tmp_path):
+    pack = make_pack(tmp_path / "pack")
+    train(CONFIG, [pack], tmp_path / "one", fabric=cpu())
+    write_config(CONFIG, tmp_path / "wanted.json")
+    script = tmp_path / "two.py"
+    script.write_text(SCRIPT)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1"]
+    done = subprocess.run(
+        [*launch, "--master-port", str(free_port()), str(script), str(tmp_path)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    one, position = load_state(tmp_path / "one/state.safetensors")
+    two, expected = load_state(tmp_path / "two/state.safetensors")
+    assert position == expected and set(one) == set(two)
+    start = torch.cat([t.flatten() for n, t in one.items() if n.startswith("adam.") and n.endswith("exp_avg")])
+    assert start.abs().max() > 0
+    for name, tensor in one.items():
+        # sums of float32 in another order: 1e-4 of the largest gradient; Adam divides by the gradient's own size, so
+        # a weight whose gradient is all rounding may move by a step of the rate (1e-3) either way
+        largest = max(1e-6, float(tensor.abs().max()))
+        if name.startswith("adam."):
+            torch.testing.assert_close(two[name], tensor, rtol=1e-3, atol=1e-4 * largest)
+        else:
+            assert float((two[name].double() - tensor.double()).abs().mean()) < 1e-5
+
+
+class TwoProcesses:
+    world_size = 2
+
+    def __init__(self, sums):
+        self.sums = sums
+
+    def all_reduce(self, value, reduce_op):
+        assert reduce_op == "sum"
+        return self.sums
+
+
+def test_a_process_counts_by_its_patches():
+    means, counts = torch.tensor([0.2, 0.8]), torch.tensor([1, 3])
+    fabric = TwoProcesses(counts.sum().float())
+    shared = torch.stack([mean * patch_share.__wrapped__(fabric, n) for mean, n in zip(means, counts, strict=True)])
+    assert float(shared.mean()) == pytest.approx((0.2 * 1 + 0.8 * 3) / 4)
+
+
+def test_fabric_comes_from_lightning_where_there_is_only_that(monkeypatch):
+    package, inner = types.ModuleType("lightning"), types.ModuleType("lightning.fabric")
+    inner.Fabric = object()
+    monkeypatch.setitem(sys.modules, "lightning_fabric", None)
+    monkeypatch.setitem(sys.modules, "lightning", package)
+    monkeypatch.setitem(sys.modules, "lightning.fabric", inner)
+    found = runpy.run_path(parallel.__file__)
+    assert found["Fabric"] is inner.Fabric
+
+
+def test_groups_that_cannot_be_shared_are_refused(tmp_path):
+    pack = make_pack(tmp_path / "pack")
+
+    class Three:
+        world_size = 3
+
+        def launch(self):
+            pass
+
+    with pytest.raises(InputError, match="3 processes cannot share evenly"):
+        train.__wrapped__(CONFIG, [pack], tmp_path / "run", fabric=Three())

@@ -1,0 +1,136 @@
+import csv
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from training import SHORT, cpu, make_pack
+
+from hdmatt.checkpoint import load_model, load_state
+from hdmatt.curves import Curves, append_row, sheet
+from hdmatt.errors import InputError
+from hdmatt.feed import groups_of
+from hdmatt.metrics import score
+from hdmatt.model import HDMatt, ModelConfig
+from hdmatt.synth.assets import load_assets
+from hdmatt.synth.sample import make_sample
+from hdmatt.train import train
+from hdmatt.validate import HELD_OUT, Folders, HeldOut
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory):
+    return make_pack(tmp_path_factory.mktemp("data") / "pack")
+
+
+@pytest.fixture
+def test_set(tmp_path):
+    folder = tmp_path / "set"
+    for name in ("image", "trimap", "alpha"):
+        (folder / name).mkdir(parents=True)
+    rng = np.random.default_rng(3)
+    alpha = np.zeros((80, 100), np.uint8)
+    alpha[20:60, 30:70] = 255
+    trimap = alpha.copy()
+    trimap[15:65, 25:75] = 128
+    trimap[30:50, 40:60] = 255
+    cv2.imwrite(str(folder / "image/one.png"), rng.integers(0, 255, (80, 100, 3)).astype(np.uint8))
+    cv2.imwrite(str(folder / "trimap/one.png"), trimap)
+    cv2.imwrite(str(folder / "alpha/one.png"), alpha)
+    return folder
+
+
+class Grey(HDMatt):
+    """Says one half everywhere."""
+
+    def forward(self, *args, **names):
+        return super().forward(*args, **names)._replace(alpha=torch.full((2, 1, 64, 64), 0.5))
+
+
+def test_held_out_samples_are_scored_by_the_four_metrics_where_they_are_unknown(pack):
+    assets = load_assets([pack])
+    found = HeldOut(assets, replace(SHORT, held_out=2))(Grey(ModelConfig(width=4)).eval(), lambda _: [[1], [0]])
+    expected = []
+    for index in range(2):
+        sample = make_sample(assets, SHORT.sample, seed=HELD_OUT, index=index)
+        for trimap, alpha in zip(sample.trimap, sample.alpha, strict=True):
+            if (trimap == 128).any():
+                expected.append(score(np.where(trimap == 128, 128, trimap).astype(np.uint8), alpha, trimap))
+    assert found.pictures == len(expected) > 0
+    for metric in ("sad", "mse", "grad", "conn"):
+        assert getattr(found, metric) == pytest.approx(np.mean([getattr(one, metric) for one in expected]))
+    assert found.row(7)["mse_x1000"] == f"{1000 * found.mse:.4f}"
+
+
+def test_validation_leaves_scores_a_sheet_and_the_best_weights_and_changes_nothing_else(pack, test_set, tmp_path):
+    config = replace(SHORT, validate_every=2)
+    train(config, [pack], tmp_path / "seen", fabric=cpu(), validate=[test_set])
+    train(SHORT, [pack], tmp_path / "blind", fabric=cpu())
+    seen, numbers = load_state(tmp_path / "seen/state.safetensors")
+    blind, _ = load_state(tmp_path / "blind/state.safetensors")
+    assert [n for n in blind if not torch.equal(seen[n], blind[n])] == []
+    with (tmp_path / "seen/validation.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["step"], row["set"]) for row in rows] == [
+        ("2", "held-out"), ("2", "set trimap"), ("4", "held-out"), ("4", "set trimap")
+    ]
+    held_out = [float(row["sad"]) for row in rows if row["set"] == "held-out"]
+    assert numbers["best"] == pytest.approx(min(held_out), abs=1e-4)
+    best = load_model(tmp_path / "seen/best.safetensors")
+    assert best.config == config.model
+    previews = sorted(p.name for p in (tmp_path / "seen/previews").iterdir())
+    assert previews == [f"{step:07d}-{name}.jpg" for step in (2, 4) for name in ("held-out", "set-trimap")]
+    assert cv2.imread(str(tmp_path / "seen/previews" / previews[1])).shape == (18 + 192, 5 * 192, 3)
+
+
+def test_a_folder_without_truth_is_refused(test_set):
+    (test_set / "alpha/one.png").unlink()
+    (test_set / "alpha").rmdir()
+    with pytest.raises(InputError, match="no truth"):
+        Folders([test_set], SHORT)
+
+
+def test_curves_survive_new_columns_and_drop_what_a_killed_run_wrote_too_much(tmp_path):
+    path = tmp_path / "curve.csv"
+    append_row(path, {"step": 2, "loss": 0.5})
+    append_row(path, {"step": 4, "loss": 0.4, "skipped": 1})
+    append_row(path, {"step": 6, "loss": 0.3})
+    Curves(tmp_path, step=4, tensorboard=False)
+    with path.open() as file:
+        assert list(csv.DictReader(file)) == [
+            {"step": "2", "loss": "0.5", "skipped": ""},
+            {"step": "4", "loss": "0.4", "skipped": "1"},
+        ]
+
+
+def test_tensorboard_gets_the_numbers_of_the_csv(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    curves = Curves(tmp_path, step=0, tensorboard=True)
+    curves.training({"step": "5", "loss": "0.25"})
+    curves.close()
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    (scalar,) = events.Scalars("train/loss")
+    assert (scalar.step, scalar.value) == (5, 0.25)
+
+
+def test_a_sheet_shows_the_error_in_the_unknown_area_only():
+    black, half = np.zeros((8, 8), np.uint8), np.full((8, 8), 64, np.uint8)
+    trimap = np.zeros((8, 8), np.uint8)
+    trimap[:, 4:] = 128
+    line = {"picture": np.zeros((8, 8, 3), np.uint8), "trimap": trimap, "truth": black, "matte": half}
+    error = sheet([line], caption="")[18:, 4 * 192 :, 0]
+    assert (error[:, :96] == 0).all() and (error[:, 96:] == 128).all()
+
+
+def test_repeat_cuts_several_groups_from_one_canvas(pack):
+    assets = load_assets([pack])
+    once = groups_of(assets, SHORT, 3)
+    twice = groups_of(assets, replace(SHORT, repeat=2), 3)
+    assert once["image"].shape == (2, 64, 64, 3) and twice["image"].shape == (4, 64, 64, 3)
+    assert twice["around"].shape == (4, *once["around"].shape[1:])
+    again = groups_of(assets, replace(SHORT, repeat=2), 3)
+    assert all((twice[n] == again[n]).all() for n in twice)
+    known = twice["trimap"] != 128
+    assert (np.abs(twice["alpha"].astype(int) - twice["trimap"])[known] <= 5).all()  # mirrored alike

@@ -1,0 +1,54 @@
+"""A pack of two pictures and a run of seconds: what the tests of the training share."""
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+from lightning_fabric import Fabric
+
+from hdmatt.model import ModelConfig
+from hdmatt.recipe import TrainConfig
+from hdmatt.synth.sample import SampleConfig
+
+SRC = Path(__file__).parents[1] / "src"
+SHORT = TrainConfig(
+    model=ModelConfig(width=4),
+    sample=SampleConfig(patch=64, group=2, procedural=0.0),
+    groups=2,
+    steps=4,
+    warmup=1,
+    rewarm=2,
+    rate=1e-3,
+    topk=1,
+    clip=1.0,
+    probes=0.1,
+    ema=0.9,
+    workers=0,
+    save_every=2,
+    validate_every=0,
+    held_out=1,
+    tensorboard=False,
+)
+
+
+def make_pack(folder: Path) -> Path:
+    """A soft disc with colours, and a background."""
+    (folder / "foregrounds").mkdir(parents=True)
+    (folder / "backgrounds").mkdir()
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:96, :96]
+    alpha = np.clip((40 - np.hypot(y - 48, x - 48)) / 8, 0, 1) * 255
+    colours = rng.integers(0, 255, (96, 96, 3))
+    cv2.imwrite(str(folder / "foregrounds/disc.png"), np.dstack([colours, alpha]).astype(np.uint8))
+    cv2.imwrite(str(folder / "backgrounds/noise.jpg"), rng.integers(0, 255, (120, 100, 3)).astype(np.uint8))
+    return folder
+
+
+def cpu() -> Fabric:
+    return Fabric(accelerator="cpu", devices=1)
+
+
+def environment() -> dict[str, str]:
+    """For programs that a test starts: this tree's hdmatt, one thread."""
+    return {**os.environ, "PYTHONPATH": str(SRC), "OMP_NUM_THREADS": "1"}

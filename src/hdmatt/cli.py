@@ -44,7 +44,7 @@ def matte_command(
     background: Annotated[str | None, typer.Option(help="Picture or colour behind --composite.")] = None,
     composite: Annotated[Path | None, typer.Option(help="Foreground over --background.")] = None,
     model: Annotated[str, typer.Option(help="Name (see hdmatt info) or safetensors file.")] = "hdmatt-s",
-    strategy: Annotated[str, typer.Option(help="hdmatt, crop, downsample or whole.")] = "hdmatt",
+    strategy: Annotated[str, typer.Option(help="hdmatt, crop, tiles, downsample or whole.")] = "hdmatt",
     patch: Annotated[int, typer.Option(help="Side of a patch, pixels.")] = 320,
     overlap: Annotated[int, typer.Option(help="Overlap of neighbouring patches, pixels.")] = 64,
     topk: Annotated[int, typer.Option(help="Context patches a patch looks at (K).")] = 3,
@@ -63,8 +63,9 @@ def matte_command(
     from hdmatt import api, image
     from hdmatt.engine import Options
     from hdmatt.memory import MIB, parse
+    from hdmatt.strategies import STRATEGIES
 
-    _choice("--strategy", strategy, ("hdmatt", "crop", "downsample", "whole"))
+    _choice("--strategy", strategy, tuple(STRATEGIES))
     _choice("--bit-depth", bit_depth, ("auto", "8", "16", "half", "float"))
     options = Options(
         patch=patch,

@@ -5,6 +5,7 @@ rows y .. y + size - 1. Read top to bottom:
 
     Window       where a patch lies; it may reach past the picture
     grid         overlapping windows over the whole picture
+    tiles        windows that touch and never overlap
     cut          the pixels of one window, mirrored where it leaves the picture
     feather      how much each pixel of a patch counts
     Stitcher     the running weighted mean of all patches, handed out as finished rows
@@ -46,6 +47,17 @@ def grid(height: int, width: int, *, size: int, overlap: int) -> list[Window]:
         for y in _starts(height, size=size, step=size - overlap)
         for x in _starts(width, size=size, step=size - overlap)
     ]
+
+
+def tiles(height: int, width: int, *, size: int) -> list[Window]:
+    """Windows side by side from the top left corner on, each pixel in exactly one; the last may leave the picture.
+
+    Raises:
+        InputError: The picture has no pixels.
+    """
+    if height < 1 or width < 1:
+        raise InputError(f"the picture is {width}x{height} pixels", hint="Give a picture with at least one pixel.")
+    return [Window(y, x, size) for y in range(0, height, size) for x in range(0, width, size)]
 
 
 def check_overlap(size: int, overlap: int) -> None:

@@ -271,7 +271,7 @@ def test_a_picture_without_a_truth_is_named(data, tmp_path, capsys):
 
 def test_a_picture_without_a_trimap_is_named(data, tmp_path, capsys):
     shutil.rmtree(data / "trimap")
-    refused(capsys, call(data, tmp_path / "r"), "of toys has no trimap")
+    refused(capsys, call(data, tmp_path / "r"), data / "image" / "b&rd.png", "have no trimap", "--make-trimap 20")
 
 
 def test_an_unknown_method_a_bad_patch_and_a_missing_model_are_named(data, tmp_path, capsys, weights):

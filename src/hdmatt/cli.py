@@ -170,7 +170,9 @@ def eval_command(
     method: Annotated[
         list[str] | None,
         typer.Option(
-            help="hdmatt, crop, downsample, whole, cf, knn, lbdm, lkm, rw, sm, or folder:PATH with finished mattes."
+            help="hdmatt, crop, tiles, downsample, whole; cf, knn, lbdm, lkm, rw, sm; gegl-global, gegl-levin; "
+            "vitmatte:PATH, vitmatte-patches:PATH, -tiles, -downsample; folder:PATH with finished mattes. With "
+            "settings of its own: hdmatt:topk=0,overlap=32."
         ),
     ] = None,
     model: Annotated[str, typer.Option(help="Name (see hdmatt info) or safetensors file.")] = "hdmatt-s",
@@ -179,7 +181,12 @@ def eval_command(
     topk: Annotated[int, typer.Option(help="Context patches a patch looks at (K).")] = 3,
     candidates: Annotated[int, typer.Option(help="Patches in the context pool (N).")] = 30,
     memory: Annotated[str | None, typer.Option(help="hdmatt's peak memory, like 2GiB.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Patches computed at once. Default: by --memory.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    make_trimap: Annotated[
+        list[int] | None,
+        typer.Option(min=0, help="For sets without trimaps: pixels to widen the truth's soft part by. Repeatable."),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N pictures of each set.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of report.html, scores.jsonl and mattes; continues.")] = Path(
         "hdmatt-eval"
@@ -196,7 +203,8 @@ def eval_command(
     methods = method or ["hdmatt"]
     if device == "auto":
         device = program.pick_device(methods)
-    settings = program.Settings(model, patch, overlap, topk, candidates, parse(memory) if memory else None, device)
+    limit_bytes = parse(memory) if memory else None
+    settings = program.Settings(model, patch, overlap, topk, candidates, limit_bytes, device, batch)
     items = program.find_items(data, layout, backgrounds=backgrounds, limit=limit)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=_stderr(), transient=True, disable=not sys.stderr.isatty()) as bar:
@@ -206,6 +214,7 @@ def eval_command(
             methods,
             out,
             settings=settings,
+            make_trimaps=make_trimap or (),
             command=shlex.join(["hdmatt", *_TYPED.get()]),
             progress=lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
         )

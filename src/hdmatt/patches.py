@@ -9,16 +9,21 @@ rows y .. y + size - 1. Read top to bottom:
     cut          the pixels of one window, mirrored where it leaves the picture
     feather      how much each pixel of a patch counts
     Stitcher     the running weighted mean of all patches, handed out as finished rows
+    Network      what a batch of patches goes through, whoever's it is
 
 Called by engine.py and strategies.py. What one patch learns from the others is in cpc.py.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt8
 
 from hdmatt.errors import InputError
+
+Network = Callable[[Float32[np.ndarray, "b h w 3"], UInt8[np.ndarray, "b h w"]], Float32[np.ndarray, "b h w"]]
+"""Display-encoded colours in [0, 1] and trimaps -> mattes of the same size."""
 
 
 class Window(NamedTuple):

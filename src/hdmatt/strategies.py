@@ -25,13 +25,10 @@ from hdmatt.engine import Counters, Options, Plan, Progress, Rows
 from hdmatt.errors import InputError, MemoryLimitError
 from hdmatt.image import network_colours
 from hdmatt.model import STRIDE, HDMatt, network_input
-from hdmatt.patches import Stitcher, Window, cut, feather, mirror, rows_of, tiles
+from hdmatt.patches import Network, Stitcher, Window, cut, feather, mirror, rows_of, tiles
 from hdmatt.trimap import FOREGROUND, UNKNOWN
 
 LONG_SIDE = 1024  # pixels; the paper's down-sampled pictures
-
-Network = Callable[[Float32[np.ndarray, "b h w 3"], UInt8[np.ndarray, "b h w"]], Float32[np.ndarray, "b h w"]]
-"""Display-encoded colours in [0, 1] and trimaps -> mattes of the same size."""
 
 
 @dataclass(frozen=True)

@@ -659,9 +659,10 @@ def _check_vitmatte(method: Method) -> str:
 
     settings = method.settings
     if method.kind in (*GRID, *TILES):
-        if settings.patch < 32 or (settings.batch or 1) < 1:
+        batch = 1 if settings.batch is None else settings.batch
+        if settings.patch < 32 or batch < 1:
             raise InputError(
-                f"{method.name}: a patch of {settings.patch} pixels, {settings.batch or 1} at once",
+                f"{method.name}: a patch of {settings.patch} pixels, {batch} at once",
                 hint="Choose a patch of 32 pixels or more, and a batch of 1 or more.",
             )
         check_overlap(settings.patch, settings.overlap if method.kind in GRID else 0)

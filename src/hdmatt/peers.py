@@ -95,9 +95,7 @@ def gegl_alpha(
     if done.returncode or alpha is None:
         said = [line for line in done.stderr.splitlines() if line.strip()] or ["nothing"]
         raise RuntimeError(f"gegl ended with code {done.returncode} and no matte; it said: {said[-1]}")
-    if not np.isfinite(alpha[trimap == UNKNOWN]).all():
-        raise RuntimeError("the matte holds NaN or infinite values")
-    alpha = np.clip(np.nan_to_num(alpha), 0, 1)
+    alpha = np.clip(alpha, 0, 1)
     if method == "gegl-levin":
         alpha = linear_to_srgb(alpha)
     return np.where(trimap == UNKNOWN, alpha, (trimap == FOREGROUND).astype(np.float32))
@@ -158,16 +156,18 @@ def load_vitmatte(folder: Path, *, device: str = "cpu") -> Network:
     """
     check_vitmatte(folder)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    import safetensors
     import torch
     import transformers
 
-    transformers.logging.set_verbosity_error()
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
     mean, std, step = _processor(folder)
     try:
         model, found = transformers.VitMatteForImageMatting.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, output_loading_info=True
         )
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, safetensors.SafetensorError) as error:
         raise ModelError(f"{folder} does not load: {error}", hint="Download or save the network again.") from error
     missing = [key for key in sorted(found["missing_keys"]) if not key.endswith("num_batches_tracked")]
     if missing or found["mismatched_keys"]:
@@ -217,17 +217,19 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _read_answer(path: Path, size: tuple[int, ...]) -> np.ndarray | None:
-    """The one channel of what GEGL wrote, NaN and all; None if it is no matte of that size.
+    """The one channel of what GEGL wrote; None if it is no matte of that size.
 
-    An operation that fails can leave the picture itself there: it has three channels.
+    An operation that fails can leave nothing, or the picture itself: it has three channels.
     """
+    if not path.exists():
+        return None
     try:
         with image.open_picture(path) as answer:
             if (answer.info.height, answer.info.width) != size or answer.info.channels != 1:
                 return None
             return answer.rows(0, size[0])[..., 0].astype(np.float32)
-    except InputError:
-        return None
+    except InputError as error:  # damaged, or NaN in it
+        raise RuntimeError(f"gegl's matte cannot be used: {error.message}") from error
 
 
 def _write_png(path: Path, pixels: np.ndarray) -> None:

@@ -55,6 +55,7 @@ from hdmatt.trimap import BACKGROUND, FOREGROUND, UNKNOWN, from_alpha
 
 GRID = ("hdmatt", "crop", "vitmatte-patches")  # those that cut the picture, and so may show seams: overlapping,
 TILES = ("tiles", "vitmatte-tiles")  # and side by side
+MADE = "made-"  # and a radius: the variant of trimaps made from the truth
 MEASURES = ("sad", "mse", "grad", "conn", "mad", "seam", "seconds", "peak_memory")
 
 CROP = 224  # pixels, sides of the report's crops
@@ -684,23 +685,29 @@ def _with_trimaps(items: Mapping[str, Sequence[Item]], radii: Sequence[int], out
             raise InputError(f"--make-trimap is {radius}", hint="Give a radius in pixels, 0 or more, like 20.")
     for item in without:
         _same(_known(item.alpha), _size_of(_known(item.alpha)), *_reference(item))
-    return {name: [made for item in some for made in _made(name, item, radii, out)] for name, some in items.items()}
+    own = {name: [item for item in some if item.trimap is not None] for name, some in items.items()}
+    made = {name: _made(name, some, radii, out) for name, some in items.items()}
+    missing = [item for some in made.values() for item in some if not _known(item.trimap).exists()]
+    for alpha in dict.fromkeys(_known(item.alpha) for item in missing):  # all are checked before one is made
+        truth = read_bytes(alpha)
+        check_truth(truth, np.full_like(truth, UNKNOWN), str(alpha))
+    for item in missing:
+        path, radius = _known(item.trimap), int(item.variant.removeprefix(MADE))
+        trimap = from_alpha(read_bytes(_known(item.alpha)), radius=radius)
+        _make_folder(path.parent)
+        _write(path, len(trimap), trimap.shape[1], [image.as_float(trimap)])
+    return {name: own[name] + made[name] for name in items}
 
 
-def _made(dataset: str, item: Item, radii: Sequence[int], out: Path) -> Iterator[Item]:
-    if item.trimap is not None:
-        yield item
-        return
-    truth = None
-    for radius in dict.fromkeys(radii):
-        variant = f"made-{radius}"
-        path = out / "trimaps" / _slug(dataset) / variant / f"{item.name}.png"
-        if not path.exists():
-            truth = read_bytes(_known(item.alpha)) if truth is None else truth
-            check_truth(truth, np.full_like(truth, UNKNOWN), str(item.alpha))
-            _make_folder(path.parent)
-            _write(path, len(truth), truth.shape[1], [image.as_float(from_alpha(truth, radius=radius))])
-        yield replace(item, trimap=path, variant=variant)
+def _made(dataset: str, items: Sequence[Item], radii: Sequence[int], out: Path) -> list[Item]:
+    """The items without a trimap, once for each radius, with the one that they are to get."""
+    place = out / "trimaps" / _slug(dataset)
+    return [
+        replace(item, trimap=place / f"{MADE}{radius}" / f"{item.name}.png", variant=f"{MADE}{radius}")
+        for radius in dict.fromkeys(radii)
+        for item in items
+        if item.trimap is None
+    ]
 
 
 def _checked(

@@ -164,9 +164,8 @@ def load_vitmatte(folder: Path, *, device: str = "cpu") -> Network:
     transformers.utils.logging.disable_progress_bar()
     mean, std, step = _processor(folder)
     try:
-        model, found = transformers.VitMatteForImageMatting.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, output_loading_info=True
-        )
+        read: Any = transformers.VitMatteForImageMatting.from_pretrained  # its types leave the loading info out
+        model, found = read(folder, local_files_only=True, use_safetensors=True, output_loading_info=True)
     except (OSError, ValueError, RuntimeError, KeyError, safetensors.SafetensorError) as error:
         raise ModelError(f"{folder} does not load: {error}", hint="Download or save the network again.") from error
     missing = [key for key in sorted(found["missing_keys"]) if not key.endswith("num_batches_tracked")]

@@ -234,7 +234,8 @@ def patch_rows(
     """
     counters = counters if counters is not None else Counters()
     height, width, linear = picture.info.height, picture.info.width, picture.info.linear
-    stitcher, weight = Stitcher(height, width), feather(windows[0].size, overlap) if windows else None
+    stitcher = Stitcher(height, width)
+    weight = feather(windows[0].size if windows else 1, overlap if windows else 0)
     first = 0
     for _, same_row in groupby(windows, key=lambda window: window.y):
         row = list(same_row)

@@ -162,7 +162,7 @@ def test_a_method_that_fails_is_a_row_and_the_others_go_on(data, tmp_path, capsy
     assert call(data, out, *methods) == 1
     printed, said = capsys.readouterr()
     assert "cf failed on toys trimap hair: " in said and "Traceback" not in said
-    assert "1 of 4 mattes failed" in said and "scores.jsonl" in said
+    assert "1 of 4 mattes failed" in said and "--retry" in said
     assert "1 of 2" in printed
     bad = next(row for row in rows_of(out) if row.error)
     assert (bad.method, bad.name, bad.sad, bad.matte) == ("cf", "hair", None, None)
@@ -172,6 +172,35 @@ def test_a_method_that_fails_is_a_row_and_the_others_go_on(data, tmp_path, capsy
     assert json.loads((out / "result.json").read_text())["failed"][0]["name"] == "hair"
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "Not part of any mean" in page and "failed: " in page
+
+
+def test_a_failed_row_is_held_until_it_is_to_be_tried_again(data, tmp_path):
+    path = data / "trimap" / "hair.png"
+    good = read(path)
+    cv2.imwrite(str(path), np.full((HEIGHT, WIDTH), 128, np.uint8))
+    out = tmp_path / "report"
+    assert call(data, out, "--method", "cf") == 1
+    cv2.imwrite(str(path), good)
+    before = (out / "scores.jsonl").read_bytes()
+    assert call(data, out, "--method", "cf") == 1
+    assert (out / "scores.jsonl").read_bytes() == before
+    assert call(data, out, "--method", "cf", "--retry") == 0
+    assert (out / "scores.jsonl").read_bytes().startswith(before)  # nothing is lost
+    result = program.evaluate(find_items([data]), ["cf"], out)
+    assert (result.computed, [row.error for row in result.rows]) == (0, [None, None])
+
+
+def test_settings_of_one_method_stand_side_by_side(data, tmp_path, weights):
+    names = [f"hdmatt:model={weights},patch=64,overlap={overlap},topk=0" for overlap in (0, 16)]
+    names += [f"tiles:model={weights},patch=64", f"crop:model={weights},patch=64,overlap=16,batch=1"]
+    result = program.evaluate(find_items([data], limit=1), names, tmp_path / "report")
+    assert [(row.method, row.error) for row in result.rows] == [(name, None) for name in names]
+    mattes = [read(tmp_path / "report" / row.matte) for row in result.rows]
+    np.testing.assert_array_equal(mattes[1], mattes[3])  # crop is hdmatt without context
+    assert (mattes[0] != mattes[1]).any() and (mattes[0] != mattes[2]).any()
+    assert "overlap 16, topk 0" in result.rows[1].options and result.rows[2].options.endswith("patch 64, device cpu")
+    summary = json.loads((tmp_path / "report" / "result.json").read_text())["summary"]
+    assert [one["method"] for one in summary] == names
 
 
 def test_a_method_that_takes_the_machine_s_memory_is_ended_and_is_a_row(data, tmp_path, monkeypatch):

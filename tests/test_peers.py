@@ -11,6 +11,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
+import transformers
 
 from hdmatt import evaluate as program
 from hdmatt import peers
@@ -144,8 +145,6 @@ def test_the_real_gegl_solves_a_picture_of_two_colours(method, most):
 
 
 # ------------------------------------------------------------------------------------------------------------ ViTMatte
-
-transformers = pytest.importorskip("transformers", reason="ViTMatte needs transformers: pip install 'hdmatt[vitmatte]'")
 
 
 @pytest.fixture(scope="module")

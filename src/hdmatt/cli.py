@@ -191,6 +191,7 @@ def eval_command(
     out: Annotated[Path, typer.Option(help="Folder of report.html, scores.jsonl and mattes; continues.")] = Path(
         "hdmatt-eval"
     ),
+    retry: Annotated[bool, typer.Option("--retry", help="Compute again what failed in an earlier run.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print result.json.")] = False,
     debug: Annotated[bool, typer.Option(_DEBUG, help="Show tracebacks.")] = False,
 ) -> None:
@@ -215,6 +216,7 @@ def eval_command(
             out,
             settings=settings,
             make_trimaps=make_trimap or (),
+            retry=retry,
             command=shlex.join(["hdmatt", *_TYPED.get()]),
             progress=lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
         )
@@ -229,7 +231,7 @@ def eval_command(
     if failed:
         raise HDMattError(
             f"{len(failed)} of {len(result.rows)} mattes failed and are in no mean",
-            hint=f"To have them tried again, delete their lines in {out / 'scores.jsonl'}.",
+            hint="To have them tried again, give the same command with --retry.",
         )
 
 

@@ -155,14 +155,14 @@ def evaluate(
     *,
     settings: Settings | None = None,
     make_trimaps: Sequence[int] = (),
+    retry: bool = False,
     command: str = "",
     progress: Progress | None = None,
 ) -> Result:
     """Score every method on every picture; rows that scores.jsonl holds already are not computed again.
 
     Methods run in spawned processes: a script that calls this needs the usual `if __name__ == "__main__"`.
-    Failed rows count as held: delete their lines to have them tried again. A data set that changed under the same
-    name needs another `out`.
+    A data set that changed under the same name needs another `out`.
 
     Args:
         items: Name of each data set -> what `datasets.discover` found.
@@ -172,6 +172,7 @@ def evaluate(
         settings: Of the methods whose names do not say otherwise.
         make_trimaps: Radii in pixels: items without a trimap get one made from their truth for each of them, kept in
             OUT/trimaps; their variants are called made-<radius>.
+        retry: Compute the rows that failed again; the new line of scores.jsonl stands for the old one.
         command: What the user typed, for the record.
 
     Raises:
@@ -190,7 +191,7 @@ def evaluate(
         for item in some
     ]
     ledger = out / "scores.jsonl"
-    held = {_key(row): row for row in _read_rows(ledger)}
+    held = {key: row for key, row in _read_rows(ledger).items() if not (retry and row.error is not None)}
     new = [job for job in jobs if job.key not in held]
     sizes = _checked(items, new, chosen)
     _make_folder(out)
@@ -775,10 +776,10 @@ def _finished(method: Method, job: _Job) -> Path:
     raise InputError(f"{folder / name} does not exist", hint=f"Put the matte of {job.item.name} there as a PNG.")
 
 
-def _read_rows(path: Path) -> list[Row]:
-    """The rows of an earlier run; a last line that was cut off is removed from the file."""
+def _read_rows(path: Path) -> dict[_Key, Row]:
+    """The rows of earlier runs, the last of each key; a last line that was cut off is removed from the file."""
     if not path.exists():
-        return []
+        return {}
     rows: list[Row] = []
     lines = path.read_bytes().splitlines(keepends=True)
     for number, line in enumerate(lines, 1):
@@ -792,7 +793,7 @@ def _read_rows(path: Path) -> list[Row]:
                     f"line {number} of {path} is not ours: {error}", hint="Remove the line, or choose another --out."
                 ) from error
             path.write_bytes(b"".join(lines[:-1]))
-    return rows
+    return {_key(row): row for row in rows}
 
 
 def _make_folder(path: Path) -> None:

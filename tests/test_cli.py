@@ -87,7 +87,7 @@ def test_16_bit_in_gives_16_bit_out(scene, weights):
     assert len(np.unique(alpha)) > 256
 
 
-@pytest.mark.parametrize("strategy", ["crop", "downsample", "whole"])
+@pytest.mark.parametrize("strategy", ["crop", "tiles", "downsample", "whole"])
 def test_the_strategies_of_the_papers_comparison_are_one_option_away(scene, weights, strategy):
     assert call(scene, weights, "--strategy", strategy) == 0
     assert cv2.imread(str(scene / "alpha.png"), cv2.IMREAD_UNCHANGED).shape == (90, 120)

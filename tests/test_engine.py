@@ -62,7 +62,7 @@ def test_the_same_input_gives_the_same_bytes(model):
     assert matte(picture, trimap, model, SMALL).tobytes() == matte(picture, trimap, model, SMALL).tobytes()
 
 
-@pytest.mark.parametrize("strategy", ["hdmatt", "crop", "downsample", "whole"])
+@pytest.mark.parametrize("strategy", ["hdmatt", "crop", "tiles", "downsample", "whole"])
 def test_known_pixels_come_out_exactly_0_or_1_and_the_size_is_the_pictures(model, strategy):
     picture, trimap = scene(131, 97)
     alpha = matte(picture, trimap, model, SMALL, strategy)

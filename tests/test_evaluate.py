@@ -17,6 +17,7 @@ from hdmatt import metrics
 from hdmatt.checkpoint import save_model
 from hdmatt.cli import main
 from hdmatt.evaluate import Row, Settings, best_of, find_items, summarise
+from hdmatt.methods import parse
 from hdmatt.model import HDMatt, ModelConfig
 from hdmatt.patches import grid
 
@@ -162,7 +163,7 @@ def test_a_method_that_fails_is_a_row_and_the_others_go_on(data, tmp_path, capsy
     assert call(data, out, *methods) == 1
     printed, said = capsys.readouterr()
     assert "cf failed on toys trimap hair: " in said and "Traceback" not in said
-    assert "1 of 4 mattes failed" in said and "scores.jsonl" in said
+    assert "1 of 4 mattes failed" in said and "--retry" in said
     assert "1 of 2" in printed
     bad = next(row for row in rows_of(out) if row.error)
     assert (bad.method, bad.name, bad.sad, bad.matte) == ("cf", "hair", None, None)
@@ -172,6 +173,38 @@ def test_a_method_that_fails_is_a_row_and_the_others_go_on(data, tmp_path, capsy
     assert json.loads((out / "result.json").read_text())["failed"][0]["name"] == "hair"
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "Not part of any mean" in page and "failed: " in page
+
+
+def test_a_failed_row_is_held_until_it_is_to_be_tried_again(data, tmp_path):
+    path = data / "trimap" / "hair.png"
+    good = read(path)
+    cv2.imwrite(str(path), np.full((HEIGHT, WIDTH), 128, np.uint8))
+    out = tmp_path / "report"
+    assert call(data, out, "--method", "cf") == 1
+    cv2.imwrite(str(path), good)
+    before = (out / "scores.jsonl").read_bytes()
+    assert call(data, out, "--method", "cf") == 1
+    assert (out / "scores.jsonl").read_bytes() == before
+    assert call(data, out, "--method", "cf", "--retry") == 0
+    assert (out / "scores.jsonl").read_bytes().startswith(before)  # nothing is lost
+    result = program.evaluate(find_items([data]), ["cf"], out)
+    assert (result.computed, [row.error for row in result.rows]) == (0, [None, None])
+
+
+def test_settings_of_one_method_stand_side_by_side(data, tmp_path, weights):
+    names = [f"{kind}:model={weights},patch=64,overlap=16,batch=1" for kind in ("crop", "hdmatt")]
+    names[1] += ",topk=0"
+    result = program.evaluate(find_items([data], limit=1), names, tmp_path / "report")
+    assert [(row.method, row.error) for row in result.rows] == [(name, None) for name in names]
+    mattes = [read(tmp_path / "report" / row.matte) for row in result.rows]
+    np.testing.assert_array_equal(*mattes)  # crop is hdmatt without context
+    assert "overlap 16, topk 0" in result.rows[1].options
+    summary = json.loads((tmp_path / "report" / "result.json").read_text())["summary"]
+    assert [one["method"] for one in summary] == names
+    item = find_items([data])["toys"][0]
+    for name in (f"hdmatt:model={weights},patch=64,overlap=0,topk=0", f"tiles:model={weights},patch=64"):
+        program._program(parse(name, Settings()))(item, tmp_path / "matte.png")
+        assert (read(tmp_path / "matte.png") != mattes[0]).any()
 
 
 def test_a_method_that_takes_the_machine_s_memory_is_ended_and_is_a_row(data, tmp_path, monkeypatch):
@@ -271,7 +304,7 @@ def test_a_picture_without_a_truth_is_named(data, tmp_path, capsys):
 
 def test_a_picture_without_a_trimap_is_named(data, tmp_path, capsys):
     shutil.rmtree(data / "trimap")
-    refused(capsys, call(data, tmp_path / "r"), "of toys has no trimap")
+    refused(capsys, call(data, tmp_path / "r"), data / "image" / "b&rd.png", "have no trimap", "--make-trimap 20")
 
 
 def test_an_unknown_method_a_bad_patch_and_a_missing_model_are_named(data, tmp_path, capsys, weights):

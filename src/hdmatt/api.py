@@ -166,7 +166,7 @@ def matte(
         trimap: A path, or H x W: below 85 background, 170 and above foreground, else unknown (of 255; scaled for
             uint16 and float).
         model: Name, file, or a loaded network.
-        strategy: "hdmatt", "crop", "downsample" or "whole".
+        strategy: "hdmatt", "crop", "tiles", "downsample" or "whole".
         patch, overlap: Side of a patch and what neighbours share, in pixels.
         topk, candidates: Context patches a patch looks at, and patches to choose them from.
         memory_limit: Bytes, or text like "2GiB"; the returned arrays come on top. Default: half of what is free.

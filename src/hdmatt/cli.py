@@ -47,7 +47,7 @@ def matte_command(
     background: Annotated[str | None, typer.Option(help="Picture or colour behind --composite.")] = None,
     composite: Annotated[Path | None, typer.Option(help="Foreground over --background.")] = None,
     model: Annotated[str, typer.Option(help="Name (see hdmatt info) or safetensors file.")] = "hdmatt-s",
-    strategy: Annotated[str, typer.Option(help="hdmatt, crop, downsample or whole.")] = "hdmatt",
+    strategy: Annotated[str, typer.Option(help="hdmatt, crop, tiles, downsample or whole.")] = "hdmatt",
     patch: Annotated[int, typer.Option(help="Side of a patch, pixels.")] = 320,
     overlap: Annotated[int, typer.Option(help="Overlap of neighbouring patches, pixels.")] = 64,
     topk: Annotated[int, typer.Option(help="Context patches a patch looks at (K).")] = 3,
@@ -71,12 +71,13 @@ def matte_command(
     from hdmatt.engine import COVERS, Options
     from hdmatt.errors import InputError
     from hdmatt.memory import MIB, parse
+    from hdmatt.strategies import STRATEGIES
 
     outputs = api.Outputs(output, foreground, cutout, composite)
     if not outputs.paths() and not plan:
         raise InputError("there is nothing to write", hint="Name the matte's file: -o alpha.png")
     _choice("--cover", cover, COVERS)
-    _choice("--strategy", strategy, ("hdmatt", "crop", "downsample", "whole"))
+    _choice("--strategy", strategy, tuple(STRATEGIES))
     _choice("--bit-depth", bit_depth, ("auto", "8", "16", "half", "float"))
     options = Options(
         patch=patch,
@@ -200,7 +201,9 @@ def eval_command(
     method: Annotated[
         list[str] | None,
         typer.Option(
-            help="hdmatt, crop, downsample, whole, cf, knn, lbdm, lkm, rw, sm, or folder:PATH with finished mattes."
+            help="hdmatt, crop, tiles, downsample, whole; cf, knn, lbdm, lkm, rw, sm; gegl-global, gegl-levin; "
+            "vitmatte:PATH, vitmatte-patches:PATH, -tiles, -downsample; folder:PATH with finished mattes. With "
+            "settings of its own: hdmatt:topk=0,overlap=32."
         ),
     ] = None,
     model: Annotated[str, typer.Option(help="Name (see hdmatt info) or safetensors file.")] = "hdmatt-s",
@@ -209,13 +212,19 @@ def eval_command(
     topk: Annotated[int, typer.Option(help="Context patches a patch looks at (K).")] = 3,
     candidates: Annotated[int, typer.Option(help="Patches in the context pool (N).")] = 30,
     memory: Annotated[str | None, typer.Option(help="hdmatt's peak memory, like 2GiB.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Patches computed at once. Default: by --memory.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     runtime: Annotated[str, typer.Option(help=_RUNTIMES)] = "auto",
     precision: Annotated[str, typer.Option(help="fp32, or bf16 for processors with AMX.")] = "fp32",
+    make_trimap: Annotated[
+        list[int] | None,
+        typer.Option(min=0, help="For sets without trimaps: pixels to widen the truth's soft part by. Repeatable."),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N pictures of each set.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of report.html, scores.jsonl and mattes; continues.")] = Path(
         "hdmatt-eval"
     ),
+    retry: Annotated[bool, typer.Option("--retry", help="Compute again what failed in an earlier run.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print result.json.")] = False,
     debug: Annotated[bool, typer.Option(_DEBUG, help="Show tracebacks.")] = False,
 ) -> None:
@@ -230,7 +239,7 @@ def eval_command(
         device = program.pick_device(methods)
     limit_bytes = parse(memory) if memory else None
     settings = program.Settings(
-        model, patch, overlap, topk, candidates, limit_bytes, device, runtime=runtime, precision=precision
+        model, patch, overlap, topk, candidates, limit_bytes, device, batch, runtime=runtime, precision=precision
     )
     items = program.find_items(data, layout, backgrounds=backgrounds, limit=limit)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
@@ -241,6 +250,8 @@ def eval_command(
             methods,
             out,
             settings=settings,
+            make_trimaps=make_trimap or (),
+            retry=retry,
             command=shlex.join(["hdmatt", *_TYPED.get()]),
             progress=lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
         )
@@ -255,7 +266,7 @@ def eval_command(
     if failed:
         raise HDMattError(
             f"{len(failed)} of {len(result.rows)} mattes failed and are in no mean",
-            hint=f"To have them tried again, delete their lines in {out / 'scores.jsonl'}.",
+            hint="To have them tried again, give the same command with --retry.",
         )
 
 

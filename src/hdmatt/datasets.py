@@ -165,17 +165,22 @@ def require_trimaps(items: Sequence[Item], *, make_trimap: int | None) -> None:
     without = [item for item in items if item.trimap is None]
     if without and make_trimap is None:
         raise InputError(
-            f"{len(without)} of {len(items)} pictures have no trimap, the first is {without[0].name}: the set ships "
-            "none",
+            f"{len(without)} of {len(items)} pictures have no trimap, the first is {_file(without[0])}: the "
+            "set ships none",
             hint="Have them made from the truth, for example --make-trimap 20; such scores compare only with each "
             "other",
         )
     for item in without:
         if item.alpha is None:
             raise InputError(
-                f"{item.name} has neither a trimap nor a true matte to make one from",
+                f"{item.name} has neither a trimap nor a true matte to make one from: {item.picture}",
                 hint="Put trimaps into a folder trimap/ beside the pictures",
             )
+
+
+def _file(item: Item) -> str:
+    path = item.picture.foreground if isinstance(item.picture, Composition) else item.picture
+    return f"{item.name}, {path}"
 
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -3,20 +3,18 @@
 Knows metrics, data sets and methods; nothing of the terminal. Every matte is scored as the 8-bit PNG that lies in the
 report's folder, so anybody can score it again. Read top to bottom:
 
-    Settings, Row, Summary, Result    what is asked for; one matte's scores; their mean; everything
+    Row, Summary, Result    one matte's scores; their mean; everything (what a method is: methods.py)
     find_items    folders -> data sets
-    METHODS       hdmatt, crop, downsample, whole (ours); cf, knn, lbdm, lkm, rw, sm (PyMatting); and folder:PATH
     evaluate      the program: scores.jsonl, mattes/, result.json and report.html in one folder
     summarise, best_of    means per data set, variant and method; which of them are best
     _Worker       a process of its own for each method, so that its peak memory is its own
     _checked      what is wrong with a data set is said before anything is computed
+    _with_trimaps    trimaps made from the truth, for sets that ship none
     _crops        where each method is worst, for the report
 
 Time runs from opening the picture to the matte on the disk, without loading a network or a library. Known pixels of
 every computed matte are set to the trimap's values, as hdmatt's own are. A method that fails or runs out of memory
 is a row that says so.
-
-Not here yet: GEGL's matting-global and matting-levin, and ViTMatte.
 """
 
 import hashlib
@@ -32,8 +30,8 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
@@ -47,18 +45,17 @@ import psutil
 from jaxtyping import Float32, UInt8
 
 from hdmatt import __version__, image, memory, report
-from hdmatt.datasets import Composition, Item, discover, read_composition
+from hdmatt.datasets import Composition, Item, discover, read_composition, require_trimaps
 from hdmatt.errors import InputError, OutputError
-from hdmatt.image import ArrayReader, BandReader, PictureWriter
+from hdmatt.image import ArrayReader, BandReader, PictureWriter, TrimapReader
+from hdmatt.methods import CLASSICAL, FOLDER, GEGL, NETWORK, VITMATTE, Method, Settings, parse
 from hdmatt.metrics import Borders, check_truth, patch_borders, score
-from hdmatt.patches import grid
-from hdmatt.trimap import BACKGROUND, FOREGROUND, UNKNOWN
+from hdmatt.patches import Network, Window, check_overlap, grid, tiles
+from hdmatt.trimap import BACKGROUND, FOREGROUND, UNKNOWN, from_alpha
 
-CUT = ("hdmatt", "crop")  # those that cut the picture into patches, and so may show seams
-NETWORK = (*CUT, "downsample", "whole")
-CLASSICAL = ("cf", "knn", "lbdm", "lkm", "rw", "sm")
-METHODS = (*NETWORK, *CLASSICAL)
-FOLDER = "folder:"
+GRID = ("hdmatt", "crop", "vitmatte-patches")  # those that cut the picture, and so may show seams: overlapping,
+TILES = ("tiles", "vitmatte-tiles")  # and side by side
+MADE = "made-"  # and a radius: the variant of trimaps made from the truth
 MEASURES = ("sad", "mse", "grad", "conn", "mad", "seam", "seconds", "peak_memory")
 
 CROP = 224  # pixels, sides of the report's crops
@@ -68,21 +65,6 @@ CROPS_BYTES = 7_000_000  # of all crops in the report, before base64 makes them 
 _FOR_THE_NETWORK = ("model", "runtime", "precision")  # settings that are not engine.Options
 
 Progress = Callable[[str, int, int], None]  # what is being done, mattes done, mattes in all
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How hdmatt's own methods run; see engine.Options. Plain values: they travel to processes without torch."""
-
-    model: str = "hdmatt-s"
-    patch: int = 320
-    overlap: int = 64
-    topk: int = 3
-    candidates: int = 30
-    memory: int | None = None  # bytes
-    device: str = "cpu"
-    runtime: str = "auto"  # api.load_network
-    precision: str = "fp32"
 
 
 @dataclass(frozen=True)
@@ -161,7 +143,7 @@ def find_items(
 
 def pick_device(methods: Sequence[str]) -> str:
     """The best device if a network is among the methods; torch is not loaded for the others."""
-    if not set(methods) & set(NETWORK):
+    if not any(parse(name, Settings()).on_device for name in methods):
         return "cpu"
     from hdmatt import api
 
@@ -174,21 +156,25 @@ def evaluate(
     out: Path,
     *,
     settings: Settings | None = None,
+    make_trimaps: Sequence[int] = (),
+    retry: bool = False,
     command: str = "",
     progress: Progress | None = None,
 ) -> Result:
     """Score every method on every picture; rows that scores.jsonl holds already are not computed again.
 
     Methods run in spawned processes: a script that calls this needs the usual `if __name__ == "__main__"`.
-    Failed rows count as held: delete their lines to have them tried again. A data set that changed under the same
-    name needs another `out`.
+    A data set that changed under the same name needs another `out`.
 
     Args:
         items: Name of each data set -> what `datasets.discover` found.
-        methods: Names of `METHODS`, or "folder:PATH": finished mattes PATH/<name>.png, also below PATH/<variant>/ or
-            PATH/<data set>/<variant>/, where our own are.
+        methods: As `methods.parse` reads them. The finished mattes of "folder:PATH" are PATH/<name>.png, also below
+            PATH/<variant>/ or PATH/<data set>/<variant>/, where our own are.
         out: The report's folder; made if missing.
-        settings: Of hdmatt's own methods.
+        settings: Of the methods whose names do not say otherwise.
+        make_trimaps: Radii in pixels: items without a trimap get one made from their truth for each of them, kept in
+            OUT/trimaps; their variants are called made-<radius>.
+        retry: Compute the rows that failed again; the new line of scores.jsonl stands for the old one.
         command: What the user typed, for the record.
 
     Raises:
@@ -197,17 +183,19 @@ def evaluate(
         OutputError: `out` cannot be written.
     """
     settings = settings or Settings()
-    fingerprints = {method: _fingerprint(method, settings) for method in dict.fromkeys(methods)}
+    chosen = {name: parse(name, settings) for name in dict.fromkeys(methods)}
+    fingerprints = {name: _fingerprint(method) for name, method in chosen.items()}
+    items = _with_trimaps(items, make_trimaps, out)
     jobs = [
-        _Job(method, fingerprints[method], dataset, item)
-        for method in fingerprints
+        _Job(name, fingerprints[name], dataset, item)
+        for name in fingerprints
         for dataset, some in items.items()
         for item in some
     ]
     ledger = out / "scores.jsonl"
-    held = {_key(row): row for row in _read_rows(ledger)}
+    held = {key: row for key, row in _read_rows(ledger).items() if not (retry and row.error is not None)}
     new = [job for job in jobs if job.key not in held]
-    sizes = _checked(items, new)
+    sizes = _checked(items, new, chosen)
     _make_folder(out)
     rows: dict[_Key, Row] = {}
     with ExitStack() as stack:
@@ -216,12 +204,12 @@ def evaluate(
             if progress:
                 progress(f"{job.method} {job.dataset} {job.item.variant} {job.item.name}", done, len(jobs))
             if job.key not in held:
-                if worker is None or worker.method != job.method:
+                if worker is None or worker.method.name != job.method:
                     if worker:
                         worker.close()
-                    worker = stack.enter_context(_Worker(job.method, settings))
+                    worker = stack.enter_context(_Worker(chosen[job.method]))
                 path = _matte_path(job, out, held.values())
-                held[job.key] = row = _row(job, worker, out, path, _borders(job, sizes, settings))
+                held[job.key] = row = _row(job, worker, out, path, _borders(worker.method, *sizes[job.picture_key]))
                 _put(ledger, json.dumps(asdict(row), allow_nan=False) + "\n", "a")
             rows[job.key] = held[job.key]
     if progress:
@@ -333,12 +321,16 @@ def _trimap(path: Path) -> UInt8[np.ndarray, "h w"]:
         return marks.rows(0, marks.info.height)
 
 
-def _borders(job: _Job, sizes: Mapping[_PictureKey, tuple[int, int]], settings: Settings) -> Borders | None:
-    if job.method not in CUT:
-        return None
-    height, width = sizes[job.picture_key]
-    windows = grid(height, width, size=settings.patch, overlap=settings.overlap)
-    return patch_borders(windows, height=height, width=width)
+def _windows(method: Method, height: int, width: int) -> list[Window] | None:
+    """Where the method cuts the picture; None if it does not, or not along whole rows and columns."""
+    if method.kind in GRID and method.settings.cover == "grid":
+        return grid(height, width, size=method.settings.patch, overlap=method.settings.overlap)
+    return tiles(height, width, size=method.settings.patch) if method.kind in TILES else None
+
+
+def _borders(method: Method, height: int, width: int) -> Borders | None:
+    windows = _windows(method, height, width)
+    return None if windows is None else patch_borders(windows, height=height, width=width)
 
 
 def _slug(text: str) -> str:
@@ -367,14 +359,14 @@ class _Worker:
     when it holds 90 % of what was free before the picture, so that a hungry method cannot take the machine with it.
     """
 
-    def __init__(self, method: str, settings: Settings) -> None:
-        self.method, self._settings = method, settings
+    def __init__(self, method: Method) -> None:
+        self.method = method
         self._process: Any = None
         self._connection: Connection | None = None
 
     def run(self, job: _Job, path: Path) -> _Run:
         """One matte, written to `path`."""
-        if self.method.startswith(FOLDER):
+        if self.method.kind == FOLDER:
             return _copy(self.method, job, path)
         limit = int(0.9 * psutil.virtual_memory().available) + self._resident()
         started = time.monotonic()
@@ -394,16 +386,21 @@ class _Worker:
             self.close()
             killed = " (killed: the system had no memory left?)" if code == -signal.SIGKILL else ""
             return _Run(time.monotonic() - started, None, f"its process ended with code {code}{killed}")
-        if run.error or not _resets_peak():
+        # a child's peak is never taken anew
+        if run.error or not _resets_peak() or self.method.kind in GEGL:
             self.close()
         return run
 
     def close(self) -> None:
-        """End the process; twice is once."""
+        """End the process and what it started; twice is once."""
         if self._connection:
             self._connection.close()
         if self._process:
+            children = self._family()[1:]
             self._process.kill()
+            for child in children:
+                with suppress(psutil.Error):
+                    child.kill()
             self._process.join()
             self._process.close()
         self._process = self._connection = None
@@ -412,16 +409,25 @@ class _Worker:
         if self._connection is None:
             context = multiprocessing.get_context("spawn")
             self._connection, theirs = context.Pipe()
-            self._process = context.Process(target=_serve, args=(theirs, self.method, self._settings), daemon=True)
+            self._process = context.Process(target=_serve, args=(theirs, self.method), daemon=True)
             self._process.start()
             theirs.close()
         return self._connection
 
     def _resident(self) -> int:
+        held = 0
+        for process in self._family():
+            with suppress(psutil.Error):
+                held += process.memory_info().rss
+        return held
+
+    def _family(self) -> list[psutil.Process]:
+        """The process and those that it started (GEGL)."""
         try:
-            return psutil.Process(self._process.pid).memory_info().rss if self._process else 0
+            process = psutil.Process(self._process.pid) if self._process else None
+            return [process, *process.children(recursive=True)] if process else []
         except psutil.Error:
-            return 0
+            return []
 
     def __enter__(self) -> "_Worker":
         return self
@@ -430,7 +436,7 @@ class _Worker:
         self.close()
 
 
-def _serve(connection: Connection, method: str, settings: Settings) -> None:
+def _serve(connection: Connection, method: Method) -> None:
     """The spawned process: (item, path) in, _Run out, until the other end closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's; it ends us
     warnings.simplefilter("ignore")
@@ -443,7 +449,7 @@ def _serve(connection: Connection, method: str, settings: Settings) -> None:
             return
         seconds, error = None, None
         try:
-            compute = compute or (_network if method in NETWORK else _classical)(method, settings)
+            compute = compute or _program(method)
             _reset_peak()
             started = time.monotonic()
             compute(item, path)
@@ -453,52 +459,109 @@ def _serve(connection: Connection, method: str, settings: Settings) -> None:
         except InputError as trouble:
             error = trouble.message
         except Exception as trouble:
-            error = f"{type(trouble).__name__}: {trouble}"
+            error = f"{'ran out of memory' if _is_memory(trouble) else type(trouble).__name__}: {trouble}"
         connection.send(tuple(_Run(seconds, _peak(), error)))
 
 
-def _network(method: str, settings: Settings) -> Callable[[Item, Path], None]:
+def _is_memory(trouble: Exception) -> bool:
+    """Torch has an error of its own for GPUs, and a RuntimeError for the CPU."""
+    return type(trouble).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(trouble)
+
+
+def _program(method: Method) -> Callable[[Item, Path], None]:
+    """What computes the method's mattes, with everything loaded."""
+    if method.kind in NETWORK:
+        return _network(method)
+    if method.kind in VITMATTE:
+        return _vitmatte(method)
+    return _in_one_piece(_gegl(method) if method.kind in GEGL else _classical(method))
+
+
+def _network(method: Method) -> Callable[[Item, Path], None]:
     """hdmatt's strategies, streamed: rows go to the file as they are finished."""
     from hdmatt import api
     from hdmatt.engine import Options
     from hdmatt.strategies import matte_rows
 
+    settings = method.settings
     model = api.load_network(
         settings.model, runtime=settings.runtime, precision=settings.precision, device=settings.device
     )
-    options = Options(cover="grid", **{k: v for k, v in asdict(settings).items() if k not in _FOR_THE_NETWORK})
+    options = Options(**{k: v for k, v in asdict(settings).items() if k not in _FOR_THE_NETWORK})
 
     def compute(item: Item, path: Path) -> None:
-        with ExitStack() as stack:
-            picture = stack.enter_context(_open(item))
-            trimap = stack.enter_context(image.open_trimap(_known(item.trimap)))
-            job = matte_rows(method, picture, trimap, model, options)
+        with _opened(item) as (picture, trimap):
+            job = matte_rows(method.kind, picture, trimap, model, options)
             _write(path, picture.info.height, picture.info.width, (rows for _, rows in job.rows))
 
     return compute
 
 
-def _classical(method: str, _: Settings) -> Callable[[Item, Path], None]:
-    """PyMatting's estimators with their own defaults, on display-encoded colours."""
-    import pymatting
+def _vitmatte(method: Method) -> Callable[[Item, Path], None]:
+    """ViTMatte on the whole picture, on it shrunk, or patch by patch."""
+    from hdmatt.peers import load_vitmatte
+    from hdmatt.strategies import LONG_SIDE, patch_rows, shrunk_rows, small_trimap, with_unknown
 
-    estimate = getattr(pymatting, f"estimate_alpha_{method}")
+    network, settings = load_vitmatte(_known(method.path), device=method.settings.device), method.settings
+    band = 256
+
+    def rows(picture: BandReader, trimap: TrimapReader) -> Iterator[tuple[int, np.ndarray]]:
+        height, width = picture.info.height, picture.info.width
+        if method.kind in (*GRID, *TILES):
+            overlap = settings.overlap if method.kind in GRID else 0
+            windows = _windows(method, height, width)
+            assert windows is not None
+            windows = with_unknown(trimap, windows, band=band)
+            return patch_rows(picture, trimap, windows, network, overlap=overlap, batch=settings.batch or 1)
+        scale = min(1.0, LONG_SIDE / max(height, width)) if method.kind == "vitmatte-downsample" else 1.0
+        marks = small_trimap(trimap, (max(1, round(height * scale)), max(1, round(width * scale))), band)[0]
+        return shrunk_rows(picture, trimap, marks, network, band=band)
 
     def compute(item: Item, path: Path) -> None:
-        with _open(item) as picture:
-            rows = picture.rows(0, picture.info.height)
-            colours = image.network_colours(rows, linear=picture.info.linear).astype(np.float64)
-        trimap = _trimap(_known(item.trimap))
-        alpha = np.asarray(estimate(colours, trimap / 255 * (trimap != UNKNOWN) + 0.5 * (trimap == UNKNOWN)))
-        if not np.isfinite(alpha).all():
-            raise RuntimeError("the matte holds NaN or infinite values")
-        alpha = np.where(trimap == UNKNOWN, alpha, trimap == FOREGROUND).astype(np.float32)
-        _write(path, len(alpha), alpha.shape[1], [alpha])
+        with _opened(item) as (picture, trimap):
+            some = (alpha for _, alpha in rows(picture, trimap))
+            _write(path, picture.info.height, picture.info.width, some)
 
     return compute
 
 
-def _copy(method: str, job: _Job, path: Path) -> _Run:
+def _classical(method: Method) -> Network:
+    """PyMatting's estimators with their own defaults, on display-encoded colours."""
+    import pymatting
+
+    estimate = getattr(pymatting, f"estimate_alpha_{method.kind}")
+
+    def network(colours: np.ndarray, trimaps: np.ndarray) -> np.ndarray:
+        trimap = trimaps[0]
+        known = trimap / 255 * (trimap != UNKNOWN) + 0.5 * (trimap == UNKNOWN)
+        alpha = np.asarray(estimate(colours[0].astype(np.float64), known))
+        if not np.isfinite(alpha).all():
+            raise RuntimeError("the matte holds NaN or infinite values")
+        return np.where(trimap == UNKNOWN, alpha, trimap == FOREGROUND).astype(np.float32)[None]
+
+    return network
+
+
+def _gegl(method: Method) -> Network:
+    from hdmatt.peers import gegl_alpha
+
+    return lambda colours, trimaps: gegl_alpha(method.kind, colours[0], trimaps[0])[None]
+
+
+def _in_one_piece(network: Network) -> Callable[[Item, Path], None]:
+    """For programs that take a whole picture and set its known pixels themselves."""
+
+    def compute(item: Item, path: Path) -> None:
+        with _opened(item) as (picture, trimap):
+            height = picture.info.height
+            colours = image.network_colours(picture.rows(0, height), linear=picture.info.linear)
+            marks = trimap.rows(0, height)
+        _write(path, height, colours.shape[1], network(colours[None], marks[None]))
+
+    return compute
+
+
+def _copy(method: Method, job: _Job, path: Path) -> _Run:
     """A finished matte, as it is; nothing is timed."""
     alpha = image.read_grey(_finished(method, job))
     _write(path, len(alpha), alpha.shape[1], [alpha])
@@ -509,6 +572,12 @@ def _write(path: Path, height: int, width: int, bands: Iterable[np.ndarray]) -> 
     with PictureWriter(path, height, width, channels=1, bit_depth="8") as file:
         for rows in bands:
             file.write(image.as_float(_as_bytes(rows)))
+
+
+@contextmanager
+def _opened(item: Item) -> Generator[tuple[BandReader, TrimapReader]]:
+    with _open(item) as picture, image.open_trimap(_known(item.trimap)) as trimap:
+        yield picture, trimap
 
 
 def _open(item: Item) -> BandReader:
@@ -532,11 +601,14 @@ def _reset_peak() -> None:
 
 
 def _peak() -> int:
-    """Most memory held since `_reset_peak`. Not ru_maxrss on Linux: a child starts with its parent's."""
-    if not _resets_peak():
-        return memory.peak()
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    return int(found[1]) * 1024 if found else memory.peak()
+    """Most memory held since `_reset_peak`, or by a program that was started, whichever is more.
+
+    Not ru_maxrss on Linux: a child starts with its parent's. For what we start ourselves that is no more than ours.
+    """
+    most = memory.peak()
+    if _resets_peak() and (found := re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())):
+        most = int(found[1]) * 1024
+    return max(most, memory.children_peak())
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -544,31 +616,39 @@ def _peak() -> int:
 # --------------------------------------------------------------------------------------------------------------------
 
 
-def _fingerprint(method: str, settings: Settings) -> str:
+def _fingerprint(method: Method) -> str:
     """What decides the method's mattes besides the picture, as text; refuses methods that cannot run at all."""
-    if method.startswith(FOLDER):
-        folder = Path(method[len(FOLDER) :])
-        if not folder.is_dir():
-            raise InputError(f"{folder} is not a folder", hint="Give the folder of the mattes: folder:PATH.")
+    settings = method.settings
+    if method.kind == FOLDER:
+        if not _known(method.path).is_dir():
+            raise InputError(f"{method.path} is not a folder", hint="Give the folder of the mattes: folder:PATH.")
         return "finished mattes"
-    if method in CLASSICAL:
+    if method.kind in CLASSICAL:
         if importlib.util.find_spec("pymatting") is None or importlib.util.find_spec("scipy") is None:
-            raise InputError(f"the method {method} needs PyMatting", hint="pip install 'hdmatt[baselines]'")
+            raise InputError(f"the method {method.name} needs PyMatting", hint="pip install 'hdmatt[baselines]'")
         return f"pymatting {metadata.version('pymatting')}"
-    if method not in NETWORK:
-        raise InputError(f"there is no method {method!r}", hint=f"Choose of: {', '.join(METHODS)}, folder:PATH.")
-    model = _check_settings(settings)
-    parts = [f"model {settings.model} {model}"]
-    if method in CUT:
+    if method.kind in GEGL:
+        from hdmatt.peers import GEGL_OPERATIONS, gegl_version
+
+        return f"gegl {gegl_version(method.kind)}, {' '.join(GEGL_OPERATIONS[method.kind])}"
+    if method.kind in VITMATTE:
+        parts = [f"weights {_check_vitmatte(method)}, transformers {metadata.version('transformers')}"]
+    else:
+        parts = [f"model {settings.model} {_check_settings(settings, method.kind)}"]
+    if method.kind in GRID:
         parts.append(f"patch {settings.patch} overlap {settings.overlap}")
-    if method == "hdmatt":
+    if method.kind in TILES:
+        parts.append(f"patch {settings.patch}")
+    if method.kind == "hdmatt":
         parts.append(f"topk {settings.topk} candidates {settings.candidates}")
+    if method.kind in GRID and settings.cover != "grid":
+        parts.append(f"cover {settings.cover}")
     if (settings.runtime, settings.precision) != ("auto", "fp32"):  # of any other name: the same mattes to rounding
         parts.append(f"runtime {settings.runtime} {settings.precision}")
     return ", ".join([*parts, f"device {settings.device}"])
 
 
-def _check_settings(settings: Settings) -> str:
+def _check_settings(settings: Settings, kind: str) -> str:
     """Model and options work; returns the start of the model file's checksum."""
     from hdmatt import api
     from hdmatt.checkpoint import models
@@ -579,13 +659,72 @@ def _check_settings(settings: Settings) -> str:
     )
     marks = np.full((64, 64), UNKNOWN, np.uint8)
     marks[0] = BACKGROUND
-    options = Options(cover="grid", **{k: v for k, v in asdict(settings).items() if k not in _FOR_THE_NETWORK})
+    if kind == "tiles":
+        settings = replace(settings, overlap=0)
+    options = Options(**{k: v for k, v in asdict(settings).items() if k not in _FOR_THE_NETWORK})
     make_plan(image.open_trimap(marks), network, options)
     path = models().get(settings.model) or Path(settings.model)
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
-def _checked(items: Mapping[str, Sequence[Item]], new: Sequence[_Job]) -> dict[_PictureKey, tuple[int, int]]:
+def _check_vitmatte(method: Method) -> str:
+    from hdmatt.peers import check_vitmatte
+
+    settings = method.settings
+    if method.kind in (*GRID, *TILES):
+        batch = 1 if settings.batch is None else settings.batch
+        if settings.patch < 32 or batch < 1:
+            raise InputError(
+                f"{method.name}: a patch of {settings.patch} pixels, {batch} at once",
+                hint="Choose a patch of 32 pixels or more, and a batch of 1 or more.",
+            )
+        check_overlap(settings.patch, settings.overlap if method.kind in GRID else 0)
+    return check_vitmatte(_known(method.path))
+
+
+def _with_trimaps(items: Mapping[str, Sequence[Item]], radii: Sequence[int], out: Path) -> dict[str, list[Item]]:
+    """Each item without a trimap once for each radius, with one made from its truth; the others as they are."""
+    without = [item for some in items.values() for item in some if item.trimap is None]
+    for some in items.values():
+        require_trimaps(some, make_trimap=radii[0] if radii else None)
+    if radii and not without:
+        raise InputError(
+            "every picture has a trimap of its own, so none is made",
+            hint="Leave --make-trimap out, or name a data set without trimaps.",
+        )
+    for radius in radii:
+        if radius < 0:
+            raise InputError(f"--make-trimap is {radius}", hint="Give a radius in pixels, 0 or more, like 20.")
+    for item in without:
+        _same(_known(item.alpha), _size_of(_known(item.alpha)), *_reference(item))
+    own = {name: [item for item in some if item.trimap is not None] for name, some in items.items()}
+    made = {name: _made(name, some, radii, out) for name, some in items.items()}
+    missing = [item for some in made.values() for item in some if not _known(item.trimap).exists()]
+    for alpha in dict.fromkeys(_known(item.alpha) for item in missing):  # all are checked before one is made
+        truth = read_bytes(alpha)
+        check_truth(truth, np.full_like(truth, UNKNOWN), str(alpha))
+    for item in missing:
+        path, radius = _known(item.trimap), int(item.variant.removeprefix(MADE))
+        trimap = from_alpha(read_bytes(_known(item.alpha)), radius=radius)
+        _make_folder(path.parent)
+        _write(path, len(trimap), trimap.shape[1], [image.as_float(trimap)])
+    return {name: own[name] + made[name] for name in items}
+
+
+def _made(dataset: str, items: Sequence[Item], radii: Sequence[int], out: Path) -> list[Item]:
+    """The items without a trimap, once for each radius, with the one that they are to get."""
+    place = out / "trimaps" / _slug(dataset)
+    return [
+        replace(item, trimap=place / f"{MADE}{radius}" / f"{item.name}.png", variant=f"{MADE}{radius}")
+        for radius in dict.fromkeys(radii)
+        for item in items
+        if item.trimap is None
+    ]
+
+
+def _checked(
+    items: Mapping[str, Sequence[Item]], new: Sequence[_Job], methods: Mapping[str, Method]
+) -> dict[_PictureKey, tuple[int, int]]:
     """Height and width of every picture that is to be scored now; refuses what cannot be."""
     for dataset, some in items.items():
         if not some:
@@ -594,19 +733,14 @@ def _checked(items: Mapping[str, Sequence[Item]], new: Sequence[_Job]) -> dict[_
     for job in new:
         item = job.item
         if job.picture_key not in sizes:
-            if item.trimap is None:
-                raise InputError(
-                    f"{item.name} of {job.dataset} has no trimap: the set ships none",
-                    hint="Put trimaps into a folder trimap/ beside the pictures; they decide what is counted.",
-                )
             if item.alpha is None:
                 raise InputError(
                     f"{item.name} of {job.dataset} has no true matte to be scored against",
                     hint="Make its matte with hdmatt matte, and have it scored where the truth is.",
                 )
             sizes[job.picture_key] = _same_size(item)
-        if job.method.startswith(FOLDER):
-            finished = _finished(job.method, job)
+        if (method := methods[job.method]).kind == FOLDER:
+            finished = _finished(method, job)
             _same(finished, _size_of(finished), *_reference(item))
     for dataset, variant, name in sizes:
         item = next(i for i in items[dataset] if (i.variant, i.name) == (variant, name))
@@ -643,8 +777,8 @@ def _same(path: Path, size: tuple[int, int], other: Path, wanted: tuple[int, int
         )
 
 
-def _finished(method: str, job: _Job) -> Path:
-    folder = Path(method[len(FOLDER) :])
+def _finished(method: Method, job: _Job) -> Path:
+    folder = _known(method.path)
     name = f"{job.item.name}.png"
     below = (folder / _slug(job.dataset) / _slug(job.item.variant), folder / job.item.variant, folder)
     for place in below:
@@ -653,10 +787,10 @@ def _finished(method: str, job: _Job) -> Path:
     raise InputError(f"{folder / name} does not exist", hint=f"Put the matte of {job.item.name} there as a PNG.")
 
 
-def _read_rows(path: Path) -> list[Row]:
-    """The rows of an earlier run; a last line that was cut off is removed from the file."""
+def _read_rows(path: Path) -> dict[_Key, Row]:
+    """The rows of earlier runs, the last of each key; a last line that was cut off is removed from the file."""
     if not path.exists():
-        return []
+        return {}
     rows: list[Row] = []
     lines = path.read_bytes().splitlines(keepends=True)
     for number, line in enumerate(lines, 1):
@@ -670,7 +804,7 @@ def _read_rows(path: Path) -> list[Row]:
                     f"line {number} of {path} is not ours: {error}", hint="Remove the line, or choose another --out."
                 ) from error
             path.write_bytes(b"".join(lines[:-1]))
-    return rows
+    return {_key(row): row for row in rows}
 
 
 def _make_folder(path: Path) -> None:
@@ -803,7 +937,7 @@ def _machine(settings: Settings) -> dict[str, Any]:
 
 def _versions() -> dict[str, str]:
     versions = {"hdmatt": __version__, "python": platform.python_version()}
-    for name in ("numpy", "scipy", "opencv-python-headless", "OpenImageIO", "torch", "pymatting"):
+    for name in ("numpy", "scipy", "opencv-python-headless", "OpenImageIO", "torch", "pymatting", "transformers"):
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

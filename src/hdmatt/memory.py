@@ -3,6 +3,7 @@
     parse, show          "2GiB" <-> bytes
     default_limit        what a job may use unless told otherwise
     resident, peak       what the process holds now, and the most it ever held
+    children_peak        the most that a program it started held
     container            what the process's control groups allow
     fixed_bytes, context_bytes, body_bytes, field_bytes, patch_bytes
                          the engine's needs: per job, per candidate, per patch kept, and per patch computed at once
@@ -99,6 +100,12 @@ def peak() -> int:
         if kib:
             return int(kib[1]) * 1024
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+def children_peak() -> int:
+    """The most that a program we started and that ended has held."""
+    most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024
 
 

@@ -5,19 +5,25 @@ rows y .. y + size - 1. Read top to bottom:
 
     Window       where a patch lies; it may reach past the picture
     grid         overlapping windows over the whole picture
+    tiles        windows that touch and never overlap
     cut          the pixels of one window, mirrored where it leaves the picture
     feather      how much each pixel of a patch counts
     Stitcher     the running weighted mean of all patches, handed out as finished rows
+    Network      what a batch of patches goes through, whoever's it is
 
 Called by engine.py and strategies.py. What one patch learns from the others is in cpc.py.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt8
 
 from hdmatt.errors import InputError
+
+Network = Callable[[Float32[np.ndarray, "b h w 3"], UInt8[np.ndarray, "b h w"]], Float32[np.ndarray, "b h w"]]
+"""Display-encoded colours in [0, 1] and trimaps -> mattes of the same size."""
 
 
 class Window(NamedTuple):
@@ -46,6 +52,17 @@ def grid(height: int, width: int, *, size: int, overlap: int) -> list[Window]:
         for y in _starts(height, size=size, step=size - overlap)
         for x in _starts(width, size=size, step=size - overlap)
     ]
+
+
+def tiles(height: int, width: int, *, size: int) -> list[Window]:
+    """Windows side by side from the top left corner on, each pixel in exactly one; the last may leave the picture.
+
+    Raises:
+        InputError: The picture has no pixels.
+    """
+    if height < 1 or width < 1:
+        raise InputError(f"the picture is {width}x{height} pixels", hint="Give a picture with at least one pixel.")
+    return [Window(y, x, size) for y in range(0, height, size) for x in range(0, width, size)]
 
 
 def check_overlap(size: int, overlap: int) -> None:

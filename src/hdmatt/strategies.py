@@ -1,16 +1,19 @@
 """Ways to get a large picture through a network of limited reach: one interface for all.
 
-    STRATEGIES     name -> function: hdmatt, crop, downsample, whole
+    STRATEGIES     name -> function: hdmatt, crop, tiles, downsample, whole
     matte_rows     picture and trimap -> rows of the matte, by a named strategy
+    patch_rows     patch by patch through any network, not only ours
+    shrunk_rows    all at once, or shrunk, through any network
 
 `crop` is the engine without anything from outside the patch (no context, no colours around), `hdmatt` the engine
-with both. `whole` puts the whole picture
-through the network at once; `downsample` does that with the picture shrunk to a long side and grows the matte
-back. They are the paper's Fig. 1 and Table 1.
+with both. `tiles` cuts hard: patches side by side, no overlap, no feather; it shows what seams look like. `whole` puts
+the whole picture through the network at once; `downsample` does that with the picture shrunk to a long side and grows
+the matte back. They are the paper's Fig. 1 and Table 1. How other networks go through them is in peers.py.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 import cv2
 import numpy as np
@@ -22,7 +25,7 @@ from hdmatt.engine import Counters, Options, Plan, Progress, Rows
 from hdmatt.errors import InputError, MemoryLimitError
 from hdmatt.image import network_colours
 from hdmatt.model import STRIDE, HDMatt, network_input
-from hdmatt.patches import mirror
+from hdmatt.patches import Network, Stitcher, Window, cut, feather, mirror, rows_of, tiles
 from hdmatt.trimap import FOREGROUND, UNKNOWN
 
 LONG_SIDE = 1024  # pixels; the paper's down-sampled pictures
@@ -90,6 +93,32 @@ def _crop(
     return _hdmatt(picture, trimap, model, replace(options, topk=0), progress, counters)
 
 
+def _tiles(
+    picture: Rows,
+    trimap: Rows,
+    model: HDMatt,
+    options: Options,
+    progress: Progress | None,
+    counters: Counters | None,
+) -> Job:
+    pixel = 3 * picture.info.dtype.itemsize
+    options = replace(options, topk=0, overlap=0)
+    plan = engine.make_plan(trimap, model, options, channels_bytes=pixel)
+    info = trimap.info
+    queries = with_unknown(trimap, tiles(info.height, info.width, size=options.patch), band=options.band)
+    rows = patch_rows(
+        picture,
+        trimap,
+        queries,
+        network_of(model, device=options.device),
+        overlap=0,
+        batch=plan.batch,
+        progress=progress,
+        counters=counters,
+    )
+    return Job(replace(plan, queries=queries, field=False), plan.unknown, rows)
+
+
 def _whole(
     picture: Rows,
     trimap: Rows,
@@ -115,6 +144,7 @@ def _downsample(
 STRATEGIES: dict[str, Callable[..., Job]] = {
     "hdmatt": _hdmatt,
     "crop": _crop,
+    "tiles": _tiles,
     "downsample": _downsample,
     "whole": _whole,
 }
@@ -133,7 +163,7 @@ def _shrunk(
     height, width = picture.info.height, picture.info.width
     scale = 1.0 if long_side is None else min(1.0, long_side / max(height, width))
     small = max(1, round(height * scale)), max(1, round(width * scale))
-    marks, unknown = _small_trimap(trimap, small, options.band)
+    marks, unknown = small_trimap(trimap, small, options.band)
     if unknown == height * width:
         raise InputError(
             "every pixel of the trimap is unknown",
@@ -149,39 +179,142 @@ def _shrunk(
             hint=f"Give at least {memory.show(need, up=True)} (--memory), or use --strategy hdmatt.",
         )
 
-    def rows() -> Iterator[tuple[int, np.ndarray]]:
-        alpha = np.zeros(small, np.float32)
-        if unknown:
-            colours = _small_picture(picture, small, options.band)
-            alpha = whole_alpha(model, colours, marks, device=options.device)
-        if counters:
-            counters.encoded = counters.decoded = int(unknown > 0)
-        if progress:
-            progress(1, 1)
-        for y0 in range(0, height, options.band):
-            y1 = min(y0 + options.band, height)
-            grown, known = _grow(alpha, y0, y1, height, width), trimap.rows(y0, y1)
-            yield y0, np.where(known == UNKNOWN, grown, (known == FOREGROUND).astype(np.float32))
+    network = network_of(model, device=options.device)
+    rows = shrunk_rows(picture, trimap, marks, network, band=options.band, progress=progress, counters=counters)
+    return Job(None, unknown, rows)
 
-    return Job(None, unknown, rows())
+
+def shrunk_rows(
+    picture: Rows,
+    trimap: Rows,
+    marks: UInt8[np.ndarray, "y x"],
+    network: Network,
+    *,
+    band: int,
+    progress: Progress | None = None,
+    counters: Counters | None = None,
+) -> Iterator[tuple[int, Float32[np.ndarray, "rows width"]]]:
+    """One pass over the picture at the size of `marks`, grown back; (first row, rows), top to bottom.
+
+    Args:
+        marks: The trimap, shrunk by `small_trimap`, or as it is.
+        band: Rows read and handed out at a time.
+    """
+    height, width, some = picture.info.height, picture.info.width, bool((marks == UNKNOWN).any())
+    alpha = np.zeros(marks.shape, np.float32)
+    if some:
+        colours = _small_picture(picture, (marks.shape[0], marks.shape[1]), band)
+        alpha = network(colours[None], marks[None])[0]
+    if counters:
+        counters.encoded = counters.decoded = int(some)
+    if progress:
+        progress(1, 1)
+    for y0 in range(0, height, band):
+        y1 = min(y0 + band, height)
+        yield y0, _with_known(_grow(alpha, y0, y1, height, width), trimap.rows(y0, y1))
+
+
+def patch_rows(
+    picture: Rows,
+    trimap: Rows,
+    windows: Sequence[Window],
+    network: Network,
+    *,
+    overlap: int,
+    batch: int,
+    progress: Progress | None = None,
+    counters: Counters | None = None,
+) -> Iterator[tuple[int, Float32[np.ndarray, "rows width"]]]:
+    """Patch by patch through a network that sees nothing else; (first row, rows), top to bottom.
+
+    Args:
+        windows: Raster order; `with_unknown` leaves out those that there is nothing to find in.
+        overlap: Width of the ramp at a patch's rim, pixels; 0 cuts hard.
+        batch: Patches given to the network at once.
+    """
+    counters = counters if counters is not None else Counters()
+    height, width, linear = picture.info.height, picture.info.width, picture.info.linear
+    stitcher = Stitcher(height, width)
+    weight = feather(windows[0].size if windows else 1, overlap if windows else 0)
+    first = 0
+    for _, same_row in groupby(windows, key=lambda window: window.y):
+        row = list(same_row)
+        yield from _finished(stitcher, trimap, first, max(first, row[0].y))
+        first = max(first, row[0].y)
+        top, bottom = rows_of(row[0], height)
+        pixels, marks = picture.rows(top, bottom), trimap.rows(top, bottom)
+        counters.rows_read += len(pixels)
+        for start in range(0, len(row), batch):
+            some = row[start : start + batch]
+            colours = [network_colours(cut(pixels, w, first_row=top, height=height), linear=linear) for w in some]
+            known = [cut(marks, w, first_row=top, height=height) for w in some]
+            for window, alpha in zip(some, network(np.stack(colours), np.stack(known)), strict=True):
+                stitcher.add(window, alpha, weight)
+            counters.encoded += len(some)
+            counters.decoded += len(some)
+            if progress:
+                progress(counters.decoded, len(windows))
+    yield from _finished(stitcher, trimap, first, height)
+
+
+def with_unknown(trimap: Rows, windows: Sequence[Window], *, band: int) -> list[Window]:
+    """The windows that hold an unknown pixel of the picture; what is mirrored holds no other."""
+    found: dict[Window, None] = {}
+    for y0 in range(0, trimap.info.height, band):
+        unknown = trimap.rows(y0, min(y0 + band, trimap.info.height)) == UNKNOWN
+        for window in windows:
+            y, x = max(window.y - y0, 0), max(window.x, 0)
+            inside = unknown[y : max(window.y + window.size - y0, 0), x : max(window.x + window.size, 0)]
+            if window not in found and inside.any():
+                found[window] = None
+    return [window for window in windows if window in found]
+
+
+def network_of(model: HDMatt, *, device: str) -> Network:
+    """Our network without context patches and colours from outside; sides are mirrored up to multiples of 8.
+
+    Raises:
+        InputError: The network is in training mode.
+    """
+    if model.training:
+        raise InputError("the network is in training mode", hint="Call model.eval() first, or load it by name.")
+
+    def network(colours: np.ndarray, trimaps: np.ndarray) -> np.ndarray:
+        return _alphas(model, colours, trimaps, device=device)
+
+    return network
 
 
 def whole_alpha(
     model: HDMatt, colours: Float32[np.ndarray, "h w 3"], trimap: UInt8[np.ndarray, "h w"], *, device: str
 ) -> Float32[np.ndarray, "h w"]:
-    """One pass over everything at once, without context patches; sides are mirrored up to multiples of 8."""
-    height, width = trimap.shape
+    """One pass over everything at once, without context patches."""
+    return _alphas(model, colours[None], trimap[None], device=device)[0]
+
+
+def _alphas(model: HDMatt, colours: np.ndarray, trimaps: np.ndarray, *, device: str) -> np.ndarray:
+    height, width = trimaps.shape[1:]
     rows = mirror(0, height + -height % STRIDE, height)[:, None]
     columns = mirror(0, width + -width % STRIDE, width)[None, :]
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    padded = torch.from_numpy(colours[rows, columns])[None], torch.from_numpy(trimap[rows, columns])[None]
+    padded = torch.from_numpy(colours[:, rows, columns]), torch.from_numpy(trimaps[:, rows, columns])
     inputs = network_input(padded[0].to(device), padded[1].to(device)).contiguous(memory_format=torch.channels_last)
     with torch.inference_mode():
-        alpha = model(inputs, [[]]).alpha
-    return alpha[0, 0, :height, :width].float().cpu().numpy()
+        alpha = model(inputs, [[] for _ in trimaps]).alpha
+    return alpha[:, 0, :height, :width].float().cpu().numpy()
 
 
-def _small_trimap(trimap: Rows, size: tuple[int, int], band: int) -> tuple[UInt8[np.ndarray, "h w"], int]:
+def _finished(stitcher: Stitcher, trimap: Rows, first: int, end: int) -> Iterator[tuple[int, np.ndarray]]:
+    for y0 in range(first, end, engine.FINISHED_ROWS):
+        y1 = min(y0 + engine.FINISHED_ROWS, end)
+        yield y0, _with_known(stitcher.take(y1), trimap.rows(y0, y1))
+
+
+def _with_known(alpha: np.ndarray, trimap: np.ndarray) -> np.ndarray:
+    return np.where(trimap == UNKNOWN, np.clip(alpha, 0, 1), (trimap == FOREGROUND).astype(np.float32))
+
+
+def small_trimap(trimap: Rows, size: tuple[int, int], band: int) -> tuple[UInt8[np.ndarray, "h w"], int]:
     """The trimap's values at the small pixels' centres, never mixed, and the count of unknown pixels in full size."""
     height, width = trimap.info.height, trimap.info.width
     wanted = ((np.arange(size[0]) + 0.5) * height / size[0]).astype(int)

@@ -7,6 +7,7 @@ and 255 (foreground); an in-between value is put into one of the three, never mi
     classify    any grey picture into the three values
     count       how many pixels of each
     from_mask   a trimap around the rim of a mask
+    from_alpha  a trimap around the soft part of a matte
     shrink      a trimap at a coarser stride
 
 Reading a trimap from a file is in image.py.
@@ -119,6 +120,29 @@ def from_mask(mask: Shaped[np.ndarray, "h w"], *, erode: int, dilate: int) -> UI
     trimap = np.full(mask.shape, UNKNOWN, np.uint8)
     trimap[_farther_than(erode, inside)] = FOREGROUND
     trimap[_farther_than(dilate, ~inside)] = BACKGROUND
+    return trimap
+
+
+def from_alpha(alpha: UInt8[np.ndarray, "h w"], *, radius: int) -> UInt8[np.ndarray, "h w"]:
+    """A trimap whose unknown part is the soft part of a true matte, widened by an exact disc.
+
+    Foreground stays where the matte is 255 as far as `radius` reaches, background where it is 0; what lies beyond the
+    picture counts as neither. With radius 0 exactly the pixels between 0 and 255 are unknown, and a step from 0 to
+    255 leaves none.
+
+    Args:
+        radius: Pixels, 0 or more.
+
+    Raises:
+        InputError: A negative radius.
+    """
+    if radius < 0:
+        raise InputError(
+            f"the trimap's radius is {radius}, it must not be negative", hint="Give it in pixels, for example 20."
+        )
+    trimap = np.full(alpha.shape, UNKNOWN, np.uint8)
+    trimap[_farther_than(radius, alpha == 255)] = FOREGROUND
+    trimap[_farther_than(radius, alpha == 0)] = BACKGROUND
     return trimap
 
 

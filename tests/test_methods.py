@@ -1,0 +1,61 @@
+"""A method's name says what runs; several settings stand side by side; a mistake in a name is named."""
+
+from pathlib import Path
+
+import pytest
+
+from hdmatt.errors import InputError
+from hdmatt.methods import KINDS, METHODS, Settings, parse
+
+BASE = Settings(patch=192, memory=2**30)
+
+
+def test_a_name_alone_runs_with_the_settings_of_the_call():
+    for kind in KINDS:
+        name = f"{kind}:x" if f"{kind}:PATH" in METHODS else kind
+        method = parse(name, BASE)
+        assert (method.name, method.kind, method.settings) == (name, kind, BASE)
+
+
+def test_a_name_changes_its_own_settings_only():
+    name = "hdmatt:topk=0,overlap=32,candidates=9,batch=2,memory=1.5GiB,model=a:b.safetensors"
+    found = parse(name, BASE).settings
+    assert (found.topk, found.overlap, found.candidates, found.batch, found.patch) == (0, 32, 9, 2, 192)
+    assert (found.memory, found.model) == (3 * 2**29, "a:b.safetensors")
+
+
+def test_every_engine_setting_but_the_device_can_be_chosen_by_a_name():
+    assert set(KINDS["hdmatt"]) | {"device"} == set(Settings.__dataclass_fields__)
+
+
+@pytest.mark.parametrize("path", ["w", "/a,b/c=1", "a,b", "x,topk=3"])
+def test_a_path_may_hold_any_character(path):
+    assert parse(f"folder:{path},patch=1", BASE).path == Path(f"{path},patch=1")
+    method = parse(f"vitmatte-patches:{path},patch=256,overlap=0", BASE)
+    assert (method.path, method.settings.patch, method.settings.overlap) == (Path(path), 256, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "hint"),
+    [
+        ("magic", "no method 'magic'", "Choose of: hdmatt, crop"),
+        ("hdmat", "no method 'hdmat'", "Did you mean hdmatt?"),
+        ("", "no method ''", "vitmatte-patches:PATH"),
+        ("hdmatt:", "asks for ''", "topk"),
+        ("hdmatt:topk", "topk to ''", "topk=2"),
+        ("hdmatt:topk=two", "'two'", "whole number"),
+        ("hdmatt:topk=1.5", "'1.5'", "whole number"),
+        ("hdmatt:device=cpu", "no setting of hdmatt", "model, patch"),
+        ("crop:topk=1", "no setting of crop", "overlap"),
+        ("hdmatt:model=", "no model", "hdmatt info"),
+        ("hdmatt:memory=much", "not an amount of memory", "2GiB"),
+        ("cf:radius=2", "no setting of cf", "none"),
+        ("gegl-levin:levels=4", "no setting of gegl-levin", "none"),
+        ("vitmatte", "needs a folder", "vitmatte:PATH"),
+        ("folder:", "needs a folder", "folder:PATH"),
+    ],
+)
+def test_a_mistake_in_a_name_is_named(name, message, hint):
+    with pytest.raises(InputError) as caught:
+        parse(name, BASE)
+    assert message in caught.value.message and hint in caught.value.hint

@@ -6,8 +6,8 @@ Plan, context pool and selection are the engine's own (`engine.look`), the weigh
     Attention   the numbers, for plots of one's own
     attend      picture, trimap and pixel -> Attention
     draw        Attention -> the figure
-    save, save_numbers      the figure, the arrays into a file
-    parse_pixel, check_paths    what the command line was given
+    save_numbers      the arrays into a file
+    parse_pixel, check_paths      what the command line was given
 
 Legend (a trailing capital names an axis of the arrays): R regions, K context patches, H W cells of 8 x 8 pixels,
 V channels of a value.
@@ -32,7 +32,7 @@ from hdmatt.cpc import BACKGROUND, FOREGROUND, REGIONS, UNKNOWN, region_weights
 from hdmatt.engine import Look, Options, Plan, look, make_plan
 from hdmatt.errors import InputError, OutputError
 from hdmatt.figure import BLUE, GREEN, RED, Panel
-from hdmatt.image import ArrayReader, BandReader, PictureWriter, TrimapReader
+from hdmatt.image import ArrayReader, BandReader, TrimapReader
 from hdmatt.model import STRIDE, HDMatt
 from hdmatt.patches import Window, cut, feather, rows_of
 from hdmatt.trimap import UNKNOWN as UNKNOWN_PIXEL
@@ -193,12 +193,6 @@ def draw(
     heat = [_heat_row(attention, i, patches[1:], stretch=stretch) for i in range(len(attention.regions))]
     rows = [overview, first, *heat]
     return figure.sheet(rows, title=title, footer=_footer(attention, shown))
-
-
-def save(pixels: UInt8[np.ndarray, "h w 3"], path: Path) -> None:
-    """Write a figure; the suffix says the format (PNG, JPEG, TIFF, WebP). Nothing half-written is left."""
-    with PictureWriter(path, len(pixels), pixels.shape[1], channels=3, bit_depth="8") as file:
-        file.write(image.as_float(pixels))
 
 
 def save_numbers(attention: Attention, path: Path) -> None:
@@ -395,15 +389,18 @@ def _heat_row(attention: Attention, i: int, patches: Sequence[np.ndarray], *, st
     else:
         ends = float(weights[inside].min()) if stretch else 0.0, float(weights.max())
         even = float(weights.sum() / inside.sum())
-        printed = f"{ends[0] / even:.3g}" if stretch else "0", f"{ends[1] / even:.3g} x even"
+        away = [100 * (end / even - 1) for end in ends]
+        printed = (f"{away[0]:+.2g} %", f"{away[1]:+.2g} %") if stretch else ("0", f"{ends[1] / even:.3g} x even")
         if name != "all":
             lines.append(f"{100 * inside.mean():.0f} % of the context's pixels")
         if attention.form == "literal" and name != "all":
             lines.append(f"{100 * attention.lost_R[i]:.0f} % of the attention is lost on pixels outside of it")
+        if stretch:
+            lines.append("from the smallest to the largest weight, against even attention:")
     panels = [Panel(figure.words(lines, height=SIDE, width=SIDE, ends=printed))]
     for k, pixels in enumerate(patches):
         of = "attention" if name == "all" else f"attention of {name}"
-        below = f"{100 * weights[k].sum():.0f} % of the {of}" if inside[k].any() else f"no {LONG[name]} in this patch"
+        below = f"{100 * weights[k].sum():.0f} % of the {of}" if inside[k].any() else f"no {LONG[name]} pixel here"
         panels.append(Panel(figure.heat(pixels, weights[k], inside[k], ends=ends), below=(below,)))
     return panels
 
@@ -412,10 +409,10 @@ def _footer(attention: Attention, shown: Sequence[Window]) -> list[str]:
     name = "trimap-guided attention" if attention.kind == "tgnl" else "plain non-local attention"
     form = f" ({attention.form})" if attention.kind == "tgnl" else ""
     text = f"Pixel x {attention.x}, y {attention.y}; {name}{form}; K = {len(attention.patches)} of "
-    text += f"{attention.candidates} candidates"
+    text += f"{attention.candidates} candidates, selected by their score (eq. 1 with means)"
     if len(shown) < len(attention.patches):
         text += f", the best {len(shown)} shown"
-    lines = [text + "."]
+    lines = [text + ".", "Even attention: the same weight for every cell of 8 x 8 pixels."]
     if attention.kind == "tgnl":
-        lines.append("Faded: pixels outside of the region. Each region has its own colours; even: attention / cells.")
+        lines[1] = "Faded: outside of the region. " + lines[1][:-1] + " of the region."
     return lines

@@ -244,7 +244,7 @@ def attention_command(
     debug: Annotated[bool, typer.Option(_DEBUG, help="Show tracebacks.")] = False,
 ) -> None:
     """Draw what one unknown pixel looks at: its patch, the context patches, the attention on U, F and B."""
-    from hdmatt import api, attention, image
+    from hdmatt import api, attention, figure, image
     from hdmatt.engine import Options
     from hdmatt.memory import parse
 
@@ -261,7 +261,7 @@ def attention_command(
     limit = max_pixels or image.DEFAULT_MAX_PIXELS
     found = attention.attend(picture, trimap, y=y, x=x, model=model, options=options, max_pixels=limit)
     title = f"{picture.name}, {model if len(model) < 40 else Path(model).name}"
-    attention.save(attention.draw(found, picture, trimap, title=title, stretch=stretch, max_pixels=limit), output)
+    figure.save(attention.draw(found, picture, trimap, title=title, stretch=stretch, max_pixels=limit), output)
     if numbers:
         attention.save_numbers(found, numbers)
     if as_json:

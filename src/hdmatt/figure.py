@@ -9,11 +9,13 @@ Knows nothing of networks or files. Sizes are pixels, y comes before x, colours 
     words       a panel of text, with a colour bar if wanted
     shrunk      a large picture, read in bands, as a small one
     crops       the places where several pictures differ most
+    save        the figure into a file
 """
 
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -21,9 +23,9 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from hdmatt.image import BandReader, TrimapReader, network_colours
+from hdmatt.image import BandReader, PictureWriter, TrimapReader, as_float, network_colours
 
-Pixels = UInt8[np.ndarray, "h w 3"]
+Pixels = UInt8[np.ndarray, "_ _ 3"]
 Colour = tuple[int, int, int]
 
 INK: Colour = (20, 20, 20)
@@ -192,6 +194,12 @@ def crops(
             break
         found.append((y, x))
     return found
+
+
+def save(pixels: Pixels, path: Path) -> None:
+    """Write a figure; the suffix says the format (PNG, JPEG, TIFF, WebP). Nothing half-written is left."""
+    with PictureWriter(path, len(pixels), pixels.shape[1], channels=3, bit_depth="8") as file:
+        file.write(as_float(pixels))
 
 
 def _row(panels: Sequence[Panel]) -> Image.Image:

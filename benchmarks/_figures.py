@@ -49,14 +49,14 @@ def also_of(texts: Sequence[str]) -> dict[str, Path]:
     for text in texts:
         name, _, path = text.partition("=")
         if not path or name in {*WAYS, "picture", "trimap", "truth"}:
-            raise InputError(f"--also {text} is not NAME=PATH with a new name", hint="For example: --also ViTMatte=v.png")
+            raise InputError(
+                f"--also {text} is not NAME=PATH with a new name", hint="For example: --also ViTMatte=v.png"
+            )
         found[name] = Path(path)
     return found
 
 
-def compute(
-    given: argparse.Namespace, picture: Path, trimap: Path, also: dict[str, Path], truth: Path | None
-) -> View:
+def compute(given: argparse.Namespace, picture: Path, trimap: Path, also: dict[str, Path], truth: Path | None) -> View:
     """Mattes by DS, C and HDMatt under OUT/mattes, and where they differ."""
     settings = {k: v for k, v in asdict(settings_of(given)).items() if k != "model"}
     folder = given.out / "mattes" / picture.stem

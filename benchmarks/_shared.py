@@ -52,9 +52,7 @@ def command_of(script: str, arguments: Sequence[str]) -> str:
     return shlex.join(["python", f"benchmarks/{Path(script).name}", *arguments])
 
 
-def score(
-    items: dict[str, list[Item]], methods: Sequence[str], out: Path, settings: Settings, command: str
-) -> Result:
+def score(items: dict[str, list[Item]], methods: Sequence[str], out: Path, settings: Settings, command: str) -> Result:
     """evaluate, with its progress on stderr."""
     return program.evaluate(items, methods, out, settings=settings, command=command, progress=_progress)
 

@@ -3,8 +3,8 @@
     python benchmarks/figure1.py PICTURE TRIMAP --out f1
     python benchmarks/figure1.py PICTURE TRIMAP --truth ALPHA --also ViTMatte=vitmatte.png --crops 3 --out f1
 
-Whole view on top; below it the places where the mattes differ most, at 100 %. Without --truth the places are those where
-DS or C differ from HDMatt. Writes figure1.png, figure1.json and the mattes.
+Whole view on top; below it the places where the mattes differ most, at 100 %: from the truth, and without one from
+HDMatt's. Writes figure1.png, figure1.json and the mattes.
 """
 
 from pathlib import Path

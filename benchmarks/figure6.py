@@ -4,7 +4,8 @@
     python benchmarks/figure6.py --data hr-dev --name HR05 --name HR27 --also ViTMatte=mattes/vitmatte --out f6
 
 Below the columns of each picture the place where the mattes differ most, at 100 %. --also NAME=FOLDER adds a column of
-finished mattes FOLDER/<picture>.png. Writes figure6.png, figure6.json and the mattes. The truth of a set, where it has one, is the last column.
+finished mattes FOLDER/<picture>.png. The truth, where a set has one, is the last column.
+Writes figure6.png, figure6.json and the mattes.
 """
 
 from _figures import add_options, also_of, compute, draw, write
@@ -20,7 +21,9 @@ def main(arguments: list[str]) -> int:
     options.add_argument("--also", action="append", default=[], help="NAME=FOLDER of finished mattes; one column more")
     add_options(options, crops=1)
     given = options.parse_args(arguments)
-    items = {(dataset, item.name): item for dataset, some in reversed(items_of(given).items()) for item in reversed(some)}
+    items = {
+        (dataset, item.name): item for dataset, some in reversed(items_of(given).items()) for item in reversed(some)
+    }
     items = dict(reversed(items.items()))  # of several trimaps the first
     if given.name:
         if missing := set(given.name) - {name for _, name in items}:

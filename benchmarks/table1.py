@@ -14,7 +14,14 @@ from hdmatt.evaluate import CUT, FOLDER, Summary
 
 METHODS = ("whole", "crop", "hdmatt")
 SECTIONS = ("Whole", "Down-sampled", "Patch", "Finished")
-MEASURES = {"sad": "SAD", "mse": "MSE x 1000", "grad": "Grad", "conn": "Conn", "seam": "seam", "peak_memory": "peak MiB"}
+MEASURES = {
+    "sad": "SAD",
+    "mse": "MSE x 1000",
+    "grad": "Grad",
+    "conn": "Conn",
+    "seam": "seam",
+    "peak_memory": "peak MiB",
+}
 SCALE = {"mse": 1000.0, "peak_memory": 2.0**-20}
 DIGITS = {"sad": 2, "mse": 1, "grad": 1, "conn": 1, "seam": 2, "peak_memory": 0}
 
@@ -39,7 +46,9 @@ def table(summaries: list[Summary]) -> str:
         rows: list[list[str]] = []
         last = ""
         for i, one in enumerate(here):
-            name = one.method + (f" ({len(one.failed)} of {one.pictures + len(one.failed)} failed)" if one.failed else "")
+            name = one.method + (
+                f" ({len(one.failed)} of {one.pictures + len(one.failed)} failed)" if one.failed else ""
+            )
             kind = section(one.method)
             rows.append([kind if kind != last else "", name, *(columns[m][i] for m in MEASURES)])
             last = kind

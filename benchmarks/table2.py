@@ -2,13 +2,14 @@
 
     python benchmarks/table2.py --data alphamatting --method hdmatt --method cf --method folder:other-mattes --out t2
 
-Every picture with every trimap is one test. In each test the methods are ranked by their score (equal scores share the
-better rank); S, L and U are the mean ranks over the pictures with the small, large and user trimap; "All" is the mean of
-these. The ranks are those among the methods given here: the site ranks about sixty, so they are no places on the site.
+Every picture with every trimap is one test. In each test the methods are ranked by their score (equal scores share
+the better rank); S, L and U are the mean ranks over the pictures with the small, large and user trimap; "All" is the
+mean of these. The ranks are those among the methods given here: the site ranks about sixty, so they are no places on
+the site.
 
-The truth of the eight test pictures (troll ... net) is not public. With it, in folders image/ trimap1/ trimap2/ trimap3/
-alpha/, the table is the site's; any other test set gives a table of its own pictures. Writes table2.md and table2.json
-beside hdmatt eval's result.json, report.html and the mattes.
+The truth of the eight test pictures (troll ... net) is not public. With it, in folders image/ trimap1/ trimap2/
+trimap3/ alpha/, the table is the site's; any other test set gives a table of its own pictures. Writes table2.md and
+table2.json beside hdmatt eval's result.json, report.html and the mattes.
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,12 @@ from hdmatt.evaluate import Row
 
 PICTURES = ("troll", "doll", "donkey", "elephant", "plant", "pineapple", "plasticbag", "net")  # the paper's order
 LETTERS = ("S", "L", "U")
-MEASURES = {"sad": ("SAD", 1.0), "mse": ("MSE x 1000", 1000.0), "grad": ("Gradient", 1.0), "conn": ("Connectivity", 1.0)}
+MEASURES = {
+    "sad": ("SAD", 1.0),
+    "mse": ("MSE x 1000", 1000.0),
+    "grad": ("Gradient", 1.0),
+    "conn": ("Connectivity", 1.0),
+}
 
 
 def ranks(scores: Sequence[float]) -> list[int]:
@@ -67,10 +73,10 @@ def main(arguments: list[str]) -> int:
     hidden = [item.name for some in items.values() for item in some if item.alpha is None]
     if hidden:
         raise InputError(
-            f"the truth of {hidden[0]} and {len(hidden) - 1} more tests is not in {given.data[0]}: alphamatting.com keeps "
-            "it to itself",
-            hint="Make the mattes with hdmatt matte and send them to the site; or, if you have the truth, put it into a "
-            "folder alpha/ beside image/ trimap1/ trimap2/ trimap3/.",
+            f"the truth of {hidden[0]} and {len(hidden) - 1} more tests is not in {given.data[0]}: "
+            "alphamatting.com keeps it to itself",
+            hint="Make the mattes with hdmatt matte and send them to the site; or, if you have the truth, put it into "
+            "a folder alpha/ beside image/ trimap1/ trimap2/ trimap3/.",
         )
     result = score(items, methods, given.out, settings_of(given), command_of(__file__, arguments))
     failed = [row for row in result.rows if row.error]
@@ -105,7 +111,10 @@ def main(arguments: list[str]) -> int:
 
 
 def _record(
-    methods: list[str], overall: list[float], by_trimap: dict[str, list[float]], tests: dict[tuple[str, str], list[float]]
+    methods: list[str],
+    overall: list[float],
+    by_trimap: dict[str, list[float]],
+    tests: dict[tuple[str, str], list[float]],
 ) -> dict[str, Any]:
     return {
         method: {

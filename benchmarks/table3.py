@@ -5,9 +5,10 @@
     python benchmarks/table3.py --data alphamatting-dev --weights C=hdmatt-s --out t3
 
 Keys of --weights: A (no context), B (plain non-local), C (trimap-guided, strict form), C-literal; C-480, C-640, C-MS
-(trained on patches of 480, 640, mixed); C-K1, C-K5, C-K7, C-all (trained with that K). Rows that need only another setting
-at test time fall back on C and are marked; rows whose weights are not there are listed as missing. A network whose
-configuration is not what its key says is refused. Writes table3.md and table3.json, and a folder of hdmatt eval per row.
+(trained on patches of 480, 640, mixed); C-K1, C-K5, C-K7, C-all (trained with that K). Rows that need only another
+setting at test time fall back on C and are marked; rows whose weights are not there are listed as missing. A network
+whose configuration is not what its key says is refused. Writes table3.md and table3.json, and a folder of hdmatt eval
+for each row.
 """
 
 from pathlib import Path
@@ -57,7 +58,12 @@ LINES = (
 )
 KEYS = tuple(line.key for line in LINES)
 CPC = {"A": "none", "B": "nonlocal", "C": "tgnl"}
-MEASURES = {"sad": ("SAD", 1.0, 2), "mse": ("MSE x 1000", 1000.0, 1), "grad": ("Grad", 1.0, 1), "conn": ("Conn", 1.0, 1)}
+MEASURES = {
+    "sad": ("SAD", 1.0, 2),
+    "mse": ("MSE x 1000", 1000.0, 1),
+    "grad": ("Grad", 1.0, 1),
+    "conn": ("Conn", 1.0, 1),
+}
 
 
 def weights_of(given: list[str]) -> dict[str, str]:
@@ -73,7 +79,7 @@ def weights_of(given: list[str]) -> dict[str, str]:
             raise InputError(
                 f"{path} is a network with cpc {config.cpc}, form {config.form}, but {key} stands for cpc {wanted}"
                 + (f", form {form}" if wanted == "tgnl" else ""),
-                hint="Give it the key of what it is: A none, B nonlocal, C tgnl and strict, C-literal tgnl and literal.",
+                hint="Give it the key of what it is: A none, B nonlocal, C tgnl strict, C-literal tgnl literal.",
             )
         found[key] = path
     return found
@@ -113,7 +119,9 @@ def table(scored: list[tuple[Line, str, list[Summary]]], missing: list[Line], pa
     if any(key != line.key for line, key, _ in scored):
         text += "\n\\* the weights of Model C (3, 320), only tested so; the paper trained a network for each K.\n"
     if missing:
-        text += "\nMissing, for want of weights: " + "; ".join(f"{line.label(patch)} (--weights {line.key}=)" for line in missing)
+        text += "\nMissing, for want of weights: " + "; ".join(
+            f"{line.label(patch)} (--weights {line.key}=)" for line in missing
+        )
         text += ".\n"
     return text
 
@@ -148,12 +156,21 @@ def main(arguments: list[str]) -> int:
         scored.append((line, key, results[-1].summaries))
     write_text(given.out / "table3.md", table(scored, missing, given.patch))
     rows = [
-        {"label": line.label(given.patch), "key": line.key, "weights": weights[key], "patch": line.side(given.patch), "topk": line.topk,
-         "test_only": key != line.key, "folder": (Path("rows") / line.key).as_posix()}
+        {
+            "label": line.label(given.patch),
+            "key": line.key,
+            "weights": weights[key],
+            "patch": line.side(given.patch),
+            "topk": line.topk,
+            "test_only": key != line.key,
+            "folder": (Path("rows") / line.key).as_posix(),
+        }
         for line, key, _ in scored
     ]
     summaries = [one for _, _, some in scored for one in some]
-    write_record(given.out / "table3.json", results[0].facts, summaries, rows=rows, missing=[one.key for one in missing])
+    write_record(
+        given.out / "table3.json", results[0].facts, summaries, rows=rows, missing=[one.key for one in missing]
+    )
     return 1 if any(row.error for result in results for row in result.rows) else 0
 
 

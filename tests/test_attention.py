@@ -54,8 +54,9 @@ def test_weights_times_values_are_what_region_attention_reads(form, present):
         weight, lost = region_weights(query, key, label == region, form=form, scale=0.7)
         # 1e-12: float64, thirty terms
         torch.testing.assert_close(weight @ value, read, rtol=0, atol=1e-12)
-        slow = slow_region_read(query[0].numpy(), key.numpy(), value.numpy(), label.tolist(), region, form=form,
-                                scale=0.7)
+        slow = slow_region_read(
+            query[0].numpy(), key.numpy(), value.numpy(), label.tolist(), region, form=form, scale=0.7
+        )
         np.testing.assert_allclose((weight @ value)[0], slow, rtol=0, atol=1e-12)
         assert (weight[:, label != region] == 0).all()
         there = float((label == region).any())

@@ -298,9 +298,7 @@ def _weights(network: HDMatt, query: Window, seen: Look, y: int, x: int) -> Atte
             inside = {NAMES[region]: label_L == region for region in REGIONS}
         else:
             inside = {"all": torch.ones_like(label_L, dtype=torch.bool)}
-        found = [
-            region_weights(key_1C, key_LC, mask_L, form=cpc.form, scale=cpc.scale) for mask_L in inside.values()
-        ]
+        found = [region_weights(key_1C, key_LC, mask_L, form=cpc.form, scale=cpc.scale) for mask_L in inside.values()]
     shape = len(contexts), side, side
     value_LV = torch.cat([c.value_LV for c in contexts])
     return Attention(

@@ -170,9 +170,7 @@ def grey_panel(values: UInt8[np.ndarray, "h w"]) -> Pixels:
     return np.repeat(values[..., None], 3, axis=2)
 
 
-def crops(
-    difference: Float[np.ndarray, "h w"], *, size: int, number: int
-) -> list[tuple[int, int]]:
+def crops(difference: Float[np.ndarray, "h w"], *, size: int, number: int) -> list[tuple[int, int]]:
     """Top left corners of up to `number` squares where the difference is largest, best first, none over another."""
     height, width = difference.shape
     high, wide = min(size, height), min(size, width)
@@ -183,9 +181,7 @@ def crops(
     found: list[tuple[int, int]] = []
     for _ in range(number):
         sums = cv2.integral(left, sdepth=cv2.CV_64F)
-        total = (
-            sums[ys + high][:, xs + wide] - sums[ys][:, xs + wide] - sums[ys + high][:, xs] + sums[ys][:, xs]
-        )
+        total = sums[ys + high][:, xs + wide] - sums[ys][:, xs + wide] - sums[ys + high][:, xs] + sums[ys][:, xs]
         for y, x in found:  # squares that touch one that was taken
             total[np.ix_(np.abs(ys - y) < high, np.abs(xs - x) < wide)] = -1
         at = int(total.argmax())

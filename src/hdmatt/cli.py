@@ -5,6 +5,7 @@
     train    samples in, weights out: cli_train.py
     export   weights in, ONNX or OpenVINO graphs out
     eval     methods and test sets in; scores, a table and a report out
+    attention    what one unknown pixel looks at, as a figure
     main     exit codes: 0 done, 2 a mistake in what we were given, 1 a mistake of ours
 """
 
@@ -268,6 +269,57 @@ def eval_command(
             f"{len(failed)} of {len(result.rows)} mattes failed and are in no mean",
             hint="To have them tried again, give the same command with --retry.",
         )
+
+
+@app.command("attention")
+def attention_command(
+    picture: Annotated[Path, typer.Argument(help="PNG, JPEG, TIFF, EXR or WebP.")],
+    trimap: Annotated[Path, typer.Argument(help="Same size; the pixel must be unknown in it.")],
+    at: Annotated[str, typer.Option(help="The pixel, as X,Y from the top left corner.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The figure, for example a PNG.")],
+    model: Annotated[str, typer.Option(help="Name (see hdmatt info) or safetensors file.")] = "hdmatt-s",
+    patch: Annotated[int, typer.Option(help="Side of a patch, pixels.")] = 320,
+    overlap: Annotated[int, typer.Option(help="Overlap of neighbouring patches, pixels.")] = 64,
+    topk: Annotated[int, typer.Option(help="Context patches a patch looks at (K).")] = 3,
+    candidates: Annotated[int, typer.Option(help="Patches in the context pool (N).")] = 30,
+    memory: Annotated[str | None, typer.Option(help="Peak memory, like 2GiB. Default: half of what is free.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    stretch: Annotated[bool, typer.Option(help="Colours from the smallest weight, not from 0.")] = False,
+    numbers: Annotated[Path | None, typer.Option(help="The arrays as .npz, for plots of your own.")] = None,
+    max_pixels: Annotated[int | None, typer.Option(min=1, help="Refuse larger pictures. Default 1000000000.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print patches and shares as JSON.")] = False,
+    debug: Annotated[bool, typer.Option(_DEBUG, help="Show tracebacks.")] = False,
+) -> None:
+    """Draw what one unknown pixel looks at: its patch, the context patches, the attention on U, F and B."""
+    from hdmatt import api, attention, figure, image
+    from hdmatt.engine import Options
+    from hdmatt.memory import parse
+
+    x, y = attention.parse_pixel(at)
+    attention.check_paths(output, numbers, [picture, trimap])
+    options = Options(
+        patch=patch,
+        overlap=overlap,
+        topk=topk,
+        candidates=candidates,
+        memory=parse(memory) if memory is not None else None,
+        device=api.pick_device(device),
+    )
+    limit = max_pixels or image.DEFAULT_MAX_PIXELS
+    found = attention.attend(picture, trimap, y=y, x=x, model=model, options=options, max_pixels=limit)
+    title = f"{picture.name}, {model if len(model) < 40 else Path(model).name}"
+    figure.save(attention.draw(found, picture, trimap, title=title, stretch=stretch, max_pixels=limit), output)
+    if numbers:
+        attention.save_numbers(found, numbers)
+    if as_json:
+        typer.echo(json.dumps(found.summary(), indent=1))
+        return
+    regions = found.summary()["regions"].items()
+    shares = [f"{name} {100 * part['share_of_context']:.0f} % of the context" for name, part in regions]
+    typer.echo(
+        f"{output}: pixel x {x}, y {y} in the patch at x {found.query.x}, y {found.query.y}; "
+        f"{len(found.patches)} of {found.candidates} patches; {', '.join(shares)}"
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:

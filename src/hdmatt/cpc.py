@@ -6,6 +6,7 @@ Knows features, labels and attention; nothing of pictures, patches' places or fi
     Context          what is kept of a patch that may serve as context: keys, values, labels
     rank / select    eq. 1 and 2: which candidates a query should look at
     region_attention eq. 3: what the unknown pixels of a query read from each region
+    region_weights   the softmax inside eq. 3, to be looked at (attention.py); the network never holds it
     CPC              the module between the encoder and the decoder
 
 Legend (a trailing capital names an axis): B patches, N unknown pixels of one query, L pixels of context,
@@ -19,7 +20,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -102,6 +103,39 @@ def region_attention(
         for r in REGIONS
     ]
     return reads[0], reads[1], reads[2]
+
+
+def region_weights(
+    query_NC: Float[Tensor, "n c"],
+    key_LC: Float[Tensor, "l c"],
+    inside_L: Bool[Tensor, "l"],
+    *,
+    form: Form,
+    scale: float,
+) -> tuple[Float[Tensor, "n l"], Float[Tensor, "n"]]:
+    """The weights with which eq. 3 adds up the values of one region.
+
+    Args:
+        query_NC, key_LC: As in `region_attention`.
+        inside_L: The context pixels that belong to the region; all of them for the plain non-local operation.
+
+    Returns:
+        Weights, 0 outside of the region, and for each query the weight that goes to the pixels outside of it, whose
+        values count as 0 (always 0 in the strict form). Both together sum to 1, or to 0 for a region without pixels.
+    """
+    weight_NL = query_NC.new_zeros(len(query_NC), len(key_LC))
+    lost_N = query_NC.new_zeros(len(query_NC))
+    outside = int((~inside_L).sum())
+    if outside == len(inside_L):
+        return weight_NL, lost_N
+    logit = scale * query_NC @ key_LC[inside_L].T
+    if form == "literal" and outside:
+        null = logit.new_full((len(logit), 1), math.log(outside))
+        both = torch.softmax(torch.cat([logit, null], dim=1), dim=1)
+        weight_NL[:, inside_L], lost_N = both[:, :-1], both[:, -1]
+    else:
+        weight_NL[:, inside_L] = torch.softmax(logit, dim=1)
+    return weight_NL, lost_N
 
 
 class CPC(nn.Module):

@@ -7,6 +7,7 @@ band of rows is held. Top to bottom:
     Options, Plan       what is asked for, and what will be done
     make_plan           trimap -> which patches are decoded, which may serve as context, how many at a time
     run                 plan -> rows of the matte, as they are finished
+    look                what `run` does for one patch, with its selected contexts laid open: for attention.py
     Counters            how many patches were encoded, decoded and read: filled by run, tested, shown by --json
     choose_candidates   which N patches enter the context pool
     _Pool, _Band        the context pool; a sliding band of rows
@@ -28,7 +29,7 @@ from torch import Tensor
 
 from hdmatt import memory
 from hdmatt.cover import CellMap, cover
-from hdmatt.cpc import Context, select
+from hdmatt.cpc import Context, rank, select
 from hdmatt.errors import InputError, MemoryLimitError
 from hdmatt.field import AROUND, ColourField, FieldBuilder
 from hdmatt.image import PictureInfo, PictureReader, network_colours
@@ -201,6 +202,39 @@ def run(
         done += len(piece.windows)
         if progress:
             progress(done, len(plan.queries))
+
+
+class Look(NamedTuple):
+    """One query as the network sees it, and what it looks at."""
+
+    inputs: Tensor  # 1 6 P P, as model.network_input gives them
+    deep: Tensor  # 1 C P/8 P/8, encoder output
+    label: Tensor  # 1 P/8 P/8
+    similarity: dict[Window, float]  # eq. 1 (means) of all candidates but the query itself
+    scores: dict[Window, float]  # eq. 2 over them
+    contexts: dict[Window, Context]  # the top K of them, best first
+
+
+def look(plan: Plan, query: Window, picture: Rows, trimap: Rows, model: HDMatt) -> Look:
+    """Encode one of the plan's queries and select its contexts, exactly as `run` does, without decoding it."""
+    counters = Counters()
+    model = model.to(plan.options.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    field = _read_field(picture, trimap, counters) if plan.field else None
+    pool = _fill_pool(plan, picture, trimap, field, model, counters)
+    pixels, marks = _Pixels(picture, plan), _Band(trimap, plan.options.band)
+    patches = next(_cut(plan, [query], pixels, marks, field, linear=picture.info.linear))
+    inputs, around = _inputs(plan, patches)
+    with torch.inference_mode():
+        body = _bodies([query], model.encoder.stem(inputs, around), model, pool, counters)
+        label = labels(inputs)
+        summary = model.cpc.summaries(body.deep, label)[0]
+        chosen = _choose(plan, query, summary, pool)
+        others = [candidate for candidate in pool.contexts if candidate != query]
+        keys = torch.stack([pool.contexts[w].summary_C for w in others] or [summary])[: len(others)]
+        similarity = dict(zip(others, (keys @ summary).tolist(), strict=True))
+        scores = dict(zip(others, rank(summary, keys).tolist(), strict=True))
+    contexts = {window: pool.contexts[window] for window in chosen}
+    return Look(inputs, body.deep, label, similarity, scores, contexts)
 
 
 def choose_candidates(windows: Sequence[Window], counts: Int64[np.ndarray, "p 3"], limit: int) -> list[Window]:
@@ -540,11 +574,18 @@ def _contexts(
     if all(len(among) <= plan.options.topk for among in others):
         return others  # nothing to choose: no ranking
     summaries = model.cpc.summaries(body.deep, label)
-    chosen = []
-    for among, summary in zip(others, summaries, strict=True):
-        best = select(summary, torch.stack([c.summary_C for c in among]), plan.options.topk)
-        chosen.append([among[i] for i in best])
-    return chosen
+    return [
+        [pool.contexts[w] for w in _choose(plan, window, summary, pool)]
+        for window, summary in zip(windows, summaries, strict=True)
+    ]
+
+
+def _choose(plan: Plan, query: Window, summary: Tensor, pool: _Pool) -> list[Window]:
+    others = [candidate for candidate in pool.contexts if candidate != query]
+    if not others:
+        return []
+    candidates = torch.stack([pool.contexts[w].summary_C for w in others])
+    return [others[i] for i in select(summary, candidates, plan.options.topk)]
 
 
 def _inputs(plan: Plan, patches: _Patches) -> tuple[Tensor, Tensor | None]:

@@ -6,6 +6,7 @@ report's folder, so anybody can score it again. Read top to bottom:
     Row, Summary, Result    one matte's scores; their mean; everything (what a method is: methods.py)
     find_items    folders -> data sets
     evaluate      the program: scores.jsonl, mattes/, result.json and report.html in one folder
+    facts         command, commit, machine and versions, for records
     summarise, best_of    means per data set, variant and method; which of them are best
     _Worker       a process of its own for each method, so that its peak memory is its own
     _checked      what is wrong with a data set is said before anything is computed
@@ -238,6 +239,17 @@ def summarise(rows: Iterable[Row]) -> list[Summary]:
             )
         )
     return result
+
+
+def facts(settings: Settings, command: str) -> dict[str, Any]:
+    """What a record must say so that somebody else can do the same: command, date, commit, machine, versions."""
+    return {
+        "command": command,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": _commit(),
+        "machine": _machine(settings),
+        "versions": _versions(),
+    }
 
 
 def best_of(summaries: Sequence[Summary]) -> set[tuple[int, str]]:
@@ -836,20 +848,14 @@ def _finish(
     rows: list[Row], items: Mapping[str, Sequence[Item]], out: Path, settings: Settings, command: str, *, computed: int
 ) -> Result:
     summaries = summarise(rows)
-    facts = {
-        "command": command,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
-        "machine": _machine(settings),
-        "versions": _versions(),
-    }
-    record = {**facts, "settings": asdict(settings), "summary": [asdict(s) for s in summaries]}
+    known = facts(settings, command)
+    record = {**known, "settings": asdict(settings), "summary": [asdict(s) for s in summaries]}
     record["failed"] = [asdict(row) for row in rows if row.error is not None]
     _put(out / "result.json", json.dumps(record, indent=1, allow_nan=False) + "\n", "w")
     page = out / "report.html"
-    text = report.render(facts, summaries, best_of(summaries), rows, list(_crops(rows, items, out)))
+    text = report.render(known, summaries, best_of(summaries), rows, list(_crops(rows, items, out)))
     _put(page, text, "w")
-    return Result(rows, summaries, computed, page, facts)
+    return Result(rows, summaries, computed, page, known)
 
 
 def _crops(rows: Sequence[Row], items: Mapping[str, Sequence[Item]], out: Path) -> Iterator[report.Crop]:

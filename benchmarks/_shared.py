@@ -1,0 +1,98 @@
+"""What the scripts of the paper's tables and figures share: data and options, the record, markdown tables.
+
+Not a command itself. Scores come from hdmatt.evaluate, mattes from hdmatt.api.
+"""
+
+import argparse
+import json
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hdmatt import evaluate as program
+from hdmatt.datasets import Item
+from hdmatt.errors import HDMattError
+from hdmatt.evaluate import Result, Settings, Summary
+from hdmatt.memory import parse
+
+
+def parser(text: str, *, data: bool = True) -> argparse.ArgumentParser:
+    """Options that all the scripts have."""
+    made = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if data:
+        made.add_argument("--data", type=Path, action="append", required=True, help="folder of a test set; repeatable")
+        made.add_argument("--layout", default="auto", help="layout of all --data; see docs/datasets.md")
+        made.add_argument("--backgrounds", type=Path, help="for sets published in parts")
+        made.add_argument("--limit", type=int, help="only the first N pictures of each set")
+    made.add_argument("--out", type=Path, required=True, help="folder of the results; an unfinished run continues")
+    made.add_argument("--model", default="hdmatt-s", help="name or safetensors file")
+    made.add_argument("--patch", type=int, default=320)
+    made.add_argument("--overlap", type=int, default=64)
+    made.add_argument("--topk", type=int, default=3)
+    made.add_argument("--candidates", type=int, default=30)
+    made.add_argument("--memory", help="hdmatt's peak memory, like 2GiB")
+    made.add_argument("--device", default="cpu")
+    return made
+
+
+def settings_of(given: argparse.Namespace, **changed: Any) -> Settings:
+    memory = parse(given.memory) if given.memory else None
+    values = {name: getattr(given, name) for name in ("model", "patch", "overlap", "topk", "candidates", "device")}
+    return Settings(**{**values, "memory": memory, **changed})
+
+
+def items_of(given: argparse.Namespace) -> dict[str, list[Item]]:
+    return program.find_items(given.data, given.layout, backgrounds=given.backgrounds, limit=given.limit)
+
+
+def command_of(script: str, arguments: Sequence[str]) -> str:
+    return shlex.join(["python", f"benchmarks/{Path(script).name}", *arguments])
+
+
+def score(items: dict[str, list[Item]], methods: Sequence[str], out: Path, settings: Settings, command: str) -> Result:
+    """evaluate, with its progress on stderr."""
+    return program.evaluate(items, methods, out, settings=settings, command=command, progress=_progress)
+
+
+def write_record(path: Path, facts: dict[str, Any], summaries: Sequence[Summary], **more: Any) -> None:
+    """JSON in the format of hdmatt eval's result.json: command, date, commit, machine, versions; then `more`."""
+    record = {**facts, **more, "summary": [asdict(one) for one in summaries]}
+    path.write_text(json.dumps(record, indent=1, allow_nan=False, default=str) + "\n", encoding="utf-8")
+
+
+def write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+    print(text, end="")
+
+
+def markdown(heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = 1) -> str:
+    """A table whose first `words` columns are text, the others numbers."""
+    line = "|" + "|".join(["---"] * words + ["---:"] * (len(heads) - words)) + "|"
+    body = [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows]
+    return "\n".join([f"| {' | '.join(heads)} |", line, *body]) + "\n"
+
+
+def best(values: Sequence[float | None], shown: Sequence[str]) -> list[str]:
+    """The texts, the smallest value's in bold when there are others to beat."""
+    known = [value for value in values if value is not None]
+    return [
+        f"**{text}**" if value is not None and len(known) > 1 and value == min(known) else text
+        for value, text in zip(values, shown, strict=True)
+    ]
+
+
+def run(main: Callable[[list[str]], int]) -> None:
+    """As a program: a caller's mistake is two lines on stderr and exit code 2, not a traceback."""
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except HDMattError as error:
+        print(f"{Path(sys.argv[0]).name}: {error.message}\n  {error.hint}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def _progress(what: str, done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{what} {done}/{total}\033[K", end="" if done < total else "\n", file=sys.stderr)

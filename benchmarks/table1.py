@@ -10,7 +10,8 @@ down-sampled picture, patches, finished mattes. Writes table1.md beside result.j
 
 from _shared import best, command_of, items_of, markdown, parser, run, score, settings_of, write_text
 
-from hdmatt.evaluate import CUT, FOLDER, Summary
+from hdmatt.evaluate import GRID, TILES, Summary
+from hdmatt.methods import FOLDER
 
 METHODS = ("whole", "crop", "hdmatt")
 SECTIONS = ("Whole", "Down-sampled", "Patch", "Finished")
@@ -31,9 +32,9 @@ def section(method: str) -> str:
     name = method.partition(":")[0]
     if method.startswith(FOLDER):
         return "Finished"
-    if name in CUT or name.endswith("-patches"):
+    if name in (*GRID, *TILES):
         return "Patch"
-    return "Down-sampled" if name == "downsample" else "Whole"
+    return "Down-sampled" if name.endswith("downsample") else "Whole"
 
 
 def table(summaries: list[Summary]) -> str:

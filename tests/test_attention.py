@@ -1,6 +1,7 @@
 """The attention shown is the attention used: the engine's patches, and weights that add up to what it reads."""
 
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -104,7 +105,7 @@ def test_patches_are_ranked_by_similarity_and_scores_are_a_softmax_of_all_candid
 
 def test_the_query_is_the_patch_in_whose_middle_the_pixel_lies():
     picture, trimap = scene()
-    seen = attend(picture, trimap, y=Y, x=X, model=network(), options=SMALL)
+    seen = attend(picture, trimap, y=Y, x=X, model=network(), options=replace(SMALL, cover="grid"))
     # windows start at 0, 48 and 96 in x and y; at x 105 those of 48 (6 from its edge) and 96 (9 from its edge) overlap
     assert seen.query == (48, 96, 64)
     assert seen.cell == ((Y - seen.query.y) // 8, (X - seen.query.x) // 8)
@@ -161,7 +162,7 @@ def test_the_command_writes_the_figure_and_the_numbers(files, capsys):
     figure = cv2.imread(str(files / "figure.png"))
     assert figure.shape[1] > 4 * 320  # query and three contexts side by side
     assert call(files, "--stretch", out="stretched.jpg") == 0
-    assert "3 of 15 patches; U " in capsys.readouterr().out
+    assert "3 of 7 patches; U " in capsys.readouterr().out
     assert {p.name for p in files.iterdir()} >= {"figure.png", "stretched.jpg"}
 
 

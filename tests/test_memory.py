@@ -1,4 +1,5 @@
 import numpy as np
+import psutil
 import pytest
 
 from hdmatt import memory
@@ -95,7 +96,7 @@ def test_without_control_groups_nothing_limits(tmp_path):
 
 def test_the_default_limit_is_half_of_what_the_container_has_left(monkeypatch):
     monkeypatch.setattr(memory, "container", lambda: (6 * memory.GIB, 4 * memory.GIB))
-    monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: type("", (), {"available": 50 * memory.GIB})())
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("", (), {"available": 50 * memory.GIB})())
     # 64 MiB: the process itself moves between two looks at it
     assert memory.default_limit() == pytest.approx(2 * memory.GIB + memory.resident(), abs=64 * memory.MIB)
     monkeypatch.setattr(memory, "container", lambda: (memory.GIB // 2, memory.GIB // 4))

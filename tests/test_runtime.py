@@ -9,6 +9,7 @@ from hdmatt.checkpoint import load_model
 from hdmatt.engine import Options
 from hdmatt.errors import InputError, ModelError
 from hdmatt.export import check
+from hdmatt.hints import HINTS
 from hdmatt.image import ArrayReader, open_trimap
 from hdmatt.memory import GIB
 from hdmatt.model import HDMatt, ModelConfig, labels, network_input
@@ -171,4 +172,4 @@ def test_the_interface_prepares_named_networks_and_leaves_loaded_ones_alone():
 def test_labels_do_not_depend_on_the_hints_beside_them():
     inputs = patches()
     stem = network(hints=True).encoder.stem(inputs)
-    assert stem.inputs.shape[1] == 15 and torch.equal(labels(stem.inputs), labels(inputs))
+    assert stem.inputs.shape[1] == 6 + HINTS and torch.equal(labels(stem.inputs), labels(inputs))

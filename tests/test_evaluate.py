@@ -333,3 +333,21 @@ def test_settings_are_plain_values_that_engine_options_take():
 
     values = {k: v for k, v in asdict(Settings()).items() if k not in ("model", "runtime", "precision")}
     assert Options(**values) == Options(cover="grid")  # the seam score needs borders that run through the picture
+
+
+def test_the_page_sorts_every_table_marks_failed_rows_and_shortens_long_folders(tmp_path):
+    rows = [
+        Row("folder:/a/very/long/path/to/the/mattes", "", "set", "t", "1", sad=10.0),
+        Row("cf", "", "set", "t", "1", error="too <large>"),
+        Row("cf", "", "set", "u", "1", sad=9.0),
+    ]
+    summaries = summarise(rows)
+    facts = program.facts(Settings(), "hdmatt eval")
+    page = program.report.render(facts, summaries, best_of(summaries), rows, [])
+    assert '<span title="folder:/a/very/long/path/to/the/mattes">folder:…/the/mattes</span>' in page
+    assert '<th class="n" tabindex="0" scope="col">SAD</th>' in page and 'data-v="10.0">10.00</td>' in page
+    assert page.count('<tr class="failed">') == 2 and '<tr class="first">' in page  # a summary and a picture
+    assert "too &lt;large&gt;" in page and "<large>" not in page
+    assert '<th tabindex="0" scope="col">remark</th>' in page
+    without = program.report.render(facts, summaries, set(), rows[:1], [])
+    assert "remark</th>" not in without

@@ -23,6 +23,7 @@ AROUND = 32  # pixels of a patch that one sample of `ColourField.around` stands 
 NEUTRAL = (0.485, 0.456, 0.406)  # ImageNet's mean colour: 0 to the network
 NEUTRAL_VARIANCE = 1 / 12  # of colours that may be anything in [0, 1]
 PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))  # channels whose mean product is kept
+_CELLS_AT_ONCE = 64  # columns of cells whose moments are computed together: bounds the memory
 MOMENTS = 3 + len(PAIRS)  # of one class: mean colour, mean products
 
 
@@ -67,6 +68,12 @@ class FieldBuilder:
 
     def add(self, colours: Float32[np.ndarray, "h w 3"], trimap: UInt8[np.ndarray, "h w"]) -> None:
         """The next rows, `cell` of them or (at the end of the picture) fewer; colours display-encoded in [0, 1]."""
+        step = _CELLS_AT_ONCE * self.cell
+        blocks = [np.s_[:, x : x + step] for x in range(0, trimap.shape[1], step)]
+        self._rows.append(np.concatenate([self._cells(colours[b], trimap[b]) for b in blocks])[None])
+
+    def _cells(self, colours: np.ndarray, trimap: np.ndarray) -> np.ndarray:
+        """Moments and share of sure pixels of each cell of one row of cells, foreground's then background's."""
         height, columns = trimap.shape
         starts = np.arange(0, columns, self.cell)
         products = [colours[..., i] * colours[..., j] for i, j in PAIRS]
@@ -76,7 +83,7 @@ class FieldBuilder:
             mask = (trimap == value).astype(np.float32)[..., None]
             both = np.concatenate([moments * mask, mask], axis=-1).sum(axis=0)
             grid.append(np.add.reduceat(both, starts, axis=0) / np.float32(height * self.cell))
-        self._rows.append(np.concatenate(grid, axis=-1)[None])
+        return np.concatenate(grid, axis=-1)
 
     def build(self) -> ColourField:
         """The field, filled everywhere."""

@@ -80,8 +80,9 @@ def box(
     draw.rectangle((x0, y0, x1, y1), outline=colour, width=line)
     if label:
         wide, high = _width(label, TEXT + 2) + 12, TEXT + 8
-        draw.rectangle((x0, y0, x0 + wide, y0 + high), fill=colour)
-        draw.text((x0 + 6, y0 + 2), _plain(label), WHITE, _font(TEXT + 2))
+        top = y0 if 3 * high < y1 - y0 or y0 < high else y0 - high  # above a box that it would fill
+        draw.rectangle((x0, top, x0 + wide, top + high), fill=colour)
+        draw.text((x0 + 6, top + 2), _plain(label), WHITE, _font(TEXT + 2))
     return np.asarray(image).copy()
 
 

@@ -135,7 +135,7 @@ def body_bytes(patch: int, *, width: int) -> int:
 
 def field_bytes(height: int, picture_width: int) -> int:
     """The colours around (field.py): cells of 32 pixels, and what filling them takes on the way (measured)."""
-    return 120 * -(-height // 32) * -(-picture_width // 32)
+    return 320 * -(-height // 32) * -(-picture_width // 32)
 
 
 def colour_bytes(picture_width: int) -> int:

@@ -68,49 +68,72 @@ def render(
     )
 
 
-def _table(heads: Sequence[str], lines: Sequence[Sequence[tuple[str, Any, bool]]], *, sortable: bool) -> str:
-    """Cells are (text, value to sort by, bold)."""
-    head = "".join(f"<th>{escape(text)}</th>" for text in heads)
+_Cell = tuple[str, Any, bool]  # text, value to sort by, bold
+
+
+def _table(
+    heads: Sequence[str], lines: Sequence[Sequence[_Cell]], *, words: Collection[str], kinds: Sequence[str] = ()
+) -> str:
+    """A table that a click sorts.
+
+    Args:
+        words: The heads of columns that hold text; the others hold numbers.
+        kinds: A class for each line, may be empty.
+    """
+    side = ["" if head in words else ' class="n"' for head in heads]
+    head = "".join(
+        f'<th{kind} tabindex="0" scope="col">{escape(text)}</th>' for text, kind in zip(heads, side, strict=True)
+    )
     body: list[str] = []
-    for line in lines:
+    for i, line in enumerate(lines):
         cells: list[str] = []
-        for text, value, bold in line:
-            shown = f"<b>{escape(text)}</b>" if bold else escape(text)
-            cells.append(f'<td{_number(value)} data-v="{escape(str(value))}">{shown}</td>')
-        body.append(f"<tr>{''.join(cells)}</tr>")
-    kind = ' class="sortable"' if sortable else ""
+        for (text, value, bold), kind in zip(line, side, strict=True):
+            shown = f"<b>{_shown(text)}</b>" if bold else _shown(text)
+            cells.append(f'<td{kind} data-v="{escape(str(value))}">{shown}</td>')
+        mark = f' class="{kinds[i]}"' if kinds and kinds[i] else ""
+        body.append(f"<tr{mark}>{''.join(cells)}</tr>")
     rows = "\n".join(body)
-    return f'<div class="wide"><table{kind}><thead><tr>{head}</tr></thead><tbody>\n{rows}\n</tbody></table></div>'
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>\n{rows}\n</tbody></table></div>'
 
 
-def _number(value: Any) -> str:
-    return "" if isinstance(value, str) and value else ' class="n"'
+def _shown(text: str) -> str:
+    """Escaped; of a long path (folder:/a/b/c) only the end, the whole of it when the mouse rests there."""
+    kind, colon, path = text.partition(":")
+    parts = path.replace("\\", "/").rstrip("/").split("/")
+    if not colon or " " in kind or len(path) < 24 or len(parts) < 3:
+        return escape(text)
+    return f'<span title="{escape(text)}">{escape(kind)}:…/{escape("/".join(parts[-2:])[-40:])}</span>'
 
 
-def _text(text: str) -> tuple[str, Any, bool]:
+def _text(text: str) -> _Cell:
     return text, text, False
 
 
-def _measures(row: Any, bold: Callable[[str], bool]) -> list[tuple[str, Any, bool]]:
+def _measures(row: Any, bold: Callable[[str], bool]) -> list[_Cell]:
     values = {measure: getattr(row, measure) for measure in COLUMNS}
     return [(cell(m, v), "" if v is None else v, bold(m)) for m, v in values.items()]
 
 
 def _summary(summaries: Sequence[Any], best: Collection[tuple[int, str]]) -> str:
     heads = ["data set", "trimap", "method", "pictures", *(title for title, _ in COLUMNS.values())]
-    lines: list[list[tuple[str, Any, bool]]] = []
+    lines: list[list[_Cell]] = []
+    kinds: list[str] = []
     for i, one in enumerate(summaries):
         count = f"{one.pictures} of {one.pictures + len(one.failed)}" if one.failed else str(one.pictures)
         place = [_text(one.dataset), _text(one.variant), _text(one.method), (count, one.pictures, False)]
         lines.append(place + _measures(one, lambda measure, i=i: (i, measure) in best))
+        before = summaries[i - 1] if i else one
+        new = (one.dataset, one.variant) != (before.dataset, before.variant)
+        kinds.append(" ".join(["first"] * new + ["failed"] * bool(one.failed)))
     options = dict.fromkeys((one.method, one.options) for one in summaries)
-    methods = "".join(f"<li>{escape(method)}: {escape(text)}</li>" for method, text in options)
-    return _table(heads, lines, sortable=False) + f"<ul>{methods}</ul>"
+    methods = "".join(f"<li><b>{escape(method)}</b>: {escape(text)}</li>" for method, text in options)
+    table = _table(heads, lines, words=("data set", "trimap", "method"), kinds=kinds)
+    return f'{table}<details><summary>Options of the methods</summary><ul class="options">{methods}</ul></details>'
 
 
 def _failed(rows: Sequence[Any]) -> str:
     lines = [
-        f"<li>{escape(row.method)} on {escape(_place(row))}: {escape(row.error)}</li>"
+        f"<li><b>{escape(row.method)}</b> on {escape(_place(row))}: {escape(row.error)}</li>"
         for row in rows
         if row.error is not None
     ]
@@ -120,16 +143,17 @@ def _failed(rows: Sequence[Any]) -> str:
 
 
 def _pictures(rows: Sequence[Any]) -> str:
-    heads = ["data set", "trimap", "picture", "method", *(title for title, _ in COLUMNS.values()), "remark"]
+    heads = ["data set", "trimap", "picture", "method", *(title for title, _ in COLUMNS.values())]
+    words = ["data set", "trimap", "picture", "method", "remark"]
+    remarks = [f"failed: {row.error}" if row.error is not None else row.note or "" for row in rows]
     lines = [
-        [
-            *map(_text, (row.dataset, row.variant, row.name, row.method)),
-            *_measures(row, lambda _: False),
-            _text(f"failed: {row.error}" if row.error is not None else row.note or ""),
-        ]
+        [*map(_text, (row.dataset, row.variant, row.name, row.method)), *_measures(row, lambda _: False)]
         for row in rows
     ]
-    return _table(heads, lines, sortable=True)
+    if any(remarks):
+        heads.append("remark")
+        lines = [[*line, _text(remark)] for line, remark in zip(lines, remarks, strict=True)]
+    return _table(heads, lines, words=words, kinds=["failed" if row.error is not None else "" for row in rows])
 
 
 def _crop(crop: Crop) -> str:
@@ -139,8 +163,10 @@ def _crop(crop: Crop) -> str:
         f"<figcaption>{escape(what)}</figcaption></figure>"
         for what, kind, data in crop.pictures
     )
-    title = f"{crop.method}: {_place(crop)}"
-    return f'<h3>{escape(title)} <small>at x {x}, y {y}</small></h3><div class="crops">{figures}</div>'
+    return (
+        f"<h3>{_shown(crop.method)}: {escape(_place(crop))} <small>at x {x}, y {y}</small></h3>"
+        f'<div class="crops">{figures}</div>'
+    )
 
 
 def _place(row: Any) -> str:
@@ -169,21 +195,35 @@ _PAGE = Template("""<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>hdmatt eval</title>
 <style>
-:root { color-scheme: light dark; --line: #8885; --soft: #8882; }
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem; }
+:root {
+  color-scheme: light dark; --line: #8885; --soft: #8882; --bad: #b3261e;
+  --paper: #fff; --ink: #1b1b1b;
+}
+@media (prefers-color-scheme: dark) { :root { --bad: #ff8a80; --paper: #16181c; --ink: #e4e4e4; } }
+body {
+  font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 84rem; padding: 0 1rem;
+  background: var(--paper); color: var(--ink);
+}
+p { max-width: 60rem; }
 h1, h2, h3 { line-height: 1.2; } h2 { margin-top: 2.5rem; } small { font-weight: normal; opacity: .7; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: left; white-space: nowrap; }
-td.n { text-align: right; }
+th, td { padding: .25rem .6rem; border-bottom: 1px solid var(--line); text-align: left; white-space: nowrap; }
+th { vertical-align: bottom; border-bottom: 2px solid var(--line); }
+.n { text-align: right; }
+td:nth-child(n + 9):last-child:not(.n) { white-space: normal; min-width: 12rem; font-size: .85em; }
+tr.first td { border-top: 2px solid var(--line); }
 tbody tr:hover { background: var(--soft); }
-.sortable th { cursor: pointer; user-select: none; }
-.sortable th[data-way="1"]::after { content: " ↑"; } .sortable th[data-way="-1"]::after { content: " ↓"; }
-.failed { color: #c33; }
+th { cursor: pointer; user-select: none; }
+th:hover, th:focus-visible { background: var(--soft); }
+th[aria-sort=ascending]::after { content: " ↑"; } th[aria-sort=descending]::after { content: " ↓"; }
+.failed, tr.failed td { color: var(--bad); }
+details { margin-top: .7rem; } .options { font-size: .9rem; overflow-wrap: anywhere; }
 dt { float: left; clear: left; width: 6rem; opacity: .7; } dd { margin-left: 6.5rem; overflow-wrap: anywhere; }
 .crops { display: flex; flex-wrap: wrap; gap: .5rem; }
 figure { margin: 0; } figcaption { font-size: .8rem; opacity: .7; }
 img { display: block; image-rendering: pixelated; background: #888; }
+@media print { .wide { overflow: visible; } th::after { content: none; } .crops { break-inside: avoid; } }
 </style>
 </head>
 <body>
@@ -194,7 +234,7 @@ of them and another did, too. Memory is the peak of the method's own process.</p
 $summary
 $failed
 <h2>Pictures</h2>
-<p>A click on a heading sorts.</p>
+<p>A click on a heading sorts, another one turns the order.</p>
 $pictures
 <h2>Worst regions</h2>
 <p>At 100 %, where the error is largest; error from black (none) to yellow (all of 1), unknown pixels only.</p>
@@ -202,16 +242,22 @@ $crops
 <h2>How it was made</h2>
 <dl>$facts</dl>
 <script>
-for (const head of document.querySelectorAll(".sortable th")) head.onclick = () => {
-  const body = head.closest("table").tBodies[0], column = head.cellIndex;
-  const way = head.dataset.way === "1" ? -1 : 1;
-  for (const other of head.parentNode.children) delete other.dataset.way;
-  head.dataset.way = way;
-  const value = row => row.cells[column].dataset.v;
+const value = (row, column) => row.cells[column].dataset.v;
+const sort = head => {
+  const body = head.closest("table").tBodies[0], column = head.cellIndex, rows = [...body.rows];
+  const way = head.getAttribute("aria-sort") === "ascending" ? -1 : 1;
+  for (const other of head.parentNode.children) other.removeAttribute("aria-sort");
+  head.setAttribute("aria-sort", way > 0 ? "ascending" : "descending");
   const compare = (a, b) => a === "" || b === "" ? (a === "") - (b === "")
     : way * (isNaN(a) || isNaN(b) ? a.localeCompare(b, undefined, {numeric: true}) : a - b);
-  body.append(...[...body.rows].sort((a, b) => compare(value(a), value(b))));
+  rows.sort((a, b) => compare(value(a, column), value(b, column)));
+  for (const row of rows) row.classList.remove("first");
+  body.append(...rows);
 };
+for (const head of document.querySelectorAll("th")) {
+  head.onclick = () => sort(head);
+  head.onkeydown = event => { if (event.key === "Enter") sort(head); };
+}
 </script>
 </body>
 </html>

@@ -31,7 +31,7 @@ from hdmatt import memory
 from hdmatt.cover import CellMap, cover
 from hdmatt.cpc import Context, rank, select
 from hdmatt.errors import InputError, MemoryLimitError
-from hdmatt.field import AROUND, ColourField, FieldBuilder
+from hdmatt.field import ColourField, FieldBuilder, cell_size
 from hdmatt.image import PictureInfo, PictureReader, network_colours
 from hdmatt.model import STRIDE, Body, HDMatt, Stem, labels, network_input
 from hdmatt.patches import Stitcher, Window, check_overlap, cut, feather, grid, rows_of
@@ -451,9 +451,9 @@ def _take(chosen: dict[int, None], among: Sequence[int], number: int) -> None:
 
 
 def _read_field(picture: Rows, trimap: Rows, counters: Counters) -> ColourField:
-    """The known colours of the whole picture, on cells of 32 pixels (larger ones beyond 2048 x 2048 cells)."""
+    """The known colours of the whole picture, on cells of 32 pixels or more."""
     info = picture.info
-    builder = FieldBuilder(max(AROUND, -(-max(info.height, info.width) // 2048)))
+    builder = FieldBuilder(cell_size(info.height, info.width))
 
     def bands() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for y in range(0, info.height, builder.cell):

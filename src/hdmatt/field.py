@@ -4,6 +4,7 @@ A patch in the middle of a wide unknown area holds no sure foreground or no sure
 sure colours of the whole picture over a grid of cells, so that every patch has both. Arrays only; no torch, no
 files. Lengths are pixels, y before x. Read top to bottom:
 
+    cell_size       how large a picture's cells are
     FieldBuilder    rows of the picture in, a ColourField out, in memory of one cell row
     ColourField     the filled grid, and the piece of it that belongs to a window
     spread          colours where the mass is, continued elsewhere
@@ -23,6 +24,7 @@ AROUND = 32  # pixels of a patch that one sample of `ColourField.around` stands 
 NEUTRAL = (0.485, 0.456, 0.406)  # ImageNet's mean colour: 0 to the network
 NEUTRAL_VARIANCE = 1 / 12  # of colours that may be anything in [0, 1]
 PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))  # channels whose mean product is kept
+_MOST_CELLS = 400
 _CELLS_AT_ONCE = 64  # columns of cells whose moments are computed together: bounds the memory
 MOMENTS = 3 + len(PAIRS)  # of one class: mean colour, mean products
 
@@ -57,6 +59,11 @@ class ColourField:
             for i in range(0, 2 * MOMENTS, 3)
         ]
         return np.concatenate(thirds, axis=-1)
+
+
+def cell_size(height: int, width: int) -> int:
+    """Pixels of a cell: 32, and larger where a side would have more than 400 cells, so that the field stays small."""
+    return max(AROUND, -(-max(height, width) // _MOST_CELLS))
 
 
 class FieldBuilder:

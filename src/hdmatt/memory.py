@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 from hdmatt.errors import InputError
+from hdmatt.field import cell_size
 
 MIB, GIB = 2**20, 2**30
 LIBRARIES = 120 * MIB  # kernels and buffers that torch and OpenImageIO make while they work (measured)
@@ -134,8 +135,9 @@ def body_bytes(patch: int, *, width: int) -> int:
 
 
 def field_bytes(height: int, picture_width: int) -> int:
-    """The colours around (field.py): cells of 32 pixels, and what filling them takes on the way (measured)."""
-    return 320 * -(-height // 32) * -(-picture_width // 32)
+    """The colours around (field.py): 20 numbers a cell, and what filling them takes on the way (measured)."""
+    cell = cell_size(height, picture_width)
+    return 320 * -(-height // cell) * -(-picture_width // cell)
 
 
 def colour_bytes(picture_width: int) -> int:

@@ -192,6 +192,7 @@ class Summary:
     context_pool: int
     batch: int
     seconds: float
+    network_seconds: float  # of them in the network alone
     expected_memory: int  # bytes; what the plan promised
     peak_memory: int  # bytes; what it was
     memory_limit: int  # bytes
@@ -272,6 +273,7 @@ def matte_files(
         context_pool=len(plan.pool) if plan else 0,
         batch=plan.batch if plan else 1,
         seconds=time.monotonic() - started,
+        network_seconds=counters.network_seconds,
         expected_memory=plan.peak if plan else 0,
         peak_memory=memory.peak(),
         memory_limit=plan.limit if plan else 0,

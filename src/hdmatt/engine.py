@@ -14,7 +14,9 @@ band of rows is held. Top to bottom:
 A patch without unknown pixels is never decoded. A patch is encoded once, also when it is query and context.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -104,6 +106,16 @@ class Counters:
     encoded: int = 0
     decoded: int = 0
     rows_read: int = 0
+    network_seconds: float = 0.0  # in the network alone: no reading, planning, stitching or writing
+
+    @contextmanager
+    def network(self, device: str) -> Iterator[None]:
+        """Add the time of the block, until a GPU is done with it, to `network_seconds`."""
+        started = time.perf_counter()
+        yield
+        if device.startswith("cuda"):
+            torch.cuda.synchronize(device)
+        self.network_seconds += time.perf_counter() - started
 
 
 def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: int = 3) -> Plan:
@@ -341,7 +353,7 @@ def _fill_pool(
         strip = _Strip(pixels.rows(top, bottom), marks.rows(top, bottom), top, picture.info.linear, field)
         for some in _chunks(row, plan.batch):
             inputs, around = _inputs(plan, some, strip)
-            with torch.inference_mode():
+            with torch.inference_mode(), counters.network(plan.options.device):
                 body = model.encoder.body(model.encoder.stem(inputs, around))
                 contexts = model.contexts(body, labels(inputs))
             counters.encoded += len(some)
@@ -363,7 +375,7 @@ def _decode(
     counters: Counters,
 ) -> Float32[np.ndarray, "b p p"]:
     inputs, around = _inputs(plan, windows, strip)
-    with torch.inference_mode():
+    with torch.inference_mode(), counters.network(plan.options.device):
         stem = model.encoder.stem(inputs, around)
         body = _bodies(windows, stem, model, pool, counters)
         alpha = model.decode(stem, body, _contexts(plan, windows, body, labels(inputs), model, pool)).alpha

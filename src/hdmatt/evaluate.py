@@ -264,6 +264,17 @@ def best_of(summaries: Sequence[Summary]) -> set[tuple[int, str]]:
     return best
 
 
+def describe(command: str, settings: Settings) -> dict[str, Any]:
+    """Command, date, commit, machine and versions: what a number needs beside it. No host name."""
+    return {
+        "command": command,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": _commit(),
+        "machine": _machine(settings),
+        "versions": _versions(),
+    }
+
+
 # --------------------------------------------------------------------------------------------------------------------
 # One matte
 # --------------------------------------------------------------------------------------------------------------------
@@ -439,7 +450,7 @@ def _serve(connection: Connection, method: str, settings: Settings) -> None:
             return
         seconds, error = None, None
         try:
-            compute = compute or (_network if method in NETWORK else _classical)(method, settings)
+            compute = compute or computer(method, settings)
             _reset_peak()
             started = time.monotonic()
             compute(item, path)
@@ -451,6 +462,11 @@ def _serve(connection: Connection, method: str, settings: Settings) -> None:
         except Exception as trouble:
             error = f"{type(trouble).__name__}: {trouble}"
         connection.send(tuple(_Run(seconds, _peak(), error)))
+
+
+def computer(method: str, settings: Settings) -> Callable[[Item, Path], None]:
+    """What computes one picture's matte by a method of METHODS and writes it as 8 bit; libraries are loaded here."""
+    return (_network if method in NETWORK else _classical)(method, settings)
 
 
 def _network(method: str, settings: Settings) -> Callable[[Item, Path], None]:
@@ -692,13 +708,7 @@ def _finish(
     rows: list[Row], items: Mapping[str, Sequence[Item]], out: Path, settings: Settings, command: str, *, computed: int
 ) -> Result:
     summaries = summarise(rows)
-    facts = {
-        "command": command,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
-        "machine": _machine(settings),
-        "versions": _versions(),
-    }
+    facts = describe(command, settings)
     record = {**facts, "settings": asdict(settings), "summary": [asdict(s) for s in summaries]}
     record["failed"] = [asdict(row) for row in rows if row.error is not None]
     _put(out / "result.json", json.dumps(record, indent=1, allow_nan=False) + "\n", "w")

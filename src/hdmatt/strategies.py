@@ -153,7 +153,8 @@ def _shrunk(
         alpha = np.zeros(small, np.float32)
         if unknown:
             colours = _small_picture(picture, small, options.band)
-            alpha = whole_alpha(model, colours, marks, device=options.device)
+            with (counters or Counters()).network(options.device):
+                alpha = whole_alpha(model, colours, marks, device=options.device)
         if counters:
             counters.encoded = counters.decoded = int(unknown > 0)
         if progress:

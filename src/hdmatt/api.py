@@ -235,6 +235,7 @@ class Summary:
     cover: str
     batch: int
     seconds: float
+    network_seconds: float  # of them in the network alone
     expected_memory: int  # bytes; what the plan promised
     peak_memory: int  # bytes; what it was
     memory_limit: int  # bytes
@@ -311,6 +312,7 @@ def matte_files(
         cover=options.cover,
         batch=plan.batch if plan else 1,
         seconds=time.monotonic() - started,
+        network_seconds=counters.network_seconds,
         expected_memory=plan.peak if plan else 0,
         peak_memory=memory.peak(),
         memory_limit=plan.limit if plan else 0,

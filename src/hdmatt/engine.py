@@ -17,7 +17,9 @@ the memory limit leaves no room for what the encoder made of it). A second threa
 (pipeline.py); it alone reads picture and trimap, and the order of the work is that of one thread.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -117,6 +119,16 @@ class Counters:
     rows_read: int = 0
     cache_hits: int = 0  # queries whose features were kept from the pool
     cache_misses: int = 0  # queries that were encoded when their turn came
+    network_seconds: float = 0.0  # in the network alone: no reading, planning, stitching or writing
+
+    @contextmanager
+    def network(self, device: str) -> Iterator[None]:
+        """Add the time of the block, until a GPU is done with it, to `network_seconds`."""
+        started = time.perf_counter()
+        yield
+        if device.startswith("cuda"):
+            torch.cuda.synchronize(device)
+        self.network_seconds += time.perf_counter() - started
 
 
 def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: int = 3) -> Plan:
@@ -524,7 +536,7 @@ def _fill_pool(
     pieces = (p for row in rows for p in _cut(plan, row, pixels, marks, field, linear=picture.info.linear))
     for patches in ahead(pieces):
         inputs, around = _inputs(plan, patches)
-        with torch.inference_mode():
+        with torch.inference_mode(), counters.network(plan.options.device):
             body = model.encoder.body(model.encoder.stem(inputs, around))
             contexts = model.contexts(body, labels(inputs))
         counters.encoded += len(patches.windows)
@@ -542,7 +554,7 @@ def _decode(
 ) -> Float32[np.ndarray, "b p p"]:
     windows = patches.windows
     inputs, around = _inputs(plan, patches)
-    with torch.inference_mode():
+    with torch.inference_mode(), counters.network(plan.options.device):
         stem = model.encoder.stem(inputs, around)
         body = _bodies(windows, stem, model, pool, counters)
         alpha = model.decode(stem, body, _contexts(plan, windows, body, labels(inputs), model, pool)).alpha

@@ -122,6 +122,14 @@ def test_a_context_without_foreground_reads_nothing_from_it():
     assert draw(seen, picture, trimap).ndim == 3
 
 
+@pytest.mark.parametrize("stretch", [False, True])
+def test_a_region_that_loses_all_its_attention_can_be_drawn(stretch):
+    picture, trimap = scene()
+    seen = attend(picture, trimap, y=Y, x=X, model=network(form="literal"), options=SMALL)
+    lost = replace(seen, weights_RKHW=np.zeros_like(seen.weights_RKHW), lost_R=np.ones_like(seen.lost_R))
+    assert draw(lost, picture, trimap, stretch=stretch).shape == draw(seen, picture, trimap, stretch=stretch).shape
+
+
 def test_the_figure_is_brightest_where_the_attention_is_largest():
     from hdmatt.figure import heat
 

@@ -386,11 +386,11 @@ def _heat_row(attention: Attention, i: int, patches: Sequence[np.ndarray], *, st
         lines += [f"No {LONG[name]} in these patches: nothing is read, the pixel keeps its own value."]
     else:
         ends = float(weights[inside].min()) if stretch else 0.0, float(weights.max())
-        even = float(weights.sum() / inside.sum())
+        even = 1 / int(inside.sum())
         away = [100 * (end / even - 1) for end in ends]
-        printed = (f"{away[0]:+.2g} %", f"{away[1]:+.2g} %") if stretch else ("0", f"{ends[1] / even:.3g} x even")
+        printed = (f"{away[0]:+.2g} %", f"{away[1]:+.2g} %") if stretch else ("0", f"{_short(ends[1] / even)} x even")
         if name != "all":
-            lines.append(f"{100 * inside.mean():.0f} % of the context's pixels")
+            lines.append(f"{_percent(float(inside.mean()))} of the context's pixels")
         if attention.form == "literal" and name != "all":
             lines.append(f"{100 * attention.lost_R[i]:.0f} % of the attention is lost on pixels outside of it")
         if stretch:
@@ -401,6 +401,14 @@ def _heat_row(attention: Attention, i: int, patches: Sequence[np.ndarray], *, st
         below = f"{100 * weights[k].sum():.0f} % of the {of}" if inside[k].any() else f"no {LONG[name]} pixel here"
         panels.append(Panel(figure.heat(pixels, weights[k], inside[k], ends=ends), below=(below,)))
     return panels
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _percent(share: float) -> str:
+    return "less than 1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
 
 
 def _footer(attention: Attention, shown: Sequence[Window]) -> list[str]:

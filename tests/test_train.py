@@ -14,7 +14,7 @@ from hdmatt.errors import InputError
 from hdmatt.model import ModelConfig
 from hdmatt.recipe import PRESETS, TrainConfig, read_config
 from hdmatt.synth.sample import SampleConfig
-from hdmatt.train import group_contexts, learning_rate, train
+from hdmatt.train import Run, group_contexts, learning_rate, train, vanished
 
 TINY = TrainConfig(
     model=ModelConfig(width=4),
@@ -161,3 +161,28 @@ def test_the_command_line_trains_and_refuses_what_is_no_pack(pack, tmp_path, mon
     assert main(["train", "--data", str(tmp_path / "run"), "--out", str(tmp_path / "other")]) == 2
     assert str(tmp_path / "run") in capsys.readouterr().err
     assert main(["train", "--data", str(pack), "--out", str(tmp_path / "x"), "--preset", "huge"]) == 2
+
+
+def test_decay_does_not_kill_weights_whose_gradient_is_small():
+    """Inside of Adam a decay of 1e-4 moved such weights by the whole rate towards 0, every step."""
+    run = Run(replace(TINY, rate=1e-3, decay=1e-4))
+    weights = [p for p in run.model.parameters() if p.ndim == 4]
+    before = [float(p.detach().norm()) for p in weights]
+    for step in range(20):
+        for i, parameter in enumerate(weights):
+            noise = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1000 * step + i))
+            parameter.grad = 1e-8 * noise
+        run.optimiser.step()
+    for parameter, norm in zip(weights, before, strict=True):
+        assert float(parameter.detach().norm()) > 0.99 * norm
+
+
+def test_dead_layers_show_in_the_curve(pack, tmp_path):
+    assert vanished(torch.nn.Conv2d(8, 8, 3)) < 0.01
+    dead = torch.nn.Sequential(torch.nn.Conv2d(8, 8, 3), torch.nn.Conv2d(8, 24, 3))
+    with torch.no_grad():
+        dead[1].weight.zero_()
+    assert vanished(dead) == pytest.approx(0.75, abs=0.01)
+    train(replace(TINY, steps=2, save_every=2), [pack], tmp_path / "run")
+    with (tmp_path / "run" / "curve.csv").open() as file:
+        assert 0 <= float(next(csv.DictReader(file))["vanished"]) < 0.05

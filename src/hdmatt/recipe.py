@@ -42,7 +42,8 @@ class TrainConfig:
             processes each has its own). "frozen": with the stored statistics, which do not change.
         losses: Weight of each part of the loss, see losses.total.
         probes: Weight of the probes' loss, see losses.Probes; 0: none.
-        betas, clip, decay, ema: Adam's betas, gradient-norm limit (0: none), weight decay, EMA of the weights.
+        betas, clip, decay, ema: Adam's betas, gradient-norm limit (0: none), decay of the weights (times the rate each
+            step, apart from the gradient), EMA of the weights.
         workers: Processes that make samples, for each process that trains.
         precision: "32-true" or "bf16-mixed".
         compile: torch.compile of encoder and decoder; what does not compile runs as it is.
@@ -100,7 +101,7 @@ _GPU = TrainConfig(
     held_out=16,
 )
 PRESETS: dict[str, TrainConfig] = {
-    # the paper: Adam 5e-4, cosine, 200k steps, batch 32, weight decay 1e-4
+    # the paper: Adam 5e-4, cosine, 200k steps, batch 32, weight decay 1e-4 (as AdamW: docs/log.md)
     "paper": TrainConfig(),
     # two cores, bf16, from random weights: small patches and narrow bands, so that there are many steps
     "cpu-128": TrainConfig(

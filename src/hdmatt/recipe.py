@@ -100,41 +100,32 @@ _GPU = TrainConfig(
     save_every=250,
     held_out=16,
 )
+_CPU = TrainConfig(
+    model=_SMALL,
+    sample=SampleConfig(
+        patch=128, crops=(0.5, 0.75, 1.0, 1.5, 2.0), group=3, procedural=0.25, merge=0.08, similar=0.08, faults=0.2,
+        band=24.0, wide=0.15, elsewhere=0.1,
+    ),
+    groups=3,
+    steps=6000,
+    warmup=60,
+    rate=6e-4,
+    floor=0.2,
+    topk=2,
+    losses={"alpha": 0.6, "composition": 0.4, "laplacian": 0.5},
+    probes=0.2,
+    clip=1.0,
+    ema=0.998,
+    precision="bf16-mixed",
+)
 PRESETS: dict[str, TrainConfig] = {
     # the paper: Adam 5e-4, cosine, 200k steps, batch 32, weight decay 1e-4 (as AdamW: docs/log.md)
     "paper": TrainConfig(),
-    # two cores, bf16, from random weights: small patches and narrow bands, so that there are many steps
-    "cpu-128": TrainConfig(
-        model=_SMALL,
-        sample=SampleConfig(
-            patch=128, group=2, procedural=0.0, merge=0.03, similar=0.03, smooth=0.1, faults=0.08, band=14.0, wide=0.0,
-            elsewhere=0.05,
-        ),
-        groups=4,
-        steps=6000,
-        warmup=20,
-        rate=6e-4,
-        floor=0.05,
-        losses=_EXTRA,
-        probes=0.2,
-        clip=1.0,
-        ema=0.998,
-        precision="bf16-mixed",
-    ),
-    # from the weights of the one above: larger patches, three contexts, every family, camera faults
-    "cpu-192": TrainConfig(
-        model=_SMALL,
-        sample=SampleConfig(patch=192, procedural=0.25, merge=0.1, similar=0.1, faults=0.2, band=24.0, elsewhere=0.1),
-        groups=2,
-        steps=2000,
-        warmup=50,
-        rate=3e-4,
-        floor=0.02,
-        losses=_EXTRA,
-        probes=0.1,
-        clip=1.0,
-        ema=0.998,
-        precision="bf16-mixed",
+    # two cores, bf16, from random weights: small patches, so that there are many steps
+    "cpu-128": _CPU,
+    # from the weights of the one above: larger patches, so that context and ASPP see more
+    "cpu-160": replace(
+        _CPU, sample=replace(_CPU.sample, patch=160), groups=2, steps=3400, warmup=150, floor=0.01, probes=0.1, seed=1
     ),
     # hdmatt-s on one GPU: 64 patches a step, two groups from a canvas so that 15 workers keep up
     "gpu-s": _GPU,

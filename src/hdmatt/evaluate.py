@@ -6,6 +6,7 @@ report's folder, so anybody can score it again. Read top to bottom:
     Row, Summary, Result    one matte's scores; their mean; everything (what a method is: methods.py)
     find_items    folders -> data sets
     evaluate      the program: scores.jsonl, mattes/, result.json and report.html in one folder
+    fingerprint   what decides a method's mattes, as text; refuses methods that cannot run
     facts         command, commit, machine and versions, for records
     summarise, best_of    means per data set, variant and method; which of them are best
     _Worker       a process of its own for each method, so that its peak memory is its own
@@ -183,7 +184,7 @@ def evaluate(
     """
     settings = settings or Settings()
     chosen = {name: parse(name, settings) for name in dict.fromkeys(methods)}
-    fingerprints = {name: _fingerprint(method) for name, method in chosen.items()}
+    fingerprints = {name: fingerprint(method) for name, method in chosen.items()}
     items = _with_trimaps(items, make_trimaps, out)
     jobs = [
         _Job(name, fingerprints[name], dataset, item)
@@ -551,7 +552,7 @@ def _known(path: Path | None) -> Path:
 # --------------------------------------------------------------------------------------------------------------------
 
 
-def _fingerprint(method: Method) -> str:
+def fingerprint(method: Method) -> str:
     """What decides the method's mattes besides the picture, as text; refuses methods that cannot run at all."""
     settings = method.settings
     if method.kind == FOLDER:

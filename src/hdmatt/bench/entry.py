@@ -179,7 +179,7 @@ def _others(method: Method) -> Callable[[_Job], Measured]:
     compute = method_program(method)
 
     def run(job: _Job) -> Measured:
-        compute(Item(name="picture", picture=job.picture, trimap=job.trimap, alpha=None), job.folder / "alpha.png")
+        compute(Item("picture", job.picture, job.trimap, None, ""), job.folder / "alpha.png")
         return Measured()
 
     return run

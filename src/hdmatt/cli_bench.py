@@ -52,8 +52,8 @@ def layer_table(layers: Mapping[str, Any]) -> Table:
     for head in ("ms", "GFLOP", "GFLOP/s", "lost ms"):
         made.add_column(head, justify="right")
     groups = layers["groups"]
-    whole = {name: sum(group[name] for group in groups) for name in ("seconds", "flops", "lost")}
-    for group in [*groups, {"name": "all", **whole}]:
+    whole: dict[str, Any] = {name: sum(group[name] for group in groups) for name in ("seconds", "flops", "lost")}
+    for group in [*groups, {**whole, "name": "all"}]:
         seconds, flops = group["seconds"], group["flops"]
         rate = f"{flops / seconds / 1e9:.0f}" if flops and seconds > 0 else "–"
         made.add_row(

@@ -135,7 +135,8 @@ def _line(
                     'stroke-width="1.5" stroke-dasharray="2 5"/>'
                 )
             text = escape(f"{row['method']}, {row['megapixels']:g} megapixels: {row['error']}")
-            parts.append(f'<path d="{_cross(px, py)}" stroke="{colour}" stroke-width="2.5"><title>{text}</title></path>')
+            cross = f'<path d="{_cross(px, py)}" stroke="{colour}" stroke-width="2.5">'
+            parts.append(f"{cross}<title>{text}</title></path>")
     return "\n".join(parts)
 
 

@@ -15,7 +15,7 @@ import json
 import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -138,7 +138,7 @@ def bench(plan: Plan, settings: Settings, *, progress: Progress | None = None) -
             empty = Row(method.name, size, scene.width, scene.height, unknown)
             if method.name in failed:
                 text = f"not tried: it failed at {failed[method.name]:g} megapixels"
-                rows.append(Row(**{**asdict(empty), "error": text, "skipped": True}))
+                rows.append(replace(empty, error=text, skipped=True))
                 continue
             rows.append(summed(empty, found[method.name], peak))
             if rows[-1].error:
@@ -156,27 +156,27 @@ def summed(row: Row, runs: Sequence[Measured], peak: float) -> Row:
     failed = [run for run in runs if run.error]
     if failed:
         held = failed[0].peak_memory
-        return Row(**{**asdict(row), "runs": len(runs), "peak_memory": held, "error": failed[0].error})
+        return replace(row, runs=len(runs), peak_memory=held, error=failed[0].error)
     seconds = [run.seconds for run in runs if run.seconds is not None]
     network = [run.network_seconds for run in runs if run.network_seconds is not None]
     flops = next((run.flops for run in runs if run.flops is not None), None)
     middle = median(seconds)
     in_network = median(network) if network else None
-    found = {
-        "runs": len(runs),
-        "seconds": middle,
-        "seconds_min": min(seconds),
-        "seconds_max": max(seconds),
-        "peak_memory": max(run.peak_memory or 0 for run in runs),
-        "network_seconds": in_network,
-        "flops": flops,
-        "patches": runs[0].patches,
-        "encoded": runs[0].encoded,
-        "gpu_memory": max((run.gpu_memory for run in runs if run.gpu_memory is not None), default=None),
-        "unknown_rate": row.unknown / 1e6 / middle,
-        "share_of_peak": flops / in_network / peak if flops and in_network else None,
-    }
-    return Row(**{**asdict(row), **found})
+    return replace(
+        row,
+        runs=len(runs),
+        seconds=middle,
+        seconds_min=min(seconds),
+        seconds_max=max(seconds),
+        peak_memory=max(run.peak_memory or 0 for run in runs),
+        network_seconds=in_network,
+        flops=flops,
+        patches=runs[0].patches,
+        encoded=runs[0].encoded,
+        gpu_memory=max((run.gpu_memory for run in runs if run.gpu_memory is not None), default=None),
+        unknown_rate=row.unknown / 1e6 / middle,
+        share_of_peak=flops / in_network / peak if flops and in_network else None,
+    )
 
 
 def parse_sizes(text: str) -> list[float]:

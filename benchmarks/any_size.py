@@ -5,7 +5,7 @@
 
     hr25     HR25 of the folder, hdmatt against PyMatting's closed form: 8 times as fast, a fifth of the memory
     36mp     HR25 enlarged to four times its pixels, matte, foreground and cut-out under --memory 1.2GB
-    400mp    a generated tiled TIFF of 20000 x 20000, 5 % unknown, under 1.5 GB; a patch costs what it does at 9 megapixels
+    400mp    a generated tiled TIFF of 20000 x 20000, 5 % unknown, under 1.5 GB; a patch as fast as at 9 megapixels
     peak     HR25: operations a second in the network, as a share of a large float32 convolution's; layer by layer
 
 Each line's result is merged into --results as soon as it is measured, with its own command, date, commit and

@@ -203,7 +203,7 @@ def test_settings_of_one_method_stand_side_by_side(data, tmp_path, weights):
     assert [one["method"] for one in summary] == names
     item = find_items([data])["toys"][0]
     for name in (f"hdmatt:model={weights},patch=64,overlap=0,topk=0", f"tiles:model={weights},patch=64"):
-        program._program(parse(name, Settings()))(item, tmp_path / "matte.png")
+        program.method_program(parse(name, Settings()))(item, tmp_path / "matte.png")
         assert (read(tmp_path / "matte.png") != mattes[0]).any()
 
 

@@ -200,7 +200,7 @@ def test_vitmatte_runs_whole_and_through_every_strategy(saved, tmp_path):
     trimap, mattes = scene()[1], {}
     for name in (f"vitmatte{way}:{saved}" for way in ("", "-patches", "-tiles", "-downsample")):
         method = parse(name, Settings(patch=32, overlap=16))
-        program._program(method)(item, tmp_path / "matte.png")
+        program.method_program(method)(item, tmp_path / "matte.png")
         mattes[method.kind] = matte = cv2.imread(str(tmp_path / "matte.png"), cv2.IMREAD_UNCHANGED)
         assert (matte[trimap == 255] == 255).all() and (matte[trimap == 0] == 0).all()
     np.testing.assert_array_equal(mattes["vitmatte"], mattes["vitmatte-downsample"])  # below 1024 nothing is shrunk

@@ -6,6 +6,7 @@
     export   weights in, ONNX or OpenVINO graphs out
     eval     methods and test sets in; scores, a table and a report out
     attention    what one unknown pixel looks at, as a figure
+    bench    sizes and methods in; seconds, peak memory and share of the machine's peak out: cli_bench.py
     main     exit codes: 0 done, 2 a mistake in what we were given, 1 a mistake of ours
 """
 
@@ -320,6 +321,85 @@ def attention_command(
         f"{output}: pixel x {x}, y {y} in the patch at x {found.query.x}, y {found.query.y}; "
         f"{len(found.patches)} of {found.candidates} patches; {', '.join(shares)}"
     )
+
+
+@app.command("bench")
+def bench_command(
+    megapixels: Annotated[str, typer.Option(help="Sizes, by commas.")] = "1,4,9,16,36",
+    method: Annotated[
+        list[str] | None,
+        typer.Option(help="As of hdmatt eval; repeatable. Default: hdmatt, whole, downsample, cf, knn."),
+    ] = None,
+    unknown: Annotated[float, typer.Option(help="Share of unknown pixels in the generated pictures.")] = 0.1,
+    picture: Annotated[Path | None, typer.Option(help="One of yours, cropped or enlarged to the sizes.")] = None,
+    trimap: Annotated[Path | None, typer.Option(help="Its trimap.")] = None,
+    runs: Annotated[int, typer.Option(help="Runs of each; the table shows their median.")] = 1,
+    time_limit: Annotated[float | None, typer.Option(help="Seconds that one run may take.")] = None,
+    memory_limit: Annotated[str | None, typer.Option(help="Memory that one run may hold, like 8GiB.")] = None,
+    layers: Annotated[bool, typer.Option("--layers", help="The network part by part, too.")] = False,
+    model: Annotated[str, typer.Option(help="Name (see hdmatt info) or safetensors file.")] = "hdmatt-s",
+    patch: Annotated[int, typer.Option(help="Side of a patch, pixels.")] = 320,
+    overlap: Annotated[int, typer.Option(help="Overlap of neighbouring patches, pixels.")] = 64,
+    topk: Annotated[int, typer.Option(help="Context patches a patch looks at (K).")] = 3,
+    candidates: Annotated[int, typer.Option(help="Patches in the context pool (N).")] = 30,
+    memory: Annotated[str | None, typer.Option(help="hdmatt's --memory, like 2GiB. Default: half of the free.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Patches computed at once. Default: by --memory.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    runtime: Annotated[str, typer.Option(help=_RUNTIMES)] = "auto",
+    precision: Annotated[str, typer.Option(help="fp32, or bf16 for processors with AMX.")] = "fp32",
+    out: Annotated[Path, typer.Option(help="Folder of bench.json and bench.svg.")] = Path("hdmatt-bench"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print bench.json.")] = False,
+    debug: Annotated[bool, typer.Option(_DEBUG, help="Show tracebacks.")] = False,
+) -> None:
+    """Time and memory of methods on pictures of many sizes, and how near to the machine's peak they come."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from hdmatt.bench import run as program
+    from hdmatt.bench.entry import Limits
+    from hdmatt.cli_bench import print_bench
+    from hdmatt.evaluate import pick_device
+    from hdmatt.memory import parse
+    from hdmatt.methods import Settings
+
+    plan = program.Plan(
+        megapixels=program.parse_sizes(megapixels),
+        methods=method or program.METHODS,
+        unknown=unknown,
+        picture=picture,
+        trimap=trimap,
+        runs=runs,
+        limits=Limits(time_limit, parse(memory_limit) if memory_limit else None),
+        layers=layers,
+    )
+    settings = Settings(
+        model=model,
+        patch=patch,
+        overlap=overlap,
+        topk=topk,
+        candidates=candidates,
+        memory=parse(memory) if memory else None,
+        device=pick_device(plan.methods) if device == "auto" else device,
+        batch=batch,
+        cover="fewest",
+        runtime=runtime,
+        precision=precision,
+    )
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=_stderr(), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("checking", total=None)
+        result = program.bench(
+            plan,
+            settings,
+            progress=lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
+        )
+    made = program.record(result, plan, settings, shlex.join(["hdmatt", *_TYPED.get()]))
+    files = program.save(made, out)
+    if as_json:
+        typer.echo(files[0].read_text(encoding="utf-8"), nl=False)
+        return
+    print_bench(made, width=None if sys.stdout.isatty() else 200)
+    for path in files:
+        typer.echo(str(path))
 
 
 def main(arguments: list[str] | None = None) -> int:

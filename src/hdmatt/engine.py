@@ -18,7 +18,7 @@ the memory limit leaves no room for what the encoder made of it). A second threa
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
@@ -122,7 +122,7 @@ class Counters:
     network_seconds: float = 0.0  # in the network alone: no reading, planning, stitching or writing
 
     @contextmanager
-    def network(self, device: str) -> Iterator[None]:
+    def network(self, device: str) -> Generator[None]:
         """Add the time of the block, until a GPU is done with it, to `network_seconds`."""
         started = time.perf_counter()
         yield

@@ -6,9 +6,11 @@ report's folder, so anybody can score it again. Read top to bottom:
     Row, Summary, Result    one matte's scores; their mean; everything (what a method is: methods.py)
     find_items    folders -> data sets
     evaluate      the program: scores.jsonl, mattes/, result.json and report.html in one folder
+    fingerprint   what decides a method's mattes, as text; refuses methods that cannot run
     facts         command, commit, machine and versions, for records
     summarise, best_of    means per data set, variant and method; which of them are best
     _Worker       a process of its own for each method, so that its peak memory is its own
+    method_program    what computes a method's mattes, for that process and for bench
     _checked      what is wrong with a data set is said before anything is computed
     _with_trimaps    trimaps made from the truth, for sets that ship none
     _crops        where each method is worst, for the report
@@ -22,17 +24,13 @@ import hashlib
 import importlib.util
 import json
 import math
-import multiprocessing
 import os
 import platform
 import re
-import signal
 import subprocess
-import sys
 import time
-import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
@@ -45,7 +43,7 @@ import numpy as np
 import psutil
 from jaxtyping import Float32, UInt8
 
-from hdmatt import __version__, image, memory, report
+from hdmatt import __version__, image, report
 from hdmatt.datasets import Composition, Item, discover, read_composition, require_trimaps
 from hdmatt.errors import InputError, OutputError
 from hdmatt.image import ArrayReader, BandReader, PictureWriter, TrimapReader
@@ -53,6 +51,7 @@ from hdmatt.methods import CLASSICAL, FOLDER, GEGL, NETWORK, VITMATTE, Method, S
 from hdmatt.metrics import Borders, check_truth, patch_borders, score
 from hdmatt.patches import Network, Window, check_overlap, grid, tiles
 from hdmatt.trimap import BACKGROUND, FOREGROUND, UNKNOWN, from_alpha
+from hdmatt.worker import Stopped, Worker, answer, is_memory, peak, reset_peak, resets_peak
 
 GRID = ("hdmatt", "crop", "vitmatte-patches")  # those that cut the picture, and so may show seams: overlapping,
 TILES = ("tiles", "vitmatte-tiles")  # and side by side
@@ -185,7 +184,7 @@ def evaluate(
     """
     settings = settings or Settings()
     chosen = {name: parse(name, settings) for name in dict.fromkeys(methods)}
-    fingerprints = {name: _fingerprint(method) for name, method in chosen.items()}
+    fingerprints = {name: fingerprint(method) for name, method in chosen.items()}
     items = _with_trimaps(items, make_trimaps, out)
     jobs = [
         _Job(name, fingerprints[name], dataset, item)
@@ -367,79 +366,29 @@ class _Run(NamedTuple):
 class _Worker:
     """Computes one method's mattes in a spawned process, which keeps its network from picture to picture.
 
-    Its peak memory is taken anew for each picture where the system can (Linux); elsewhere the process is. It is ended
-    when it holds 90 % of what was free before the picture, so that a hungry method cannot take the machine with it.
+    Its peak memory is taken anew for each picture where the system can (Linux); elsewhere the process is.
     """
 
     def __init__(self, method: Method) -> None:
         self.method = method
-        self._process: Any = None
-        self._connection: Connection | None = None
+        self._worker = Worker(_serve, method)
 
     def run(self, job: _Job, path: Path) -> _Run:
         """One matte, written to `path`."""
         if self.method.kind == FOLDER:
             return _copy(self.method, job, path)
-        limit = int(0.9 * psutil.virtual_memory().available) + self._resident()
-        started = time.monotonic()
         try:
-            connection = self._started()
-            connection.send((job.item, path))
-            while not connection.poll(0.2):
-                held = self._resident()
-                if held > limit:
-                    self.close()
-                    text = f"ran out of memory: it held {memory.show(held)}, of {memory.show(limit)} that were free"
-                    return _Run(time.monotonic() - started, held, text)
-            run = _Run(*connection.recv())
-        except (EOFError, OSError):  # it died
-            self._process.join()
-            code = self._process.exitcode
-            self.close()
-            killed = " (killed: the system had no memory left?)" if code == -signal.SIGKILL else ""
-            return _Run(time.monotonic() - started, None, f"its process ended with code {code}{killed}")
+            run = _Run(*self._worker.ask((job.item, path)))
+        except Stopped as stop:
+            return _Run(stop.seconds, stop.held, stop.text)
         # a child's peak is never taken anew
-        if run.error or not _resets_peak() or self.method.kind in GEGL:
-            self.close()
+        if run.error or not resets_peak() or self.method.kind in GEGL:
+            self._worker.close()
         return run
 
     def close(self) -> None:
-        """End the process and what it started; twice is once."""
-        if self._connection:
-            self._connection.close()
-        if self._process:
-            children = self._family()[1:]
-            self._process.kill()
-            for child in children:
-                with suppress(psutil.Error):
-                    child.kill()
-            self._process.join()
-            self._process.close()
-        self._process = self._connection = None
-
-    def _started(self) -> Connection:
-        if self._connection is None:
-            context = multiprocessing.get_context("spawn")
-            self._connection, theirs = context.Pipe()
-            self._process = context.Process(target=_serve, args=(theirs, self.method), daemon=True)
-            self._process.start()
-            theirs.close()
-        return self._connection
-
-    def _resident(self) -> int:
-        held = 0
-        for process in self._family():
-            with suppress(psutil.Error):
-                held += process.memory_info().rss
-        return held
-
-    def _family(self) -> list[psutil.Process]:
-        """The process and those that it started (GEGL)."""
-        try:
-            process = psutil.Process(self._process.pid) if self._process else None
-            return [process, *process.children(recursive=True)] if process else []
-        except psutil.Error:
-            return []
+        """End the process; twice is once."""
+        self._worker.close()
 
     def __enter__(self) -> "_Worker":
         return self
@@ -449,38 +398,33 @@ class _Worker:
 
 
 def _serve(connection: Connection, method: Method) -> None:
-    """The spawned process: (item, path) in, _Run out, until the other end closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's; it ends us
-    warnings.simplefilter("ignore")
-    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115  PyMatting prints into what --json prints
+    """The spawned process: (item, path) in, _Run out."""
     compute: Callable[[Item, Path], None] | None = None
-    while True:
-        try:
-            item, path = connection.recv()
-        except EOFError:
-            return
+
+    def run(question: tuple[Item, Path]) -> tuple[Any, ...]:
+        nonlocal compute
         seconds, error = None, None
         try:
-            compute = compute or _program(method)
-            _reset_peak()
+            compute = compute or method_program(method)
+            reset_peak()
             started = time.monotonic()
-            compute(item, path)
+            compute(*question)
             seconds = time.monotonic() - started
-        except MemoryError as trouble:
-            error = f"ran out of memory: {trouble}"
         except InputError as trouble:
             error = trouble.message
         except Exception as trouble:
-            error = f"{'ran out of memory' if _is_memory(trouble) else type(trouble).__name__}: {trouble}"
-        connection.send(tuple(_Run(seconds, _peak(), error)))
+            error = said(trouble)
+        return tuple(_Run(seconds, peak(), error))
+
+    answer(connection, run)
 
 
-def _is_memory(trouble: Exception) -> bool:
-    """Torch has an error of its own for GPUs, and a RuntimeError for the CPU."""
-    return type(trouble).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(trouble)
+def said(trouble: Exception) -> str:
+    """An exception of a method as a row says it."""
+    return f"{'ran out of memory' if is_memory(trouble) else type(trouble).__name__}: {trouble}"
 
 
-def _program(method: Method) -> Callable[[Item, Path], None]:
+def method_program(method: Method) -> Callable[[Item, Path], None]:
     """What computes the method's mattes, with everything loaded."""
     if method.kind in NETWORK:
         return _network(method)
@@ -603,32 +547,12 @@ def _known(path: Path | None) -> Path:
     return path
 
 
-def _resets_peak() -> bool:
-    return Path("/proc/self/clear_refs").exists()
-
-
-def _reset_peak() -> None:
-    if _resets_peak():
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def _peak() -> int:
-    """Most memory held since `_reset_peak`, or by a program that was started, whichever is more.
-
-    Not ru_maxrss on Linux: a child starts with its parent's. For what we start ourselves that is no more than ours.
-    """
-    most = memory.peak()
-    if _resets_peak() and (found := re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())):
-        most = int(found[1]) * 1024
-    return max(most, memory.children_peak())
-
-
 # --------------------------------------------------------------------------------------------------------------------
 # Checks
 # --------------------------------------------------------------------------------------------------------------------
 
 
-def _fingerprint(method: Method) -> str:
+def fingerprint(method: Method) -> str:
     """What decides the method's mattes besides the picture, as text; refuses methods that cannot run at all."""
     settings = method.settings
     if method.kind == FOLDER:

@@ -200,13 +200,14 @@ def shrunk_rows(
         marks: The trimap, shrunk by `small_trimap`, or as it is.
         band: Rows read and handed out at a time.
     """
+    counters = counters if counters is not None else Counters()
     height, width, some = picture.info.height, picture.info.width, bool((marks == UNKNOWN).any())
     alpha = np.zeros(marks.shape, np.float32)
     if some:
         colours = _small_picture(picture, (marks.shape[0], marks.shape[1]), band)
-        alpha = network(colours[None], marks[None])[0]
-    if counters:
-        counters.encoded = counters.decoded = int(some)
+        with counters.network("cpu"):  # the answer is an array: a GPU is done when it is there
+            alpha = network(colours[None], marks[None])[0]
+    counters.encoded = counters.decoded = int(some)
     if progress:
         progress(1, 1)
     for y0 in range(0, height, band):
@@ -248,7 +249,9 @@ def patch_rows(
             some = row[start : start + batch]
             colours = [network_colours(cut(pixels, w, first_row=top, height=height), linear=linear) for w in some]
             known = [cut(marks, w, first_row=top, height=height) for w in some]
-            for window, alpha in zip(some, network(np.stack(colours), np.stack(known)), strict=True):
+            with counters.network("cpu"):  # the answer is an array: a GPU is done when it is there
+                alphas = network(np.stack(colours), np.stack(known))
+            for window, alpha in zip(some, alphas, strict=True):
                 stitcher.add(window, alpha, weight)
             counters.encoded += len(some)
             counters.decoded += len(some)

@@ -199,7 +199,7 @@ def _read(picture: Path, trimap: Path) -> tuple[UInt8[np.ndarray, "h w 3"], UInt
 
 
 def _typical(unknown: np.ndarray, height: int, width: int) -> tuple[int, int]:
-    """Top left corner, on a raster of 16 pixels, of the crop with the share of unknown pixels nearest to the whole's."""
+    """Top left corner, on a raster of 16 pixels, of the crop whose share of unknown pixels is nearest to all's."""
     sums = cv2.integral(unknown.astype(np.uint8), sdepth=cv2.CV_64F)
     ys = np.arange(0, unknown.shape[0] - height + 1, 16)[:, None]
     xs = np.arange(0, unknown.shape[1] - width + 1, 16)[None]

@@ -12,7 +12,7 @@ multiply-add. The rest (norms, ReLU, poolings) counts as none, so all the time i
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -267,7 +267,7 @@ def _best(work: Callable[[], object], device: str, seconds: float, calls: int) -
 
 
 @contextmanager
-def _fastest_algorithms() -> Iterator[None]:
+def _fastest_algorithms() -> Generator[None]:
     before = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = True
     try:

@@ -1,0 +1,255 @@
+"""Any size on any machine: what is promised, and what this machine measures.
+
+    python benchmarks/any_size.py --hr-dev DIR                                # all lines, hours on two cores
+    python benchmarks/any_size.py --hr-dev DIR --only hr25 --only peak        # some of them
+
+    hr25     HR25 of the folder, hdmatt against PyMatting's closed form: 8 times as fast, a fifth of the memory
+    36mp     HR25 enlarged to four times its pixels, matte, foreground and cut-out under --memory 1.2GB
+    400mp    a generated tiled TIFF of 20000 x 20000, 5 % unknown, under 1.5 GB; a patch as fast as at 9 megapixels
+    peak     HR25: operations a second in the network, as a share of a large float32 convolution's; layer by layer
+
+Each line's result is merged into --results as soon as it is measured, with its own command, date, commit and
+machine. Run it while nothing else runs. What is required is in GB of 10^9 bytes; hdmatt gets the same text as --memory,
+whose units are larger (2^30). --picture-name, --sides and --patch make it small, to try it out. Exit code 1: a line is
+not met, or failed.
+"""
+
+import argparse
+import json
+import shlex
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import _shared
+from rich.console import Console
+
+from hdmatt.bench import entry
+from hdmatt.bench.entry import Measured
+from hdmatt.bench.pictures import Generated, Own, write
+from hdmatt.cli_bench import layer_table
+from hdmatt.errors import InputError, OutputError
+from hdmatt.evaluate import facts
+from hdmatt.memory import parse
+from hdmatt.methods import Settings
+from hdmatt.methods import parse as parse_method
+
+RESULTS = Path(__file__).parent / "results" / "any-size.json"
+FASTER, SMALLER = 8.0, 0.2  # of closed-form matting's seconds and peak memory
+COLOURS_BYTES, LARGE_BYTES = 1.2e9, 1.5e9
+PATCH_RATIO = 1.1  # seconds of a patch in the large picture to those in the small one, at most
+PEAK_SHARE = 0.7
+
+
+class Check(NamedTuple):
+    """One number of a line."""
+
+    what: str
+    measured: float
+    required: float
+    least: bool = False  # whether `required` is the smallest that will do, not the largest
+
+    @property
+    def met(self) -> bool:
+        return self.measured >= self.required if self.least else self.measured <= self.required
+
+
+class Line(NamedTuple):
+    """What a line measured."""
+
+    checks: list[Check]
+    runs: dict[str, Any]
+
+
+def hr25(given: argparse.Namespace) -> Line:
+    found: dict[str, list[Measured]] = {"hdmatt": [], "cf": []}
+    for _ in range(given.runs):
+        for name, runs in found.items():
+            runs.append(_run(given, name, *_pair(given)))
+    seconds = {name: median(_number(run.seconds) for run in runs) for name, runs in found.items()}
+    peaks = {name: max(_number(run.peak_memory) for run in runs) for name, runs in found.items()}
+    return Line(
+        [
+            Check("cf's seconds / hdmatt's", seconds["cf"] / seconds["hdmatt"], FASTER, least=True),
+            Check("hdmatt's peak memory / cf's", peaks["hdmatt"] / peaks["cf"], SMALLER),
+        ],
+        {name: [asdict(run) for run in runs] for name, runs in found.items()},
+    )
+
+
+def colours(given: argparse.Namespace) -> Line:
+    picture, trimap = _pair(given)
+    with tempfile.TemporaryDirectory(prefix="hdmatt-") as name:
+        folder = Path(name)
+        large, marks = folder / "picture.tif", folder / "trimap.tif"
+        own = Own(picture, trimap, None)
+        write(Own(picture, trimap, 4 * own.height * own.width / 1e6), large, marks)
+        run = _run(given, "hdmatt", large, marks, memory="1.2GB", colours=True)
+    return Line([Check("peak memory, bytes", _number(run.peak_memory), COLOURS_BYTES)], {"hdmatt": asdict(run)})
+
+
+def large(given: argparse.Namespace) -> Line:
+    """The small picture before and after the large one, so that a machine that grows slower is not held against it."""
+    small_side, side = given.sides
+    with tempfile.TemporaryDirectory(prefix="hdmatt-") as name:
+        pairs = {}
+        for of, length in (("small", small_side), ("large", side)):
+            pairs[of] = Path(name) / f"{of}-picture.tif", Path(name) / f"{of}-trimap.tif"
+            write(Generated(length, unknown=given.unknown), *pairs[of])
+        before, run, after = (_run(given, "hdmatt", *pairs[of], memory="1.5GB") for of in ("small", "large", "small"))
+    patch, small = _per_patch(run), (_per_patch(before) + _per_patch(after)) / 2
+    return Line(
+        [
+            Check("peak memory, bytes", _number(run.peak_memory), LARGE_BYTES),
+            Check("network seconds of a patch / the small picture's", patch / small, PATCH_RATIO),
+        ],
+        {"sides": [small_side, side], "large": asdict(run), "small": [asdict(before), asdict(after)]},
+    )
+
+
+def peak(given: argparse.Namespace) -> Line:
+    """The machine's peak before and after, the better one counts."""
+    peaks = [entry.machine_peaks("cpu")]
+    runs = [_run(given, "hdmatt", *_pair(given), count=not i) for i in range(given.runs)]
+    peaks.append(entry.machine_peaks("cpu"))
+    best = max(one["fp32"] for one in peaks)
+    layers = entry.layers(_settings(given), best)
+    Console(width=120).print(layer_table(layers))
+    share = _number(runs[0].flops) / median(_number(run.network_seconds) for run in runs) / best
+    return Line(
+        [Check("share of the float32 convolution's peak", share, PEAK_SHARE, least=True)],
+        {"peaks": peaks, "layers": layers, "hdmatt": [asdict(run) for run in runs]},
+    )
+
+
+LINES: dict[str, Callable[[argparse.Namespace], Line]] = {
+    "hr25": hr25,
+    "36mp": colours,
+    "400mp": large,
+    "peak": peak,
+}
+NEEDS_DATA = ("hr25", "36mp", "peak")
+
+
+def main(arguments: list[str]) -> int:
+    given = _parser().parse_args(arguments)
+    chosen = [name for name in LINES if name in (given.only or LINES)]
+    if given.hr_dev is None and any(name in NEEDS_DATA for name in chosen):
+        raise InputError(f"{', '.join(chosen)} need a data folder", hint="Give --hr-dev DIR, or --only 400mp.")
+    if given.runs < 1:
+        raise InputError(f"{given.runs} runs measure nothing", hint="Give --runs 1 or more.")
+    held = _held(given.results)
+    command = shlex.join(["python", "benchmarks/any_size.py", *arguments])
+    good = True
+    for name in chosen:
+        try:
+            line = LINES[name](given)
+        except _Failed as failed:
+            print(f"{name:6} failed: {failed}")
+            good = False
+            continue
+        checks = [{**check._asdict(), "met": check.met} for check in line.checks]
+        known = facts(_settings(given), command)
+        held[name] = {**known, "settings": asdict(_settings(given)), "checks": checks, "runs": line.runs}
+        _write(given.results, held)
+        for check in line.checks:
+            bound, word = "at least" if check.least else "at most", "met" if check.met else "NOT MET"
+            print(f"{name:6} {check.what}: {check.measured:.4g}, {bound} {check.required:.4g} required: {word}")
+            good = good and check.met
+    return 0 if good else 1
+
+
+class _Failed(Exception):
+    """A run that gave nothing to compare."""
+
+
+def _parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--hr-dev", type=Path, help="folder with image/ and trimap/")
+    made.add_argument("--only", action="append", choices=tuple(LINES), help="repeatable; default: all")
+    made.add_argument("--runs", type=int, default=3, help="of hr25 and peak: medians")
+    made.add_argument("--results", type=Path, default=RESULTS)
+    made.add_argument("--picture-name", default="HR25")
+    made.add_argument("--sides", type=int, nargs=2, default=(3000, 20000), metavar=("SMALL", "LARGE"), help="of 400mp")
+    made.add_argument("--unknown", type=float, default=0.05, help="share of unknown pixels of 400mp")
+    made.add_argument("--model", default="hdmatt-s", help="name or safetensors file")
+    made.add_argument("--patch", type=int, default=320)
+    made.add_argument("--overlap", type=int, default=64)
+    made.add_argument("--runtime", default="auto")
+    return made
+
+
+def _settings(given: argparse.Namespace, memory: str | None = None) -> Settings:
+    return Settings(
+        model=given.model,
+        patch=given.patch,
+        overlap=given.overlap,
+        memory=parse(memory) if memory else None,
+        cover="fewest",
+        runtime=given.runtime,
+    )
+
+
+def _pair(given: argparse.Namespace) -> tuple[Path, Path]:
+    def one(folder: str) -> Path:
+        found = sorted((given.hr_dev / folder).glob(f"{given.picture_name}.*"))
+        if not found:
+            raise InputError(
+                f"{given.hr_dev / folder} holds no {given.picture_name}", hint="Look at --hr-dev and --picture-name."
+            )
+        return found[0]
+
+    return one("image"), one("trimap")
+
+
+def _run(given: argparse.Namespace, name: str, picture: Path, trimap: Path, **more: Any) -> Measured:
+    """One run in a fresh process.
+
+    Raises:
+        _Failed: It failed, or took what it may not.
+    """
+    method = parse_method(name, _settings(given, more.pop("memory", None)))
+    with tempfile.TemporaryDirectory(prefix="hdmatt-") as folder:
+        found = entry.measure(method, picture, trimap, Path(folder), **more)
+    if found.error:
+        raise _Failed(f"{name} on {picture.name}: {found.error}")
+    return found
+
+
+def _number(value: float | None) -> float:
+    if value is None:
+        raise _Failed("a number was not measured")
+    return value
+
+
+def _per_patch(run: Measured) -> float:
+    return _number(run.network_seconds) / max(1, int(_number(run.patches)))
+
+
+def _held(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {error}", hint="Remove it, or give another --results.") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path} is not ours", hint="Remove it, or give another --results.")
+    return found
+
+
+def _write(path: Path, held: dict[str, Any]) -> None:
+    order: Sequence[str] = [*(name for name in LINES if name in held), *(name for name in held if name not in LINES)]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({name: held[name] for name in order}, indent=1, allow_nan=False)
+        path.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}", hint="Give another --results.") from error
+
+
+if __name__ == "__main__":
+    _shared.run(main)

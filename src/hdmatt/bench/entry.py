@@ -1,0 +1,241 @@
+"""One method on one picture, in a process of its own: seconds, peak memory, operations, or why there are none.
+
+Knows methods and processes; nothing of sizes, tables or files but those it is given. Read top to bottom:
+
+    Measured    what one run of one method took
+    measure     method, picture, trimap -> Measured; never raises for what the method does
+    machine_peaks, layers    bench.speed's measures, in a process of their own, too
+
+The process loads its libraries and its network and makes one tiny matte (numba and convolutions compile) before
+clock and peak start. Seconds run from opening the picture to the matte on the disk. Peak memory is the process's, with
+its libraries and network. Operations are counted in a second run, after clock and peak were read.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hdmatt import memory
+from hdmatt.bench.pictures import Generated, write
+from hdmatt.datasets import Item
+from hdmatt.errors import HDMattError
+from hdmatt.evaluate import method_program, said
+from hdmatt.methods import NETWORK, Method, Settings
+from hdmatt.worker import Stopped, Worker, answer, peak, reset_peak
+
+WARM_SIDE = 96  # pixels of the picture that nobody clocks
+NOT_OPTIONS = ("model", "runtime", "precision")  # settings that are not engine.Options
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One run of one method."""
+
+    seconds: float | None = None  # also of a run that failed, until it was ended
+    peak_memory: int | None = None  # bytes of the process on the host
+    network_seconds: float | None = None  # only of our own methods, as are the rest
+    flops: float | None = None  # multiplications and additions of the network, for the whole picture
+    patches: int | None = None  # decoded
+    encoded: int | None = None
+    gpu_memory: int | None = None  # bytes that torch held there
+    error: str | None = None
+
+
+class Limits(NamedTuple):
+    """Of one run. None: no limit (of memory: 90 % of what is free)."""
+
+    seconds: float | None = None
+    memory: int | None = None  # bytes
+
+
+def measure(
+    method: Method,
+    picture: Path,
+    trimap: Path,
+    folder: Path,
+    *,
+    limits: Limits = Limits(),  # noqa: B008  a constant
+    count: bool = False,
+    colours: bool = False,
+) -> Measured:
+    """Run the method once in a fresh process; the matte is folder/alpha.png, over one that is there.
+
+    Args:
+        count: Count the network's operations, in a second run that is not clocked.
+        colours: Write foreground and cut-out, too; only our own methods do.
+    """
+    job = _Job(picture, trimap, folder, colours)
+    with Worker(_serve, method) as worker:
+        try:
+            found: Measured = worker.ask("load", memory_limit=limits.memory)
+            if not found.error:
+                found = worker.ask(job, memory_limit=limits.memory, time_limit=limits.seconds)
+        except Stopped as stop:
+            return Measured(stop.seconds, stop.held, error=stop.text)
+        if found.error:
+            return found
+        if limits.memory is not None and (found.peak_memory or 0) > limits.memory:
+            held, allowed = memory.show(found.peak_memory or 0), memory.show(limits.memory)
+            return replace(found, error=f"ran out of memory: it held {held}, of {allowed} that it may hold")
+        if count and method.kind in NETWORK:
+            try:
+                found = replace(found, flops=worker.ask("count").flops)
+            except Stopped:  # the run itself is good; a row without operations says so by its dash
+                return found
+        return found
+
+
+def machine_peaks(device: str) -> Any:
+    """bench.speed.measure_peaks as a dictionary."""
+    return _elsewhere(_peaks, device)
+
+
+def layers(settings: Settings, peak_flops: float) -> Any:
+    """bench.speed.measure_layers of the settings' network as a dictionary, with each group's lost seconds."""
+    return _elsewhere(_layers, settings, peak_flops)
+
+
+class _Job(NamedTuple):
+    picture: Path
+    trimap: Path
+    folder: Path
+    colours: bool
+
+
+def _serve(connection: Connection, method: Method) -> None:
+    """The spawned process: "load", then a _Job, then perhaps "count"."""
+    run: Callable[[_Job], Measured] | None = None
+    last: _Job | None = None
+
+    def work(question: Any) -> Measured:
+        nonlocal run, last
+        try:
+            if question == "load":
+                run = _ours(method) if method.kind in NETWORK else _others(method)
+                _warm(run)
+                return Measured()
+            assert run is not None
+            if question == "count":
+                assert last is not None
+                return _counted(method, last)
+            last = question
+            reset_peak()
+            started = time.monotonic()
+            found = run(question)
+            return replace(found, seconds=time.monotonic() - started, peak_memory=peak())
+        except HDMattError as trouble:
+            return Measured(peak_memory=peak(), error=trouble.message)
+        except Exception as trouble:
+            return Measured(peak_memory=peak(), error=said(trouble))
+
+    answer(connection, work)
+
+
+def _warm(run: Callable[[_Job], Measured]) -> None:
+    with tempfile.TemporaryDirectory(prefix="hdmatt-") as name:
+        folder = Path(name)
+        write(Generated(WARM_SIDE, unknown=0.2), folder / "p.tif", folder / "t.tif")
+        run(_Job(folder / "p.tif", folder / "t.tif", folder, False))
+
+
+def _ours(method: Method) -> Callable[[_Job], Measured]:
+    """hdmatt's own strategies, as the command line runs them."""
+    from hdmatt import api
+    from hdmatt.bench.speed import device_peak
+    from hdmatt.engine import Options
+
+    settings = method.settings
+    options = Options(**{name: value for name, value in asdict(settings).items() if name not in NOT_OPTIONS})
+    api.load_network(settings.model, runtime=settings.runtime, precision=settings.precision, device=settings.device)
+
+    def run(job: _Job) -> Measured:
+        colours = (job.folder / "foreground.png", job.folder / "cutout.png") if job.colours else (None, None)
+        done = api.matte_files(
+            job.picture,
+            job.trimap,
+            api.Outputs(job.folder / "alpha.png", *colours),
+            model=settings.model,
+            strategy=method.kind,
+            options=options,
+            runtime=settings.runtime,
+            precision=settings.precision,
+            max_pixels=1 << 40,  # whoever measures knows what for
+        )
+        return Measured(
+            network_seconds=done.network_seconds,
+            patches=done.patches,
+            encoded=done.encoded,
+            gpu_memory=device_peak(settings.device),
+        )
+
+    return run
+
+
+def _others(method: Method) -> Callable[[_Job], Measured]:
+    compute = method_program(method)
+
+    def run(job: _Job) -> Measured:
+        compute(Item("picture", job.picture, job.trimap, None, ""), job.folder / "alpha.png")
+        return Measured()
+
+    return run
+
+
+def _counted(method: Method, job: _Job) -> Measured:
+    """The operations of the last run, by PyTorch's own network whatever the runtime was: they are the same.
+
+    The memory that the first run left behind is allowed for, so that the plan is the same one.
+    """
+    from hdmatt.bench.speed import Count
+
+    settings = replace(method.settings, runtime="torch", precision="fp32")
+    if settings.memory is not None:
+        settings = replace(settings, memory=settings.memory + memory.resident())
+    run = _ours(replace(method, settings=settings))
+    with Count() as count:
+        run(job._replace(colours=False))
+    return Measured(flops=float(count.flops))
+
+
+def _elsewhere(function: Callable[..., Any], *arguments: Any) -> Any:
+    with Worker(_serve_function, function, arguments) as worker:
+        found = worker.ask("go")
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def _serve_function(connection: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    def work(_: Any) -> Any:
+        try:
+            return function(*arguments)
+        except HDMattError as trouble:
+            return trouble
+        except Exception as trouble:
+            return RuntimeError(said(trouble))
+
+    answer(connection, work)
+
+
+def _peaks(device: str) -> dict[str, Any]:
+    from hdmatt.bench.speed import measure_peaks
+
+    return asdict(measure_peaks(device))
+
+
+def _layers(settings: Settings, peak_flops: float) -> dict[str, Any]:
+    from hdmatt import api
+    from hdmatt.bench.speed import lost, measure_layers
+    from hdmatt.engine import CPU_BATCH, GPU_BATCH
+
+    model = api.load_network(
+        settings.model, runtime=settings.runtime, precision=settings.precision, device=settings.device
+    )
+    batch = settings.batch or (CPU_BATCH if settings.device == "cpu" else GPU_BATCH)
+    found = measure_layers(model, batch=batch, topk=settings.topk, device=settings.device)
+    groups = [{**asdict(group), "lost": lost(group, peak_flops)} for group in found.groups]
+    return {**asdict(found), "groups": groups}

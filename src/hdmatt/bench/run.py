@@ -1,0 +1,257 @@
+"""Sizes x methods -> seconds, peak memory, megapixels a second and share of the machine's peak; one record.
+
+Knows entries and records; nothing of the terminal. Read top to bottom:
+
+    Plan      what is asked for
+    Row       one method at one size: medians of its runs, or why there are none
+    bench     the program: peaks first, then size by size, the methods in turn, run by run
+    record    everything as JSON: command, date, commit, machine, versions, peaks, rows
+    save      bench.json and bench.svg
+
+A method that failed at one size is not tried at larger ones; each of these is a row that says so.
+"""
+
+import json
+import math
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from hdmatt.bench import entry, plot
+from hdmatt.bench.entry import Limits, Measured
+from hdmatt.bench.pictures import Generated, Own, Scene, write
+from hdmatt.errors import InputError, OutputError
+from hdmatt.evaluate import facts, fingerprint
+from hdmatt.methods import FOLDER, Method, Settings, parse
+
+METHODS = ("hdmatt", "whole", "downsample", "cf", "knn")
+MEGAPIXELS = (1.0, 4.0, 9.0, 16.0, 36.0)
+SMALLEST = 32 * 32 / 1e6  # megapixels that the network can do something with
+Progress = Callable[[str, int, int], None]  # what is being done, runs done, runs in all
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked for.
+
+    Attributes:
+        megapixels: Sizes; they are measured from the smallest to the largest.
+        methods: Names as methods.parse takes them.
+        unknown: Share of unknown pixels in generated pictures.
+        picture, trimap: A user's own, brought to each size; None: generated.
+        runs: Fresh processes for each method and size.
+        limits: Of each run.
+        layers: Measure the network layer by layer, too.
+    """
+
+    megapixels: Sequence[float] = MEGAPIXELS
+    methods: Sequence[str] = METHODS
+    unknown: float = 0.1
+    picture: Path | None = None
+    trimap: Path | None = None
+    runs: int = 1
+    limits: Limits = field(default_factory=Limits)
+    layers: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method at one size."""
+
+    method: str
+    megapixels: float  # asked for
+    width: int
+    height: int
+    unknown: int  # pixels
+    runs: int = 0
+    seconds: float | None = None  # median; so is network_seconds
+    seconds_min: float | None = None
+    seconds_max: float | None = None
+    peak_memory: int | None = None  # bytes, the most of the runs
+    network_seconds: float | None = None
+    flops: float | None = None
+    patches: int | None = None
+    encoded: int | None = None
+    gpu_memory: int | None = None
+    unknown_rate: float | None = None  # unknown megapixels a second
+    share_of_peak: float | None = None  # flops / network_seconds / the machine's
+    error: str | None = None
+    skipped: bool = False  # not tried, since a smaller size failed
+
+
+@dataclass(frozen=True)
+class Result:
+    """One call of `bench`."""
+
+    rows: list[Row]
+    peaks: Mapping[str, Any]  # speed.Peaks
+    layers: Mapping[str, Any] | None  # speed.Layers, with `lost` seconds of each group
+    options: Mapping[str, str]  # what each method ran with
+
+
+def bench(plan: Plan, settings: Settings, *, progress: Progress | None = None) -> Result:
+    """Measure every method at every size, on this machine, now.
+
+    Runs in spawned processes: a script that calls this needs the usual `if __name__ == "__main__"`.
+
+    Raises:
+        InputError: A method, size, picture or limit that cannot be used; before anything is measured.
+        OutputError: The pictures cannot be written to the folder for temporary files.
+    """
+    methods = _checked(plan, settings)
+    options = {method.name: fingerprint(method) for method in methods}
+    total = len(plan.megapixels) * len(methods) * plan.runs
+
+    def say(what: str, done: int) -> None:
+        if progress:
+            progress(what, done, total)
+
+    say("peaks", 0)
+    peaks = entry.machine_peaks(settings.device)
+    peak = peak_of(peaks, settings.precision)
+    layers = None
+    if plan.layers:
+        say("layers", 0)
+        layers = entry.layers(settings, peak)
+    rows: list[Row] = []
+    failed: dict[str, float] = {}  # method -> the size it failed at
+    for i, size in enumerate(sorted(plan.megapixels)):
+        done = i * len(methods) * plan.runs
+        with tempfile.TemporaryDirectory(prefix="hdmatt-bench-") as name:
+            folder = Path(name)
+            say(f"{size:g} megapixels: picture", done)
+            scene = _scene(plan, size)
+            unknown = write(scene, folder / "picture.tif", folder / "trimap.tif")
+            found: dict[str, list[Measured]] = {method.name: [] for method in methods}
+            for turn in range(plan.runs):
+                for j, method in enumerate(methods):
+                    say(f"{size:g} megapixels: {method.name}", done + turn * len(methods) + j)
+                    so_far = found[method.name]
+                    if method.name not in failed and not any(one.error for one in so_far):
+                        first = not so_far
+                        paths = folder / "picture.tif", folder / "trimap.tif"
+                        so_far.append(entry.measure(method, *paths, folder, limits=plan.limits, count=first))
+        for method in methods:
+            empty = Row(method.name, size, scene.width, scene.height, unknown)
+            if method.name in failed:
+                text = f"not tried: it failed at {failed[method.name]:g} megapixels"
+                rows.append(replace(empty, error=text, skipped=True))
+                continue
+            rows.append(summed(empty, found[method.name], peak))
+            if rows[-1].error:
+                failed[method.name] = size
+    say("done", total)
+    return Result(rows, peaks, layers, options)
+
+
+def summed(row: Row, runs: Sequence[Measured], peak: float) -> Row:
+    """The row with its runs' medians; of runs of which one failed, with that one's error and what it held.
+
+    Args:
+        peak: The machine's operations a second.
+    """
+    failed = [run for run in runs if run.error]
+    if failed:
+        held = failed[0].peak_memory
+        return replace(row, runs=len(runs), peak_memory=held, error=failed[0].error)
+    seconds = [run.seconds for run in runs if run.seconds is not None]
+    network = [run.network_seconds for run in runs if run.network_seconds is not None]
+    flops = next((run.flops for run in runs if run.flops is not None), None)
+    middle = median(seconds)
+    in_network = median(network) if network else None
+    return replace(
+        row,
+        runs=len(runs),
+        seconds=middle,
+        seconds_min=min(seconds),
+        seconds_max=max(seconds),
+        peak_memory=max(run.peak_memory or 0 for run in runs),
+        network_seconds=in_network,
+        flops=flops,
+        patches=runs[0].patches,
+        encoded=runs[0].encoded,
+        gpu_memory=max((run.gpu_memory for run in runs if run.gpu_memory is not None), default=None),
+        unknown_rate=row.unknown / 1e6 / middle,
+        share_of_peak=flops / in_network / peak if flops and in_network else None,
+    )
+
+
+def parse_sizes(text: str) -> list[float]:
+    """Megapixels of "1,4,9".
+
+    Raises:
+        InputError: Not numbers.
+    """
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"--megapixels is {text!r}", hint="Give numbers by commas, like 1,4,9.") from None
+
+
+def peak_of(peaks: Mapping[str, Any], precision: str) -> float:
+    """Operations a second that the network's share is of: bfloat16's where it runs in it and the device has it."""
+    bf16 = peaks["bf16"]
+    return float(bf16 if precision == "bf16" and bf16 else peaks["fp32"])
+
+
+def record(result: Result, plan: Plan, settings: Settings, command: str) -> dict[str, Any]:
+    """What bench.json holds."""
+    asked = {**asdict(plan), "limits": plan.limits._asdict(), "picture": _name(plan.picture)}
+    return {
+        **facts(settings, command),
+        "settings": asdict(settings),
+        "plan": {**asked, "trimap": _name(plan.trimap)},
+        "options": dict(result.options),
+        "peaks": dict(result.peaks),
+        "layers": result.layers,
+        "rows": [asdict(row) for row in result.rows],
+    }
+
+
+def save(made: Mapping[str, Any], out: Path) -> tuple[Path, Path]:
+    """bench.json and bench.svg of a record, in the folder `out`, which is made.
+
+    Raises:
+        OutputError: They cannot be written.
+    """
+    page, drawing = out / "bench.json", out / "bench.svg"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        page.write_text(json.dumps(made, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        drawing.write_text(plot.draw(made), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{out} cannot be written: {error.strerror}", hint="Choose another --out.") from error
+    return page, drawing
+
+
+def _checked(plan: Plan, settings: Settings) -> list[Method]:
+    methods = [parse(name, settings) for name in dict.fromkeys(plan.methods)]
+    for method in methods:
+        if method.kind == FOLDER:
+            raise InputError(f"{method.name} is finished, nothing of it can be timed", hint="Leave it out.")
+    for size in plan.megapixels:
+        if not (math.isfinite(size) and size >= SMALLEST):
+            raise InputError(f"a picture of {size:g} megapixels is too small", hint="Give numbers like 1 or 0.25.")
+    if not methods or not plan.megapixels:
+        raise InputError("there is nothing to measure", hint="Name a size and a method.")
+    if (plan.picture is None) != (plan.trimap is None):
+        raise InputError("a picture of your own needs its trimap", hint="Give --picture and --trimap, or neither.")
+    if plan.runs < 1:
+        raise InputError(f"{plan.runs} runs measure nothing", hint="Give --runs 1 or more.")
+    if plan.limits.seconds is not None and plan.limits.seconds <= 0:
+        raise InputError(f"a time limit of {plan.limits.seconds:g} s", hint="Give seconds, like --time-limit 600.")
+    _scene(plan, min(plan.megapixels))  # unreadable, or a share of unknown pixels that cannot be
+    return methods
+
+
+def _scene(plan: Plan, megapixels: float) -> Scene:
+    if plan.picture and plan.trimap:
+        return Own(plan.picture, plan.trimap, megapixels)
+    return Generated(round(math.sqrt(megapixels * 1e6)), unknown=plan.unknown)
+
+
+def _name(path: Path | None) -> str | None:
+    return path.name if path else None

@@ -1,0 +1,82 @@
+"""What `hdmatt bench` prints: the table of methods and sizes, and the table of the network's layers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hdmatt.memory import MIB
+
+HEADS = ("seconds", "range", "peak MiB", "unknown MP/s", "of peak", "patches")
+
+
+def print_bench(made: Mapping[str, Any], *, width: int | None = None) -> None:
+    """The record of bench.run.record on the terminal."""
+    console = Console(width=width)
+    peaks = made["peaks"]
+    bf16 = f", bf16 {_giga(peaks['bf16'])}" if peaks["bf16"] else ""
+    console.print(
+        f"measured peaks: fp32{' (tf32)' if peaks['tf32'] else ''} {_giga(peaks['fp32'])}{bf16} GFLOP/s, "
+        f"copies {peaks['bandwidth'] / 1e9:.1f} GB/s, {peaks['threads']} threads",
+        highlight=False,
+    )
+    if made["layers"]:
+        console.print(layer_table(made["layers"]))
+    console.print(table(made["rows"]))
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """A line for each method and size, sizes together."""
+    made = Table("megapixels", "method", box=None, pad_edge=False)
+    made.columns[0].justify = "right"
+    for head in HEADS:
+        made.add_column(head, justify="right")
+    made.add_column("")
+    before = None
+    for row in rows:
+        if before is not None and row["megapixels"] != before:
+            made.add_row()
+        size = f"{row['megapixels']:g}" if row["megapixels"] != before else ""
+        before = row["megapixels"]
+        # where a row failed its error says what it held and how long it took
+        cells = ["–"] * len(HEADS) if row["error"] else _cells(row)
+        made.add_row(size, Text(row["method"]), *cells, Text(row["error"] or "", "dim" if row["skipped"] else "red"))
+    return made
+
+
+def layer_table(layers: Mapping[str, Any]) -> Table:
+    """A line for each part of the network: milliseconds of a patch, operations, and what is lost beside the peak."""
+    made = Table("part", box=None, pad_edge=False, title=f"one patch, in batches of {layers['batch']}")
+    for head in ("ms", "GFLOP", "GFLOP/s", "lost ms"):
+        made.add_column(head, justify="right")
+    groups = layers["groups"]
+    whole: dict[str, Any] = {name: sum(group[name] for group in groups) for name in ("seconds", "flops", "lost")}
+    for group in [*groups, {**whole, "name": "all"}]:
+        seconds, flops = group["seconds"], group["flops"]
+        rate = f"{flops / seconds / 1e9:.0f}" if flops and seconds > 0 else "–"
+        made.add_row(
+            Text(group["name"]), f"{1e3 * seconds:.1f}", f"{flops / 1e9:.2f}", rate, f"{1e3 * group['lost']:.1f}"
+        )
+    return made
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    seconds, share = row["seconds"], row["share_of_peak"]
+    return [
+        _seconds(seconds),
+        f"{_seconds(row['seconds_min'])} to {_seconds(row['seconds_max'])}" if row["runs"] > 1 else "–",
+        f"{row['peak_memory'] / MIB:.0f}",
+        f"{row['unknown_rate']:.3f}",
+        "–" if share is None else f"{100 * share:.0f} %",
+        "–" if row["patches"] is None else str(row["patches"]),
+    ]
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}"
+
+
+def _giga(value: float) -> str:
+    return f"{value / 1e9:.0f}"

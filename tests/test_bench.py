@@ -1,0 +1,326 @@
+"""The bench tells what it measured: counts are exact, sums are whole, what fails is a row, and the record is complete."""
+
+import importlib
+import json
+import math
+import sys
+import xml.etree.ElementTree as ET
+from dataclasses import asdict
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from hdmatt.bench import entry, plot, run, speed
+from hdmatt.bench.entry import Limits, Measured
+from hdmatt.bench.pictures import Generated, Own, write
+from hdmatt.bench.run import Plan, Result, Row, summed
+from hdmatt.checkpoint import save_model
+from hdmatt.cli import main
+from hdmatt.cli_bench import print_bench
+from hdmatt.errors import InputError
+from hdmatt.methods import Settings, parse
+from hdmatt.model import HDMatt, ModelConfig
+from hdmatt.worker import Stopped, Worker, answer
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+EMPTY = Row("hdmatt", 1.0, 1000, 1000, 100_000)
+PEAKS = {"fp32": 1e11, "bf16": None, "bandwidth": 1e10, "threads": 2, "tf32": False}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_model(HDMatt(ModelConfig(width=4, patch=64)), path, half=True)
+    return path
+
+
+@pytest.fixture
+def pair(tmp_path):
+    paths = tmp_path / "p.tif", tmp_path / "t.tif"
+    write(Generated(200, unknown=0.2), *paths)
+    return paths
+
+
+def sleep(connection):
+    import time
+
+    answer(connection, lambda seconds: time.sleep(seconds))
+
+
+def hold(connection):
+    def work(size):
+        held = np.ones(size, np.uint8)
+        import time
+
+        time.sleep(60)
+        return len(held)
+
+    answer(connection, work)
+
+
+# ------------------------------------------------------------------------------------------------------------- counts
+
+
+def test_operations_are_those_of_a_hand_computed_network():
+    network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 2, 1), nn.Flatten(), nn.Linear(50, 7))
+    with torch.inference_mode(), speed.Count() as count:
+        assert network(torch.zeros(4, 3, 5, 5)).shape == (4, 7)
+    # 2 per multiply-add, batch of 4: 3x3 of 3 channels at 25 places for 8; 8 channels at 25 places for 2; 50 for 7
+    assert count.flops == 4 * 2 * (25 * 8 * 27 + 25 * 2 * 8 + 50 * 7)
+
+
+def test_attention_counts_both_products():
+    q, k = torch.zeros(1, 1, 6, 8), torch.zeros(1, 1, 10, 8)
+    with torch.inference_mode(), speed.Count() as count:
+        nn.functional.scaled_dot_product_attention(q, k, k)
+    assert count.flops == 2 * (2 * 6 * 10 * 8)
+
+
+def test_groups_sum_to_the_meter_s_whole_move_and_inner_groups_are_not_counted_twice():
+    torch.manual_seed(0)
+    model = HDMatt(ModelConfig(width=4, patch=64)).eval()
+    inputs = torch.rand(1, 6, 64, 64)
+    with torch.inference_mode(), speed.Count() as count:
+        found = speed.by_group(model, lambda: model(inputs, [[]]), lambda: float(count.flops))
+    assert sum(found.values()) == count.flops > 0
+    assert found["layer4"] > 0 and set(found) <= {*speed.GROUPS.values(), speed.REST}
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_layers_sum_to_the_whole_and_lost_is_what_the_peak_does_not_explain():
+    torch.manual_seed(0)
+    found = speed.measure_layers(HDMatt(ModelConfig(width=4, patch=64)).eval(), batch=2, topk=1, repeats=1)
+    assert sum(group.flops for group in found.groups) == pytest.approx(found.flops)
+    assert speed.lost(speed.Group("x", 3.0, 4e9), 2e9) == 1.0
+
+
+# ------------------------------------------------------------------------------------------------------------ pictures
+
+
+@pytest.mark.parametrize("unknown", [0.05, 0.3])
+def test_a_generated_picture_has_the_share_that_was_asked_for(unknown):
+    _, marks = Generated(400, unknown=unknown).rows(0, 400)
+    # 2 %: the raster
+    assert (marks == 128).mean() == pytest.approx(unknown, rel=0.02)
+
+
+def test_own_pictures_are_cropped_or_enlarged_to_the_number_of_pixels(pair):
+    for megapixels in (0.01, 0.16):
+        scene = Own(*pair, megapixels)
+        colours, marks = scene.rows(0, scene.height)
+        assert colours.shape == (*marks.shape, 3)
+        assert marks.size == pytest.approx(megapixels * 1e6, rel=0.01)
+        assert set(np.unique(marks)) <= {0, 128, 255}
+
+
+# ---------------------------------------------------------------------------------------------------------------- rows
+
+
+def test_a_row_is_the_median_of_its_runs_and_the_most_of_their_memory():
+    runs = [Measured(s, p, network_seconds=s / 2, flops=f) for s, p, f in ((4.0, 10, 2e10), (2.0, 30, None), (9.0, 20, None))]
+    row = summed(EMPTY, runs, 1e11)
+    assert (row.seconds, row.seconds_min, row.seconds_max, row.peak_memory, row.runs) == (4.0, 2.0, 9.0, 30, 3)
+    assert row.unknown_rate == pytest.approx(0.1 / 4)  # 100 000 unknown pixels in 4 s
+    assert row.share_of_peak == pytest.approx(2e10 / 2 / 1e11)
+
+
+def test_one_failed_run_fails_the_row():
+    row = summed(EMPTY, [Measured(1.0, 10), Measured(1.0, 99, error="gone")], 1e11)
+    assert (row.error, row.peak_memory, row.seconds) == ("gone", 99, None)
+
+
+def test_the_share_is_of_the_precision_s_own_peak_where_there_is_one():
+    assert run.peak_of({**PEAKS, "bf16": 5e11}, "bf16") == 5e11
+    assert run.peak_of({**PEAKS, "bf16": 5e11}, "fp32") == run.peak_of(PEAKS, "bf16") == 1e11
+
+
+def fake_rows():
+    rows = []
+    for size in (1.0, 4.0, 9.0):
+        empty = Row("hdmatt", size, 1, 1, 10**6)
+        rows.append(summed(empty, [Measured(2 * size, 2**29, network_seconds=size, flops=4e10 * size)], 1e11))
+        error = {1.0: None, 4.0: "ran out <of> memory", 9.0: "not tried: it failed at 4 megapixels"}[size]
+        measured = Measured(30.0, 2**31, error=error)
+        row = summed(Row("c&f", size, 1, 1, 10**6), [measured], 1e11)
+        rows.append(Row(**{**asdict(row), "skipped": size == 9}))
+    return rows
+
+
+def fake_record():
+    return run.record(Result(fake_rows(), PEAKS, None, {"hdmatt": "x"}), Plan(), Settings(), "hdmatt bench")
+
+
+def test_table_json_and_plot_show_every_row(tmp_path, capsys):
+    made = fake_record()
+    page, drawing = run.save(made, tmp_path / "out")
+    assert json.loads(page.read_text()) == json.loads(json.dumps(made))
+    assert {"command", "date", "commit", "machine", "versions", "peaks", "plan", "settings", "rows"} <= set(made)
+    print_bench(made, width=200)
+    out = capsys.readouterr().out
+    assert "fp32 100 GFLOP/s" in out and "ran out <of> memory" in out and "not tried" in out
+    line = next(line for line in out.splitlines() if line.split()[:2] == ["1", "hdmatt"])
+    assert line.split()[2:] == ["2.00", "–", "512", "0.500", "40", "%", "–"]
+    root = ET.fromstring(drawing.read_text())
+    tags = [element.tag.split("}")[1] for element in root.iter()]
+    # two panels: three points and one point, their legend; a cross each for 4 megapixels, and the legend's
+    assert tags.count("circle") == 2 * 4 + 2 and tags.count("polyline") == 4 and tags.count("path") == 3
+
+
+def test_a_plot_without_any_success_is_a_plot():
+    made = fake_record()
+    rows = [{**row, "error": "gone", "seconds": None} for row in made["rows"]]
+    assert ET.fromstring(plot.draw({**made, "rows": rows})).tag.endswith("svg")
+
+
+def test_an_axis_spaces_equal_ratios_equally():
+    axis = plot._axis([1.0, 100.0], 0, 10)
+    assert axis.at(10) == pytest.approx(5) and axis.at(100) - axis.at(10) == pytest.approx(axis.at(10) - axis.at(1))
+    assert all(axis.low <= tick <= axis.high for tick in axis.ticks()) and 10 in axis.ticks()
+
+
+# --------------------------------------------------------------------------------------------------------------- limits
+
+
+def test_what_takes_too_long_or_holds_too_much_is_ended():
+    with Worker(sleep) as worker, pytest.raises(Stopped, match=r"ended after 0\.1 s"):
+        worker.ask(60, time_limit=0.1)
+    with Worker(hold) as worker, pytest.raises(Stopped, match="that it may hold"):
+        worker.ask(400 * 2**20, memory_limit=300 * 2**20)
+
+
+def test_a_failing_method_and_a_hungry_one_are_measured_as_such(pair, tmp_path, weights):
+    settings = Settings(model=str(weights), patch=64, overlap=16, cover="fewest")
+    missing = entry.measure(parse("hdmatt:model=no.safetensors", settings), *pair, tmp_path)
+    assert missing.seconds is None and "no.safetensors" in str(missing.error)
+    hungry = entry.measure(parse("hdmatt", settings), *pair, tmp_path, limits=Limits(memory=2**24))
+    assert "that it may hold" in str(hungry.error)
+
+
+# ----------------------------------------------------------------------------------------------------------- the command
+
+
+def test_a_small_bench_from_end_to_end(tmp_path, weights, monkeypatch, capsys):
+    monkeypatch.setattr(entry, "machine_peaks", lambda device: PEAKS)
+    real, asked = entry.measure, []
+
+    def measure(method, *arguments, **more):
+        asked.append(method.name)
+        if method.name == "knn":
+            return Measured(5.0, 2**20, error="ran out of time: it was ended after 5 s")
+        return real(method, *arguments, **more)
+
+    monkeypatch.setattr(entry, "measure", measure)
+    out = tmp_path / "out"
+    words = ["--megapixels", "0.04,0.01", "--method", "hdmatt", "--method", "knn", "--runs", "1", "--patch", "64"]
+    words += ["--overlap", "16", "--model", str(weights), "--device", "cpu", "--memory", "1GiB", "--out", str(out)]
+    assert main(["bench", *words]) == 0
+    assert "ended after 5 s" in capsys.readouterr().out
+    assert asked == ["hdmatt", "knn", "hdmatt"]  # knn is not tried again
+    made = json.loads((out / "bench.json").read_text())
+    assert [(row["megapixels"], row["method"], row["skipped"]) for row in made["rows"]] == [
+        (0.01, "hdmatt", False),
+        (0.01, "knn", False),
+        (0.04, "hdmatt", False),
+        (0.04, "knn", True),
+    ]
+    for row in made["rows"][::2]:
+        assert row["error"] is None and row["patches"] >= 1 and row["flops"] > 0
+        assert 0 < row["network_seconds"] < row["seconds"] and row["peak_memory"] > 2**26
+        assert row["share_of_peak"] == pytest.approx(row["flops"] / row["network_seconds"] / PEAKS["fp32"])
+    assert made["command"].startswith("hdmatt bench --megapixels 0.04,0.01") and made["settings"]["cover"] == "fewest"
+    assert (out / "bench.svg").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--megapixels", "1,big"], "1,big"),
+        (["--megapixels", "0"], "too small"),
+        (["--method", "magic"], "magic"),
+        (["--method", "folder:x"], "nothing of it can be timed"),
+        (["--picture", "p.png"], "needs its trimap"),
+        (["--unknown", "0.9"], "0.9"),
+        (["--runs", "0"], "0 runs"),
+        (["--time-limit", "-1"], "-1"),
+    ],
+)
+def test_mistakes_are_named_before_anything_is_measured(tmp_path, capsys, words, text):
+    assert main(["bench", "--device", "cpu", "--out", str(tmp_path / "out"), *words]) == 2
+    out, err = capsys.readouterr()
+    assert text in err and out == "" and not (tmp_path / "out").exists()
+
+
+# ------------------------------------------------------------------------------------------------------------- any size
+
+
+@pytest.fixture
+def any_size(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    yield importlib.import_module("any_size")
+    for name in ("any_size", "_shared"):
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def data(tmp_path):
+    for folder in ("image", "trimap"):
+        (tmp_path / "hr" / folder).mkdir(parents=True)
+    colours, marks = Generated(64, unknown=0.2).rows(0, 64)
+    cv2.imwrite(str(tmp_path / "hr" / "image" / "HR25.jpg"), colours)
+    cv2.imwrite(str(tmp_path / "hr" / "trimap" / "HR25.png"), marks)
+    return tmp_path / "hr"
+
+
+def fakes(any_size, monkeypatch, *, slow):
+    asked = []
+
+    def measure(method, picture, trimap, folder, **more):
+        asked.append((method.name, method.settings.memory, more))
+        if method.kind == "cf":
+            return Measured(90.0, 4000)
+        return Measured(10.0, 700, network_seconds=slow if "large" in picture.name else 5.0, flops=4e11, patches=10)
+
+    monkeypatch.setattr(any_size.entry, "measure", measure)
+    monkeypatch.setattr(any_size.entry, "machine_peaks", lambda device: PEAKS)
+    layers = {"batch": 4, "groups": [{"name": "stem", "seconds": 0.1, "flops": 1e9, "lost": 0.09}]}
+    monkeypatch.setattr(any_size.entry, "layers", lambda settings, peak: layers)
+    return asked
+
+
+def test_lines_are_merged_into_one_file_and_compared_with_what_is_required(
+    any_size, data, tmp_path, monkeypatch, capsys
+):
+    asked = fakes(any_size, monkeypatch, slow=5.4)
+    results = tmp_path / "results" / "any-size.json"
+    words = ["--hr-dev", str(data), "--results", str(results), "--runs", "1", "--sides", "64", "96"]
+    assert any_size.main([*words, "--only", "hr25"]) == 0
+    assert any_size.main([*words, "--only", "36mp", "--only", "400mp", "--only", "peak"]) == 0
+    held = json.loads(results.read_text())
+    assert list(held) == ["hr25", "36mp", "400mp", "peak"]
+    values = {name: [check["measured"] for check in line["checks"]] for name, line in held.items()}
+    assert values == {"hr25": [9.0, 0.175], "36mp": [700], "400mp": [700, pytest.approx(1.08)], "peak": [0.8]}
+    assert all(check["met"] for line in held.values() for check in line["checks"])
+    assert all({"command", "date", "commit", "machine"} <= set(line) for line in held.values())
+    assert asked[2][1] == 1.2 * 2**30 // 1 and asked[2][2]["colours"]
+    assert "stem" in capsys.readouterr().out
+
+
+def test_a_line_that_is_not_met_or_fails_is_said_and_leaves_with_1(any_size, data, tmp_path, monkeypatch, capsys):
+    fakes(any_size, monkeypatch, slow=6.0)
+    words = ["--results", str(tmp_path / "r.json"), "--sides", "64", "96", "--only", "400mp"]
+    assert any_size.main(words) == 1
+    assert "NOT MET" in capsys.readouterr().out
+    monkeypatch.setattr(any_size.entry, "measure", lambda *_, **__: Measured(error="gone"))
+    assert any_size.main(words) == 1
+    assert "failed: hdmatt on small-picture.tif: gone" in capsys.readouterr().out
+    with pytest.raises(InputError, match="need a data folder"):
+        any_size.main(["--only", "peak"])
+
+
+def test_side_lengths_follow_from_megapixels():
+    assert run._scene(Plan(), 9.0).height == 3000 and math.isclose(run.SMALLEST, 0.001024)

@@ -28,7 +28,8 @@ def draw(record: Mapping[str, Any]) -> str:
     rows: Sequence[Mapping[str, Any]] = record["rows"]
     methods = list(dict.fromkeys(row["method"] for row in rows))
     machine = record["machine"]
-    where = f"{machine.get('gpu') or machine['cpu']}, {machine['usable_cores']} core{'' if machine['usable_cores'] == 1 else 's'}"
+    cores = "1 core" if machine["usable_cores"] == 1 else f"{machine['usable_cores']} cores"
+    where = f"{machine.get('gpu') or machine['cpu']}, {cores}"
     commit = (record["commit"] or "no commit")[:10]
     panels = [
         _panel(rows, methods, PANELS[0], "seconds", "seconds", 1.0),

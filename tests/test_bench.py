@@ -1,4 +1,4 @@
-"""The bench tells what it measured: counts are exact, sums are whole, what fails is a row, and the record is complete."""
+"""The bench tells what it measured: counts are exact, sums are whole, what fails is a row, the record is complete."""
 
 import importlib
 import json
@@ -67,7 +67,8 @@ def hold(connection):
 
 
 def test_operations_are_those_of_a_hand_computed_network():
-    network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 2, 1), nn.Flatten(), nn.Linear(50, 7))
+    convolutions = nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 2, 1)
+    network = nn.Sequential(*convolutions, nn.Flatten(), nn.Linear(50, 7))
     with torch.inference_mode(), speed.Count() as count:
         assert network(torch.zeros(4, 3, 5, 5)).shape == (4, 7)
     # 2 per multiply-add, batch of 4: 3x3 of 3 channels at 25 places for 8; 8 channels at 25 places for 2; 50 for 7
@@ -122,7 +123,8 @@ def test_own_pictures_are_cropped_or_enlarged_to_the_number_of_pixels(pair):
 
 
 def test_a_row_is_the_median_of_its_runs_and_the_most_of_their_memory():
-    runs = [Measured(s, p, network_seconds=s / 2, flops=f) for s, p, f in ((4.0, 10, 2e10), (2.0, 30, None), (9.0, 20, None))]
+    taken = ((4.0, 10, 2e10), (2.0, 30, None), (9.0, 20, None))
+    runs = [Measured(s, p, network_seconds=s / 2, flops=f) for s, p, f in taken]
     row = summed(EMPTY, runs, 1e11)
     assert (row.seconds, row.seconds_min, row.seconds_max, row.peak_memory, row.runs) == (4.0, 2.0, 9.0, 30, 3)
     assert row.unknown_rate == pytest.approx(0.1 / 4)  # 100 000 unknown pixels in 4 s
@@ -201,7 +203,7 @@ def test_a_failing_method_and_a_hungry_one_are_measured_as_such(pair, tmp_path, 
     assert "that it may hold" in str(hungry.error)
 
 
-# ----------------------------------------------------------------------------------------------------------- the command
+# ---------------------------------------------------------------------------------------------------------- the command
 
 
 def test_a_small_bench_from_end_to_end(tmp_path, weights, monkeypatch, capsys):

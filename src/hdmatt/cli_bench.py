@@ -53,7 +53,8 @@ def layer_table(layers: Mapping[str, Any]) -> Table:
         made.add_column(head, justify="right")
     groups = layers["groups"]
     whole: dict[str, Any] = {name: sum(group[name] for group in groups) for name in ("seconds", "flops", "lost")}
-    for group in [*groups, {**whole, "name": "all"}]:
+    whole["name"] = "all"
+    for group in [*groups, whole]:
         seconds, flops = group["seconds"], group["flops"]
         rate = f"{flops / seconds / 1e9:.0f}" if flops and seconds > 0 else "–"
         made.add_row(

@@ -28,7 +28,8 @@ def draw(record: Mapping[str, Any]) -> str:
     rows: Sequence[Mapping[str, Any]] = record["rows"]
     methods = list(dict.fromkeys(row["method"] for row in rows))
     machine = record["machine"]
-    where = f"{machine.get('gpu') or machine['cpu']}, {machine['usable_cores']} cores"
+    cores = "1 core" if machine["usable_cores"] == 1 else f"{machine['usable_cores']} cores"
+    where = f"{machine.get('gpu') or machine['cpu']}, {cores}"
     commit = (record["commit"] or "no commit")[:10]
     panels = [
         _panel(rows, methods, PANELS[0], "seconds", "seconds", 1.0),
@@ -64,8 +65,9 @@ class _Axis(NamedTuple):
         return self.start + share * (self.end - self.start)
 
     def ticks(self) -> list[float]:
-        """1, 2 and 5 of each decade, or powers of ten where there are many."""
-        steps = (1, 2, 5) if self.high / self.low < 300 else (1,)
+        """1, 2 and 5 of each decade; more of them on a short axis, powers of ten only on a long one."""
+        ratio = self.high / self.low
+        steps = (1, 1.5, 2, 3, 4, 5, 7) if ratio < 8 else (1, 2, 5) if ratio < 1000 else (1,)
         decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
         found = [step * 10.0**decade for decade in decades for step in steps]
         return [value for value in found if self.low * 0.999 <= value <= self.high * 1.001]

@@ -2,6 +2,7 @@
 
     python benchmarks/table3.py --data alphamatting-dev --weights A=a.safetensors --weights B=b.safetensors \\
         --weights C=c.safetensors --weights C-literal=cl.safetensors --out t3
+    python benchmarks/table3.py --data alphamatting-dev --folder runs/out/ablation --out t3
     python benchmarks/table3.py --data alphamatting-dev --weights C=hdmatt-s --out t3
 
 Keys of --weights: A (no context), B (plain non-local), C (trimap-guided, strict form), C-literal; C-480, C-640, C-MS
@@ -85,6 +86,14 @@ def weights_of(given: list[str]) -> dict[str, str]:
     return found
 
 
+def in_folder(folder: Path) -> list[str]:
+    """KEY=FILE of the weights that a folder holds, as runs/ablation.py lands them."""
+    found = [f"{key}={folder / key}.safetensors" for key in KEYS if (folder / f"{key}.safetensors").is_file()]
+    if not found:
+        raise InputError(f"{folder} holds no weights of the ablation", hint="Files are called KEY.safetensors, like A.")
+    return found
+
+
 def lines_there(weights: dict[str, str]) -> tuple[list[tuple[Line, str]], list[Line]]:
     """Rows that can be computed, with the key of the weights they use; and those that cannot."""
     there: list[tuple[Line, str]] = []
@@ -128,10 +137,11 @@ def table(scored: list[tuple[Line, str, list[Summary]]], missing: list[Line], pa
 
 def main(arguments: list[str]) -> int:
     options = parser(__doc__ or "")
-    options.add_argument("--weights", action="append", required=True, help="KEY=FILE, repeatable")
+    options.add_argument("--weights", action="append", default=[], help="KEY=FILE, repeatable")
+    options.add_argument("--folder", type=Path, help="folder of KEY.safetensors (runs/ablation.py land)")
     options.add_argument("--rows", help="only these keys, with commas between")
     given = options.parse_args(arguments)
-    weights = weights_of(given.weights)
+    weights = weights_of([*(in_folder(given.folder) if given.folder else []), *given.weights])
     there, missing = lines_there(weights)
     if given.rows:
         wanted = given.rows.split(",")
@@ -140,7 +150,7 @@ def main(arguments: list[str]) -> int:
         there = [(line, key) for line, key in there if line.key in wanted]
         missing = [line for line in missing if line.key in wanted]
     if not there:
-        raise InputError("none of the rows has its weights", hint="Give --weights KEY=FILE for at least one of them.")
+        raise InputError("none of the rows has its weights", hint="Give --weights KEY=FILE or --folder.")
     items, command = items_of(given), command_of(__file__, arguments)
     scored: list[tuple[Line, str, list[Summary]]] = []
     results: list[Result] = []

@@ -1,22 +1,22 @@
 """Table 3 of the paper, and more: one weights file a row, all trained alike.
 
     python runs/ablation.py list
-    python runs/ablation.py train --pack runs/out/pack --row C-K3-320 --minutes 9 --out RESULT [--state LAST_RESULT]
-    python runs/ablation.py land  RESULT runs/out/ablation --row C-K3-320    # -> runs/out/ablation/C-K3-320.safetensors
+    python runs/ablation.py train --pack runs/out/pack --row C --minutes 9 --out RESULT [--state LAST_RESULT]
+    python runs/ablation.py land  RESULT runs/out/ablation --row C    # -> runs/out/ablation/C.safetensors
 
 Hardware:  as runs/gpu_slice.py: one GPU, in slices; each row is a run of its own.
-Hours:     10 trainings (C-K7-320 and C-Kall-320 are one) of 4000 steps of 32 patches: about 9 minutes each on an H100,
+Hours:     10 trainings (C-K7 and C-all are one) of 4000 steps of 32 patches: about 9 minutes each on an H100,
            1.5 h in all. An estimate: not yet run.
 Expected:  the paper: A worse than B worse than C; more context patches better, with less and less to gain; the mix of
            patch sizes best. Differences between rows that are smaller than those between two seeds mean nothing: train
-           C-K3-320 with --set seed=1, too.
+           C with --set seed=1, too.
 
 Equal budgets: preset gpu-ablation, the same steps, patches, schedule, seed and pictures for every row. Groups have
 eight patches, so that K = 7 is there. K = all trains on the seven others of a group, as K = 7 does, and differs from it
 in use only, where every candidate is looked at (`hdmatt eval --topk 1000 --candidates 1000`). Patch sizes are those cut
 from the composite and resized to 320, as the paper's training section has it: 320, 480, 640 or the mix (MS). Names are
-<model>-K<context patches>-<size>; `literal` marks the literal form of eq. 3, all others are strict. Table 3 calls the
-first row (3, 320), but model A looks at no patch.
+the keys of benchmarks/table3.py, which takes the folder of the landed rows: a model has K = 3 and size 320 unless its
+name says otherwise; all but C-literal are strict.
 """
 
 import argparse
@@ -36,17 +36,17 @@ def row(cpc: str, *, form: str = "strict", topk: int = 3, size: str = "320") -> 
 
 
 ROWS: dict[str, list[str]] = {
-    "A-K0-320": row("none", topk=0),
-    "B-K3-320": row("nonlocal"),
-    "C-K3-320": row("tgnl"),
-    "C-K3-320-literal": row("tgnl", form="literal"),
-    "C-K3-480": row("tgnl", size="480"),
-    "C-K3-640": row("tgnl", size="640"),
-    "C-K3-MS": row("tgnl", size="MS"),
-    "C-K1-320": row("tgnl", topk=1),
-    "C-K5-320": row("tgnl", topk=5),
-    "C-K7-320": row("tgnl", topk=7),
-    "C-Kall-320": row("tgnl", topk=7),
+    "A": row("none", topk=0),
+    "B": row("nonlocal"),
+    "C": row("tgnl"),
+    "C-literal": row("tgnl", form="literal"),
+    "C-480": row("tgnl", size="480"),
+    "C-640": row("tgnl", size="640"),
+    "C-MS": row("tgnl", size="MS"),
+    "C-K1": row("tgnl", topk=1),
+    "C-K5": row("tgnl", topk=5),
+    "C-K7": row("tgnl", topk=7),
+    "C-all": row("tgnl", topk=7),
 }
 
 

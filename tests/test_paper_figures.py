@@ -216,3 +216,19 @@ def test_every_script_says_what_it_does(script, name, capsys):
         script(name).main(["--help"])
     assert stop.value.code == 0
     assert f"python benchmarks/{name}.py" in capsys.readouterr().out
+
+
+def test_table_3_takes_the_folder_that_the_ablation_lands(script, tmp_path):
+    table3 = script("table3")
+    import importlib.util
+
+    from hdmatt.errors import InputError
+
+    found = importlib.util.spec_from_file_location("ablation", BENCHMARKS.parent / "runs" / "ablation.py")
+    ablation = importlib.util.module_from_spec(found)
+    found.loader.exec_module(ablation)
+    assert set(ablation.ROWS) == set(table3.KEYS) - {"C-K0"}  # K = 0 is a matter of testing only
+    (tmp_path / "C-K5.safetensors").touch()
+    assert table3.in_folder(tmp_path) == [f"C-K5={tmp_path / 'C-K5.safetensors'}"]
+    with pytest.raises(InputError, match="no weights of the ablation"):
+        table3.in_folder(tmp_path / "none")

@@ -167,7 +167,8 @@ def fake_rows():
 
 
 def fake_record():
-    return run.record(Result(fake_rows(), PEAKS, [PEAKS, PEAKS], None, {"hdmatt": "x"}), Plan(), Settings(), "hdmatt bench")
+    result = Result(fake_rows(), PEAKS, [PEAKS, PEAKS], None, {"hdmatt": "x"})
+    return run.record(result, Plan(), Settings(), "hdmatt bench")
 
 
 def test_table_json_and_plot_show_every_row(tmp_path, capsys):
@@ -297,14 +298,19 @@ def fakes(any_size, monkeypatch, *, slow):
     asked = []
 
     def measure(method, picture, trimap, folder, **more):
-        asked.append((method.name, method.settings.memory, more))
+        asked.append((method.name.split("=")[0], method.settings.memory, more))
+        if method.kind == "cf" and "limits" in more:
+            return Measured(9.0, 21 * 10**9, error="ran out of memory")
         if method.kind == "cf":
             return Measured(90.0, 4000)
+        if "r34" in method.settings.model:
+            return Measured(40.0, 9000)
         return Measured(10.0, 700, network_seconds=slow if "large" in picture.name else 5.0, flops=4e11, patches=10)
 
     monkeypatch.setattr(any_size.entry, "measure", measure)
     monkeypatch.setattr(any_size.entry, "machine_peaks", lambda device: PEAKS)
-    layers = {"batch": 4, "groups": [{"name": "stem", "seconds": 0.1, "flops": 1e9, "lost": 0.09}]}
+    group = {"name": "stem", "seconds": 0.1, "flops": 1e9, "lost": 0.09}
+    layers = {"batch": 4, "groups": [group], "kinds": [{"name": "relu", "seconds": 0.1, "flops": 0.0}]}
     monkeypatch.setattr(any_size.entry, "layers", lambda settings, peak: layers)
     return asked
 
@@ -314,17 +320,23 @@ def test_lines_are_merged_into_one_file_and_compared_with_what_is_required(
 ):
     asked = fakes(any_size, monkeypatch, slow=5.4)
     results = tmp_path / "results" / "any-size.json"
-    words = ["--hr-dev", str(data), "--results", str(results), "--runs", "1", "--sides", "64", "96"]
+    words = ["--hr-dev", str(data), "--results", str(results), "--runs", "1", "--sides", "64", "96", "--r34-width", "4"]
     assert any_size.main([*words, "--only", "hr25"]) == 0
-    assert any_size.main([*words, "--only", "36mp", "--only", "400mp", "--only", "peak"]) == 0
+    before = len(asked)
+    assert any_size.main([*words, "--missing"]) == 0
+    assert any_size.main([*words, "--missing"]) == 0  # nothing is left to do
+    assert [name for name, _, _ in asked[before:]] == ["hdmatt", "cf", *["hdmatt"] * 4]
     held = json.loads(results.read_text())
     assert list(held) == ["hr25", "36mp", "400mp", "peak"]
     values = {name: [check["measured"] for check in line["checks"]] for name, line in held.items()}
-    assert values == {"hr25": [9.0, 0.175], "36mp": [700], "400mp": [700, pytest.approx(1.08)], "peak": [0.8]}
+    assert values == {"hr25": [9.0, 0.175, 2.25], "36mp": [700], "400mp": [700, pytest.approx(1.08)], "peak": [0.8]}
     assert all(check["met"] for line in held.values() for check in line["checks"])
     assert all({"command", "date", "commit", "machine"} <= set(line) for line in held.values())
-    assert asked[2][1] == 1.2 * 2**30 // 1 and asked[2][2]["colours"]
-    assert "stem" in capsys.readouterr().out
+    assert [name for name, _, _ in asked[:3]] == ["hdmatt", "cf", "hdmatt:model"]
+    assert asked[3][1] == 1.2 * 2**30 // 1 and asked[3][2]["colours"]
+    assert asked[4][2] == {"limits": Limits(memory=20 * 10**9)}
+    out = capsys.readouterr().out
+    assert "stem" in out and "relu" in out and "limit 20 GB: ran out of memory" in out
 
 
 def test_a_line_that_is_not_met_or_fails_is_said_and_leaves_with_1(any_size, data, tmp_path, monkeypatch, capsys):
@@ -337,6 +349,20 @@ def test_a_line_that_is_not_met_or_fails_is_said_and_leaves_with_1(any_size, dat
     assert "failed: hdmatt on small-picture.tif: gone" in capsys.readouterr().out
     with pytest.raises(InputError, match="need a data folder"):
         any_size.main(["--only", "peak"])
+
+
+def test_the_line_of_a_gpu_needs_no_files_and_is_of_the_bfloat16_peak(any_size, weights, tmp_path, monkeypatch, capsys):
+    tries = iter([{**PEAKS, "bf16": 1e6}, {**PEAKS, "bf16": 2e6}])  # so low that any machine is above
+    monkeypatch.setattr(any_size.entry, "machine_peaks", lambda device: next(tries))
+    results = tmp_path / "r.json"
+    words = ["--only", "gpu", "--results", str(results), "--r34", str(weights), "--patch", "64", "--overlap", "16"]
+    any_size.main([*words, "--precision", "fp32", "--gpu-side", "100", "--runs", "1"])
+    line = json.loads(results.read_text())["gpu"]
+    seconds, share = (check["measured"] for check in line["checks"])
+    (counted,) = line["runs"]["hdmatt"]
+    assert seconds == counted["network_seconds"] > 0 and counted["decoded"] > 1
+    assert share == pytest.approx(line["runs"]["flops"] / seconds / 2e6) and line["runs"]["flops"] > 0
+    assert "share of the bfloat16 peak" in capsys.readouterr().out
 
 
 def test_side_lengths_follow_from_megapixels():

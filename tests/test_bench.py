@@ -234,7 +234,7 @@ def test_a_small_bench_from_end_to_end(tmp_path, weights, monkeypatch, capsys):
     monkeypatch.setattr(entry, "measure", measure)
     out = tmp_path / "out"
     words = ["--megapixels", "0.04,0.01", "--method", "hdmatt", "--method", "knn", "--runs", "1", "--patch", "64"]
-    words += ["--overlap", "16", "--model", str(weights), "--device", "cpu", "--memory", "1GiB", "--out", str(out)]
+    words += ["--overlap", "16", "--model", str(weights), "--device", "cpu", "--memory", "4GiB", "--out", str(out)]
     assert main(["bench", *words]) == 0
     assert "ended after 5 s" in capsys.readouterr().out
     assert asked == ["hdmatt", "knn", "hdmatt"]  # knn is not tried again

@@ -147,7 +147,7 @@ def test_the_cover_is_the_same_for_every_limit_and_batch(model):
     _, trimap = scene(300, 300)
     plans = [
         make_plan(open_trimap(trimap), model, replace(SMALL, memory=limit, batch=batch, band=band))
-        for limit, batch, band in ((memory.GIB, 1, 7), (4 * memory.GIB, None, 256), (2 * memory.GIB, 2, 64))
+        for limit, batch, band in ((3 * memory.GIB, 1, 7), (8 * memory.GIB, None, 256), (4 * memory.GIB, 2, 64))
     ]
     assert all((plan.queries, plan.pool) == (plans[0].queries, plans[0].pool) for plan in plans)
 
@@ -328,7 +328,7 @@ class Made:  # 10000 x 10000 pixels that exist only while they are looked at
         y, x = np.mgrid[y0:y1, :10000]
         if self.trimap:
             return np.where(abs(x - y) < 3000, 255, 0).astype(np.uint8) + np.uint8(128) * (
-                (abs(x - y - 3100) < 60) & (y > 4000) & (y < 4900)).astype(np.uint8)
+                (abs(x - y - 3100) < 60) & (y > 4000) & (y < 6500)).astype(np.uint8)
         return ((x + y)[..., None] % np.array([251, 241, 239])).astype(np.uint8)
 
 limit = memory.parse(sys.argv[1])

@@ -2,12 +2,19 @@
 
     python benchmarks/any_size.py --hr-dev DIR                                # all lines, hours on two cores
     python benchmarks/any_size.py --hr-dev DIR --only hr25 --only peak        # some of them
+    python benchmarks/any_size.py --hr-dev DIR --missing                      # goes on after it was stopped
+    python benchmarks/any_size.py --only gpu --device cuda
 
-    hr25     HR25 of the folder, hdmatt against PyMatting's closed form: 8 times as fast, a fifth of the memory
-    36mp     HR25 enlarged to four times its pixels, matte, foreground and cut-out under --memory 1.2GB
+    hr25     HR25 of the folder, hdmatt against PyMatting's closed form: 8 times as fast, a fifth of the memory;
+             a network of hdmatt-r34's size: twice as fast
+    36mp     HR25 enlarged to four times its pixels, matte, foreground and cut-out under --memory 1.2GB; and what
+             closed-form matting makes of it in 20 GB
     400mp    a generated tiled TIFF of 20000 x 20000, 5 % unknown, under 1.5 GB; a patch as fast as at 9 megapixels
     peak     HR25: operations a second in the network, as a share of a large float32 convolution's; layer by layer
+    gpu      a generated picture of 36 megapixels in memory, hdmatt-r34's size: network under 1 s, 40 % of the bfloat16
+             peak; needs --device, and neither data nor OpenImageIO
 
+Time does not depend on the weights, so hdmatt-r34 is random ones of its size unless --r34 names a file.
 Each line's result is merged into --results as soon as it is measured, with its own command, date, commit and
 machine. Run it while nothing else runs. What is required is in GB of 10^9 bytes; hdmatt gets the same text as --memory,
 whose units are larger (2^30). --picture-name, --sides and --patch make it small, to try it out. Exit code 1: a line is
@@ -18,19 +25,22 @@ import argparse
 import json
 import shlex
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
 import _shared
+import numpy as np
 from rich.console import Console
 
 from hdmatt.bench import entry
-from hdmatt.bench.entry import Measured
-from hdmatt.bench.pictures import Generated, Own, write
-from hdmatt.cli_bench import layer_table
+from hdmatt.bench.entry import Limits, Measured
+from hdmatt.bench.pictures import TILE, Generated, Own, write
+from hdmatt.bench.run import best_of
+from hdmatt.cli_bench import kind_table, layer_table
 from hdmatt.errors import InputError, OutputError
 from hdmatt.evaluate import facts
 from hdmatt.memory import parse
@@ -42,6 +52,9 @@ FASTER, SMALLER = 8.0, 0.2  # of closed-form matting's seconds and peak memory
 COLOURS_BYTES, LARGE_BYTES = 1.2e9, 1.5e9
 PATCH_RATIO = 1.1  # seconds of a patch in the large picture to those in the small one, at most
 PEAK_SHARE = 0.7
+R34_FASTER = 2.0  # than closed-form matting
+CF_BYTES = 20e9  # in which closed-form matting cannot do 36 megapixels
+GPU_SECONDS, GPU_SHARE = 1.0, 0.4  # in the network; of the bfloat16 peak
 
 
 class Check(NamedTuple):
@@ -62,19 +75,23 @@ class Line(NamedTuple):
 
     checks: list[Check]
     runs: dict[str, Any]
+    notes: Sequence[str] = ()  # what nothing is required of
 
 
 def hr25(given: argparse.Namespace) -> Line:
-    found: dict[str, list[Measured]] = {"hdmatt": [], "cf": []}
-    for _ in range(given.runs):
-        for name, runs in found.items():
-            runs.append(_run(given, name, *_pair(given)))
+    found: dict[str, list[Measured]] = {"hdmatt": [], "cf": [], "r34": []}
+    with _r34(given) as weights:
+        names = {"hdmatt": "hdmatt", "cf": "cf", "r34": f"hdmatt:model={weights}"}
+        for _ in range(given.runs):
+            for name, runs in found.items():
+                runs.append(_run(given, names[name], *_pair(given)))
     seconds = {name: median(_number(run.seconds) for run in runs) for name, runs in found.items()}
     peaks = {name: max(_number(run.peak_memory) for run in runs) for name, runs in found.items()}
     return Line(
         [
             Check("cf's seconds / hdmatt's", seconds["cf"] / seconds["hdmatt"], FASTER, least=True),
             Check("hdmatt's peak memory / cf's", peaks["hdmatt"] / peaks["cf"], SMALLER),
+            Check("cf's seconds / hdmatt-r34's", seconds["cf"] / seconds["r34"], R34_FASTER, least=True),
         ],
         {name: [asdict(run) for run in runs] for name, runs in found.items()},
     )
@@ -88,7 +105,11 @@ def colours(given: argparse.Namespace) -> Line:
         own = Own(picture, trimap, None)
         write(Own(picture, trimap, 4 * own.height * own.width / 1e6), large, marks)
         run = _run(given, "hdmatt", large, marks, memory="1.2GB", colours=True)
-    return Line([Check("peak memory, bytes", _number(run.peak_memory), COLOURS_BYTES)], {"hdmatt": asdict(run)})
+        limits = Limits(memory=int(CF_BYTES))
+        cf = entry.measure(parse_method("cf", _settings(given)), large, marks, folder, limits=limits)
+    checks = [Check("peak memory, bytes", _number(run.peak_memory), COLOURS_BYTES)]
+    note = f"closed-form matting, limit {CF_BYTES / 1e9:g} GB: {cf.error or f'finished in {cf.seconds:.0f} s'}"
+    return Line(checks, {"hdmatt": asdict(run), "cf": asdict(cf)}, [note])
 
 
 def large(given: argparse.Namespace) -> Line:
@@ -117,11 +138,53 @@ def peak(given: argparse.Namespace) -> Line:
     peaks.append(entry.machine_peaks("cpu"))
     best = max(one["fp32"] for one in peaks)
     layers = entry.layers(_settings(given), best)
-    Console(width=120).print(layer_table(layers))
+    Console(width=120).print(layer_table(layers), kind_table(layers), sep="\n\n")
     share = _number(runs[0].flops) / median(_number(run.network_seconds) for run in runs) / best
     return Line(
         [Check("share of the float32 convolution's peak", share, PEAK_SHARE, least=True)],
         {"peaks": peaks, "layers": layers, "hdmatt": [asdict(run) for run in runs]},
+    )
+
+
+def gpu(given: argparse.Namespace) -> Line:
+    """Arrays in, rows out, in this process: what is asked is the network's time, and no file takes part in it."""
+    from hdmatt import api
+    from hdmatt.bench.speed import Count
+    from hdmatt.checkpoint import load_model
+    from hdmatt.engine import Counters, Options
+    from hdmatt.image import ArrayReader, open_trimap
+    from hdmatt.strategies import matte_rows
+
+    scene = Generated(given.gpu_side, unknown=given.gpu_unknown)
+    bands = [scene.rows(y, min(y + TILE, scene.height)) for y in range(0, scene.height, TILE)]
+    colours, marks = (np.concatenate([band[i] for band in bands]) for i in range(2))
+    options = Options(patch=given.patch, overlap=given.overlap, device=api.pick_device(given.device), cover="fewest")
+
+    def run(network: Any) -> Counters:
+        counters = Counters()
+        pair = ArrayReader(colours), open_trimap(marks)
+        for _ in matte_rows("hdmatt", *pair, network, options, counters=counters).rows:
+            pass
+        return counters
+
+    with _r34(given) as weights:
+        plain = load_model(weights)
+    with Count() as count:
+        run(plain)
+    runtime = given.runtime if given.runtime != "auto" else "folded"  # plain torch does not have bfloat16
+    network = api.load_network(plain, runtime=runtime, precision=given.precision, device=options.device)
+    tries = [entry.machine_peaks(options.device)]
+    runs = [run(network) for _ in range(given.runs + 1)][1:]  # the first one warms up
+    tries.append(entry.machine_peaks(options.device))
+    peaks = best_of(tries)
+    seconds = median(one.network_seconds for one in runs)
+    return Line(
+        [
+            Check("seconds in the network", seconds, GPU_SECONDS),
+            # of bfloat16's peak whatever the network ran in: that is what the device can do
+            Check("share of the bfloat16 peak", count.flops / seconds / _number(peaks["bf16"]), GPU_SHARE, least=True),
+        ],
+        {"peaks": tries, "flops": float(count.flops), "side": given.gpu_side, "hdmatt": [asdict(one) for one in runs]},
     )
 
 
@@ -130,18 +193,22 @@ LINES: dict[str, Callable[[argparse.Namespace], Line]] = {
     "36mp": colours,
     "400mp": large,
     "peak": peak,
+    "gpu": gpu,
 }
 NEEDS_DATA = ("hr25", "36mp", "peak")
 
 
 def main(arguments: list[str]) -> int:
     given = _parser().parse_args(arguments)
-    chosen = [name for name in LINES if name in (given.only or LINES)]
+    possible = [name for name in LINES if name != "gpu" or given.device != "cpu"]
+    chosen = [name for name in LINES if name in (given.only or possible)]
     if given.hr_dev is None and any(name in NEEDS_DATA for name in chosen):
         raise InputError(f"{', '.join(chosen)} need a data folder", hint="Give --hr-dev DIR, or --only 400mp.")
     if given.runs < 1:
         raise InputError(f"{given.runs} runs measure nothing", hint="Give --runs 1 or more.")
     held = _held(given.results)
+    if given.missing:
+        chosen = [name for name in chosen if not _same(held.get(name), facts(_settings(given), ""))]
     command = shlex.join(["python", "benchmarks/any_size.py", *arguments])
     good = True
     for name in chosen:
@@ -152,13 +219,16 @@ def main(arguments: list[str]) -> int:
             good = False
             continue
         checks = [{**check._asdict(), "met": check.met} for check in line.checks]
-        known = facts(_settings(given), command)
-        held[name] = {**known, "settings": asdict(_settings(given)), "checks": checks, "runs": line.runs}
+        settings = _settings(given, device=given.device if name == "gpu" else "cpu")
+        known = facts(settings, command)
+        held[name] = {**known, "settings": asdict(settings), "checks": checks, "notes": line.notes, "runs": line.runs}
         _write(given.results, held)
         for check in line.checks:
             bound, word = "at least" if check.least else "at most", "met" if check.met else "NOT MET"
             print(f"{name:6} {check.what}: {check.measured:.4g}, {bound} {check.required:.4g} required: {word}")
             good = good and check.met
+        for note in line.notes:
+            print(f"{name:6} {note}")
     return 0 if good else 1
 
 
@@ -170,7 +240,8 @@ def _parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--hr-dev", type=Path, help="folder with image/ and trimap/")
     made.add_argument("--only", action="append", choices=tuple(LINES), help="repeatable; default: all")
-    made.add_argument("--runs", type=int, default=3, help="of hr25 and peak: medians")
+    made.add_argument("--missing", action="store_true", help="not what --results holds of this machine")
+    made.add_argument("--runs", type=int, default=3, help="of hr25, peak and gpu: medians")
     made.add_argument("--results", type=Path, default=RESULTS)
     made.add_argument("--picture-name", default="HR25")
     made.add_argument("--sides", type=int, nargs=2, default=(3000, 20000), metavar=("SMALL", "LARGE"), help="of 400mp")
@@ -179,15 +250,45 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--patch", type=int, default=320)
     made.add_argument("--overlap", type=int, default=64)
     made.add_argument("--runtime", default="auto")
+    made.add_argument("--r34", type=Path, help="weights of hdmatt-r34; default: random ones of its size")
+    made.add_argument("--r34-width", type=int, default=64, help="of random weights; smaller to try it out")
+    made.add_argument("--device", default="cpu", help="of gpu, like cuda; the other lines are promised for a CPU")
+    made.add_argument("--precision", default="bf16", help="of gpu")
+    made.add_argument("--gpu-side", type=int, default=6000, help="of gpu's picture")
+    made.add_argument("--gpu-unknown", type=float, default=0.14, help="share of unknown pixels of gpu's picture")
     return made
 
 
-def _settings(given: argparse.Namespace, memory: str | None = None) -> Settings:
+@contextmanager
+def _r34(given: argparse.Namespace) -> Iterator[Path]:
+    """Weights of the network of width 64, with the default model's hints and patches."""
+    import torch
+
+    from hdmatt.checkpoint import load_model, save_model
+    from hdmatt.model import HDMatt
+
+    if given.r34:
+        yield given.r34
+        return
+    with tempfile.TemporaryDirectory(prefix="hdmatt-") as name:
+        torch.manual_seed(0)
+        path = Path(name) / "hdmatt-r34-random.safetensors"
+        save_model(HDMatt(replace(load_model(given.model).config, width=given.r34_width)), path, half=True)
+        yield path
+
+
+def _same(line: dict[str, Any] | None, known: dict[str, Any]) -> bool:
+    """Whether a line was measured on this processor, with as many cores. Not the commit: results are files of it."""
+    return line is not None and all(line["machine"][key] == known["machine"][key] for key in ("cpu", "usable_cores"))
+
+
+def _settings(given: argparse.Namespace, memory: str | None = None, *, device: str = "cpu") -> Settings:
     return Settings(
         model=given.model,
         patch=given.patch,
         overlap=given.overlap,
         memory=parse(memory) if memory else None,
+        device=device,
         cover="fewest",
         runtime=given.runtime,
     )

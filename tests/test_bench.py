@@ -17,10 +17,10 @@ from torch import nn
 from hdmatt.bench import entry, plot, run, speed
 from hdmatt.bench.entry import Limits, Measured
 from hdmatt.bench.pictures import Generated, Own, write
-from hdmatt.bench.run import Plan, Result, Row, summed
+from hdmatt.bench.run import Plan, Result, Row, best_of, summed, with_share
 from hdmatt.checkpoint import save_model
 from hdmatt.cli import main
-from hdmatt.cli_bench import print_bench
+from hdmatt.cli_bench import kind_table, print_bench
 from hdmatt.errors import InputError
 from hdmatt.methods import Settings, parse
 from hdmatt.model import HDMatt, ModelConfig
@@ -125,14 +125,15 @@ def test_own_pictures_are_cropped_or_enlarged_to_the_number_of_pixels(pair):
 def test_a_row_is_the_median_of_its_runs_and_the_most_of_their_memory():
     taken = ((4.0, 10, 2e10), (2.0, 30, None), (9.0, 20, None))
     runs = [Measured(s, p, network_seconds=s / 2, flops=f) for s, p, f in taken]
-    row = summed(EMPTY, runs, 1e11)
+    row = with_share(summed(EMPTY, runs), 1e11)
     assert (row.seconds, row.seconds_min, row.seconds_max, row.peak_memory, row.runs) == (4.0, 2.0, 9.0, 30, 3)
     assert row.unknown_rate == pytest.approx(0.1 / 4)  # 100 000 unknown pixels in 4 s
     assert row.share_of_peak == pytest.approx(2e10 / 2 / 1e11)
 
 
 def test_one_failed_run_fails_the_row():
-    row = summed(EMPTY, [Measured(1.0, 10), Measured(1.0, 99, error="gone")], 1e11)
+    row = summed(EMPTY, [Measured(1.0, 10), Measured(1.0, 99, error="gone")])
+    assert with_share(row, 1e11).share_of_peak is None
     assert (row.error, row.peak_memory, row.seconds) == ("gone", 99, None)
 
 
@@ -141,20 +142,33 @@ def test_the_share_is_of_the_precision_s_own_peak_where_there_is_one():
     assert run.peak_of({**PEAKS, "bf16": 5e11}, "fp32") == run.peak_of(PEAKS, "bf16") == 1e11
 
 
+def test_the_peak_is_the_better_try_and_no_try_s_lack_of_bfloat16_is_its_zero():
+    slower = {**PEAKS, "fp32": 9e10, "bandwidth": 2e10}
+    assert best_of([slower, PEAKS]) == best_of([PEAKS, slower]) == {**PEAKS, "bandwidth": 2e10}
+
+
+def test_operations_by_kind_are_all_in_the_table():
+    layers = {"kinds": [{"name": name, "seconds": s, "flops": 0.0} for name, s in (("a", 3.0), ("b", 2.0), ("c", 1.0))]}
+    columns = [list(column.cells) for column in kind_table(layers, most=1).columns]
+    assert [str(cell) for cell in columns[0]] == ["a", "2 others"] and columns[1] == ["3000.0", "3000.0"]
+
+
 def fake_rows():
     rows = []
     for size in (1.0, 4.0, 9.0):
         empty = Row("hdmatt", size, 1, 1, 10**6)
-        rows.append(summed(empty, [Measured(2 * size, 2**29, network_seconds=size, flops=4e10 * size)], 1e11))
+        good = summed(empty, [Measured(2 * size, 2**29, network_seconds=size, flops=4e10 * size)])
+        rows.append(with_share(good, 1e11))
         error = {1.0: None, 4.0: "ran out <of> memory", 9.0: "not tried: it failed at 4 megapixels"}[size]
         measured = Measured(30.0, 2**31, error=error)
-        row = summed(Row("c&f", size, 1, 1, 10**6), [measured], 1e11)
+        row = summed(Row("c&f", size, 1, 1, 10**6), [measured])
         rows.append(Row(**{**asdict(row), "skipped": size == 9}))
     return rows
 
 
 def fake_record():
-    return run.record(Result(fake_rows(), PEAKS, None, {"hdmatt": "x"}), Plan(), Settings(), "hdmatt bench")
+    result = Result(fake_rows(), PEAKS, [PEAKS, PEAKS], None, {"hdmatt": "x"})
+    return run.record(result, Plan(), Settings(), "hdmatt bench")
 
 
 def test_table_json_and_plot_show_every_row(tmp_path, capsys):
@@ -207,7 +221,8 @@ def test_a_failing_method_and_a_hungry_one_are_measured_as_such(pair, tmp_path, 
 
 
 def test_a_small_bench_from_end_to_end(tmp_path, weights, monkeypatch, capsys):
-    monkeypatch.setattr(entry, "machine_peaks", lambda device: PEAKS)
+    tries = iter([{**PEAKS, "fp32": 5e10}, PEAKS])  # the machine was busy at first
+    monkeypatch.setattr(entry, "machine_peaks", lambda device: next(tries))
     real, asked = entry.measure, []
 
     def measure(method, *arguments, **more):
@@ -235,6 +250,7 @@ def test_a_small_bench_from_end_to_end(tmp_path, weights, monkeypatch, capsys):
         assert 0 < row["network_seconds"] < row["seconds"] and row["peak_memory"] > 2**26
         assert row["share_of_peak"] == pytest.approx(row["flops"] / row["network_seconds"] / PEAKS["fp32"])
     assert made["command"].startswith("hdmatt bench --megapixels 0.04,0.01") and made["settings"]["cover"] == "fewest"
+    assert [one["fp32"] for one in made["peaks"]["tries"]] == [5e10, PEAKS["fp32"]]
     assert (out / "bench.svg").is_file()
 
 
@@ -282,14 +298,19 @@ def fakes(any_size, monkeypatch, *, slow):
     asked = []
 
     def measure(method, picture, trimap, folder, **more):
-        asked.append((method.name, method.settings.memory, more))
+        asked.append((method.name.split("=")[0], method.settings.memory, more))
+        if method.kind == "cf" and "limits" in more:
+            return Measured(9.0, 21 * 10**9, error="ran out of memory")
         if method.kind == "cf":
             return Measured(90.0, 4000)
+        if "r34" in method.settings.model:
+            return Measured(40.0, 9000)
         return Measured(10.0, 700, network_seconds=slow if "large" in picture.name else 5.0, flops=4e11, patches=10)
 
     monkeypatch.setattr(any_size.entry, "measure", measure)
     monkeypatch.setattr(any_size.entry, "machine_peaks", lambda device: PEAKS)
-    layers = {"batch": 4, "groups": [{"name": "stem", "seconds": 0.1, "flops": 1e9, "lost": 0.09}]}
+    group = {"name": "stem", "seconds": 0.1, "flops": 1e9, "lost": 0.09}
+    layers = {"batch": 4, "groups": [group], "kinds": [{"name": "relu", "seconds": 0.1, "flops": 0.0}]}
     monkeypatch.setattr(any_size.entry, "layers", lambda settings, peak: layers)
     return asked
 
@@ -299,17 +320,23 @@ def test_lines_are_merged_into_one_file_and_compared_with_what_is_required(
 ):
     asked = fakes(any_size, monkeypatch, slow=5.4)
     results = tmp_path / "results" / "any-size.json"
-    words = ["--hr-dev", str(data), "--results", str(results), "--runs", "1", "--sides", "64", "96"]
+    words = ["--hr-dev", str(data), "--results", str(results), "--runs", "1", "--sides", "64", "96", "--r34-width", "4"]
     assert any_size.main([*words, "--only", "hr25"]) == 0
-    assert any_size.main([*words, "--only", "36mp", "--only", "400mp", "--only", "peak"]) == 0
+    before = len(asked)
+    assert any_size.main([*words, "--missing"]) == 0
+    assert any_size.main([*words, "--missing"]) == 0  # nothing is left to do
+    assert [name for name, _, _ in asked[before:]] == ["hdmatt", "cf", *["hdmatt"] * 4]
     held = json.loads(results.read_text())
     assert list(held) == ["hr25", "36mp", "400mp", "peak"]
     values = {name: [check["measured"] for check in line["checks"]] for name, line in held.items()}
-    assert values == {"hr25": [9.0, 0.175], "36mp": [700], "400mp": [700, pytest.approx(1.08)], "peak": [0.8]}
+    assert values == {"hr25": [9.0, 0.175, 2.25], "36mp": [700], "400mp": [700, pytest.approx(1.08)], "peak": [0.8]}
     assert all(check["met"] for line in held.values() for check in line["checks"])
     assert all({"command", "date", "commit", "machine"} <= set(line) for line in held.values())
-    assert asked[2][1] == 1.2 * 2**30 // 1 and asked[2][2]["colours"]
-    assert "stem" in capsys.readouterr().out
+    assert [name for name, _, _ in asked[:3]] == ["hdmatt", "cf", "hdmatt:model"]
+    assert asked[3][1] == 1.2 * 2**30 // 1 and asked[3][2]["colours"]
+    assert asked[4][2] == {"limits": Limits(memory=20 * 10**9)}
+    out = capsys.readouterr().out
+    assert "stem" in out and "relu" in out and "limit 20 GB: ran out of memory" in out
 
 
 def test_a_line_that_is_not_met_or_fails_is_said_and_leaves_with_1(any_size, data, tmp_path, monkeypatch, capsys):
@@ -322,6 +349,20 @@ def test_a_line_that_is_not_met_or_fails_is_said_and_leaves_with_1(any_size, dat
     assert "failed: hdmatt on small-picture.tif: gone" in capsys.readouterr().out
     with pytest.raises(InputError, match="need a data folder"):
         any_size.main(["--only", "peak"])
+
+
+def test_the_line_of_a_gpu_needs_no_files_and_is_of_the_bfloat16_peak(any_size, weights, tmp_path, monkeypatch, capsys):
+    tries = iter([{**PEAKS, "bf16": 1e6}, {**PEAKS, "bf16": 2e6}])  # so low that any machine is above
+    monkeypatch.setattr(any_size.entry, "machine_peaks", lambda device: next(tries))
+    results = tmp_path / "r.json"
+    words = ["--only", "gpu", "--results", str(results), "--r34", str(weights), "--patch", "64", "--overlap", "16"]
+    any_size.main([*words, "--precision", "fp32", "--gpu-side", "100", "--runs", "1"])
+    line = json.loads(results.read_text())["gpu"]
+    seconds, share = (check["measured"] for check in line["checks"])
+    (counted,) = line["runs"]["hdmatt"]
+    assert seconds == counted["network_seconds"] > 0 and counted["decoded"] > 1
+    assert share == pytest.approx(line["runs"]["flops"] / seconds / 2e6) and line["runs"]["flops"] > 0
+    assert "share of the bfloat16 peak" in capsys.readouterr().out
 
 
 def test_side_lengths_follow_from_megapixels():

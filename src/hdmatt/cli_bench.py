@@ -1,4 +1,4 @@
-"""What `hdmatt bench` prints: the table of methods and sizes, and the table of the network's layers."""
+"""What `hdmatt bench` prints: the table of methods and sizes, and the network by its parts and by its operations."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,6 +24,7 @@ def print_bench(made: Mapping[str, Any], *, width: int | None = None) -> None:
     )
     if made["layers"]:
         console.print(layer_table(made["layers"]))
+        console.print(kind_table(made["layers"]))
     console.print(table(made["rows"]))
 
 
@@ -60,6 +61,18 @@ def layer_table(layers: Mapping[str, Any]) -> Table:
         made.add_row(
             Text(group["name"]), f"{1e3 * seconds:.1f}", f"{flops / 1e9:.2f}", rate, f"{1e3 * group['lost']:.1f}"
         )
+    return made
+
+
+def kind_table(layers: Mapping[str, Any], *, most: int = 10) -> Table:
+    """The same time by PyTorch's operations, the longest first: what a part without operations spends it on."""
+    made = Table("operation", box=None, pad_edge=False)
+    made.add_column("ms", justify="right")
+    kinds = layers["kinds"]
+    for kind in kinds[:most]:
+        made.add_row(Text(kind["name"]), f"{1e3 * kind['seconds']:.1f}")
+    if kinds[most:]:
+        made.add_row(f"{len(kinds) - most} others", f"{1e3 * sum(kind['seconds'] for kind in kinds[most:]):.1f}")
     return made
 
 

@@ -4,7 +4,7 @@ Knows entries and records; nothing of the terminal. Read top to bottom:
 
     Plan      what is asked for
     Row       one method at one size: medians of its runs, or why there are none
-    bench     the program: peaks first, then size by size, the methods in turn, run by run
+    bench     the program: peaks, then size by size, the methods in turn, run by run, then peaks again
     record    everything as JSON: command, date, commit, machine, versions, peaks, rows
     save      bench.json and bench.svg
 
@@ -87,7 +87,8 @@ class Result:
     """One call of `bench`."""
 
     rows: list[Row]
-    peaks: Mapping[str, Any]  # speed.Peaks
+    peaks: Mapping[str, Any]  # speed.Peaks, the better of `tries`
+    tries: Sequence[Mapping[str, Any]]  # before and after everything else: whether the machine kept its pace
     layers: Mapping[str, Any] | None  # speed.Layers, with `lost` seconds of each group
     options: Mapping[str, str]  # what each method ran with
 
@@ -110,12 +111,7 @@ def bench(plan: Plan, settings: Settings, *, progress: Progress | None = None) -
             progress(what, done, total)
 
     say("peaks", 0)
-    peaks = entry.machine_peaks(settings.device)
-    peak = peak_of(peaks, settings.precision)
-    layers = None
-    if plan.layers:
-        say("layers", 0)
-        layers = entry.layers(settings, peak)
+    tries = [entry.machine_peaks(settings.device)]
     rows: list[Row] = []
     failed: dict[str, float] = {}  # method -> the size it failed at
     for i, size in enumerate(sorted(plan.megapixels)):
@@ -140,19 +136,20 @@ def bench(plan: Plan, settings: Settings, *, progress: Progress | None = None) -
                 text = f"not tried: it failed at {failed[method.name]:g} megapixels"
                 rows.append(replace(empty, error=text, skipped=True))
                 continue
-            rows.append(summed(empty, found[method.name], peak))
+            rows.append(summed(empty, found[method.name]))
             if rows[-1].error:
                 failed[method.name] = size
-    say("done", total)
-    return Result(rows, peaks, layers, options)
+    say("peaks", total)
+    tries.append(entry.machine_peaks(settings.device))
+    peaks = best_of(tries)
+    say("layers" if plan.layers else "done", total)
+    layers = entry.layers(settings, peak_of(peaks, settings.precision)) if plan.layers else None
+    of = {method.name: peak_of(peaks, method.settings.precision) for method in methods}
+    return Result([with_share(row, of[row.method]) for row in rows], peaks, tries, layers, options)
 
 
-def summed(row: Row, runs: Sequence[Measured], peak: float) -> Row:
-    """The row with its runs' medians; of runs of which one failed, with that one's error and what it held.
-
-    Args:
-        peak: The machine's operations a second.
-    """
+def summed(row: Row, runs: Sequence[Measured]) -> Row:
+    """The row with its runs' medians; of runs of which one failed, with that one's error and what it held."""
     failed = [run for run in runs if run.error]
     if failed:
         held = failed[0].peak_memory
@@ -175,8 +172,19 @@ def summed(row: Row, runs: Sequence[Measured], peak: float) -> Row:
         encoded=runs[0].encoded,
         gpu_memory=max((run.gpu_memory for run in runs if run.gpu_memory is not None), default=None),
         unknown_rate=row.unknown / 1e6 / middle,
-        share_of_peak=flops / in_network / peak if flops and in_network else None,
     )
+
+
+def with_share(row: Row, peak: float) -> Row:
+    """The row with its share of the machine's peak, in operations a second; without one if it counted none."""
+    share = row.flops / row.network_seconds / peak if row.flops and row.network_seconds else None
+    return replace(row, share_of_peak=share)
+
+
+def best_of(tries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The highest rate of each kind that any of the tries found: a peak is what the machine did once."""
+    rates = ("fp32", "bf16", "bandwidth")
+    return {**tries[0], **{rate: max((one[rate] for one in tries if one[rate]), default=None) for rate in rates}}
 
 
 def parse_sizes(text: str) -> list[float]:
@@ -205,7 +213,7 @@ def record(result: Result, plan: Plan, settings: Settings, command: str) -> dict
         "settings": asdict(settings),
         "plan": {**asked, "trimap": _name(plan.trimap)},
         "options": dict(result.options),
-        "peaks": dict(result.peaks),
+        "peaks": {**result.peaks, "tries": [dict(one) for one in result.tries]},
         "layers": result.layers,
         "rows": [asdict(row) for row in result.rows],
     }

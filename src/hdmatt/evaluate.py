@@ -856,7 +856,7 @@ def _machine(settings: Settings) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "usable_cores": usable,
         "ram_bytes": psutil.virtual_memory().total,
-        "system": platform.platform(),
+        "system": platform.system(),
     }
     if settings.device.startswith("cuda"):
         import torch

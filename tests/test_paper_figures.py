@@ -238,7 +238,7 @@ def test_labels_of_narrow_panels_go_on_in_the_next_line_and_are_never_cut():
         page = figure.sheet([[figure.Panel(pixels, below=(label,))]])
         return page, (page[figure.GAP + 44 :] < 128).any((1, 2))
 
-    (page, one), (small, many) = below(wide), below(narrow)
+    (_, one), (small, many) = below(wide), below(narrow)
     assert small.shape[1] == 90 + 2 * figure.GAP and many.sum() > 3 * one.sum()
     assert (small[:, -figure.GAP + 1 :] == 255).all()  # no letter runs out of the page
 

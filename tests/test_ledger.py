@@ -164,6 +164,7 @@ def test_one_run_says_nothing_more_and_rows_of_two_commits_are_told_apart(data, 
     assert first.date is not None and second.date is not None and first.run != second.run
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "rows are of 2 runs, which differ in commit" in page and "a" * 40 in page and "b" * 40 in page
+    assert "The call that wrote this page, not that of all rows" in page
     assert page.count(f">{first.run}</td>") == 2  # the picture's row and the run's
     assert "note: rows are of 2 runs" in capsys.readouterr().err
 

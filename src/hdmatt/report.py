@@ -232,7 +232,8 @@ def _facts(facts: Mapping[str, Any]) -> str:
         "versions": ", ".join(f"{name} {version}" for name, version in facts["versions"].items()),
     }
     listed = "".join(f"<dt>{escape(name)}</dt><dd>{escape(str(value))}</dd>" for name, value in lines.items())
-    return f"<dl>{listed}</dl>"
+    whose = "<p>The call that wrote this page, not that of all rows:</p>" if facts.get("provenance") else ""
+    return f"{whose}<dl>{listed}</dl>"
 
 
 _PAGE = Template("""<!doctype html>

@@ -48,9 +48,20 @@ def resnet34_by_hand(width=64):
 @pytest.mark.parametrize("config", [{}, {"cpc": "none"}, {"cpc": "nonlocal"}, {"form": "literal"}, {"hints": True}])
 def test_every_parameter_gets_a_gradient(config):
     model = network(**config).train()
+    for name, parameter in model.named_parameters():
+        if name.endswith("bn2.weight"):
+            torch.nn.init.ones_(parameter)  # 0 at the start in layer3 and layer4: nothing passes to the convolutions
     model(picture(), [[1, 2], [0, 2], [0, 1]]).alpha.mean().backward()
     without = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     assert without == []
+
+
+def test_the_deep_blocks_start_as_their_shortcuts():
+    encoder = network().eval().encoder
+    x = torch.randn(1, 16, 8, 8).relu()
+    deep = encoder.layer3(x)
+    torch.testing.assert_close(deep, encoder.layer3[0].downsample(x).relu())
+    torch.testing.assert_close(encoder.layer4[1:](encoder.layer4[0](deep)), encoder.layer4[0].downsample(deep).relu())
 
 
 def test_models_a_b_and_c_differ_only_in_the_context_module():

@@ -74,7 +74,7 @@ def test_a_run_learns_and_leaves_weights_and_a_curve(pack, tmp_path):
     with (tmp_path / "run/curve.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows] == [20, 40, 60]
-    assert float(rows[-1]["loss"]) < 0.93 * float(rows[0]["loss"])
+    assert float(rows[-1]["loss"]) < 0.95 * float(rows[0]["loss"])
     assert load_model(weights).config == config.model
     assert read_config(tmp_path / "run/config.json") == config
 

@@ -16,9 +16,8 @@
 
 Time does not depend on the weights, so hdmatt-r34 is random ones of its size unless --r34 names a file.
 Each line's result is merged into --results as soon as it is measured, with its own command, date, commit and
-machine. Run it while nothing else runs. What is required is in GB of 10^9 bytes; hdmatt gets the same text as --memory,
-whose units are larger (2^30). --picture-name, --sides and --patch make it small, to try it out. Exit code 1: a line is
-not met, or failed.
+machine. Run it while nothing else runs. GB are 10^9 bytes, in what is required as in --memory. --picture-name, --sides
+and --patch make it small, to try it out. Exit code 1: a line is not met, or failed.
 """
 
 import argparse

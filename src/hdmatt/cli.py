@@ -91,19 +91,20 @@ def matte_command(
         device=api.pick_device(device),
         cover=cover,
     )
+    given: dict[str, Any] = {
+        "picture": picture,
+        "trimap": trimap,
+        "outputs": outputs,
+        "model": model,
+        "strategy": strategy,
+        "options": options,
+        "runtime": runtime,
+        "precision": precision,
+        "background": background,
+        "max_pixels": max_pixels or image.DEFAULT_MAX_PIXELS,
+    }
     if plan:
-        forecast = api.plan_files(
-            picture,
-            trimap,
-            outputs,
-            model=model,
-            strategy=strategy,
-            options=options,
-            runtime=runtime,
-            precision=precision,
-            background=background,
-            max_pixels=max_pixels or image.DEFAULT_MAX_PIXELS,
-        )
+        forecast = api.plan_files(**given)
         typer.echo(json.dumps(asdict(forecast), indent=1) if as_json else _plan_text(forecast))
         return
     columns = TextColumn("patches"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
@@ -112,17 +113,8 @@ def matte_command(
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", api.NoUnknownWarning)
             summary = api.matte_files(
-                picture,
-                trimap,
-                outputs,
-                model=model,
-                strategy=strategy,
-                options=options,
-                runtime=runtime,
-                precision=precision,
-                background=background,
+                **given,
                 bit_depth=bit_depth,
-                max_pixels=max_pixels or image.DEFAULT_MAX_PIXELS,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
     for warning in caught:

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from hdmatt import evaluate as program
+from hdmatt import report
 from hdmatt.datasets import Item
 from hdmatt.errors import HDMattError
-from hdmatt.evaluate import Result, Settings, Summary
+from hdmatt.evaluate import Result, Row, Settings, Summary
 from hdmatt.memory import parse
 
 
@@ -54,7 +55,17 @@ def command_of(script: str, arguments: Sequence[str]) -> str:
 
 def score(items: dict[str, list[Item]], methods: Sequence[str], out: Path, settings: Settings, command: str) -> Result:
     """evaluate, with its progress on stderr."""
-    return program.evaluate(items, methods, out, settings=settings, command=command, progress=_progress)
+    progress = {"progress": _progress} if sys.stderr.isatty() else {"finished": _finished}
+    return program.evaluate(items, methods, out, settings=settings, command=command, **progress)
+
+
+def facts_of(results: Sequence[Result]) -> dict[str, Any]:
+    """The facts of several evaluations: those of the first, with the runs and remarks of all."""
+    runs: dict[str | None, dict[str, Any]] = {}
+    for one in (one for result in results for one in result.facts["runs"]):
+        runs.setdefault(one["run"], {**one, "rows": 0})["rows"] += one["rows"]
+    remarks = dict.fromkeys(result.facts["provenance"] for result in results)
+    return {**results[0].facts, "provenance": "; ".join(filter(None, remarks)), "runs": list(runs.values())}
 
 
 def write_record(path: Path, facts: dict[str, Any], summaries: Sequence[Summary], **more: Any) -> None:
@@ -94,5 +105,8 @@ def run(main: Callable[[list[str]], int]) -> None:
 
 
 def _progress(what: str, done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        print(f"\r{what} {done}/{total}\033[K", end="" if done < total else "\n", file=sys.stderr)
+    print(f"\r{what} {done}/{total}\033[K", end="" if done < total else "\n", file=sys.stderr)
+
+
+def _finished(row: Row, done: int, total: int) -> None:
+    print(report.line(row, done, total), file=sys.stderr, flush=True)

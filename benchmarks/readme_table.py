@@ -6,6 +6,10 @@
 A results file is the result.json that `hdmatt eval` leaves, copied here under a name that says what it is of. Of the
 same data set, trimap and method the newest one counts. A file without scores of data sets, and any file in a
 subfolder (ablations and the like), is not part of the table.
+
+Below the table stands where the rows of each file were computed. A file must say commit, machine, versions, settings
+and options; what nobody knows any more is null there, and the line says "unknown". Files of before rows were traced to
+runs lack "runs", and the line says that, too.
 """
 
 import argparse
@@ -19,6 +23,9 @@ from hdmatt.methods import CLASSICAL, KINDS
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- scores: made by benchmarks/readme_table.py -->", "<!-- end of scores -->"
 HEAD = ["set", "method", "SAD", "MSE x 1000", "Grad", "Conn", "seam"]
+FACTS = ("command", "commit", "date", "machine", "settings", "versions")  # of a file
+ENTRIES = ("conn", "dataset", "grad", "method", "mse", "options", "pictures", "sad", "seam", "variant")  # of its means
+KNOWN = ("date", "settings")  # of FACTS, that may not be null: which file is newer, what the model is called
 CALLED = {"cf": "closed-form", "rw": "random walk"}
 
 
@@ -37,11 +44,17 @@ def read(folder: Path) -> list[dict[str, Any]]:
         summary = record.get("summary") if isinstance(record, dict) else None
         if not isinstance(summary, list) or not any("sad" in one for one in summary):
             continue
-        missing = {"date", "settings", "command", "machine", "versions"} - set(record)
+        missing = [name for name in FACTS if name not in record or (name in KNOWN and record[name] is None)]
+        missing += [name for name in ENTRIES if any(name not in one for one in summary)]
         if missing:
-            raise BadResults(f"{path} lacks {', '.join(sorted(missing))}: is it the result.json of hdmatt eval?")
+            raise BadResults(f"{path} lacks {', '.join(missing)}: is it the result.json of hdmatt eval?")
         found.append({**record, "file": path.name})
-    return sorted(found, key=lambda record: record["date"])
+    return sorted(found, key=newest_row)
+
+
+def newest_row(record: dict[str, Any]) -> str:
+    """When the last of a file's rows was computed; a later call that computed nothing does not count."""
+    return max((one["date"] for one in record.get("runs") or () if one["date"]), default=record["date"])
 
 
 def table(records: list[dict[str, Any]]) -> str:
@@ -95,8 +108,23 @@ def number(value: float | None, digits: int) -> str:
 
 
 def source(record: dict[str, Any]) -> str:
-    commit = (record.get("commit") or "not recorded")[:12]
-    return f"*{record['file']}: {record['date'][:10]}, commit {commit}, {record['machine']['cpu']}.*"
+    """A file's name, and where its rows are from; what is not known is said."""
+    runs = record.get("runs") or [record]
+    parts = [origin(one) + (f" ({one['rows']} rows)" if len(runs) > 1 else "") for one in runs]
+    if "runs" not in record:
+        parts.append("of the last call: rows were not traced to runs yet")
+    if unknown := sorted({one["method"] for one in record["summary"] if one["options"] is None}):
+        parts.append(f"options unknown: {', '.join(unknown)}")
+    return f"*{record['file']}: {'; '.join(parts)}.*"
+
+
+def origin(run: dict[str, Any]) -> str:
+    """Day, commit ("+" where files differed from it) and processor."""
+    commit = run["commit"] or "unknown"
+    changed = "+" if commit.endswith("+") else ""
+    day = run["date"][:10] if run["date"] else "date unknown"
+    cpu = (run["machine"] or {}).get("cpu") or "machine unknown"
+    return f"{day}, commit {commit.removesuffix('+')[:12]}{changed}, {cpu}"
 
 
 def put(page: str, text: str) -> str:

@@ -15,7 +15,19 @@ for each row.
 from pathlib import Path
 from typing import NamedTuple
 
-from _shared import best, command_of, items_of, markdown, parser, run, score, settings_of, write_record, write_text
+from _shared import (
+    best,
+    command_of,
+    facts_of,
+    items_of,
+    markdown,
+    parser,
+    run,
+    score,
+    settings_of,
+    write_record,
+    write_text,
+)
 
 from hdmatt.api import load_model
 from hdmatt.errors import InputError
@@ -180,7 +192,7 @@ def main(arguments: list[str]) -> int:
     ]
     summaries = [one for _, _, some in scored for one in some]
     write_record(
-        given.out / "table3.json", results[0].facts, summaries, rows=rows, missing=[one.key for one in missing]
+        given.out / "table3.json", facts_of(results), summaries, rows=rows, missing=[one.key for one in missing]
     )
     return 1 if any(row.error for result in results for row in result.rows) else 0
 

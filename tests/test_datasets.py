@@ -98,6 +98,9 @@ def test_alphamatting_test_pictures_have_three_trimaps_and_no_truth(tmp_path):
         ("alphamatting-highres", "", "input_training_highres", "trimap_training_highres", "gt_training_highres"),
         ("composition1k", "", "merged", "trimaps", "alpha_copy"),
         ("composition1k", "test", "merged", "trimaps", "alpha_copy"),  # UHR-395
+        ("uhr395", "test", "merged", "trimaps", "alpha_copy"),
+        ("uhr395", "", "merged", "trimaps", "alpha_copy"),
+        ("aim500", "AIM-500", "original", "trimap", "mask"),
         ("aim500", "", "original", "trimap", "mask"),
         ("am2k", "validation", "original", "trimap", "mask"),
         ("p3m500-np", "validation/P3M-500-NP", "original_image", "trimap", "mask"),

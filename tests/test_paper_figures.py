@@ -210,6 +210,49 @@ def test_crops_do_not_overlap_and_end_where_nothing_differs(rng):
     assert crops(np.zeros((5, 5), np.float32), size=10, number=3) == []
 
 
+@pytest.mark.parametrize("name", ["table1", "table2", "table3", "figure6"])
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_below_one_is_two_lines_and_exit_code_2(script, data, weights, tmp_path, capsys, name, limit):
+    made = script(name)
+    words = [name, "--data", str(data), "--out", str(tmp_path / "out"), "--limit", str(limit)]
+    words += ["--weights", f"C={weights / 'c.safetensors'}"] if name == "table3" else []
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stop:
+        patch.setattr(sys, "argv", words)
+        importlib.import_module("_shared").run(made.main)
+    assert stop.value.code == 2
+    assert f"{name}: --limit is {limit}\n  Give the number" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_labels_of_narrow_panels_go_on_in_the_next_line_and_are_never_cut():
+    from hdmatt import figure
+
+    wide, narrow = np.zeros((40, 900, 3), np.uint8), np.zeros((40, 90, 3), np.uint8)
+    label = "(a) picture, 4000 x 6000, SAD 104.63"
+    for text in (label, "vitmatte-patches-of-a-very-long-name"):
+        parts = figure._wrapped(text, 90, figure.TEXT)
+        assert "".join(parts).replace(" ", "") == text.replace(" ", "")  # nothing is lost
+        assert all(figure._width(part, figure.TEXT) <= 90 for part in parts)
+
+    def below(pixels):  # ink under the panel, in rows that hold any
+        page = figure.sheet([[figure.Panel(pixels, below=(label,))]])
+        return page, (page[figure.GAP + 44 :] < 128).any((1, 2))
+
+    (_, one), (small, many) = below(wide), below(narrow)
+    assert small.shape[1] == 90 + 2 * figure.GAP and many.sum() > 3 * one.sum()
+    assert (small[:, -figure.GAP + 1 :] == 255).all()  # no letter runs out of the page
+
+
+def test_the_label_of_a_box_at_the_rim_lies_inside_the_picture():
+    from hdmatt import figure
+
+    grey = np.full((60, 50, 3), 128, np.uint8)
+    boxed = figure.box(grey, y=40, x=44, height=20, width=6, colour=figure.RED, label="12")
+    inside = figure.box(grey, y=40, x=2, height=20, width=6, colour=figure.RED, label="12")
+    white = [int((pixels == 255).all(2).sum()) for pixels in (boxed, inside)]
+    assert white[0] == white[1] > 20  # the same digits, whole
+
+
 @pytest.mark.parametrize("name", ["table1", "table2", "table3", "figure1", "figure6"])
 def test_every_script_says_what_it_does(script, name, capsys):
     with pytest.raises(SystemExit) as stop:

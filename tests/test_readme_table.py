@@ -25,11 +25,12 @@ def record(date, *summary, model="hdmatt-s"):
     }
 
 
-def scores(method, sad, dataset="toys", variant="trimap", seam=None, failed=()):
+def scores(method, sad, dataset="toys", variant="trimap", seam=None, failed=(), options="as they were"):
     return {
         "dataset": dataset,
         "variant": variant,
         "method": method,
+        "options": options,
         "pictures": 2,
         "failed": list(failed),
         "sad": sad,
@@ -38,6 +39,10 @@ def scores(method, sad, dataset="toys", variant="trimap", seam=None, failed=()):
         "conn": sad,
         "seam": seam,
     }
+
+
+def without(values, name):
+    return {key: value for key, value in values.items() if key != name}
 
 
 @pytest.fixture
@@ -85,7 +90,11 @@ def test_the_newest_result_of_each_method_counts_and_methods_have_one_order(page
     ("what", "message"),
     [
         ("{", "bad.json cannot be read"),
-        ({"summary": [{"sad": 1.0}]}, "lacks command, date, machine, settings, versions"),
+        ({"summary": [{"sad": 1.0}]}, "lacks command, commit, date, machine, settings, versions, conn, dataset"),
+        (without(record("2026-01-01", scores("cf", 1.0)), "commit"), "bad.json lacks commit: "),
+        (without(record("2026-01-01", scores("cf", 1.0)), "settings"), "bad.json lacks settings: "),
+        ({**record("2026-01-01", scores("cf", 1.0)), "settings": None}, "bad.json lacks settings: "),
+        (record("2026-01-01", without(scores("cf", 1.0), "options")), "bad.json lacks options: "),
         (record("2026-01-01", scores("magic", 1.0)), "no method 'magic'"),
     ],
 )
@@ -100,3 +109,42 @@ def test_missing_markers_and_missing_results_are_errors(page, capsys):
     write(page, "a.json", record("2026-01-01", scores("cf", 1.0)))
     page.write_text("No marker.")
     assert call(page) == 2 and readme_table.BEGIN in capsys.readouterr().err
+
+
+def run(date, commit, cpu, rows):
+    return {"run": "r", "date": date, "commit": commit, "machine": cpu and {"cpu": cpu}, "rows": rows}
+
+
+def source_of(page):
+    return [line for line in page.read_text().splitlines() if line.startswith("*")]
+
+
+def test_the_lines_below_the_table_are_of_the_runs_that_the_rows_are_of(page):
+    one = {**record("2026-03-09", scores("cf", 1.0)), "runs": [run("2026-01-05", "a" * 40 + "+", "A slide rule", 2)]}
+    two = {**record("2026-02-09", scores("rw", 1.0))}
+    two["runs"] = [run(None, None, None, 1), run("2026-02-01", "b" * 40, "An abacus", 1)]
+    write(page, "one.json", one)
+    write(page, "two.json", two)
+    assert call(page) == 0
+    assert source_of(page) == [  # of the last call's 2026-03-09 there is no word: no row is of it
+        "*one.json: 2026-01-05, commit aaaaaaaaaaaa+, A slide rule.*",
+        "*two.json: date unknown, commit unknown, machine unknown (1 rows); "
+        "2026-02-01, commit bbbbbbbbbbbb, An abacus (1 rows).*",
+    ]
+
+
+def test_the_newest_rows_count_and_not_the_newest_call(page):
+    older = {**record("2026-09-09", scores("cf", 9.0)), "runs": [run("2026-01-01", None, None, 2)]}
+    write(page, "a.json", older)
+    write(page, "b.json", {**record("2026-05-05", scores("cf", 5.0)), "runs": [run("2026-05-05", None, None, 2)]})
+    assert call(page) == 0
+    assert "| 5.00 |" in page.read_text() and "| 9.00 |" not in page.read_text()
+
+
+def test_what_is_not_known_is_null_and_is_said(page):
+    write(page, "a.json", {**record("2026-01-01", scores("cf", 1.0, options=None)), "commit": None, "machine": None})
+    assert call(page) == 0
+    assert source_of(page) == [
+        "*a.json: 2026-01-01, commit unknown, machine unknown; of the last call: rows were not traced to runs yet; "
+        "options unknown: cf.*"
+    ]

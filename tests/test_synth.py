@@ -50,6 +50,23 @@ def test_faults_touch_the_picture_only(assets):
     assert (clean.image != faulty.image).any()
 
 
+def test_a_blunt_trimap_leaves_the_holes_of_a_net_and_its_wires_unknown():
+    alpha = np.zeros((200, 200), np.uint8)
+    alpha[20:180, 20:180] = 255
+    alpha[80:180, 20:180] = 0
+    alpha[80:180:20, 20:180] = alpha[80:180, 20:180:20] = 255  # below a solid half: wires with holes of 19 pixels
+    colours = np.full((200, 200, 3), 90, np.uint8)
+    net = Assets([np.dstack([colours, alpha])], [np.full((150, 150, 3), 30, np.uint8)])
+    plain = replace(CONFIG, patch=160, group=1, merge=0.0, similar=0.0, band=1.0, wide=0.0, blunt=0.0, elsewhere=0.0)
+    unknown = {
+        blunt: np.mean([
+            (make_sample(net, replace(plain, blunt=blunt), seed=2, index=i).trimap == 128).mean() for i in range(12)
+        ])
+        for blunt in (0.0, 1.0)
+    }
+    assert unknown[1.0] > 1.3 * unknown[0.0]
+
+
 def test_known_pixels_of_the_trimap_tell_the_truth(assets):
     unknown = 0
     for index in range(12):

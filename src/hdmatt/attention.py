@@ -291,7 +291,7 @@ def _weights(network: HDMatt, query: Window, seen: Look, y: int, x: int) -> Atte
     side = seen.label.shape[-1]
     row, column = (y - query.y) // STRIDE, (x - query.x) // STRIDE
     with torch.inference_mode():
-        key_1C = cpc.theta(seen.deep)[0, :, row, column][None]
+        key_1C = cpc.keys(seen.deep)[0, :, row, column][None]
         key_LC = torch.cat([c.key_LC for c in contexts])
         label_L = torch.cat([c.label_L for c in contexts])
         if cpc.kind == "tgnl":

@@ -248,12 +248,15 @@ def eval_command(
             retry=retry,
             command=shlex.join(["hdmatt", *_TYPED.get()]),
             progress=lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
+            finished=None if sys.stderr.isatty() else _say_finished,
         )
     if as_json:
         typer.echo((out / "result.json").read_text(encoding="utf-8"), nl=False)
     else:
         _print_scores(result.summaries, program.best_of(result.summaries))
         typer.echo(str(result.report))
+    if result.facts["provenance"]:
+        _say(f"hdmatt: note: {result.facts['provenance']}; see {out / 'result.json'}")
     failed = [row for row in result.rows if row.error is not None]
     for row in failed:
         _say(f"hdmatt: {row.method} failed on {row.dataset} {row.variant} {row.name}: {row.error}")
@@ -467,6 +470,12 @@ def _print_scores(summaries: Sequence[Any], best: Collection[tuple[int, str]]) -
         scores = [Text(cell(m, getattr(one, m)), "bold" if (i, m) in best else "") for m in COLUMNS]
         table.add_row(Text(one.dataset), Text(one.variant), Text(one.method), count, *scores)
     Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def _say_finished(row: Any, done: int, total: int) -> None:
+    from hdmatt.report import line
+
+    _say(line(row, done, total))
 
 
 def _stderr() -> Any:

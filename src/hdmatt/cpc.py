@@ -27,6 +27,7 @@ from torch.nn import functional as F
 BACKGROUND, UNKNOWN, FOREGROUND = 0, 1, 2
 REGIONS = (UNKNOWN, FOREGROUND, BACKGROUND)  # the order of f_U, f_F, f_B in the paper
 
+NORM_EPSILON = 1e-6
 Kind = Literal["none", "nonlocal", "tgnl"]
 Form = Literal["strict", "literal"]
 
@@ -146,11 +147,14 @@ class CPC(nn.Module):
     shape, so the three models differ in nothing else.
     """
 
-    def __init__(self, channels: int, *, key: int, value: int, kind: Kind, form: Form, scaled: bool) -> None:
+    def __init__(
+        self, channels: int, *, key: int, value: int, kind: Kind, form: Form, scaled: bool, normed: bool = False
+    ) -> None:
         super().__init__()
         self.kind: Kind = kind
         self.form: Form = form
         self.scale = key**-0.5 if scaled else 1.0
+        self.normed = normed
         self.value_channels = value
         self.reads = {"none": 0, "nonlocal": 1, "tgnl": 3}[kind]
         if kind == "none":
@@ -164,16 +168,27 @@ class CPC(nn.Module):
             nn.ReLU(inplace=True),
         )
 
+    def keys(self, deep_BCHW: Tensor) -> Tensor:
+        """B x C x H x W keys of every pixel; `normed`: each of mean square 1, so that no softmax can harden for good.
+
+        Keys without a norm grew until one pixel had nearly all of the weight (docs/log.md). Source of the norm: Henry
+        et al., "Query-key normalization for transformers", 2020.
+        """
+        key = self.theta(deep_BCHW)
+        if not self.normed:
+            return key
+        return key * torch.rsqrt(key.square().mean(1, keepdim=True) + NORM_EPSILON)
+
     def contexts(self, deep_BCHW: Tensor, label_BHW: Tensor) -> list[Context]:
         """One Context a patch. Keys and values are those of eq. 3, the summary that of eq. 1."""
-        key = self.theta(deep_BCHW).flatten(2).transpose(1, 2)
+        key = self.keys(deep_BCHW).flatten(2).transpose(1, 2)
         value = self.phi(deep_BCHW).flatten(2).transpose(1, 2)
         label = label_BHW.flatten(1)
         return [Context(key[b], value[b], label[b], key[b].float().mean(0)) for b in range(len(key))]
 
     def summaries(self, deep_BCHW: Tensor, label_BHW: Tensor) -> Tensor:
         """B x C: mean key over each query's unknown pixels, the query side of eq. 1 (0 where none is unknown)."""
-        key = self.theta(deep_BCHW).float().flatten(2)
+        key = self.keys(deep_BCHW).float().flatten(2)
         unknown = (label_BHW.flatten(1) == UNKNOWN).to(key.dtype)[:, None]
         return (key * unknown).sum(2) / unknown.sum(2).clamp(min=1)
 
@@ -190,7 +205,7 @@ class CPC(nn.Module):
         """
         if self.kind == "none":
             return deep_BCHW
-        key_BCHW, value_BVHW = self.theta(deep_BCHW), self.delta(deep_BCHW)
+        key_BCHW, value_BVHW = self.keys(deep_BCHW), self.delta(deep_BCHW)
         read = [self._read(key_BCHW[b], value_BVHW[b], label_BHW[b], contexts[b]) for b in range(len(deep_BCHW))]
         return self.fuse(torch.cat([deep_BCHW, torch.stack(read)], dim=1))
 

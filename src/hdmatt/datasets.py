@@ -62,6 +62,7 @@ class Layout(NamedTuple):
     either: bool = False  # trimaps or mattes may be missing, not both
     composed: bool = False
     names: tuple[str, str] = ("", "")  # lists of foregrounds and backgrounds, if the set has them
+    only_named: bool = False  # its folders are those of another set, which "auto" takes
 
 
 LAYOUTS = (
@@ -76,6 +77,7 @@ LAYOUTS = (
     Layout("alphamatting-highres", ("input_training_highres",), ("trimap_training_highres",), ("gt_training_highres",)),
     Layout("alphamatting-test", ("input_lowres",), ("trimap_lowres",), ()),
     Layout("composition1k", ("merged",), ("trimaps",), ("alpha_copy",), roots=("", "test", "Test")),
+    Layout("uhr395", ("merged",), ("trimaps",), ("alpha_copy",), roots=("test", "Test", ""), only_named=True),
     Layout("aim500", ("original",), ("trimap",), ("mask",), roots=("", "AIM-500")),
     Layout("am2k", ("original",), ("trimap",), ("mask",), roots=("validation", "AM-2k/validation")),
     Layout("p3m500-np", ("original_image",), ("trimap",), ("mask",), roots=("", "P3M-500-NP", "validation/P3M-500-NP")),
@@ -132,11 +134,12 @@ def discover(folder: Path | str, layout: str = "auto", *, backgrounds: Path | st
         raise InputError(
             f"there is no layout {layout!r}", hint=f"Known are auto, {', '.join(known.name for known in LAYOUTS)}"
         )
-    wanted = [known for known in LAYOUTS if layout in ("auto", known.name)]
+    wanted = [known for known in LAYOUTS if layout == known.name or (layout == "auto" and not known.only_named)]
     fitting = [(known, root) for known in wanted if (root := _root(folder, known)) is not None]
     fitting = [entry for entry in fitting if not entry[0].composed] or fitting
     if not fitting:
-        looked_for = "\n".join(f"  {_describe(known)}" for known in wanted)
+        listed = LAYOUTS if layout == "auto" else wanted
+        looked_for = "\n".join(f"  {_describe(known)}" for known in listed)
         raise InputError(
             f"{folder} is no test set that we know; looked for\n{looked_for}",
             hint="Rename its folders to image/, trimap/ and alpha/ with the same file names in each",

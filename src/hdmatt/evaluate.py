@@ -3,36 +3,33 @@
 Knows metrics, data sets and methods; nothing of the terminal. Every matte is scored as the 8-bit PNG that lies in the
 report's folder, so anybody can score it again. Read top to bottom:
 
-    Row, Summary, Result    one matte's scores; their mean; everything (what a method is: methods.py)
+    Summary, Result    the mean of one method's rows; everything (a row and its files: ledger.py; a method: methods.py)
     find_items    folders -> data sets
     evaluate      the program: scores.jsonl, mattes/, result.json and report.html in one folder
-    fingerprint   what decides a method's mattes, as text; refuses methods that cannot run
-    facts         command, commit, machine and versions, for records
     summarise, best_of    means per data set, variant and method; which of them are best
     _Worker       a process of its own for each method, so that its peak memory is its own
     method_program    what computes a method's mattes, for that process and for bench
+    fingerprint   what decides a method's mattes, as text; refuses methods that cannot run
     _checked      what is wrong with a data set is said before anything is computed
     _with_trimaps    trimaps made from the truth, for sets that ship none
     _crops        where each method is worst, for the report
 
-Time runs from opening the picture to the matte on the disk, without loading a network or a library. Known pixels of
-every computed matte are set to the trimap's values, as hdmatt's own are. A method that fails or runs out of memory
-is a row that says so.
+Time runs from opening the picture to the matte on the disk, without loading a network or a library: each process makes
+a tiny matte before its first. Known pixels of every computed matte are set to the trimap's values, as hdmatt's own are.
+A method that fails or runs out of memory is a row that says so. A row counts only while the files that it was computed
+from have the same bytes, whatever they are called.
 """
 
 import hashlib
 import importlib.util
 import json
 import math
-import os
-import platform
 import re
-import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from importlib import metadata
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -40,14 +37,29 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import psutil
 from jaxtyping import Float32, UInt8
 
-from hdmatt import __version__, image, report
+from hdmatt import image, report
+from hdmatt.bench.pictures import Generated, write
 from hdmatt.datasets import Composition, Item, discover, read_composition, require_trimaps
 from hdmatt.errors import InputError, OutputError
 from hdmatt.image import ArrayReader, BandReader, PictureWriter, TrimapReader
-from hdmatt.methods import CLASSICAL, FOLDER, GEGL, NETWORK, VITMATTE, Method, Settings, parse
+from hdmatt.ledger import (
+    Key,
+    Row,
+    append,
+    digest,
+    facts,
+    inputs_of,
+    new_run,
+    now,
+    origins,
+    provenance,
+    put,
+    read_rows,
+    read_runs,
+)
+from hdmatt.methods import CLASSICAL, FOLDER, GEGL, KINDS, NETWORK, VITMATTE, Method, Settings, parse
 from hdmatt.metrics import Borders, check_truth, patch_borders, score
 from hdmatt.patches import Network, Window, check_overlap, grid, tiles
 from hdmatt.trimap import BACKGROUND, FOREGROUND, UNKNOWN, from_alpha
@@ -59,34 +71,15 @@ MADE = "made-"  # and a radius: the variant of trimaps made from the truth
 MEASURES = ("sad", "mse", "grad", "conn", "mad", "seam", "seconds", "peak_memory")
 
 CROP = 224  # pixels, sides of the report's crops
+SMALLEST_CROP = 28
 CROPS_EACH = 3  # pictures per method that the report shows crops of
 CROPS_BYTES = 7_000_000  # of all crops in the report, before base64 makes them a third larger
+WARM_SIDE = 96  # pixels of the picture that nobody clocks
 
 _FOR_THE_NETWORK = ("model", "runtime", "precision")  # settings that are not engine.Options
 
 Progress = Callable[[str, int, int], None]  # what is being done, mattes done, mattes in all
-
-
-@dataclass(frozen=True)
-class Row:
-    """One matte of one method, or why there is none; a line of scores.jsonl."""
-
-    method: str
-    options: str  # fingerprint: another model or patch size is another row
-    dataset: str
-    variant: str
-    name: str
-    sad: float | None = None  # in thousands, as grad and conn
-    mse: float | None = None  # as it is; printed times 1000
-    grad: float | None = None
-    conn: float | None = None
-    mad: float | None = None
-    seam: float | None = None  # only of methods that cut the picture
-    seconds: float | None = None
-    peak_memory: int | None = None  # bytes, of the process on the host, libraries and network included
-    matte: str | None = None  # relative to the report's folder
-    error: str | None = None
-    note: str | None = None
+Finished = Callable[[Row, int, int], None]  # a matte that was computed now, mattes done, mattes in all
 
 
 @dataclass(frozen=True)
@@ -107,6 +100,7 @@ class Summary:
     seam: float | None
     seconds: float | None
     peak_memory: float | None
+    runs: tuple[str | None, ...] = ()  # of ledger.origins, that its rows are of
 
 
 @dataclass(frozen=True)
@@ -117,7 +111,7 @@ class Result:
     summaries: list[Summary]
     computed: int  # rows that were not there before
     report: Path
-    facts: dict[str, Any]  # command, commit, machine, versions, date
+    facts: dict[str, Any]  # of this call: ledger.facts; of its rows: "runs" (ledger.origins) and "provenance"
 
 
 def find_items(
@@ -126,8 +120,10 @@ def find_items(
     """Data sets by the names of their folders, with the first `limit` pictures of each variant.
 
     Raises:
-        InputError: As `datasets.discover`; or two folders have the same name.
+        InputError: As `datasets.discover`; or two folders have the same name; or a limit below 1.
     """
+    if limit is not None and limit < 1:
+        raise InputError(f"--limit is {limit}", hint="Give the number of pictures of each set, 1 or more.")
     found: dict[str, list[Item]] = {}
     for folder in folders:
         name = folder.resolve().name
@@ -160,11 +156,13 @@ def evaluate(
     retry: bool = False,
     command: str = "",
     progress: Progress | None = None,
+    finished: Finished | None = None,
 ) -> Result:
     """Score every method on every picture; rows that scores.jsonl holds already are not computed again.
 
     Methods run in spawned processes: a script that calls this needs the usual `if __name__ == "__main__"`.
-    A data set that changed under the same name needs another `out`.
+    Every file is read once for its checksum (`ledger.inputs_of`): pictures, trimaps, truths or finished mattes that
+    changed are scored again.
 
     Args:
         items: Name of each data set -> what `datasets.discover` found.
@@ -173,7 +171,7 @@ def evaluate(
         out: The report's folder; made if missing.
         settings: Of the methods whose names do not say otherwise.
         make_trimaps: Radii in pixels: items without a trimap get one made from their truth for each of them, kept in
-            OUT/trimaps; their variants are called made-<radius>.
+            OUT/trimaps until the truth changes; their variants are called made-<radius>.
         retry: Compute the rows that failed again; the new line of scores.jsonl stands for the old one.
         command: What the user typed, for the record.
 
@@ -185,19 +183,19 @@ def evaluate(
     settings = settings or Settings()
     chosen = {name: parse(name, settings) for name in dict.fromkeys(methods)}
     fingerprints = {name: fingerprint(method) for name, method in chosen.items()}
-    items = _with_trimaps(items, make_trimaps, out)
-    jobs = [
-        _Job(name, fingerprints[name], dataset, item)
-        for name in fingerprints
-        for dataset, some in items.items()
-        for item in some
-    ]
-    ledger = out / "scores.jsonl"
-    held = {key: row for key, row in _read_rows(ledger).items() if not (retry and row.error is not None)}
+    digests: dict[Path, str] = {}
+    items = _with_trimaps(items, make_trimaps, out, digests)
+    jobs = _jobs(items, chosen, fingerprints, digests)
+    runs, known = read_runs(out), facts(settings, command)
+    run = new_run(known, settings)
+    held = {key: row for key, row in read_rows(out).items() if not (retry and row.error is not None)}
     new = [job for job in jobs if job.key not in held]
     sizes = _checked(items, new, chosen)
     _make_folder(out)
-    rows: dict[_Key, Row] = {}
+    if new and run["run"] not in runs:
+        append(out / "runs.jsonl", run)
+        runs[run["run"]] = run
+    rows: dict[Key, Row] = {}
     with ExitStack() as stack:
         worker: _Worker | None = None
         for done, job in enumerate(jobs):
@@ -209,12 +207,18 @@ def evaluate(
                         worker.close()
                     worker = stack.enter_context(_Worker(chosen[job.method]))
                 path = _matte_path(job, out, held.values())
-                held[job.key] = row = _row(job, worker, out, path, _borders(worker.method, *sizes[job.picture_key]))
-                _put(ledger, json.dumps(asdict(row), allow_nan=False) + "\n", "a")
+                row = _row(job, worker, out, path, _borders(worker.method, *sizes[job.picture_key]))
+                held[job.key] = row = replace(row, run=run["run"], date=now(), **_limits(worker.method))
+                append(out / "scores.jsonl", asdict(row))
+                if finished:
+                    finished(row, done + 1, len(jobs))
             rows[job.key] = held[job.key]
     if progress:
         progress("report", len(jobs), len(jobs))
-    return _finish(list(rows.values()), items, out, settings, command, computed=len(new))
+    found = list(rows.values())
+    from_runs = origins(found, runs)
+    known |= {"provenance": provenance(found, from_runs, run["run"]), "runs": from_runs}
+    return _finish(found, items, out, settings, known, computed=len(new))
 
 
 def summarise(rows: Iterable[Row]) -> list[Summary]:
@@ -235,20 +239,10 @@ def summarise(rows: Iterable[Row]) -> list[Summary]:
                 pictures=len(scored),
                 failed=tuple(row.name for row in groups[key] if row.error is not None),
                 **{measure: _mean(getattr(row, measure) for row in scored) for measure in MEASURES},
+                runs=tuple(dict.fromkeys(row.run or None for row in groups[key])),
             )
         )
     return result
-
-
-def facts(settings: Settings, command: str) -> dict[str, Any]:
-    """What a record must say so that somebody else can do the same: command, date, commit, machine, versions."""
-    return {
-        "command": command,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
-        "machine": _machine(settings),
-        "versions": _versions(),
-    }
 
 
 def best_of(summaries: Sequence[Summary]) -> set[tuple[int, str]]:
@@ -271,7 +265,6 @@ def best_of(summaries: Sequence[Summary]) -> set[tuple[int, str]]:
 # One matte
 # --------------------------------------------------------------------------------------------------------------------
 
-_Key = tuple[str, str, str, str, str]
 _PictureKey = tuple[str, str, str]
 
 
@@ -280,32 +273,56 @@ class _Job(NamedTuple):
     options: str
     dataset: str
     item: Item
+    inputs: str
 
     @property
-    def key(self) -> _Key:
-        return self.method, self.options, *self.picture_key
+    def key(self) -> Key:
+        return self.method, self.options, *self.picture_key, self.inputs
 
     @property
     def picture_key(self) -> _PictureKey:
         return self.dataset, self.item.variant, self.item.name
 
 
-def _key(row: Row) -> _Key:
-    return row.method, row.options, row.dataset, row.variant, row.name
+def _jobs(
+    items: Mapping[str, Sequence[Item]],
+    methods: Mapping[str, Method],
+    fingerprints: Mapping[str, str],
+    digests: dict[Path, str],
+) -> list[_Job]:
+    """Every method on every picture, each with the checksum of what it is computed from."""
+    jobs: list[_Job] = []
+    for name, method in methods.items():
+        for dataset, some in items.items():
+            for item in some:
+                finished = _finished(method, dataset, item) if method.kind == FOLDER else None
+                inputs = inputs_of(item, finished, known=digests)
+                jobs.append(_Job(name, fingerprints[name], dataset, item, inputs))
+    return jobs
+
+
+def _limits(method: Method) -> dict[str, int | None]:
+    """What moves a method's time and memory, and its mattes by rounding only."""
+    known = KINDS[method.kind]
+    settings = method.settings
+    return {
+        "memory_limit": settings.memory if "memory" in known else None,
+        "batch": settings.batch if "batch" in known else None,
+    }
 
 
 def _matte_path(job: _Job, out: Path, held: Iterable[Row]) -> Path:
     """Where the matte goes: mattes/<method>/<data set>/<variant>/<name>.png, but never over another row's matte."""
     place = Path(_slug(job.dataset)) / _slug(job.item.variant) / f"{job.item.name}.png"
-    path = out / "mattes" / _slug(job.method) / place
-    if path.relative_to(out).as_posix() in {row.matte for row in held}:
-        path = out / "mattes" / _slug(f"{job.method} {job.options}") / place
-    return path
+    taken = {row.matte for row in held}
+    folders = (job.method, f"{job.method} {job.options}", f"{job.method} {job.options} {job.inputs}")
+    paths = [out / "mattes" / _slug(folder) / place for folder in folders]
+    return next((path for path in paths if path.relative_to(out).as_posix() not in taken), paths[-1])
 
 
 def _row(job: _Job, worker: "_Worker", out: Path, path: Path, borders: Borders | None) -> Row:
     """Compute, write and score one matte."""
-    row = Row(job.method, job.options, *job.picture_key, matte=path.relative_to(out).as_posix())
+    row = Row(job.method, job.options, *job.picture_key, job.inputs, matte=path.relative_to(out).as_posix())
     _make_folder(path.parent)
     run = worker.run(job, path)
     if run.error is not None:
@@ -399,24 +416,42 @@ class _Worker:
 
 def _serve(connection: Connection, method: Method) -> None:
     """The spawned process: (item, path) in, _Run out."""
+    answer(connection, _clocked(method))
+
+
+def _clocked(method: Method) -> Callable[[tuple[Item, Path]], tuple[Any, ...]]:
+    """What makes one matte and takes time and memory of that alone; loading and a tiny matte come before the first."""
     compute: Callable[[Item, Path], None] | None = None
 
     def run(question: tuple[Item, Path]) -> tuple[Any, ...]:
         nonlocal compute
-        seconds, error = None, None
+        seconds, error, before = None, None, "before the first picture: "
         try:
-            compute = compute or method_program(method)
+            if compute is None:
+                loaded = method_program(method)
+                _warm(loaded)
+                compute = loaded
+            before = ""
             reset_peak()
             started = time.monotonic()
             compute(*question)
             seconds = time.monotonic() - started
         except InputError as trouble:
-            error = trouble.message
+            error = before + trouble.message
         except Exception as trouble:
-            error = said(trouble)
+            error = before + said(trouble)
         return tuple(_Run(seconds, peak(), error))
 
-    answer(connection, run)
+    return run
+
+
+def _warm(compute: Callable[[Item, Path], None]) -> None:
+    """A tiny matte, so that nothing is compiled or set up for the first time while the clock runs."""
+    with tempfile.TemporaryDirectory(prefix="hdmatt-") as name:
+        folder = Path(name)
+        picture, trimap = folder / "picture.tif", folder / "trimap.tif"
+        write(Generated(WARM_SIDE, unknown=0.2), picture, trimap)
+        compute(Item("warm-up", picture, trimap, None, ""), folder / "alpha.png")
 
 
 def said(trouble: Exception) -> str:
@@ -519,7 +554,7 @@ def _in_one_piece(network: Network) -> Callable[[Item, Path], None]:
 
 def _copy(method: Method, job: _Job, path: Path) -> _Run:
     """A finished matte, as it is; nothing is timed."""
-    alpha = image.read_grey(_finished(method, job))
+    alpha = image.read_grey(_finished(method, job.dataset, job.item))
     _write(path, len(alpha), alpha.shape[1], [alpha])
     return _Run(None, None)
 
@@ -618,7 +653,9 @@ def _check_vitmatte(method: Method) -> str:
     return check_vitmatte(_known(method.path))
 
 
-def _with_trimaps(items: Mapping[str, Sequence[Item]], radii: Sequence[int], out: Path) -> dict[str, list[Item]]:
+def _with_trimaps(
+    items: Mapping[str, Sequence[Item]], radii: Sequence[int], out: Path, digests: dict[Path, str]
+) -> dict[str, list[Item]]:
     """Each item without a trimap once for each radius, with one made from its truth; the others as they are."""
     without = [item for some in items.values() for item in some if item.trimap is None]
     for some in items.values():
@@ -635,7 +672,9 @@ def _with_trimaps(items: Mapping[str, Sequence[Item]], radii: Sequence[int], out
         _same(_known(item.alpha), _size_of(_known(item.alpha)), *_reference(item))
     own = {name: [item for item in some if item.trimap is not None] for name, some in items.items()}
     made = {name: _made(name, some, radii, out) for name, some in items.items()}
-    missing = [item for some in made.values() for item in some if not _known(item.trimap).exists()]
+    for alpha in dict.fromkeys(_known(item.alpha) for item in without) if radii else ():
+        digests[alpha] = digest(alpha)
+    missing = [item for some in made.values() for item in some if not _is_made(item, digests)]
     for alpha in dict.fromkeys(_known(item.alpha) for item in missing):  # all are checked before one is made
         truth = read_bytes(alpha)
         check_truth(truth, np.full_like(truth, UNKNOWN), str(alpha))
@@ -643,8 +682,22 @@ def _with_trimaps(items: Mapping[str, Sequence[Item]], radii: Sequence[int], out
         path, radius = _known(item.trimap), int(item.variant.removeprefix(MADE))
         trimap = from_alpha(read_bytes(_known(item.alpha)), radius=radius)
         _make_folder(path.parent)
+        _truth_of(path).unlink(missing_ok=True)
         _write(path, len(trimap), trimap.shape[1], [image.as_float(trimap)])
+        put(_truth_of(path), digests[_known(item.alpha)] + "\n")  # last: a trimap without it is made again
     return {name: own[name] + made[name] for name in items}
+
+
+def _is_made(item: Item, digests: Mapping[Path, str]) -> bool:
+    """Whether the item's trimap is there and was made from its truth as that is now."""
+    path = _known(item.trimap)
+    stamp, wanted = _truth_of(path), digests[_known(item.alpha)]
+    return path.is_file() and stamp.is_file() and stamp.read_bytes().decode(errors="replace").strip() == wanted
+
+
+def _truth_of(trimap: Path) -> Path:
+    """Where the checksum of the truth is kept that a trimap was made from."""
+    return trimap.with_name(f"{trimap.name}.truth-sha256")
 
 
 def _made(dataset: str, items: Sequence[Item], radii: Sequence[int], out: Path) -> list[Item]:
@@ -676,7 +729,7 @@ def _checked(
                 )
             sizes[job.picture_key] = _same_size(item)
         if (method := methods[job.method]).kind == FOLDER:
-            finished = _finished(method, job)
+            finished = _finished(method, job.dataset, item)
             _same(finished, _size_of(finished), *_reference(item))
     for dataset, variant, name in sizes:
         item = next(i for i in items[dataset] if (i.variant, i.name) == (variant, name))
@@ -713,34 +766,13 @@ def _same(path: Path, size: tuple[int, int], other: Path, wanted: tuple[int, int
         )
 
 
-def _finished(method: Method, job: _Job) -> Path:
+def _finished(method: Method, dataset: str, item: Item) -> Path:
     folder = _known(method.path)
-    name = f"{job.item.name}.png"
-    below = (folder / _slug(job.dataset) / _slug(job.item.variant), folder / job.item.variant, folder)
-    for place in below:
+    name = f"{item.name}.png"
+    for place in (folder / _slug(dataset) / _slug(item.variant), folder / item.variant, folder):
         if (place / name).is_file():
             return place / name
-    raise InputError(f"{folder / name} does not exist", hint=f"Put the matte of {job.item.name} there as a PNG.")
-
-
-def _read_rows(path: Path) -> dict[_Key, Row]:
-    """The rows of earlier runs, the last of each key; a last line that was cut off is removed from the file."""
-    if not path.exists():
-        return {}
-    rows: list[Row] = []
-    lines = path.read_bytes().splitlines(keepends=True)
-    for number, line in enumerate(lines, 1):
-        try:
-            if not line.endswith(b"\n"):
-                raise ValueError("cut off")
-            rows.append(Row(**json.loads(line)))
-        except (ValueError, TypeError) as error:
-            if number < len(lines):
-                raise InputError(
-                    f"line {number} of {path} is not ours: {error}", hint="Remove the line, or choose another --out."
-                ) from error
-            path.write_bytes(b"".join(lines[:-1]))
-    return {_key(row): row for row in rows}
+    raise InputError(f"{folder / name} does not exist", hint=f"Put the matte of {item.name} there as a PNG.")
 
 
 def _make_folder(path: Path) -> None:
@@ -748,14 +780,6 @@ def _make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{path} cannot be made: {error.strerror}", hint="Choose another --out.") from error
-
-
-def _put(path: Path, text: str, mode: str) -> None:
-    try:
-        with path.open(mode, encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}", hint="Free some space there.") from error
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
@@ -769,42 +793,57 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 
 def _finish(
-    rows: list[Row], items: Mapping[str, Sequence[Item]], out: Path, settings: Settings, command: str, *, computed: int
+    rows: list[Row],
+    items: Mapping[str, Sequence[Item]],
+    out: Path,
+    settings: Settings,
+    known: dict[str, Any],
+    *,
+    computed: int,
 ) -> Result:
     summaries = summarise(rows)
-    known = facts(settings, command)
     record = {**known, "settings": asdict(settings), "summary": [asdict(s) for s in summaries]}
     record["failed"] = [asdict(row) for row in rows if row.error is not None]
-    _put(out / "result.json", json.dumps(record, indent=1, allow_nan=False) + "\n", "w")
+    put(out / "result.json", json.dumps(record, indent=1, allow_nan=False) + "\n")
     page = out / "report.html"
     text = report.render(known, summaries, best_of(summaries), rows, list(_crops(rows, items, out)))
-    _put(page, text, "w")
+    put(page, text)
     return Result(rows, summaries, computed, page, known)
 
 
 def _crops(rows: Sequence[Row], items: Mapping[str, Sequence[Item]], out: Path) -> Iterator[report.Crop]:
-    """The worst region of the pictures on which each method is worst, while there is room."""
+    """The worst region of the pictures on which each method is worst, within its share of what is left of the room.
+
+    The first is cut smaller until it fits, so that every method has one.
+    """
     found = {(d, i.variant, i.name): i for d, some in items.items() for i in some}
-    room = CROPS_BYTES
-    for method in dict.fromkeys(row.method for row in rows):
+    room, methods = CROPS_BYTES, list(dict.fromkeys(row.method for row in rows))
+    for i, method in enumerate(methods):
+        share = room // (len(methods) - i)
         scored = [row for row in rows if row.method == method and row.mad is not None and row.matte is not None]
         worst: dict[tuple[str, str], Row] = {}  # a picture once, with its worst trimap
         for row in sorted(scored, key=lambda row: -(row.mad or 0)):
             worst.setdefault((row.dataset, row.name), row)
-        for row in list(worst.values())[:CROPS_EACH]:
-            if (out / str(row.matte)).is_file():
-                crop = _crop(row, found[row.dataset, row.variant, row.name], out / str(row.matte))
-                room -= sum(len(data) for _, _, data in crop.pictures)
-                if room < 0:
-                    return
-                yield crop
+        there = [row for row in worst.values() if (out / str(row.matte)).is_file()]
+        for number, row in enumerate(there[:CROPS_EACH]):
+            side = CROP
+            while True:
+                crop = _crop(row, found[row.dataset, row.variant, row.name], out / str(row.matte), side)
+                size = sum(len(data) for _, _, data in crop.pictures)
+                if size <= share or number > 0 or side <= SMALLEST_CROP:
+                    break
+                side //= 2
+            if size > share and number > 0:
+                break
+            share, room = share - size, room - size
+            yield crop
 
 
-def _crop(row: Row, item: Item, path: Path) -> report.Crop:
+def _crop(row: Row, item: Item, path: Path, side: int) -> report.Crop:
     truth, matte = read_bytes(_known(item.alpha)), read_bytes(path)
     error = cv2.absdiff(truth, matte) * (_trimap(_known(item.trimap)) == UNKNOWN).astype(np.uint8)
-    y0, x0 = _worst_corner(error)
-    y1, x1 = min(y0 + CROP, truth.shape[0]), min(x0 + CROP, truth.shape[1])
+    y0, x0 = _worst_corner(error, side)
+    y1, x1 = min(y0 + side, truth.shape[0]), min(x0 + side, truth.shape[1])
     with _open(item) as picture:
         colours = image.network_colours(picture.window(y0, y1, x0, x1), linear=picture.info.linear)
     photo = cv2.imencode(".jpg", np.rint(colours[..., ::-1] * 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 88])
@@ -817,59 +856,13 @@ def _crop(row: Row, item: Item, path: Path) -> report.Crop:
     return report.Crop(row.method, row.dataset, row.variant, row.name, (y0, x0), tuple(pictures))
 
 
-def _worst_corner(error: UInt8[np.ndarray, "h w"]) -> tuple[int, int]:
+def _worst_corner(error: UInt8[np.ndarray, "h w"], side: int) -> tuple[int, int]:
     """Top left corner of the crop with the largest sum of errors, on a raster of 16 pixels."""
     height, width = error.shape
     sums = cv2.integral(error, sdepth=cv2.CV_64F)
-    ys = np.unique(np.minimum(np.arange(0, height, 16), max(0, height - CROP)))
-    xs = np.unique(np.minimum(np.arange(0, width, 16), max(0, width - CROP)))
-    bottom, right = np.minimum(ys + CROP, height), np.minimum(xs + CROP, width)
+    ys = np.unique(np.minimum(np.arange(0, height, 16), max(0, height - side)))
+    xs = np.unique(np.minimum(np.arange(0, width, 16), max(0, width - side)))
+    bottom, right = np.minimum(ys + side, height), np.minimum(xs + side, width)
     total = sums[bottom][:, right] - sums[ys][:, right] - sums[bottom][:, xs] + sums[ys][:, xs]
     y, x = np.unravel_index(int(total.argmax()), total.shape)
     return int(ys[y]), int(xs[x])
-
-
-def _commit() -> str | None:
-    """The commit this module comes from; "+" where tracked files differ; None outside of a checkout of ours."""
-    here = Path(__file__).parent
-
-    def git(*arguments: str) -> str | None:
-        try:
-            run = subprocess.run(["git", "-C", str(here), *arguments], capture_output=True, text=True, timeout=10)
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        return run.stdout.strip() if run.returncode == 0 else None
-
-    if git("ls-files", "--error-unmatch", "__init__.py") is None or (commit := git("rev-parse", "HEAD")) is None:
-        return None
-    return commit + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
-
-
-def _machine(settings: Settings) -> dict[str, Any]:
-    cpu = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace"))
-        cpu = found[1] if found else cpu
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    machine = {
-        "cpu": cpu,
-        "cores": os.cpu_count(),
-        "usable_cores": usable,
-        "ram_bytes": psutil.virtual_memory().total,
-        "system": platform.system(),
-    }
-    if settings.device.startswith("cuda"):
-        import torch
-
-        machine["gpu"] = torch.cuda.get_device_name(settings.device)
-    return machine
-
-
-def _versions() -> dict[str, str]:
-    versions = {"hdmatt": __version__, "python": platform.python_version()}
-    for name in ("numpy", "scipy", "opencv-python-headless", "OpenImageIO", "torch", "pymatting", "transformers"):
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions

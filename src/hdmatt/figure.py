@@ -42,7 +42,7 @@ class Panel(NamedTuple):
 
     pixels: np.ndarray  # h w 3 uint8
     above: str = ""
-    below: tuple[str, ...] = ()
+    below: tuple[str, ...] = ()  # longer ones go on in a line of their own
 
 
 def sheet(rows: Sequence[Sequence[Panel]], *, title: str = "", footer: Sequence[str] = ()) -> Pixels:
@@ -81,8 +81,9 @@ def box(
     if label:
         wide, high = _width(label, TEXT + 2) + 12, TEXT + 8
         top = y0 if 3 * high < y1 - y0 or y0 < high else y0 - high  # above a box that it would fill
-        draw.rectangle((x0, top, x0 + wide, top + high), fill=colour)
-        draw.text((x0 + 6, top + 2), _plain(label), WHITE, _font(TEXT + 2))
+        left, top = max(0, min(x0, right - wide)), max(0, min(top, bottom - high))
+        draw.rectangle((left, top, left + wide, top + high), fill=colour)
+        draw.text((left + 6, top + 2), _plain(label), WHITE, _font(TEXT + 2))
     return np.asarray(image).copy()
 
 
@@ -200,19 +201,23 @@ def save(pixels: Pixels, path: Path) -> None:
 
 
 def _row(panels: Sequence[Panel]) -> Image.Image:
-    above = TEXT + 8 if any(p.above for p in panels) else 0
-    below = max((len(p.below) for p in panels), default=0) * (TEXT + 6)
+    line = TEXT + 6
+    heads = [_wrapped(p.above, p.pixels.shape[1], TEXT) for p in panels]
+    feet = [[part for text in p.below for part in _wrapped(text, p.pixels.shape[1], TEXT)] for p in panels]
+    above = max(map(len, heads), default=0) * line
+    above += 2 if above else 0
+    below = max(map(len, feet), default=0) * line
     high = max(p.pixels.shape[0] for p in panels)
     width = sum(p.pixels.shape[1] for p in panels) + GAP * (len(panels) - 1)
     row = Image.new("RGB", (width, above + high + below + (4 if below else 0)), WHITE)
     draw = ImageDraw.Draw(row)
     x = 0
-    for panel in panels:
+    for panel, head, foot in zip(panels, heads, feet, strict=True):
         row.paste(Image.fromarray(panel.pixels), (x, above))
-        draw.text((x, 0), _cut(panel.above, panel.pixels.shape[1] + GAP), INK, _font(TEXT))
-        for i, line in enumerate(panel.below):
-            y = above + panel.pixels.shape[0] + 4 + i * (TEXT + 6)
-            draw.text((x, y), _cut(line, panel.pixels.shape[1] + GAP), INK, _font(TEXT))
+        for i, text in enumerate(head):
+            draw.text((x, above - 2 - (len(head) - i) * line), text, INK, _font(TEXT))
+        for i, text in enumerate(foot):
+            draw.text((x, above + panel.pixels.shape[0] + 4 + i * line), text, INK, _font(TEXT))
         x += panel.pixels.shape[1] + GAP
     return row
 
@@ -240,18 +245,16 @@ def _width(text: str, size: int) -> int:
     return int(_font(size).getlength(_plain(text))) + 1
 
 
-def _cut(text: str, width: int) -> str:
-    text = _plain(text)
-    while text and _width(text, TEXT) > width:
-        text = text.removesuffix("...")[:-1] + "..." if len(text) > 4 else ""
-    return text
-
-
 def _wrapped(text: str, width: int, size: int) -> list[str]:
+    """Lines of whole words; a word that is wider than a line is broken."""
     lines: list[str] = []
     for word in _plain(text).split():
         if lines and _width(f"{lines[-1]} {word}", size) <= width:
             lines[-1] += f" {word}"
-        else:
-            lines.append(word)
+            continue
+        while len(word) > 1 and _width(word, size) > width:
+            fitting = next(n for n in range(len(word) - 1, 0, -1) if n == 1 or _width(word[:n], size) <= width)
+            lines.append(word[:fitting])
+            word = word[fitting:]
+        lines.append(word)
     return lines

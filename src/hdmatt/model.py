@@ -39,6 +39,7 @@ class ModelConfig:
         cpc: "none", "nonlocal" or "tgnl": the paper's models A, B and C.
         form: How eq. 3 treats pixels outside a region: "strict" or "literal" (see cpc.py).
         scaled: Logits times 1 / sqrt(key channels); False is the paper's literal text.
+        normed: Keys of mean square 1 (cpc.CPC.keys). Not in the paper.
         hints: More input channels, computed from the six: the known colours around each pixel and what they say
             about its alpha (hints.py). Not in the paper.
         patch: Side of the patches the weights were trained for, in pixels.
@@ -48,6 +49,7 @@ class ModelConfig:
     cpc: Kind = "tgnl"
     form: Form = "strict"
     scaled: bool = True
+    normed: bool = False
     hints: bool = False
     patch: int = 320
 
@@ -97,6 +99,7 @@ class HDMatt(nn.Module):
             kind=self.config.cpc,
             form=self.config.form,
             scaled=self.config.scaled,
+            normed=self.config.normed,
         )
 
     def contexts(self, body: Body, label_BHW: Tensor) -> list[Context]:

@@ -5,6 +5,7 @@ Text in, text out: no files, no pictures decoded, no addresses. All that comes f
     Crop      one worst region: picture, truth, matte and error as encoded pictures
     COLUMNS   what the tables show, and how a number is printed
     cell      a value of a column as text
+    line      a row that was just computed, for logs
     render    the page
 """
 
@@ -43,6 +44,15 @@ def cell(measure: str, value: float | None) -> str:
     return "–" if value is None else COLUMNS[measure][1](value)
 
 
+def line(row: Any, done: int, total: int) -> str:
+    """An evaluate.Row as one line of a log, where a bar cannot move."""
+    place = " ".join(part for part in (row.method, row.dataset, row.variant, row.name) if part)
+    if row.error is not None:
+        return f"{done}/{total} {place}: failed"
+    seconds = "" if row.seconds is None else f", {cell('seconds', row.seconds)} s"
+    return f"{done}/{total} {place}: SAD {cell('sad', row.sad)}{seconds}"
+
+
 def render(
     facts: Mapping[str, Any],
     summaries: Sequence[Any],
@@ -53,17 +63,18 @@ def render(
     """The page.
 
     Args:
-        facts: command, date, commit, machine, versions of evaluate.Result.
+        facts: Of evaluate.Result; "runs" and "provenance" may be missing.
         summaries: evaluate.Summary.
         best: (index of a summary, measure) to be printed in bold.
         rows: evaluate.Row.
         crops: In the order in which they are shown.
     """
     return _PAGE.substitute(
-        facts=_facts(facts),
+        provenance=_provenance(facts),
+        facts=_facts(facts) + _runs(facts),
         summary=_summary(summaries, best),
         failed=_failed(rows),
-        pictures=_pictures(rows),
+        pictures=_pictures(rows, with_runs=len(facts.get("runs", ())) > 1),
         crops="\n".join(map(_crop, crops)) or "<p>There are no mattes to show.</p>",
     )
 
@@ -142,14 +153,17 @@ def _failed(rows: Sequence[Any]) -> str:
     return f'<h2>Failed</h2><p>Not part of any mean above.</p><ul class="failed">{"".join(lines)}</ul>'
 
 
-def _pictures(rows: Sequence[Any]) -> str:
+def _pictures(rows: Sequence[Any], *, with_runs: bool) -> str:
     heads = ["data set", "trimap", "picture", "method", *(title for title, _ in COLUMNS.values())]
-    words = ["data set", "trimap", "picture", "method", "remark"]
+    words = ["data set", "trimap", "picture", "method", "run", "remark"]
     remarks = [f"failed: {row.error}" if row.error is not None else row.note or "" for row in rows]
     lines = [
         [*map(_text, (row.dataset, row.variant, row.name, row.method)), *_measures(row, lambda _: False)]
         for row in rows
     ]
+    if with_runs:
+        heads.append("run")
+        lines = [[*line, _text(row.run or "not recorded")] for line, row in zip(lines, rows, strict=True)]
     if any(remarks):
         heads.append("remark")
         lines = [[*line, _text(remark)] for line, remark in zip(lines, remarks, strict=True)]
@@ -173,19 +187,53 @@ def _place(row: Any) -> str:
     return " / ".join(part for part in (row.dataset, row.variant, row.name) if part)
 
 
-def _facts(facts: Mapping[str, Any]) -> str:
-    machine = facts["machine"]
+def _provenance(facts: Mapping[str, Any]) -> str:
+    text = facts.get("provenance")
+    if not text:
+        return ""
+    return f"<p><b>Mind:</b> {escape(text)}. The runs are listed at the end; compare times within one only.</p>"
+
+
+def _runs(facts: Mapping[str, Any]) -> str:
+    """A table, where the facts of the last call are not those of all rows."""
+    if not facts.get("provenance"):
+        return ""
+    heads = ["run", "rows", "date", "commit", "machine", "memory limit, MiB", "batch", "versions", "command"]
+    lines: list[list[_Cell]] = []
+    for one in facts["runs"]:
+        settings = one["settings"] or {}
+        limit, known = settings.get("memory"), one["date"] is not None
+        texts = [
+            one["commit"] or "unknown",
+            _machine(one["machine"]) if one["machine"] else "unknown",
+            (f"{limit / 2**20:.0f}" if limit else "by what was free") if known else "unknown",
+            str(settings.get("batch") or "by memory") if known else "unknown",
+            ", ".join(f"{name} {version}" for name, version in (one["versions"] or {}).items()) or "unknown",
+            one["command"] or ("called from Python" if known else "unknown"),
+        ]
+        rows = (str(one["rows"]), one["rows"], False)
+        lines.append([_text(one["run"] or "not recorded"), rows, *map(_text, [one["date"] or "unknown", *texts])])
+    table = _table(heads, lines, words=[head for head in heads if head != "rows"])
+    return f'<h3>Runs that the rows are of</h3>{table}'
+
+
+def _machine(machine: Mapping[str, Any]) -> str:
     ram = f"{machine['ram_bytes'] / 2**30:.0f} GiB"
     described = f"{machine['cpu']}, {machine['usable_cores']} of {machine['cores']} cores, {ram} RAM, "
-    described += ", ".join(str(machine[key]) for key in ("gpu", "system") if key in machine)
+    return described + ", ".join(str(machine[key]) for key in ("gpu", "system") if key in machine)
+
+
+def _facts(facts: Mapping[str, Any]) -> str:
     lines = {
         "command": facts["command"] or "called from Python",
         "date": facts["date"],
         "commit": facts["commit"] or "unknown",
-        "machine": described,
+        "machine": _machine(facts["machine"]),
         "versions": ", ".join(f"{name} {version}" for name, version in facts["versions"].items()),
     }
-    return "".join(f"<dt>{escape(name)}</dt><dd>{escape(str(value))}</dd>" for name, value in lines.items())
+    listed = "".join(f"<dt>{escape(name)}</dt><dd>{escape(str(value))}</dd>" for name, value in lines.items())
+    whose = "<p>The call that wrote this page, not that of all rows:</p>" if facts.get("provenance") else ""
+    return f"{whose}<dl>{listed}</dl>"
 
 
 _PAGE = Template("""<!doctype html>
@@ -231,6 +279,7 @@ img { display: block; image-rendering: pixelated; background: #888; }
 <p>SAD, Grad and Conn are in thousands, MSE is times 1000; lower is better, and for seam closer to 1. All are counted
 over the unknown pixels of the trimap. Means are plain means over pictures; the best is bold where a method scored all
 of them and another did, too. Memory is the peak of the method's own process.</p>
+$provenance
 $summary
 $failed
 <h2>Pictures</h2>
@@ -240,7 +289,7 @@ $pictures
 <p>At 100 %, where the error is largest; error from black (none) to yellow (all of 1), unknown pixels only.</p>
 $crops
 <h2>How it was made</h2>
-<dl>$facts</dl>
+$facts
 <script>
 const value = (row, column) => row.cells[column].dataset.v;
 const sort = head => {

@@ -23,11 +23,10 @@ from hdmatt import memory
 from hdmatt.bench.pictures import Generated, write
 from hdmatt.datasets import Item
 from hdmatt.errors import HDMattError
-from hdmatt.evaluate import method_program, said
+from hdmatt.evaluate import WARM_SIDE, method_program, said
 from hdmatt.methods import NETWORK, Method, Settings
 from hdmatt.worker import Stopped, Worker, answer, peak, reset_peak
 
-WARM_SIDE = 96  # pixels of the picture that nobody clocks
 NOT_OPTIONS = ("model", "runtime", "precision")  # settings that are not engine.Options
 
 

@@ -38,6 +38,8 @@ class SampleConfig:
         faults: Chance of each camera fault.
         band: Largest radius, in canvas pixels, by which the known parts are eroded (smallest: 1; log-uniform).
         wide: Chance of a very wide unknown band instead, 30 to 110 pixels.
+        blunt: Chance that known parts narrower than 8 to 90 canvas pixels are unknown, as in a trimap drawn by hand:
+            nobody marks the holes of a net as background, or a strand as foreground.
         elsewhere: Chance that the last patch of a group is centred anywhere, so that plain F and B occur as context.
     """
 
@@ -51,6 +53,7 @@ class SampleConfig:
     faults: float = 0.3
     band: float = 30.0
     wide: float = 0.06
+    blunt: float = 0.5
     elsewhere: float = 0.4
 
 
@@ -194,9 +197,23 @@ def _trimap(alpha: np.ndarray, config: SampleConfig, rng: np.random.Generator) -
     radii = np.exp(rng.uniform(0, np.log(config.band), 2))
     if rng.random() < config.wide:
         radii = rng.uniform(30, 110, 2)
-    foreground = cv2.distanceTransform((alpha >= 253).astype(np.uint8), cv2.DIST_L2, 3) > radii[0]
-    background = cv2.distanceTransform((alpha <= 2).astype(np.uint8), cv2.DIST_L2, 3) > radii[1]
+    front, back = (alpha >= 253).astype(np.uint8), (alpha <= 2).astype(np.uint8)
+    if rng.random() < config.blunt:
+        brush = float(np.exp(rng.uniform(np.log(4), np.log(45))))
+        wide_front, wide_back = _opened(front, brush), _opened(back, brush)
+        front = wide_front if wide_front.any() else front  # something must be known
+        back = wide_back if wide_back.any() else back
+    foreground = cv2.distanceTransform(front, cv2.DIST_L2, 3) > radii[0]
+    background = cv2.distanceTransform(back, cv2.DIST_L2, 3) > radii[1]
     return np.where(foreground, 255, np.where(background, 0, 128)).astype(np.uint8)
+
+
+def _opened(mask: np.ndarray, radius: float) -> np.ndarray:
+    """Morphological opening by a disc: what a round brush of that radius can paint without leaving the mask."""
+    core = cv2.distanceTransform(mask, cv2.DIST_L2, 3) > radius
+    if not core.any():  # the distance to nothing
+        return np.zeros_like(mask)
+    return (cv2.distanceTransform((~core).astype(np.uint8), cv2.DIST_L2, 3) <= radius).astype(np.uint8) & mask
 
 
 def _centres(trimap: np.ndarray, config: SampleConfig, rng: np.random.Generator) -> list[tuple[int, int]]:

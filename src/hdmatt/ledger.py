@@ -1,0 +1,274 @@
+"""What was scored, from which bytes, when and where: what lets an evaluation go on and say where its rows are from.
+
+Files and facts only: no metrics, no methods. An evaluation's folder has two files of JSON lines that only grow:
+
+    scores.jsonl    a Row for each matte
+    runs.jsonl      a run for each call that computed a row: command, date, commit, machine, versions, settings
+
+Read top to bottom:
+
+    Row            one matte's scores, and what they were computed from
+    inputs_of      the checksum of the files behind a row; a row counts only while they are the same
+    digest         the checksum of one file
+    facts          command, date, commit, machine and versions, for records
+    read_rows, read_runs, append    the two files
+    new_run        the line of runs.jsonl for a call
+    origins, provenance    which runs rows are of, and what a reader must be told about that
+"""
+
+import hashlib
+import json
+import os
+import platform
+import re
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
+
+from hdmatt import __version__
+from hdmatt.datasets import Composition, Item
+from hdmatt.errors import InputError, OutputError
+from hdmatt.methods import Settings
+
+Key = tuple[str, ...]  # method, options, data set, variant, name, inputs
+
+_K, _T = TypeVar("_K"), TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One matte of one method, or why there is none; a line of scores.jsonl."""
+
+    method: str
+    options: str  # fingerprint: another model or patch size is another row
+    dataset: str
+    variant: str
+    name: str
+    inputs: str = ""  # inputs_of: other files are another row; "" in rows of before, which are scored again
+    run: str = ""  # the line of runs.jsonl that says where it was computed; "": not recorded
+    date: str | None = None  # when it was computed
+    memory_limit: int | None = None  # bytes; None: by what was free, or the method has no limit of its own
+    batch: int | None = None  # None: by the memory limit, or the method has none
+    sad: float | None = None  # in thousands, as grad and conn
+    mse: float | None = None  # as it is; printed times 1000
+    grad: float | None = None
+    conn: float | None = None
+    mad: float | None = None
+    seam: float | None = None  # only of methods that cut the picture
+    seconds: float | None = None
+    peak_memory: int | None = None  # bytes, of the process on the host, libraries and network included
+    matte: str | None = None  # relative to the report's folder
+    error: str | None = None
+    note: str | None = None
+
+    @property
+    def key(self) -> Key:
+        """Rows of the same key say the same: the last of them counts."""
+        return self.method, self.options, self.dataset, self.variant, self.name, self.inputs
+
+
+def inputs_of(item: Item, finished: Path | None = None, *, known: dict[Path, str] | None = None) -> str:
+    """Sixteen hex digits that change when a file changes from which a row's scores follow.
+
+    The start of the SHA-256 of a text with one line a file: its `digest`, or "-" where there is none. The files are
+    picture, trimap, truth, finished matte, in this order; of a picture in parts foreground, alpha and background stand
+    for the picture. Paths and dates do not count. Scripts may use it to fill in `Row.inputs`.
+
+    Args:
+        finished: The matte that a "folder:" method takes; None for the others.
+        known: Digests by path, read and added to: within one run no file is read twice.
+
+    Raises:
+        InputError: A file cannot be read.
+    """
+    known = {} if known is None else known
+    picture = item.picture
+    parts = (picture.foreground, picture.alpha, picture.background) if isinstance(picture, Composition) else (picture,)
+    lines: list[str] = []
+    for path in (*parts, item.trimap, item.alpha, finished):
+        if path is not None and path not in known:
+            known[path] = digest(path)
+        lines.append("-" if path is None else known[path])
+    return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()[:16]
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file's bytes as sha256sum prints it, read in pieces.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}", hint="Look at its name and rights.") from error
+
+
+def facts(settings: Settings, command: str) -> dict[str, Any]:
+    """What a record must say so that somebody else can do the same: command, date, commit, machine, versions."""
+    return {
+        "command": command,
+        "date": now(),
+        "commit": _commit(),
+        "machine": _machine(settings),
+        "versions": _versions(),
+    }
+
+
+def now() -> str:
+    """UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# The two files
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def read_rows(out: Path) -> dict[Key, Row]:
+    """The rows of earlier runs, the last of each key; a last line that was cut off is removed from the file."""
+    return _read(out / "scores.jsonl", lambda fields: ((row := Row(**fields)).key, row))
+
+
+def read_runs(out: Path) -> dict[str, dict[str, Any]]:
+    """Earlier runs by their names, as `read_rows`."""
+    return _read(out / "runs.jsonl", lambda run: (str(run["run"]), run))
+
+
+def new_run(known: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    """A line of runs.jsonl: the `facts` of a call and its settings, under a name made of them."""
+    record = {**known, "settings": asdict(settings)}
+    return {"run": hashlib.sha256(json.dumps(record).encode()).hexdigest()[:8], **record}
+
+
+def append(path: Path, record: Mapping[str, Any]) -> None:
+    """One more line.
+
+    Raises:
+        OutputError: There is no room, or no right to write.
+    """
+    put(path, json.dumps(record, allow_nan=False) + "\n", "a")
+
+
+def put(path: Path, text: str, mode: str = "w") -> None:
+    """Text into a file.
+
+    Raises:
+        OutputError: There is no room, or no right to write.
+    """
+    try:
+        with path.open(mode, encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error.strerror}", hint="Free some space there.") from error
+
+
+def _read(path: Path, make: Callable[[dict[str, Any]], tuple[_K, _T]]) -> dict[_K, _T]:
+    if not path.exists():
+        return {}
+    found: dict[_K, _T] = {}
+    lines = path.read_bytes().splitlines(keepends=True)
+    if lines and not lines[-1].endswith(b"\n"):  # the run that wrote it was killed
+        path.write_bytes(b"".join(lines[:-1]))
+        lines.pop()
+    for number, line in enumerate(lines, 1):
+        try:
+            key, one = make(json.loads(line))
+        except (ValueError, TypeError, KeyError) as error:
+            raise InputError(
+                f"line {number} of {path} is not ours: {error}", hint="Remove the line, or choose another --out."
+            ) from error
+        found[key] = one
+    return found
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Where rows are from
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def origins(rows: Sequence[Row], runs: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The runs that rows are of, oldest first, each with the number of its rows; null where nothing was recorded."""
+    unknown = dict.fromkeys(("command", "date", "commit", "machine", "versions", "settings"))
+    counts = Counter(row.run for row in rows)
+    found = [{"run": run or None, **unknown, **runs.get(run, {}), "rows": count} for run, count in counts.items()]
+    return sorted(found, key=lambda one: one["date"] or "")
+
+
+def provenance(rows: Sequence[Row], runs: Sequence[Mapping[str, Any]], this: str) -> str:
+    """What a reader must know before comparing times and memory; "" where all rows are of the run called `this`.
+
+    Args:
+        runs: As `origins` gives them.
+    """
+    if [one["run"] for one in runs] == [this] or not runs:
+        return ""
+    parts: list[str] = []
+    if len(runs) > 1:
+        known = [one for one in runs if one["date"] is not None]
+        differ = [n for n in ("commit", "machine", "versions") if len({json.dumps(one[n]) for one in known}) > 1]
+        for name in ("memory_limit", "batch"):
+            by_method = {(row.method, getattr(row, name)) for row in rows}
+            if len(by_method) > len({method for method, _ in by_method}):
+                differ.append(name.replace("_", " "))
+        same = "of the same commit, machine, versions, memory limit and batch"
+        parts.append(f"rows are of {len(runs)} runs, " + (f"which differ in {', '.join(differ)}" if differ else same))
+    elif runs[0]["date"] is not None:
+        parts.append(f"all rows are of an earlier run, {runs[0]['date']}, commit {runs[0]['commit'] or 'unknown'}")
+    if lost := sum(one["rows"] for one in runs if one["date"] is None):
+        parts.append(f"where {lost} of {len(rows)} rows were computed was not recorded")
+    return "; ".join(parts)
+
+
+def _commit() -> str | None:
+    """The commit this module comes from; "+" where tracked files differ; None outside of a checkout of ours."""
+    here = Path(__file__).parent
+
+    def git(*arguments: str) -> str | None:
+        try:
+            run = subprocess.run(["git", "-C", str(here), *arguments], capture_output=True, text=True, timeout=10)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return run.stdout.strip() if run.returncode == 0 else None
+
+    if git("ls-files", "--error-unmatch", "__init__.py") is None or (commit := git("rev-parse", "HEAD")) is None:
+        return None
+    return commit + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+
+
+def _machine(settings: Settings) -> dict[str, Any]:
+    cpu = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").exists():
+        found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace"))
+        cpu = found[1] if found else cpu
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    machine = {
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "usable_cores": usable,
+        "ram_bytes": psutil.virtual_memory().total,
+        "system": platform.system(),
+    }
+    if settings.device.startswith("cuda"):
+        import torch
+
+        machine["gpu"] = torch.cuda.get_device_name(settings.device)
+    return machine
+
+
+def _versions() -> dict[str, str]:
+    versions = {"hdmatt": __version__, "python": platform.python_version()}
+    for name in ("numpy", "scipy", "opencv-python-headless", "OpenImageIO", "torch", "pymatting", "transformers"):
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions

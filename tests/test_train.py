@@ -45,7 +45,7 @@ def test_ten_steps_equal_five_a_stop_and_five_more_bit_for_bit(pack, tmp_path):
 
 def test_a_run_learns_and_leaves_weights_and_a_curve(pack, tmp_path):
     hinted = replace(TEN.model, hints=True)
-    sample = replace(TEN.sample, procedural=0.0, merge=0.0, faults=0.0, crops=(1.0,), band=4.0, wide=0.0)
+    sample = replace(TEN.sample, procedural=0.0, merge=0.0, faults=0.0, crops=(1.0,), band=4.0, wide=0.0, blunt=0.0)
     config = replace(TEN, model=hinted, sample=sample, groups=3, steps=60, warmup=5, rate=4e-3, save_every=20)
     weights = train(config, [pack], tmp_path / "run", fabric=cpu())
     with (tmp_path / "run/curve.csv").open() as file:

@@ -7,7 +7,7 @@
 
     hr25     HR25 of the folder, hdmatt against PyMatting's closed form: 8 times as fast, a fifth of the memory;
              a network of hdmatt-r34's size: twice as fast
-    36mp     HR25 enlarged to four times its pixels, matte, foreground and cut-out under --memory 1.2GB; and what
+    36mp     HR25 enlarged to four times its pixels, matte, foreground and cut-out in 1.2 GB; and what
              closed-form matting makes of it in 20 GB
     400mp    a generated tiled TIFF of 20000 x 20000, 5 % unknown, under 1.5 GB; a patch as fast as at 9 megapixels
     peak     HR25: operations a second in the network, as a share of a large float32 convolution's; layer by layer
@@ -16,9 +16,9 @@
 
 Time does not depend on the weights, so hdmatt-r34 is random ones of its size unless --r34 names a file.
 Each line's result is merged into --results as soon as it is measured, with its own command, date, commit and
-machine. Run it while nothing else runs. What is required is in GB of 10^9 bytes; hdmatt gets the same text as --memory,
-whose units are larger (2^30). --picture-name, --sides and --patch make it small, to try it out. Exit code 1: a line is
-not met, or failed.
+machine. Run it while nothing else runs. GB are 10^9 bytes, in what is required as in --memory; the line 36mp is given
+1.2GiB, as the plan asks for more than it takes (docs/log.md). --picture-name, --sides and --patch make it small, to try
+it out. Exit code 1: a line is not met, or failed.
 """
 
 import argparse
@@ -104,7 +104,7 @@ def colours(given: argparse.Namespace) -> Line:
         large, marks = folder / "picture.tif", folder / "trimap.tif"
         own = Own(picture, trimap, None)
         write(Own(picture, trimap, 4 * own.height * own.width / 1e6), large, marks)
-        run = _run(given, "hdmatt", large, marks, memory="1.2GB", colours=True)
+        run = _run(given, "hdmatt", large, marks, memory="1.2GiB", colours=True)
         limits = Limits(memory=int(CF_BYTES))
         cf = entry.measure(parse_method("cf", _settings(given)), large, marks, folder, limits=limits)
     checks = [Check("peak memory, bytes", _number(run.peak_memory), COLOURS_BYTES)]

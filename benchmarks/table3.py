@@ -138,7 +138,8 @@ def table(scored: list[tuple[Line, str, list[Summary]]], missing: list[Line], pa
         text += f"\n## {' '.join(part for part in place if part)}, {here[0][2].pictures} pictures\n\n"
         text += markdown(["Models", *(title for title, _, _ in MEASURES.values())], rows)
     if any(key != line.key for line, key, _ in scored):
-        text += "\n\\* the weights of Model C (3, 320), only tested so; the paper trained a network for each K.\n"
+        base = next(line for line in LINES if line.key == "C").label(patch)
+        text += f"\n\\* the weights of {base}, only tested so; the paper trained a network for each K.\n"
     if missing:
         text += "\nMissing, for want of weights: " + "; ".join(
             f"{line.label(patch)} (--weights {line.key}=)" for line in missing

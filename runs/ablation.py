@@ -17,6 +17,8 @@ in use only, where every candidate is looked at (`hdmatt eval --topk 1000 --cand
 from the composite and resized to 320, as the paper's training section has it: 320, 480, 640 or the mix (MS). Names are
 the keys of benchmarks/table3.py, which takes the folder of the landed rows: a model has K = 3 and size 320 unless its
 name says otherwise; all but C-literal are strict.
+
+A dry run of a row on a CPU, in a minute: train ... --preset tiny --set steps=6 --minutes 2, then land.
 """
 
 import argparse

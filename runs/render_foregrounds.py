@@ -162,7 +162,7 @@ def braid(rng: random.Random) -> None:
                     turn = TAU * turns * t / 2 + phase
                     centre = Vector((math.sin(turn) * thick, math.sin(2 * turn) * 0.5 * thick, 0)) * slim
                     own = angle + spin * turn
-                    path.append(spine(t) + centre + Vector((math.cos(own), math.sin(own), 0)) * away * slim)
+                    path.append(spine(t) + centre + around(own) * away * slim)
                 paths.append(path)
         wild = Habit(gravity=0.5, curl=0.4, turns=2, wobble=0.5)
         for _ in range(rng.randint(60, 400)):
@@ -445,7 +445,7 @@ def flower(rng: random.Random) -> None:
                 count = rng.randint(6, 22)
                 for k in range(count):
                     angle = TAU * (k + 0.5 * ring) / count + rng.gauss(0, 0.06)
-                    flat = Vector((math.cos(angle), math.sin(angle), 0))
+                    flat = around(angle)
                     rise = flat + UP * (0.15 + 0.35 * ring + 0.1 * rng.gauss(0, 1))
                     petals.append(
                         (
@@ -576,10 +576,10 @@ def splash(rng: random.Random) -> None:
         t = row / (rows - 1)
         for column in range(columns):
             angle = TAU * column / columns
-            reach = noise.noise(Vector((math.cos(angle) * 1.5, math.sin(angle) * 1.5, shift)))
+            reach = noise.noise(around(angle, 1.5, shift))
             tall = height * (0.5 + 0.35 * math.cos(arms * angle + 3 * reach) + 0.4 * reach)
             radius = wide * (1 + 0.7 * t * t) + 0.06 * noise.noise(Vector((4 * angle, 5 * t, shift)))
-            points.append(Vector((radius * math.cos(angle), radius * math.sin(angle), -0.7 + t * max(tall, 0.05))))
+            points.append(around(angle, radius, -0.7 + t * max(tall, 0.05)))
     faces = ring_faces(rows, columns)
     sheet = mesh(points, faces)
     thick = sheet.modifiers.new("thick", "SOLIDIFY")
@@ -589,7 +589,7 @@ def splash(rng: random.Random) -> None:
     for _ in range(rng.randint(150, 500)):
         angle, t = rng.uniform(0, TAU), rng.random() ** 0.7
         out = wide * (1 + 1.1 * t) * rng.uniform(0.8, 1.3)
-        at.append(Vector((out * math.cos(angle), out * math.sin(angle), -0.7 + 1.9 * t + rng.gauss(0, 0.2))))
+        at.append(around(angle, out, -0.7 + 1.9 * t + rng.gauss(0, 0.2)))
         size.append(min(math.exp(rng.gauss(-4.0, 0.6)), 0.08))
     drops = balls(at, size)
     paint(drops, water)
@@ -1036,7 +1036,7 @@ def coil(rng: random.Random, centre: Vector, radius: float, count: int) -> list[
             angle = start + k * 0.22
             own = tube + spin * k * 0.22
             ring = radius * 0.7 + thick * math.cos(own)
-            path.append(centre + Vector((ring * math.cos(angle), ring * math.sin(angle), thick * math.sin(own))))
+            path.append(centre + around(angle, ring, thick * math.sin(own)))
         paths.append(path)
     return paths
 
@@ -1070,10 +1070,7 @@ def strands(
     for path in paths:
         n = len(path)
         own = radius * rng.uniform(0.7, 1.3)
-        spline = curve.splines.new("POLY")
-        spline.points.add(n - 1)
-        spline.points.foreach_set("co", [value for point in path for value in (*point, 1.0)])
-        spline.points.foreach_set("radius", [own * (1 - taper * (k / (n - 1)) ** 1.6) for k in range(n)])
+        polyline(curve, path).points.foreach_set("radius", [own * (1 - taper * (k / (n - 1)) ** 1.6) for k in range(n)])
     source = link(bpy.data.objects.new("source", curve))
     source.hide_render = True
     group = bpy.data.node_groups.new("copy", "GeometryNodeTree")
@@ -1088,6 +1085,14 @@ def strands(
     hairs.materials.append(material)
     thing = link(bpy.data.objects.new("strands", hairs))
     thing.modifiers.new("copy", "NODES").node_group = group
+
+
+def polyline(curve: bpy.types.Curve, path: Path) -> bpy.types.Spline:
+    """A path as a new part of a curve."""
+    spline = curve.splines.new("POLY")
+    spline.points.add(len(path) - 1)
+    spline.points.foreach_set("co", [value for point in path for value in (*point, 1.0)])
+    return spline
 
 
 def mesh(points: Sequence[Vector], faces: Sequence[Sequence[int]]) -> bpy.types.Object:
@@ -1171,11 +1176,7 @@ def shoulders(rng: random.Random, skin: bpy.types.Material) -> None:
 def lathe(profile: Sequence[tuple[float, float]]) -> bpy.types.Object:
     """A profile (radius, height) turned around the z axis."""
     columns = 72
-    points = [
-        Vector((r * math.cos(TAU * c / columns), r * math.sin(TAU * c / columns), z))
-        for r, z in profile
-        for c in range(columns)
-    ]
+    points = [around(TAU * c / columns, r, z) for r, z in profile for c in range(columns)]
     faces = ring_faces(len(profile), columns)
     thing = mesh(points, faces)
     smooth = thing.modifiers.new("smooth", "SUBSURF")
@@ -1196,9 +1197,7 @@ def tube_mesh(path: Path, radius: float) -> bpy.types.Object:
     """A round tube along a path."""
     curve = bpy.data.curves.new("tube", "CURVE")
     curve.dimensions, curve.bevel_depth, curve.bevel_resolution, curve.use_fill_caps = "3D", radius, 5, True
-    spline = curve.splines.new("POLY")
-    spline.points.add(len(path) - 1)
-    spline.points.foreach_set("co", [value for point in path for value in (*point, 1.0)])
+    polyline(curve, path)
     whole = bpy.data.objects.new("tube", curve)
     data = bpy.data.meshes.new_from_object(whole)
     data.polygons.foreach_set("use_smooth", [True] * len(data.polygons))
@@ -1259,6 +1258,11 @@ def on_surface(rng: random.Random, thing: bpy.types.Object, count: int) -> Itera
         if u + v > 1:
             u, v = 1 - u, 1 - v
         yield a + (b - a) * u + (c - a) * v, (tilt @ normal).normalized()
+
+
+def around(angle: float, radius: float = 1, z: float = 0) -> Vector:
+    """A point on a level circle around the z axis."""
+    return Vector((radius * math.cos(angle), radius * math.sin(angle), z))
 
 
 def area(thing: bpy.types.Object) -> float:
@@ -1324,22 +1328,32 @@ def add(tree: bpy.types.NodeTree, kind: str, **inputs: object) -> bpy.types.Node
     """A node; inputs by name are values or outputs of other nodes (`a`, `b`: the first and second input)."""
     node = tree.nodes.new(kind)
     for name, value in inputs.items():
-        socket = node.inputs[{"a": 0, "b": 1}.get(name, name.replace("_", " "))]
-        if isinstance(value, bpy.types.NodeSocket):
-            tree.links.new(value, socket)
-        else:
-            socket.default_value = value
+        feed(tree, node.inputs[{"a": 0, "b": 1}.get(name, name.replace("_", " "))], value)
     return node
 
 
-def mixed(tree: bpy.types.NodeTree, share: object, one: object, two: object) -> bpy.types.NodeSocket:
-    """A colour between two."""
-    node = tree.nodes.new("ShaderNodeMixRGB")
+def feed(tree: bpy.types.NodeTree, socket: bpy.types.NodeSocket, value: object) -> None:
+    """Give an input a value, or the output of another node."""
+    if isinstance(value, bpy.types.NodeSocket):
+        tree.links.new(value, socket)
+    else:
+        socket.default_value = value
+
+
+def mixed(
+    tree: bpy.types.NodeTree, share: object, one: object, two: object, kind: str = "ShaderNodeMixRGB"
+) -> bpy.types.NodeSocket:
+    """A colour between two; or, with another `kind`, a shader."""
+    node = tree.nodes.new(kind)
     for socket, value in zip(node.inputs, (share, one, two), strict=True):
-        if isinstance(value, bpy.types.NodeSocket):
-            tree.links.new(value, socket)
-        else:
-            socket.default_value = value
+        feed(tree, socket, value)
+    return node.outputs[0]
+
+
+def ranged(tree: bpy.types.NodeTree, share: object, low: float, high: float) -> bpy.types.NodeSocket:
+    """From `low` where the share is 0 to `high` where it is 1."""
+    node = add(tree, "ShaderNodeMapRange", Value=share)
+    node.inputs["To Min"].default_value, node.inputs["To Max"].default_value = low, high
     return node.outputs[0]
 
 
@@ -1367,19 +1381,14 @@ def strand_material(
         middle = rng.uniform(0.35, 0.55)
         limit.inputs[1].default_value, limit.inputs[2].default_value = middle - 0.06, middle + 0.06
         tone = mixed(tree, limit.outputs[0], tone, rgba(second))
-    shade = add(tree, "ShaderNodeMapRange", Value=info["Random"])
-    shade.inputs[3].default_value, shade.inputs[4].default_value = rng.uniform(0.45, 0.8), rng.uniform(1.1, 1.5)
-    fade = add(tree, "ShaderNodeMapRange", Value=info["Intercept"])
-    fade.inputs[3].default_value, fade.inputs[4].default_value = rng.uniform(0.4, 0.9), rng.uniform(0.9, 1.6)
-    gain = add(tree, "ShaderNodeMath", a=shade.outputs[0], b=fade.outputs[0])
+    shade = ranged(tree, info["Random"], rng.uniform(0.45, 0.8), rng.uniform(1.1, 1.5))
+    fade = ranged(tree, info["Intercept"], rng.uniform(0.4, 0.9), rng.uniform(0.9, 1.6))
+    gain = add(tree, "ShaderNodeMath", a=shade, b=fade)
     gain.operation = "MULTIPLY"
-    hue = add(tree, "ShaderNodeHueSaturation", Value=gain.outputs[0], Saturation=rng.uniform(0.8, 1.1))
-    if isinstance(tone, bpy.types.NodeSocket):
-        tree.links.new(tone, hue.inputs["Color"])
-    else:
-        hue.inputs["Color"].default_value = tone
+    hue = add(tree, "ShaderNodeHueSaturation", Color=tone, Value=gain.outputs[0], Saturation=rng.uniform(0.8, 1.1))
     if not soft and rng.random() < 0.35:
-        shader = add(tree, "ShaderNodeBsdfHairPrincipled", Color=hue.outputs[0], Roughness=rng.uniform(0.2, 0.45))
+        body = add(tree, "ShaderNodeBsdfHairPrincipled", Color=hue.outputs[0], Roughness=rng.uniform(0.2, 0.45))
+        shader = body.outputs[0]
     else:
         body = add(
             tree,
@@ -1389,11 +1398,8 @@ def strand_material(
         )
         body.inputs["Specular"].default_value = 0.1 if soft else rng.uniform(0.2, 0.8)
         through = add(tree, "ShaderNodeBsdfTranslucent", Color=hue.outputs[0])
-        shader = tree.nodes.new("ShaderNodeMixShader")
-        shader.inputs[0].default_value = rng.uniform(0.15, 0.45)
-        tree.links.new(body.outputs[0], shader.inputs[1])
-        tree.links.new(through.outputs[0], shader.inputs[2])
-    tree.links.new(shader.outputs[0], tree.nodes["Material Output"].inputs["Surface"])
+        shader = mixed(tree, rng.uniform(0.15, 0.45), body.outputs[0], through.outputs[0], "ShaderNodeMixShader")
+    tree.links.new(shader, tree.nodes["Material Output"].inputs["Surface"])
     return material
 
 
@@ -1416,13 +1422,8 @@ def surface(
         texture = add(tree, f"ShaderNodeTex{kind}", Vector=place, Scale=rng.uniform(1.5, 14))
         share = texture.outputs["Fac"] if "Fac" in texture.outputs else texture.outputs[0]
         tone = mixed(tree, share, tone, rgba(any_colour(rng)))
-    island = add(tree, "ShaderNodeMapRange", Value=add(tree, "ShaderNodeNewGeometry").outputs["Random Per Island"])
-    island.inputs[3].default_value, island.inputs[4].default_value = 1 - vary, 1 + vary
-    hue = add(tree, "ShaderNodeHueSaturation", Value=island.outputs[0])
-    if isinstance(tone, bpy.types.NodeSocket):
-        tree.links.new(tone, hue.inputs["Color"])
-    else:
-        hue.inputs["Color"].default_value = tone
+    island = add(tree, "ShaderNodeNewGeometry").outputs["Random Per Island"]
+    hue = add(tree, "ShaderNodeHueSaturation", Color=tone, Value=ranged(tree, island, 1 - vary, 1 + vary))
     body = add(
         tree,
         "ShaderNodeBsdfPrincipled",
@@ -1434,14 +1435,11 @@ def surface(
         grain = add(tree, "ShaderNodeTexNoise", Vector=place, Scale=rng.uniform(5, 60), Detail=4.0)
         bump = add(tree, "ShaderNodeBump", Height=grain.outputs["Fac"], Strength=rng.uniform(0.05, 0.5), Distance=0.05)
         tree.links.new(bump.outputs[0], body.inputs["Normal"])
-    shader = body
+    shader = body.outputs[0]
     if translucent:
         through = add(tree, "ShaderNodeBsdfTranslucent", Color=hue.outputs[0])
-        shader = tree.nodes.new("ShaderNodeMixShader")
-        shader.inputs[0].default_value = translucent
-        tree.links.new(body.outputs[0], shader.inputs[1])
-        tree.links.new(through.outputs[0], shader.inputs[2])
-    tree.links.new(shader.outputs[0], tree.nodes["Material Output"].inputs["Surface"])
+        shader = mixed(tree, translucent, shader, through.outputs[0], "ShaderNodeMixShader")
+    tree.links.new(shader, tree.nodes["Material Output"].inputs["Surface"])
     return material
 
 
@@ -1460,9 +1458,7 @@ def see_through(
     """
     material, tree = blank_material("see-through")
     facing = add(tree, "ShaderNodeLayerWeight", Blend=rng.uniform(0.25, 0.6)).outputs["Facing"]
-    opacity = add(tree, "ShaderNodeMapRange", Value=facing)
-    opacity.inputs[3].default_value, opacity.inputs[4].default_value = rng.uniform(*clear), rng.uniform(*rim)
-    share = opacity.outputs[0]
+    share = ranged(tree, facing, rng.uniform(*clear), rng.uniform(*rim))
     if pattern:
         place = add(tree, "ShaderNodeTexCoord").outputs["Object"]
         dots = add(tree, "ShaderNodeTexVoronoi", Vector=place, Scale=rng.uniform(4, 20))
@@ -1481,15 +1477,10 @@ def see_through(
     )
     body.inputs["Specular"].default_value = rng.uniform(0.5, 1.0)
     through = add(tree, "ShaderNodeBsdfTranslucent", Color=rgba(tint))
-    cloth = tree.nodes.new("ShaderNodeMixShader")
-    cloth.inputs[0].default_value = 0.1 if gloss else 0.45
-    tree.links.new(body.outputs[0], cloth.inputs[1])
-    tree.links.new(through.outputs[0], cloth.inputs[2])
-    final = tree.nodes.new("ShaderNodeMixShader")
-    tree.links.new(share, final.inputs[0])
-    tree.links.new(add(tree, "ShaderNodeBsdfTransparent").outputs[0], final.inputs[1])
-    tree.links.new(cloth.outputs[0], final.inputs[2])
-    tree.links.new(final.outputs[0], tree.nodes["Material Output"].inputs["Surface"])
+    cloth = mixed(tree, 0.1 if gloss else 0.45, body.outputs[0], through.outputs[0], "ShaderNodeMixShader")
+    nothing = add(tree, "ShaderNodeBsdfTransparent").outputs[0]
+    final = mixed(tree, share, nothing, cloth, "ShaderNodeMixShader")
+    tree.links.new(final, tree.nodes["Material Output"].inputs["Surface"])
     return material
 
 

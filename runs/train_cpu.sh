@@ -1,22 +1,27 @@
 #!/usr/bin/env bash
 # hdmatt-s from random weights, without a GPU.
 #
-#   runs/train_cpu.sh PACK [OUT]          PACK holds foregrounds*/ and backgrounds/ (docs/model-card.md)
+#   runs/train_cpu.sh PACK [OUT [OPTION ...]]      PACK holds foregrounds*/ and backgrounds/ (docs/model-card.md)
+#
+# The options go to every `hdmatt train`, like --threads 1. A dry run of a minute, in which each stage hands over:
+#
+#   runs/train_cpu.sh PACK /tmp/dry --threads 1 --set steps=3 --set held_out=1
 #
 # Hardware: two x86 cores with AMX (bf16); without AMX about four times slower.
 # Hours:    about 1.1 h the first stage, 0.6 h the second, on one core (--threads 1) of an otherwise idle machine.
 # Expected: the presets are those of the last stages of the weights in the package, which came there from older ones
-#           (docs/model-card.md has the way and the scores); from random weights the script has not been run to its end.
+#           (docs/model-card.md has the way and the scores); from random weights only the dry run has been to its end.
 #
 # Each stage continues where it stopped when the script is run again.
 set -euo pipefail
 pack=$1
 out=${2:-runs/out/cpu}
+options=("${@:3}")
 
 stage() { # NAME PRESET [INIT]
   local more=()
   if [ -f "$out/$1/state.safetensors" ]; then more=(--resume); elif [ $# -gt 2 ]; then more=(--init "$3"); fi
-  hdmatt train --data "$pack" --preset "$2" --out "$out/$1" "${more[@]}"
+  hdmatt train --data "$pack" --preset "$2" --out "$out/$1" "${more[@]}" "${options[@]}"
 }
 
 stage 1-small cpu-128

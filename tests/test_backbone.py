@@ -1,4 +1,5 @@
 import csv
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -82,6 +83,13 @@ def test_a_folder_without_classes_is_refused(labelled, tmp_path):
         discover_classes(tmp_path)
     with pytest.raises(InputError, match="holds no run to resume"):
         train_backbone(SMALL, labelled, tmp_path / "x", fabric=cpu(), resume=True)
+
+
+@pytest.mark.parametrize(("name", "value"), [("width", 0), ("batch", 0), ("epochs", -1), ("size", 31)])
+def test_what_cannot_be_pre_trained_is_refused_by_name(labelled, tmp_path, name, value):
+    with pytest.raises(InputError, match=f"{name} is {value}, at least"):
+        train_backbone(replace(SMALL, **{name: value}), labelled, tmp_path / "run", fabric=cpu())
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_pickle_is_not_opened_and_the_hint_converts_it(tmp_path):

@@ -8,13 +8,23 @@ from hdmatt.errors import InputError
 
 @pytest.mark.parametrize(
     ("text", "amount"),
-    [("2GiB", 2 << 30), ("800M", 800 << 20), ("1.5 GB", 3 << 29), ("4096", 4096), ("1tib", 1 << 40), ("16 kB", 16384)],
+    [
+        ("2GiB", 2 << 30),
+        ("1tib", 1 << 40),
+        ("1.5 GB", 1_500_000_000),
+        ("1.2gb", 1_200_000_000),
+        ("16 kB", 16_000),
+        ("800M", 800 << 20),  # a bare letter is a power of 1024, as for dd, docker and systemd
+        ("0.5G", 1 << 29),
+        ("4096", 4096),
+        ("4096 B", 4096),
+    ],
 )
 def test_amounts_of_memory_are_read_as_people_write_them(text, amount):
     assert memory.parse(text) == amount
 
 
-@pytest.mark.parametrize("text", ["", "lots", "-1GiB", "0", "1 GiB more", "1XB"])
+@pytest.mark.parametrize("text", ["", "lots", "-1GiB", "0", "1 GiB more", "1XB", "1iB"])
 def test_what_is_no_amount_is_refused(text):
     with pytest.raises(InputError, match="is not an amount of memory"):
         memory.parse(text)

@@ -1,63 +1,40 @@
 import csv
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
 import torch
-from lightning_fabric import Fabric
+from training import SHORT, cpu, make_pack
 
 from hdmatt import losses
 from hdmatt.checkpoint import load_model, load_state
 from hdmatt.cli import main
 from hdmatt.errors import InputError
-from hdmatt.model import ModelConfig
-from hdmatt.recipe import PRESETS, TrainConfig, read_config
-from hdmatt.synth.sample import SampleConfig
+from hdmatt.recipe import PRESETS, read_config
 from hdmatt.train import Run, group_contexts, learning_rate, train, vanished
 
-TINY = TrainConfig(
-    model=ModelConfig(width=4),
-    sample=SampleConfig(patch=64, group=2, procedural=0.3),
+TEN = replace(
+    SHORT,
+    sample=replace(SHORT.sample, procedural=0.3),
     groups=1,
     steps=10,
     warmup=2,
-    rate=1e-3,
     losses={"alpha": 0.5, "composition": 0.5, "laplacian": 0.1, "gradient": 0.1},
     probes=0.5,
-    clip=1.0,
-    ema=0.9,
-    workers=0,
     save_every=5,
-    validate_every=0,
-    tensorboard=False,
 )
 
 
 @pytest.fixture(scope="module")
 def pack(tmp_path_factory):
-    """A soft disc with colours, and a background."""
-    folder = tmp_path_factory.mktemp("pack")
-    (folder / "foregrounds").mkdir()
-    (folder / "backgrounds").mkdir()
-    rng = np.random.default_rng(0)
-    y, x = np.mgrid[:96, :96]
-    alpha = np.clip((40 - np.hypot(y - 48, x - 48)) / 8, 0, 1) * 255
-    colours = rng.integers(0, 255, (96, 96, 3))
-    cv2.imwrite(str(folder / "foregrounds/disc.png"), np.dstack([colours, alpha]).astype(np.uint8))
-    cv2.imwrite(str(folder / "backgrounds/noise.jpg"), rng.integers(0, 255, (120, 100, 3)).astype(np.uint8))
-    return folder
-
-
-def cpu():
-    return Fabric(accelerator="cpu", devices=1)
+    return make_pack(tmp_path_factory.mktemp("data") / "pack")
 
 
 def test_ten_steps_equal_five_a_stop_and_five_more_bit_for_bit(pack, tmp_path):
-    train(TINY, [pack], tmp_path / "straight", fabric=cpu())
-    train(TINY, [pack], tmp_path / "stopped", fabric=cpu(), max_steps=5)
+    train(TEN, [pack], tmp_path / "straight", fabric=cpu())
+    train(TEN, [pack], tmp_path / "stopped", fabric=cpu(), max_steps=5)
     assert load_state(tmp_path / "stopped/state.safetensors")[1]["step"] == 5
-    train(TINY, [pack], tmp_path / "stopped", fabric=cpu(), resume=True)
+    train(TEN, [pack], tmp_path / "stopped", fabric=cpu(), resume=True)
     ours, numbers = load_state(tmp_path / "stopped/state.safetensors")
     theirs, expected = load_state(tmp_path / "straight/state.safetensors")
     assert numbers == expected and numbers["step"] == 10
@@ -67,9 +44,9 @@ def test_ten_steps_equal_five_a_stop_and_five_more_bit_for_bit(pack, tmp_path):
 
 
 def test_a_run_learns_and_leaves_weights_and_a_curve(pack, tmp_path):
-    hinted = replace(TINY.model, hints=True)
-    sample = replace(TINY.sample, procedural=0.0, merge=0.0, faults=0.0, crops=(1.0,), band=4.0, wide=0.0)
-    config = replace(TINY, model=hinted, sample=sample, groups=3, steps=60, warmup=5, rate=4e-3, save_every=20)
+    hinted = replace(TEN.model, hints=True)
+    sample = replace(TEN.sample, procedural=0.0, merge=0.0, faults=0.0, crops=(1.0,), band=4.0, wide=0.0, blunt=0.0)
+    config = replace(TEN, model=hinted, sample=sample, groups=3, steps=60, warmup=5, rate=4e-3, save_every=20)
     weights = train(config, [pack], tmp_path / "run", fabric=cpu())
     with (tmp_path / "run/curve.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -80,16 +57,16 @@ def test_a_run_learns_and_leaves_weights_and_a_curve(pack, tmp_path):
 
 
 def test_a_run_starts_from_given_weights(pack, tmp_path):
-    first = train(replace(TINY, steps=2), [pack], tmp_path / "first", fabric=cpu())
-    train(replace(TINY, steps=1, rate=0.0, warmup=0), [pack], tmp_path / "next", fabric=cpu(), init=first)
+    first = train(replace(TEN, steps=2), [pack], tmp_path / "first", fabric=cpu())
+    train(replace(TEN, steps=1, rate=0.0, warmup=0), [pack], tmp_path / "next", fabric=cpu(), init=first)
     before, after = load_model(first).state_dict(), load_model(tmp_path / "next/model.safetensors").state_dict()
     learned = [n for n, _ in load_model(first).named_parameters()]
     assert all(torch.equal(before[n], after[n]) for n in learned)
 
 
 def test_weights_of_another_shape_are_no_start(pack, tmp_path):
-    first = train(replace(TINY, steps=1), [pack], tmp_path / "first", fabric=cpu())
-    other = replace(TINY, model=replace(TINY.model, hints=True))
+    first = train(replace(TEN, steps=1), [pack], tmp_path / "first", fabric=cpu())
+    other = replace(TEN, model=replace(TEN.model, hints=True))
     with pytest.raises(InputError, match="the run asks for"):
         train(other, [pack], tmp_path / "next", fabric=cpu(), init=first)
 
@@ -107,7 +84,7 @@ def nan_loss(at):
 
 def test_a_step_whose_gradient_is_no_number_is_not_taken_and_is_counted(pack, tmp_path, monkeypatch):
     monkeypatch.setattr("hdmatt.train.total", nan_loss({2}))
-    weights = train(replace(TINY, steps=5), [pack], tmp_path / "run", fabric=cpu())
+    weights = train(replace(TEN, steps=5), [pack], tmp_path / "run", fabric=cpu())
     assert all(torch.isfinite(t).all() for t in load_model(weights).state_dict().values())
     with (tmp_path / "run/curve.csv").open() as file:
         (row,) = csv.DictReader(file)
@@ -117,20 +94,20 @@ def test_a_step_whose_gradient_is_no_number_is_not_taken_and_is_counted(pack, tm
 def test_ten_such_steps_end_the_run_and_keep_the_last_checkpoint(pack, tmp_path, monkeypatch):
     monkeypatch.setattr("hdmatt.train.total", nan_loss(range(5, 100)))
     with pytest.raises(RuntimeError, match=r"no number 10 steps in a row \(up to step 15"):
-        train(replace(TINY, steps=30, save_every=5), [pack], tmp_path / "run", fabric=cpu())
+        train(replace(TEN, steps=30, save_every=5), [pack], tmp_path / "run", fabric=cpu())
     assert all(torch.isfinite(t).all() for t in load_state(tmp_path / "run/state.safetensors")[0].values())
 
 
 def test_a_folder_with_a_run_is_not_overwritten_and_an_empty_one_not_resumed(pack, tmp_path):
-    train(replace(TINY, steps=1), [pack], tmp_path / "run", fabric=cpu())
+    train(replace(TEN, steps=1), [pack], tmp_path / "run", fabric=cpu())
     with pytest.raises(InputError, match="already holds a run"):
-        train(TINY, [pack], tmp_path / "run", fabric=cpu())
+        train(TEN, [pack], tmp_path / "run", fabric=cpu())
     with pytest.raises(InputError, match="holds no run to resume"):
-        train(TINY, [pack], tmp_path / "nothing", fabric=cpu(), resume=True)
+        train(TEN, [pack], tmp_path / "nothing", fabric=cpu(), resume=True)
 
 
 def test_the_rate_warms_up_and_then_follows_a_cosine():
-    config = replace(TINY, rate=1.0, warmup=4, steps=104, floor=0.1)
+    config = replace(TEN, rate=1.0, warmup=4, steps=104, floor=0.1)
     assert [learning_rate(config, s) for s in range(4)] == [0.25, 0.5, 0.75, 1.0]
     assert learning_rate(config, 54) == pytest.approx(0.55)
     assert learning_rate(config, 104) == pytest.approx(0.1)
@@ -154,7 +131,7 @@ def test_the_preset_paper_is_the_papers_recipe():
 
 
 def test_the_command_line_trains_and_refuses_what_is_no_pack(pack, tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(PRESETS, "cpu-128", replace(TINY, steps=2))
+    monkeypatch.setitem(PRESETS, "cpu-128", replace(TEN, steps=2))
     assert main(["train", "--data", str(pack), "--out", str(tmp_path / "run")]) == 0
     assert (tmp_path / "run/model.safetensors").is_file()
     capsys.readouterr()
@@ -165,7 +142,7 @@ def test_the_command_line_trains_and_refuses_what_is_no_pack(pack, tmp_path, mon
 
 def test_decay_does_not_kill_weights_whose_gradient_is_small():
     """Inside of Adam a decay of 1e-4 moved such weights by the whole rate towards 0, every step."""
-    run = Run(replace(TINY, rate=1e-3, decay=1e-4))
+    run = Run(replace(TEN, rate=1e-3, decay=1e-4))
     weights = [p for p in run.model.parameters() if p.ndim == 4]
     before = [float(p.detach().norm()) for p in weights]
     for step in range(20):
@@ -183,6 +160,6 @@ def test_dead_layers_show_in_the_curve(pack, tmp_path):
     with torch.no_grad():
         dead[1].weight.zero_()
     assert vanished(dead) == pytest.approx(0.75, abs=0.01)
-    train(replace(TINY, steps=2, save_every=2), [pack], tmp_path / "run")
+    train(replace(TEN, steps=2, save_every=2), [pack], tmp_path / "run")
     with (tmp_path / "run" / "curve.csv").open() as file:
         assert 0 <= float(next(csv.DictReader(file))["vanished"]) < 0.05

@@ -1,34 +1,26 @@
 """A pack of two pictures and a run of seconds: what the tests of the training share."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 from lightning_fabric import Fabric
 
-from hdmatt.model import ModelConfig
-from hdmatt.recipe import TrainConfig
-from hdmatt.synth.sample import SampleConfig
+from hdmatt.recipe import PRESETS
 
 SRC = Path(__file__).parents[1] / "src"
-SHORT = TrainConfig(
-    model=ModelConfig(width=4),
-    sample=SampleConfig(patch=64, group=2, procedural=0.0),
-    groups=2,
+TINY = PRESETS["tiny"]
+SHORT = replace(
+    TINY,
+    sample=replace(TINY.sample, procedural=0.0),
     steps=4,
     warmup=1,
     rewarm=2,
-    rate=1e-3,
-    topk=1,
-    clip=1.0,
-    probes=0.1,
-    ema=0.9,
-    workers=0,
     save_every=2,
     validate_every=0,
     held_out=1,
-    tensorboard=False,
 )
 
 

@@ -23,7 +23,7 @@ from jaxtyping import Float32
 from hdmatt import colour, image, memory
 from hdmatt.engine import Counters, Options, Plan
 from hdmatt.errors import InputError
-from hdmatt.image import ArrayReader, PictureReader, PictureWriter
+from hdmatt.image import ArrayReader, PictureReader, PictureWriter, TrimapReader
 from hdmatt.model import HDMatt
 from hdmatt.pipeline import Behind
 from hdmatt.runtime import choose, prepare
@@ -194,8 +194,7 @@ def matte(
         cover=cover,
     )
     with ExitStack() as stack:
-        pixels = stack.enter_context(_picture(picture, max_pixels, linear))
-        marks = stack.enter_context(image.open_trimap(trimap, max_pixels=max_pixels))
+        pixels, marks = _open(stack, picture, trimap, max_pixels, linear=linear)
         job = matte_rows(strategy, pixels, marks, network, options, progress=progress)
         _warn_if_known(job.unknown)
         alpha = np.concatenate([rows for _, rows in job.rows])
@@ -278,8 +277,7 @@ def matte_files(
     network = load_network(model, runtime=runtime, precision=precision, device=options.device)
     counters = Counters()
     with _all_or_none(paths), ExitStack() as stack:
-        pixels = stack.enter_context(image.open_picture(picture, max_pixels=max_pixels))
-        marks = stack.enter_context(image.open_trimap(trimap, max_pixels=max_pixels))
+        pixels, marks = _open(stack, picture, trimap, max_pixels)
         info = pixels.info
         options = _with_reserve(options, outputs, info)
         job = matte_rows(strategy, pixels, marks, network, options, progress=progress, counters=counters)
@@ -375,8 +373,7 @@ def plan_files(
     _check_paths(picture, trimap, outputs, background)
     network = load_network(model, runtime=runtime, precision=precision, device=options.device)
     with ExitStack() as stack:
-        pixels = stack.enter_context(image.open_picture(picture, max_pixels=max_pixels))
-        marks = stack.enter_context(image.open_trimap(trimap, max_pixels=max_pixels))
+        pixels, marks = _open(stack, picture, trimap, max_pixels)
         info = pixels.info
         options = _with_reserve(options, outputs, info)
         plan = matte_rows(strategy, pixels, marks, network, options).plan
@@ -571,10 +568,18 @@ def _background_array(background: Any, size: tuple[int, int]) -> np.ndarray:
     return np.broadcast_to(values.astype(np.float32), (*size, 3))
 
 
-def _picture(picture: Any, max_pixels: int, linear: bool) -> PictureReader | ArrayReader:
-    if isinstance(picture, str | Path):
-        return image.open_picture(Path(picture), max_pixels=max_pixels)
-    return ArrayReader(np.asarray(picture), linear=linear)
+def _open(
+    stack: ExitStack, picture: Any, trimap: Any, max_pixels: int, *, linear: bool = False
+) -> tuple[PictureReader | ArrayReader, TrimapReader]:
+    """Readers of a picture and its trimap, files or arrays, that are closed with the stack."""
+    is_file = isinstance(picture, str | Path)
+    pixels = (
+        image.open_picture(Path(picture), max_pixels=max_pixels)
+        if is_file
+        else ArrayReader(np.asarray(picture), linear=linear)
+    )
+    stack.enter_context(pixels)
+    return pixels, stack.enter_context(image.open_trimap(trimap, max_pixels=max_pixels))
 
 
 def _warn_if_known(unknown: int) -> None:

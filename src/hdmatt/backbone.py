@@ -29,9 +29,11 @@ from hdmatt.curves import append_row
 from hdmatt.errors import InputError
 from hdmatt.model import IMAGENET_MEAN, IMAGENET_STD, Encoder
 from hdmatt.parallel import Fabric, make_fabric
+from hdmatt.recipe import check_folder, require, schedule
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
-STATE, WEIGHTS = "state.safetensors", "backbone.safetensors"
+WEIGHTS = "backbone.safetensors"
+_AT_LEAST_1 = ("width", "batch", "epochs")
 
 
 @dataclass(frozen=True)
@@ -123,14 +125,10 @@ def train_backbone(
     Raises:
         InputError: No labelled pictures; `out` holds a run and `resume` is false, or the other way round.
     """
-    state = out / STATE
-    if resume != state.is_file():
-        raise InputError(
-            f"{out} {'holds no run to resume' if resume else 'already holds a run'}",
-            hint="Start one without --resume." if resume else "Continue it with --resume, or name another folder.",
-        )
-    if min(config.width, config.size // 32, config.batch, config.epochs) < 1:
-        raise InputError(f"{config} cannot be trained", hint="Width, batch and epochs are 1 or more, size 32 or more.")
+    state = check_folder(out, resume=resume)
+    rules = [(getattr(config, n) >= 1, f"{n} is {getattr(config, n)}, at least 1 is needed") for n in _AT_LEAST_1]
+    rules.append((config.size >= 32, f"size is {config.size}, at least 32 is needed"))
+    require(rules, hint="Change it with --width, --batch, --epochs, --size.")
     pictures, names = discover_classes(data)
     out.mkdir(parents=True, exist_ok=True)
     fabric = fabric or make_fabric(config.precision)
@@ -152,7 +150,7 @@ def train_backbone(
     step = first
     for pixels, labels in _loader(pictures, config, first, steps, per_epoch):
         for group in optimiser.param_groups:
-            group["lr"] = _rate(config, step, steps)
+            group["lr"] = schedule(config.rate, step, steps=steps, warmup=config.warmup)
         logits = model(_normalised(pixels.to(fabric.device, non_blocking=True)))
         labels = labels.to(fabric.device)
         loss = F.cross_entropy(logits.float(), labels, label_smoothing=config.smoothing)
@@ -234,13 +232,6 @@ def _normalised(pixels_BHW3: Tensor) -> Tensor:
     colours = pixels_BHW3.float() / 255
     colours = (colours - colours.new_tensor(IMAGENET_MEAN)) / colours.new_tensor(IMAGENET_STD)
     return colours.permute(0, 3, 1, 2)
-
-
-def _rate(config: BackboneConfig, step: int, steps: int) -> float:
-    if step < config.warmup:
-        return config.rate * (step + 1) / config.warmup
-    share = min(1.0, (step - config.warmup) / max(1, steps - config.warmup))
-    return config.rate * 0.5 * (1 + float(np.cos(np.pi * share)))
 
 
 def _save(network: Classifier, sgd: torch.optim.SGD, names: Sequence[str], step: int, state: Path) -> None:

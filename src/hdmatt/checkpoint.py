@@ -118,7 +118,10 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def _write(tensors: dict[str, Tensor], metadata: dict[str, str], path: Path) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        temporary.touch()
+        mode = temporary.stat().st_mode  # as any new file here; safetensors gives its own to nobody but the owner
         save_file(tensors, temporary, metadata)
+        temporary.chmod(mode)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -54,7 +54,7 @@ def matte_command(
     overlap: Annotated[int, typer.Option(help="Overlap of neighbouring patches, pixels.")] = 64,
     topk: Annotated[int, typer.Option(help="Context patches a patch looks at (K).")] = 3,
     candidates: Annotated[int, typer.Option(help="Patches in the context pool (N).")] = 30,
-    memory: Annotated[str | None, typer.Option(help="Peak memory, like 2GiB. Default: half of what is free.")] = None,
+    memory: Annotated[str | None, typer.Option(help="Peak memory: 2GiB, 2GB. Default: half of what is free.")] = None,
     batch: Annotated[int | None, typer.Option(help="Patches computed at once. Default: by --memory.")] = None,
     cover: Annotated[str, typer.Option(help="Places of the patches: fewest, or grid (fixed steps).")] = "fewest",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
@@ -91,19 +91,20 @@ def matte_command(
         device=api.pick_device(device),
         cover=cover,
     )
+    given: dict[str, Any] = {
+        "picture": picture,
+        "trimap": trimap,
+        "outputs": outputs,
+        "model": model,
+        "strategy": strategy,
+        "options": options,
+        "runtime": runtime,
+        "precision": precision,
+        "background": background,
+        "max_pixels": max_pixels or image.DEFAULT_MAX_PIXELS,
+    }
     if plan:
-        forecast = api.plan_files(
-            picture,
-            trimap,
-            outputs,
-            model=model,
-            strategy=strategy,
-            options=options,
-            runtime=runtime,
-            precision=precision,
-            background=background,
-            max_pixels=max_pixels or image.DEFAULT_MAX_PIXELS,
-        )
+        forecast = api.plan_files(**given)
         typer.echo(json.dumps(asdict(forecast), indent=1) if as_json else _plan_text(forecast))
         return
     columns = TextColumn("patches"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
@@ -112,17 +113,8 @@ def matte_command(
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", api.NoUnknownWarning)
             summary = api.matte_files(
-                picture,
-                trimap,
-                outputs,
-                model=model,
-                strategy=strategy,
-                options=options,
-                runtime=runtime,
-                precision=precision,
-                background=background,
+                **given,
                 bit_depth=bit_depth,
-                max_pixels=max_pixels or image.DEFAULT_MAX_PIXELS,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
     for warning in caught:
@@ -286,7 +278,7 @@ def attention_command(
     overlap: Annotated[int, typer.Option(help="Overlap of neighbouring patches, pixels.")] = 64,
     topk: Annotated[int, typer.Option(help="Context patches a patch looks at (K).")] = 3,
     candidates: Annotated[int, typer.Option(help="Patches in the context pool (N).")] = 30,
-    memory: Annotated[str | None, typer.Option(help="Peak memory, like 2GiB. Default: half of what is free.")] = None,
+    memory: Annotated[str | None, typer.Option(help="Peak memory: 2GiB, 2GB. Default: half of what is free.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     stretch: Annotated[bool, typer.Option(help="Colours from the smallest weight, not from 0.")] = False,
     numbers: Annotated[Path | None, typer.Option(help="The arrays as .npz, for plots of your own.")] = None,

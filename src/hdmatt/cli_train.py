@@ -119,8 +119,9 @@ def backbone_command(
     import torch
 
     from hdmatt.backbone import BackboneConfig, train_backbone
+    from hdmatt.recipe import PRECISIONS
 
-    _choice("--precision", precision, ("32-true", "bf16-mixed"))
+    _choice("--precision", precision, PRECISIONS)
     if threads:
         torch.set_num_threads(threads)
     config = BackboneConfig(

@@ -20,19 +20,21 @@ from hdmatt.field import cell_size
 
 MIB, GIB = 2**20, 2**30
 LIBRARIES = 120 * MIB  # kernels and buffers that torch and OpenImageIO make while they work (measured)
-_UNITS = {"": 1, "k": 2**10, "m": MIB, "g": GIB, "t": 2**40}
+_POWERS = "kmgt"
 
 
 def parse(text: str) -> int:
-    """Bytes of "2GiB", "800M", "1.5 GB" or a plain number. K, M, G, T are powers of 1024.
+    """Bytes of "2GiB" (powers of 1024), "1.5 GB" (powers of 1000), "800M" (as MiB), "16 kB" or a plain number.
 
     Raises:
         InputError: Not a positive amount of memory.
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?\s*", text.lower())
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?b)?|b)?\s*", text.lower())
     if not match or float(match[1]) <= 0:
         raise InputError(f"{text!r} is not an amount of memory", hint="Write it like 2GiB or 800MiB.")
-    return int(float(match[1]) * _UNITS[match[2]])
+    base = 1000 if match[3] == "b" else 1024
+    power = _POWERS.index(match[2]) + 1 if match[2] else 0
+    return round(float(match[1]) * base**power)
 
 
 def show(amount: int, *, up: bool = False) -> str:

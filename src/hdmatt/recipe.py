@@ -1,15 +1,20 @@
 """What a training run depends on, as data: the configuration, the presets, changes by name.
 
-Knows no training loop and no files but a run's config.json. Top to bottom:
+Knows no training loop and no files but a run's config.json, and what its state is called. backbone.py shares the rules.
+Top to bottom:
 
     TrainConfig     everything a run depends on
     PRESETS         the paper's recipe, and shorter ones for a CPU, a GPU and the ablation
     changed         a configuration with `rate=3e-4` or `sample.crops=0.5,1,2` applied
+    schedule        the rate at a step: warm-up, then cosine
     check           refuse what cannot work
+    require         refuse by the first rule that is not kept
+    check_folder    refuse to overwrite a run, or to resume none
     write_config, read_config    config.json of a run's folder
 """
 
 import json
+import math
 import os
 import types
 import typing
@@ -24,6 +29,8 @@ from hdmatt.synth.sample import SampleConfig
 
 PARTS = ("alpha", "composition", "laplacian", "gradient")  # of the loss, see losses.total
 PRECISIONS = ("32-true", "bf16-mixed")
+STATE = "state.safetensors"  # of a run's folder: what --resume takes
+Rules = Sequence[tuple[bool, str]]  # what must hold, and what to say when it does not
 
 
 @dataclass(frozen=True)
@@ -175,11 +182,19 @@ def changed(config: TrainConfig, changes: Sequence[str]) -> TrainConfig:
     return config
 
 
+def schedule(rate: float, step: int, *, steps: int, warmup: int, floor: float = 0.0) -> float:
+    """The learning rate at a step: a line up to `rate` over `warmup`, then a cosine to `rate * floor` at `steps`."""
+    if step < warmup:
+        return rate * (step + 1) / warmup
+    share = min(1.0, (step - warmup) / max(1, steps - warmup))
+    return rate * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * share)))
+
+
 def check(config: TrainConfig, *, processes: int = 1) -> None:
     """Raise InputError for a configuration that cannot work, naming the first thing to change."""
     sample = config.sample
     share = config.groups // processes
-    rules: list[tuple[bool, str]] = [
+    rules = [
         (config.steps >= 1, f"steps is {config.steps}, at least 1 is needed"),
         (config.groups >= 1, f"groups is {config.groups}, at least 1 is needed"),
         (sample.group >= 1, f"sample.group is {sample.group}, at least 1 is needed"),
@@ -219,9 +234,24 @@ def check(config: TrainConfig, *, processes: int = 1) -> None:
         (config.save_every >= 1, f"save_every is {config.save_every}, at least 1 is needed"),
         (config.validate_every >= 0 and config.held_out >= 1, "validate_every must be 0 or more, held_out 1 or more"),
     ]
-    for good, wrong in rules:
-        if not good:
-            raise InputError(wrong, hint="Change it with --set NAME=VALUE, or choose another preset.")
+    require(rules, hint="Change it with --set NAME=VALUE, or choose another preset.")
+
+
+def require(rules: Rules, *, hint: str) -> None:
+    """Raise InputError with the words of the first rule that is not kept."""
+    for kept, wrong in rules:
+        if not kept:
+            raise InputError(wrong, hint=hint)
+
+
+def check_folder(out: Path, *, resume: bool) -> Path:
+    """The path of the state in a run's folder, which must be there to be resumed and else must not."""
+    state = out / STATE
+    if resume and not state.is_file():
+        raise InputError(f"{out} holds no run to resume", hint="Start one without --resume.")
+    if not resume and state.is_file():
+        raise InputError(f"{out} already holds a run", hint="Continue it with --resume, or name another folder.")
+    return state
 
 
 def write_config(config: TrainConfig, path: Path) -> None:

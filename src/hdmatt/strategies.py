@@ -65,101 +65,58 @@ def matte_rows(
             f"{b.width}x{b.height} (width x height, after EXIF rotation)",
             hint="Give a trimap of the picture's size; a trimap is never resized.",
         )
-    return STRATEGIES[strategy](picture, trimap, model, options, progress, counters)
+    return STRATEGIES[strategy](_Task(picture, trimap, model, options, progress, counters))
 
 
-def _hdmatt(
-    picture: Rows,
-    trimap: Rows,
-    model: HDMatt,
-    options: Options,
-    progress: Progress | None,
-    counters: Counters | None,
-) -> Job:
-    pixel = 3 * picture.info.dtype.itemsize
-    plan = engine.make_plan(trimap, model, options, channels_bytes=pixel)
-    rows = engine.run(plan, picture, trimap, model, progress=progress, counters=counters)
+@dataclass(frozen=True)
+class _Task:
+    """What every strategy is given."""
+
+    picture: Rows
+    trimap: Rows
+    model: HDMatt
+    options: Options
+    progress: Progress | None
+    counters: Counters | None
+
+    def with_options(self, **changes: int) -> "_Task":
+        return replace(self, options=replace(self.options, **changes))
+
+    def plan(self) -> Plan:
+        pixel = 3 * self.picture.info.dtype.itemsize
+        return engine.make_plan(self.trimap, self.model, self.options, channels_bytes=pixel)
+
+
+def _hdmatt(task: _Task) -> Job:
+    plan = task.plan()
+    rows = engine.run(plan, task.picture, task.trimap, task.model, progress=task.progress, counters=task.counters)
     return Job(plan, plan.unknown, rows)
 
 
-def _crop(
-    picture: Rows,
-    trimap: Rows,
-    model: HDMatt,
-    options: Options,
-    progress: Progress | None,
-    counters: Counters | None,
-) -> Job:
-    return _hdmatt(picture, trimap, model, replace(options, topk=0), progress, counters)
+def _crop(task: _Task) -> Job:
+    return _hdmatt(task.with_options(topk=0))
 
 
-def _tiles(
-    picture: Rows,
-    trimap: Rows,
-    model: HDMatt,
-    options: Options,
-    progress: Progress | None,
-    counters: Counters | None,
-) -> Job:
-    pixel = 3 * picture.info.dtype.itemsize
-    options = replace(options, topk=0, overlap=0)
-    plan = engine.make_plan(trimap, model, options, channels_bytes=pixel)
-    info = trimap.info
-    queries = with_unknown(trimap, tiles(info.height, info.width, size=options.patch), band=options.band)
+def _tiles(task: _Task) -> Job:
+    task = task.with_options(topk=0, overlap=0)
+    plan, options, info = task.plan(), task.options, task.trimap.info
+    queries = with_unknown(task.trimap, tiles(info.height, info.width, size=options.patch), band=options.band)
     rows = patch_rows(
-        picture,
-        trimap,
+        task.picture,
+        task.trimap,
         queries,
-        network_of(model, device=options.device),
+        network_of(task.model, device=options.device),
         overlap=0,
         batch=plan.batch,
-        progress=progress,
-        counters=counters,
+        progress=task.progress,
+        counters=task.counters,
     )
     return Job(replace(plan, queries=queries, field=False), plan.unknown, rows)
 
 
-def _whole(
-    picture: Rows,
-    trimap: Rows,
-    model: HDMatt,
-    options: Options,
-    progress: Progress | None,
-    counters: Counters | None,
-) -> Job:
-    return _shrunk(picture, trimap, model, options, progress, counters, long_side=None)
-
-
-def _downsample(
-    picture: Rows,
-    trimap: Rows,
-    model: HDMatt,
-    options: Options,
-    progress: Progress | None,
-    counters: Counters | None,
-) -> Job:
-    return _shrunk(picture, trimap, model, options, progress, counters, long_side=LONG_SIDE)
-
-
-STRATEGIES: dict[str, Callable[..., Job]] = {
-    "hdmatt": _hdmatt,
-    "crop": _crop,
-    "tiles": _tiles,
-    "downsample": _downsample,
-    "whole": _whole,
-}
-
-
-def _shrunk(
-    picture: Rows,
-    trimap: Rows,
-    model: HDMatt,
-    options: Options,
-    progress: Progress | None,
-    counters: Counters | None,
-    *,
-    long_side: int | None,
-) -> Job:
+def _whole(task: _Task, *, long_side: int | None = None) -> Job:
+    """All at once, shrunk to `long_side` if the picture is larger."""
+    picture, trimap, model, options = task.picture, task.trimap, task.model, task.options
     height, width = picture.info.height, picture.info.width
     scale = 1.0 if long_side is None else min(1.0, long_side / max(height, width))
     small = max(1, round(height * scale)), max(1, round(width * scale))
@@ -180,8 +137,23 @@ def _shrunk(
         )
 
     network = network_of(model, device=options.device)
-    rows = shrunk_rows(picture, trimap, marks, network, band=options.band, progress=progress, counters=counters)
+    rows = shrunk_rows(
+        picture, trimap, marks, network, band=options.band, progress=task.progress, counters=task.counters
+    )
     return Job(None, unknown, rows)
+
+
+def _downsample(task: _Task) -> Job:
+    return _whole(task, long_side=LONG_SIDE)
+
+
+STRATEGIES: dict[str, Callable[[_Task], Job]] = {
+    "hdmatt": _hdmatt,
+    "crop": _crop,
+    "tiles": _tiles,
+    "downsample": _downsample,
+    "whole": _whole,
+}
 
 
 def shrunk_rows(

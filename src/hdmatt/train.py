@@ -30,12 +30,12 @@ from hdmatt.losses import Probes, pixel_weight, probe_loss, total
 from hdmatt.model import HDMatt, load_resnet34, network_input
 from hdmatt.parallel import Fabric, agreed, make_fabric, patch_share, share_norms
 from hdmatt.patches import feather
-from hdmatt.recipe import TrainConfig, changed, check, read_config, write_config
+from hdmatt.recipe import TrainConfig, changed, check, check_folder, read_config, schedule, write_config
 from hdmatt.synth.assets import Assets, load_assets
 from hdmatt.validate import HELD_OUT_NAME, Folders, HeldOut, Scored
 
 BAD_STEPS = 10  # steps without a finite gradient, one after the other, that end a run
-STATE, WEIGHTS, BEST = "state.safetensors", "model.safetensors", "best.safetensors"
+WEIGHTS, BEST = "model.safetensors", "best.safetensors"
 Say = Callable[[str], None]
 
 
@@ -78,11 +78,7 @@ def train(
         RuntimeError: The gradient was no number ten steps in a row; the last checkpoint is kept.
     """
     started = time.monotonic()
-    state = out / STATE
-    if resume and not state.is_file():
-        raise InputError(f"{out} holds no run to resume", hint="Start one without --resume.")
-    if not resume and state.is_file():
-        raise InputError(f"{out} already holds a run", hint="Continue it with --resume, or name another folder.")
+    state = check_folder(out, resume=resume)
     if resume:
         config = changed(read_config(out / "config.json"), changes)
     fabric = fabric or make_fabric(config.precision)
@@ -269,10 +265,7 @@ def learning_rate(config: TrainConfig, step: int, *, restart: int = 0) -> float:
     After `restart` the rate rises once more over `rewarm` steps, from its share to all of what the schedule says.
     """
     again = min(1.0, (step - restart + 1) / config.rewarm) if restart and config.rewarm else 1.0
-    if step < config.warmup:
-        return again * config.rate * (step + 1) / config.warmup
-    share = min(1.0, (step - config.warmup) / max(1, config.steps - config.warmup))
-    return again * config.rate * (config.floor + (1 - config.floor) * 0.5 * (1 + float(np.cos(np.pi * share))))
+    return schedule(again * config.rate, step, steps=config.steps, warmup=config.warmup, floor=config.floor)
 
 
 def group_contexts(

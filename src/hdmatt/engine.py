@@ -40,7 +40,9 @@ from hdmatt.patches import Stitcher, Window, check_overlap, cut, feather, grid, 
 from hdmatt.pipeline import ahead
 from hdmatt.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
-CPU_BATCH = 4  # larger batches gain nothing on two cores (0.132 s a patch against 0.169 s one by one)
+# a patch alone fits the caches, and its maps come back from the allocator, which returns larger ones to the system: four at
+# once take 5 to 15 % more of a core's time and 390 MiB more (docs/log.md)
+CPU_BATCH = 1
 GPU_BATCH = 16
 FINISHED_ROWS = 256  # rows handed out at a time, at most
 COVERS = ("fewest", "grid")
@@ -67,7 +69,7 @@ class Options:
         topk: Context patches a query looks at (K); 0 switches the context off.
         candidates: Patches in the context pool (N).
         memory: Limit of the process's peak memory in bytes; None: half of what the machine has free.
-        batch: Patches computed at once; None: as many as the limit allows, 4 at most on a CPU.
+        batch: Patches computed at once; None: 1 on a CPU, elsewhere as many as the limit allows.
         band: Rows read at a time, at least.
         reserve: Bytes of the limit that are kept for what runs beside the engine (colours).
         device: A torch device, "cpu", "cuda", "mps".

@@ -579,7 +579,7 @@ def fingerprint(method: Method) -> str:
         parts.append(f"topk {settings.topk} candidates {settings.candidates}")
     if method.kind in GRID and settings.cover != "grid":
         parts.append(f"cover {settings.cover}")
-    if (settings.runtime, settings.precision) != ("auto", "auto"):  # whatever these stand for here: the mattes agree to 1e-4
+    if (settings.runtime, settings.precision) != ("auto", "auto"):  # of any name: mattes agree to 1e-4
         parts.append(f"runtime {settings.runtime} {settings.precision}")
     return ", ".join([*parts, f"device {settings.device}"])
 

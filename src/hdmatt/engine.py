@@ -202,20 +202,8 @@ def run(
         raise InputError("the network is in training mode", hint="Call model.eval() first, or load it by name.")
     counters = counters if counters is not None else Counters()
     model = model.to(plan.options.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    field = _read_field(picture, trimap, counters) if plan.field else None
-    pool = _fill_pool(plan, picture, trimap, field, model, counters)
-    stitcher = Stitcher(plan.height, plan.width)
-    weight = _weight(plan.options)
-    done = 0
-    for piece in ahead(_pieces(plan, picture, trimap, field, counters)):
-        if isinstance(piece, _Known):
-            yield piece.first, _finished(piece, stitcher)
-            continue
-        for window, alpha in zip(piece.windows, _decode(plan, piece, model, pool, counters), strict=True):
-            stitcher.add(window, alpha, weight)
-        done += len(piece.windows)
-        if progress:
-            progress(done, len(plan.queries))
+    with memory.keeping_freed():
+        yield from _rows(plan, picture, trimap, model, progress, counters)
 
 
 class Look(NamedTuple):
@@ -526,6 +514,25 @@ def _finished(piece: _Known, stitcher: Stitcher) -> Float32[np.ndarray, "h w"]:
     """Rows of the matte, with the trimap's known pixels put in."""
     alpha, marks = stitcher.take(piece.first + len(piece.marks)), piece.marks
     return np.where(marks == UNKNOWN, np.clip(alpha, 0, 1), (marks == FOREGROUND).astype(np.float32))
+
+
+def _rows(
+    plan: Plan, picture: Rows, trimap: Rows, model: HDMatt, progress: Progress | None, counters: Counters
+) -> Iterator[tuple[int, Float32[np.ndarray, "rows width"]]]:
+    field = _read_field(picture, trimap, counters) if plan.field else None
+    pool = _fill_pool(plan, picture, trimap, field, model, counters)
+    stitcher = Stitcher(plan.height, plan.width)
+    weight = _weight(plan.options)
+    done = 0
+    for piece in ahead(_pieces(plan, picture, trimap, field, counters)):
+        if isinstance(piece, _Known):
+            yield piece.first, _finished(piece, stitcher)
+            continue
+        for window, alpha in zip(piece.windows, _decode(plan, piece, model, pool, counters), strict=True):
+            stitcher.add(window, alpha, weight)
+        done += len(piece.windows)
+        if progress:
+            progress(done, len(plan.queries))
 
 
 def _fill_pool(

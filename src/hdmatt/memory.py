@@ -6,7 +6,7 @@
     children_peak        the most that a program it started held
     container            what the process's control groups allow
     keeping_freed        a block in which the allocator keeps what is freed, for the next patch
-    fixed_bytes, context_bytes, body_bytes, field_bytes, patch_bytes
+    fixed_bytes, context_bytes, body_bytes, stem_bytes, field_bytes, patch_bytes
                          the engine's needs: per job, per candidate, per patch kept, and per patch computed at once
     colour_bytes         the colour estimation's
 """
@@ -120,8 +120,8 @@ def keeping_freed() -> Generator[None]:
     """A block in which freed memory stays with the process; after it, all that is free goes back to the system.
 
     Every patch asks for the same 13 MB maps again. glibc hands them back to the system in between and gets them anew,
-    page by page and full of zeros: a ninth of all the work on a 9 megapixel picture. Elsewhere than with glibc nothing is
-    done. glibc has these settings for the whole process; what it is left with is the most it would have chosen itself.
+    page by page and full of zeros: a ninth of all the work on a 9 megapixel picture. Elsewhere than with glibc nothing
+    is done. These are settings of the whole process; what it is left with is the most that glibc chooses by itself.
     """
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
     if libc is None or not hasattr(libc, "mallopt") or not hasattr(libc, "malloc_trim"):
@@ -158,6 +158,11 @@ def context_bytes(patch: int, *, width: int) -> int:
 def body_bytes(patch: int, *, width: int) -> int:
     """What is kept of one encoded patch until it is decoded."""
     return 4 * (patch // 8) ** 2 * (4 * width + 2 * width + 2 * width + 4 * width)  # quarter, index3, eighth, deep
+
+
+def stem_bytes(patch: int, *, width: int, inputs: int) -> int:
+    """What is kept of one patch so that its hints and first convolution need not be computed again."""
+    return 4 * patch**2 * (inputs + width)
 
 
 def field_bytes(height: int, picture_width: int) -> int:

@@ -157,7 +157,10 @@ class Encoder(nn.Module):
         if self.hints:
             inputs = torch.cat([inputs, colour_hints(inputs, around)], dim=1)
             inputs = inputs.contiguous(memory_format=torch.channels_last)  # once, not in each convolution that reads it
-        full = F.relu(self.bn1(self.conv1(inputs)), inplace=True)
+        return self.pooled(inputs, F.relu(self.bn1(self.conv1(inputs)), inplace=True))
+
+    def pooled(self, inputs: Tensor, full: Tensor) -> Stem:
+        """The two poolings after the first convolution."""
         half, index1 = F.max_pool2d(full, 2, return_indices=True)
         pooled, index2 = F.max_pool2d(half, 2, return_indices=True)
         return Stem(inputs, full, half, pooled, index1, index2)

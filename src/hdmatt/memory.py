@@ -18,6 +18,7 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from hdmatt.errors import InputError
 from hdmatt.field import cell_size
@@ -123,8 +124,8 @@ def keeping_freed() -> Generator[None]:
     page by page and full of zeros: a ninth of all the work on a 9 megapixel picture. Elsewhere than with glibc nothing
     is done. These are settings of the whole process; what it is left with is the most that glibc chooses by itself.
     """
-    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if libc is None or not hasattr(libc, "mallopt") or not hasattr(libc, "malloc_trim"):
+    libc: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if not hasattr(libc, "mallopt") or not hasattr(libc, "malloc_trim"):
         yield
         return
     libc.mallopt(_MMAP_THRESHOLD, 32 * MIB)

@@ -130,7 +130,7 @@ def prepare(model: HDMatt, name: str, *, precision: str = "fp32", graphs: Path |
             setattr(network.cpc, head, _Half(getattr(network.cpc, head)))
     if name == "compiled":  # sizes are symbols: bytes do not depend on which batch came first
         # PyTorch 2.13 puts the zeros of a large unpooling before their own size, and stops at its own assertion
-        options = {"joint_graph_constant_folding": False}
+        options: Any = {"joint_graph_constant_folding": False}
         for owner, method in ((network.encoder, "trunk"), (network.decoder, "forward")):
             setattr(owner, method, torch.compile(getattr(owner, method), dynamic=True, options=options))
     return network

@@ -10,6 +10,7 @@ import torch
 from hdmatt.checkpoint import save_model
 from hdmatt.cli import main
 from hdmatt.model import HDMatt, ModelConfig
+from hdmatt.runtime import choose_precision
 
 
 @pytest.fixture(scope="module")
@@ -290,7 +291,8 @@ def test_the_plan_is_printed_and_nothing_is_written(scene, weights, capsys):
     plan += ["--overlap", "16", "--memory", "2GiB"]
     assert main(plan) == 0
     out, err = capsys.readouterr()
-    for text in ("120x90", "patches to decode", "on the grid", "batch", "folded fp32", "limit 2048 MiB", "estimate"):
+    runs = f"folded {choose_precision('auto', 'folded')}"
+    for text in ("120x90", "patches to decode", "on the grid", "batch", runs, "limit 2048 MiB", "estimate"):
         assert text in out
     assert main([*plan, "--json", "-o", str(scene / "alpha.png"), "--cutout", str(scene / "c.png")]) == 0
     found = json.loads(capsys.readouterr().out)

@@ -35,6 +35,20 @@ def test_region_attention_equals_a_slow_loop_also_for_empty_regions(form, presen
         np.testing.assert_allclose(read.numpy(), expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("form", ["strict", "literal"])
+@pytest.mark.parametrize("spread", [0.3, 60.0])
+def test_a_cpu_that_only_infers_reads_what_training_reads_also_where_weights_underflow(form, spread):
+    # spread 60: most weights lie below float32's smallest; 600 query pixels are three blocks of rows
+    query, key, value = (normal(*shape, seed=3).float() for shape in ((600, 4), (90, 4), (90, 5)))
+    label = torch.arange(90) % 3
+    trained = region_attention(query, key, value, label, form=form, scale=spread)
+    with torch.inference_mode():
+        inferred = region_attention(query, key, value, label, form=form, scale=spread)
+    for a, b in zip(trained, inferred, strict=True):
+        # 2e-4: logits of up to 1000 in float32, of which the exponential keeps the absolute error
+        torch.testing.assert_close(b, a, rtol=0, atol=2e-4 if spread > 1 else 1e-6)
+
+
 def test_the_two_forms_differ_where_pixels_lie_outside_the_region():
     query, key, value = normal(6, 4), normal(30, 4, seed=1), normal(30, 5, seed=2)
     label = torch.arange(30) % 3

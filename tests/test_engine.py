@@ -135,6 +135,23 @@ def test_a_limit_without_room_for_kept_features_encodes_again_and_moves_alpha_by
     np.testing.assert_allclose(alpha, reference, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("batch", [None, 2])
+def test_first_layers_that_are_kept_are_not_computed_again_and_give_the_same_bytes(model, monkeypatch, batch):
+    picture, trimap = scene(300, 300)
+    mattes, options = {}, replace(SMALL, batch=batch)
+    for room in (0, 3, 10**6):
+        monkeypatch.setattr(engine, "STEMS", room * memory.stem_bytes(64, width=8, inputs=model.encoder.inputs))
+        counters, plan = Counters(), make_plan(open_trimap(trimap), model, options)
+        mattes[room] = matte(picture, trimap, model, options, counters=counters)
+        assert plan.stems == min(room, plan.cache) and plan.cache > 3
+        again = len(plan.queries) + len(plan.pool) - counters.stems
+        # a batch is taken from what is kept if all of it is
+        assert again == plan.stems if batch is None else again <= plan.stems
+        assert (counters.encoded, counters.cache_hits) == (plan.encodes, plan.cache)
+    np.testing.assert_array_equal(mattes[3], mattes[0])
+    np.testing.assert_array_equal(mattes[10**6], mattes[0])
+
+
 def test_nothing_is_ranked_when_there_are_no_more_candidates_than_contexts(model, monkeypatch):
     picture, trimap = scene(300, 300)
     few = replace(SMALL, candidates=2, topk=2)

@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from hdmatt.field import FieldBuilder
-from hdmatt.hints import HINTS, colour_hints, local_linear
+from hdmatt.hints import HINTS, colour_hints, local_linear, moments_of
 from hdmatt.model import network_input
 
 ALPHA, FIRST, APART, FAR_FRONT, FAR_BACK = 8, 9, 10, 11, 12  # channels
@@ -77,9 +77,17 @@ def test_the_local_linear_model_keeps_what_is_linear_in_colour_and_removes_what_
     colours = torch.rand(1, 3, 64, 64, generator=rng)
     alpha = 0.2 + 0.3 * colours[:, :1] + 0.4 * colours[:, 2:]
     noisy = alpha + 0.1 * torch.randn(alpha.shape, generator=rng)
-    weight = torch.ones_like(alpha)
-    torch.testing.assert_close(local_linear(colours, alpha, weight), alpha, rtol=0, atol=0.001)
-    assert (local_linear(colours, noisy, weight) - alpha).abs().mean() < 0.02
+    moments, weight = moments_of(colours), torch.ones_like(alpha)
+    torch.testing.assert_close(local_linear(moments, alpha, weight), alpha, rtol=0, atol=0.001)
+    assert (local_linear(moments, noisy, weight) - alpha).abs().mean() < 0.02
+
+
+def test_the_layout_of_the_input_does_not_matter_to_a_bit():
+    trimap = torch.full((1, 48, 40), 128, dtype=torch.uint8)
+    trimap[:, :5], trimap[:, -9:] = 0, 255
+    inputs = network_input(torch.rand(1, 48, 40, 3, generator=torch.Generator().manual_seed(4)), trimap)
+    planes = colour_hints(inputs.contiguous())
+    assert torch.equal(colour_hints(inputs.contiguous(memory_format=torch.channels_last)), planes)
 
 
 def test_patches_of_a_batch_do_not_touch_each_other():

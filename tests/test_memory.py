@@ -1,3 +1,5 @@
+import platform
+
 import numpy as np
 import psutil
 import pytest
@@ -97,6 +99,18 @@ def test_a_control_group_of_version_1_limits_unless_its_number_means_none(tmp_pa
 def test_a_path_of_the_host_that_the_container_does_not_show_falls_back_to_its_root(tmp_path):
     files = {"memory/memory.limit_in_bytes": memory.GIB, "memory/memory.usage_in_bytes": 0}
     assert groups(tmp_path, ["4:memory:/docker/123"], files) == (memory.GIB, memory.GIB)
+
+
+def test_freed_memory_stays_in_the_block_and_goes_back_after_it():
+    maps = 20 * memory.MIB
+    with memory.keeping_freed():
+        several = [np.ones(maps, np.uint8) for _ in range(5)]
+        full = memory.resident()
+        del several
+        within = memory.resident()
+    if platform.libc_ver()[0] == "glibc":
+        assert within > full - maps
+    assert memory.resident() < full - 4 * maps
 
 
 def test_without_control_groups_nothing_limits(tmp_path):

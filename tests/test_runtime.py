@@ -13,7 +13,7 @@ from hdmatt.hints import HINTS
 from hdmatt.image import ArrayReader, open_trimap
 from hdmatt.memory import GIB
 from hdmatt.model import HDMatt, ModelConfig, labels, network_input
-from hdmatt.runtime import choose, fold, load_graphs, prepare, weights_hash
+from hdmatt.runtime import choose, choose_precision, fold, load_graphs, prepare, weights_hash
 from hdmatt.strategies import matte_rows
 
 
@@ -112,9 +112,29 @@ def test_the_same_options_give_the_same_bytes_and_the_batch_moves_rounding_only(
     for precision in ("fp32", "bf16"):
         folded = prepare(model, "folded", precision=precision)
         assert matte(folded).tobytes() == matte(prepare(model, "folded", precision=precision)).tobytes()
-        # 1e-5 for float32 sums in another order; bfloat16 rounds to 3 digits and may round to another side
-        limit = 1e-5 if precision == "fp32" else 2 / 255
-        np.testing.assert_allclose(matte(folded, batch=1), matte(folded, batch=4), rtol=0, atol=limit)
+        # 1e-5 for float32 sums in another order; a patch's bfloat16 sums do not depend on its batch
+        np.testing.assert_allclose(matte(folded, batch=1), matte(folded, batch=4), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("amx", [True, False])
+def test_auto_precision_is_bf16_for_the_folded_runtime_on_a_cpu_with_amx_only(amx, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": amx}, raising=False)
+    assert choose_precision("auto", "folded") == ("bf16" if amx else "fp32")
+    for runtime, device in (("torch", "cpu"), ("onnx", "cpu"), ("openvino", "cpu"), ("folded", "cuda:0")):
+        assert choose_precision("auto", runtime, device) == "fp32"
+    assert choose_precision("fp32", "folded") == "fp32" and choose_precision("bf16", "compiled") == "bf16"
+    monkeypatch.delattr(torch.cpu, "get_capabilities")  # versions of torch before it
+    assert choose_precision("auto", "folded") == "fp32"
+
+
+def test_a_named_model_takes_auto_precision_and_a_loaded_one_stays_as_it_is(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True}, raising=False)
+    model = network()
+    assert api.load_network(model) is model and api.load_network(model, precision="fp32") is model
+    assert api.load_network("hdmatt-s").encoder.layer3[0].conv1.weight.dtype == torch.bfloat16
+    assert api.load_network("hdmatt-s", precision="fp32").encoder.layer3[0].conv1.weight.dtype == torch.float32
+    # keys stay exact: attention multiplies their error
+    assert api.load_network("hdmatt-s").cpc.theta.weight.dtype == torch.float32
 
 
 def test_auto_is_folded_on_the_cpu_and_torch_elsewhere():
@@ -162,9 +182,12 @@ def test_the_interface_prepares_named_networks_and_leaves_loaded_ones_alone():
     assert api.load_network("hdmatt-s", runtime="torch") is api.load_model("hdmatt-s")
     options = {"patch": 64, "overlap": 16, "topk": 1, "candidates": 2}
     mattes = {
-        runtime: api.matte(picture, trimap, runtime=runtime, **options).alpha for runtime in ("auto", "torch")
+        name: api.matte(picture, trimap, runtime=name, precision=precision, **options).alpha
+        for name, precision in (("folded", "fp32"), ("auto", "auto"), ("torch", "fp32"))
     }
-    np.testing.assert_allclose(mattes["auto"], mattes["torch"], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(mattes["folded"], mattes["torch"], rtol=0, atol=1e-5)
+    difference = np.abs(mattes["auto"] - mattes["torch"])
+    assert difference.max() < 2 / 255 and difference.mean() < 1e-4
     with pytest.raises(InputError, match="training mode"):
         api.matte(picture, trimap, model=copy.deepcopy(model).train(), **options)
 

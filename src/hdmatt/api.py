@@ -26,7 +26,7 @@ from hdmatt.errors import InputError
 from hdmatt.image import ArrayReader, PictureReader, PictureWriter, TrimapReader
 from hdmatt.model import HDMatt
 from hdmatt.pipeline import Behind
-from hdmatt.runtime import choose, prepare
+from hdmatt.runtime import choose, choose_precision, prepare
 from hdmatt.strategies import Job, matte_rows
 
 DEFAULT_MODEL = "hdmatt-s"
@@ -93,22 +93,24 @@ def load_network(
     model: str | Path | HDMatt = DEFAULT_MODEL,
     *,
     runtime: str = "auto",
-    precision: str = "fp32",
+    precision: str = "auto",
     device: str = "cpu",
 ) -> HDMatt:
     """The network by name or file, or one that is loaded, prepared for a runtime (docs/runtimes.md).
 
     Args:
         runtime: "auto", "torch", "folded", "compiled", "onnx" or "openvino". "auto" leaves a loaded network as it is.
-        precision: "fp32" or "bf16".
+        precision: "auto" (bf16 for the folded runtime on a processor with AMX), "fp32" or "bf16". A loaded network
+            is left as it is by "fp32", too.
 
     Raises:
         InputError: No such runtime, or not installed, or not for this device or precision.
     """
     if isinstance(model, HDMatt):
-        chosen = choose(runtime, device) if runtime != "auto" or precision != "fp32" else "torch"
-        return _prepare(model, chosen, precision)
+        chosen = choose(runtime, device) if runtime != "auto" or precision == "bf16" else "torch"
+        return _prepare(model, chosen, choose_precision(precision, chosen, device))
     chosen = choose(runtime, device)
+    precision = choose_precision(precision, chosen, device)
     if chosen == "torch":
         return _prepare(load_model(model), chosen, precision)
     from hdmatt.checkpoint import models
@@ -153,7 +155,7 @@ def matte(
     device: str = "auto",
     cover: str = "fewest",
     runtime: str = "auto",
-    precision: str = "fp32",
+    precision: str = "auto",
     linear: bool = False,
     progress: Progress | None = None,
     max_pixels: int = image.DEFAULT_MAX_PIXELS,
@@ -255,7 +257,7 @@ def matte_files(
     strategy: str = "hdmatt",
     options: Options,
     runtime: str = "auto",
-    precision: str = "fp32",
+    precision: str = "auto",
     background: str | None = None,
     bit_depth: str = "auto",
     max_pixels: int = image.DEFAULT_MAX_PIXELS,
@@ -318,7 +320,7 @@ def matte_files(
         strategy=strategy,
         device=options.device,
         runtime=choose(runtime, options.device),
-        precision=precision,
+        precision=choose_precision(precision, choose(runtime, options.device), options.device),
         outputs=[str(p) for p in paths],
     )
 
@@ -357,7 +359,7 @@ def plan_files(
     strategy: str = "hdmatt",
     options: Options,
     runtime: str = "auto",
-    precision: str = "fp32",
+    precision: str = "auto",
     background: str | None = None,
     max_pixels: int = image.DEFAULT_MAX_PIXELS,
 ) -> Forecast:
@@ -393,7 +395,7 @@ def plan_files(
             cover=options.cover,
             batch=plan.batch,
             runtime=choose(runtime, options.device),
-            precision=precision,
+            precision=choose_precision(precision, choose(runtime, options.device), options.device),
             cached=plan.cache,
             cache_bytes=plan.cache_bytes,
             expected_seconds=forecast.seconds(plan, pixels, marks, network),

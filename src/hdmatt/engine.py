@@ -40,7 +40,10 @@ from hdmatt.patches import Stitcher, Window, check_overlap, cut, feather, grid, 
 from hdmatt.pipeline import ahead
 from hdmatt.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
-CPU_BATCH = 4  # larger batches gain nothing on two cores (0.132 s a patch against 0.169 s one by one)
+# a patch alone fits the caches, and its maps come back from the allocator, which returns larger ones to the system:
+# four at once take 5 to 15 % more of a core's time and 390 MiB more (docs/log.md)
+CPU_BATCH = 1
+STEMS = 320 * memory.MIB  # of first layers that are kept: 21 MiB save a patch a third of its work
 GPU_BATCH = 16
 FINISHED_ROWS = 256  # rows handed out at a time, at most
 COVERS = ("fewest", "grid")
@@ -67,7 +70,7 @@ class Options:
         topk: Context patches a query looks at (K); 0 switches the context off.
         candidates: Patches in the context pool (N).
         memory: Limit of the process's peak memory in bytes; None: half of what the machine has free.
-        batch: Patches computed at once; None: as many as the limit allows, 4 at most on a CPU.
+        batch: Patches computed at once; None: 1 on a CPU, elsewhere as many as the limit allows.
         band: Rows read at a time, at least.
         reserve: Bytes of the limit that are kept for what runs beside the engine (colours).
         device: A torch device, "cpu", "cuda", "mps".
@@ -102,7 +105,8 @@ class Plan:
     peak: int  # expected peak memory of the process, bytes
     on_grid: int  # patches that the fixed grid would decode
     cache: int  # candidates that are queries, too, and whose features are kept until they are decoded
-    cache_bytes: int  # of the context pool and these features
+    cache_bytes: int  # of the context pool, these features and stems
+    stems: int  # of these patches, those whose first layers are kept, too; on a CPU only
 
     @property
     def encodes(self) -> int:
@@ -119,6 +123,7 @@ class Counters:
     rows_read: int = 0
     cache_hits: int = 0  # queries whose features were kept from the pool
     cache_misses: int = 0  # queries that were encoded when their turn came
+    stems: int = 0  # times that a patch passed the first layers
     network_seconds: float = 0.0  # in the network alone: no reading, planning, stitching or writing
 
     @contextmanager
@@ -177,6 +182,7 @@ def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: 
         on_grid=len(on_grid),
         cache=room.cache,
         cache_bytes=room.cache_bytes,
+        stems=room.stems,
     )
 
 
@@ -200,20 +206,8 @@ def run(
         raise InputError("the network is in training mode", hint="Call model.eval() first, or load it by name.")
     counters = counters if counters is not None else Counters()
     model = model.to(plan.options.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    field = _read_field(picture, trimap, counters) if plan.field else None
-    pool = _fill_pool(plan, picture, trimap, field, model, counters)
-    stitcher = Stitcher(plan.height, plan.width)
-    weight = _weight(plan.options)
-    done = 0
-    for piece in ahead(_pieces(plan, picture, trimap, field, counters)):
-        if isinstance(piece, _Known):
-            yield piece.first, _finished(piece, stitcher)
-            continue
-        for window, alpha in zip(piece.windows, _decode(plan, piece, model, pool, counters), strict=True):
-            stitcher.add(window, alpha, weight)
-        done += len(piece.windows)
-        if progress:
-            progress(done, len(plan.queries))
+    with memory.keeping_freed():
+        yield from _rows(plan, picture, trimap, model, progress, counters)
 
 
 class Look(NamedTuple):
@@ -274,6 +268,7 @@ def choose_candidates(windows: Sequence[Window], counts: Int64[np.ndarray, "p 3"
 class _Pool(NamedTuple):
     contexts: dict[Window, Context]
     bodies: dict[Window, Body]  # of candidates that are queries too, until they are decoded
+    stems: dict[Window, tuple[Tensor, Tensor]]  # of some of them, inputs and full
 
 
 class _Known(NamedTuple):
@@ -299,6 +294,7 @@ class _Room(NamedTuple):
     batch: int
     cache: int
     cache_bytes: int
+    stems: int
 
 
 class _Counts(NamedTuple):
@@ -404,6 +400,9 @@ def _fit(
     least = options.batch or 1
     cache = min(shared, max(0, (limit - fixed - least * each) // body)) if on_cpu else shared
     fixed += cache * body
+    stem = memory.stem_bytes(options.patch, width=width, inputs=model.encoder.inputs)
+    stems = min(cache, STEMS // stem, max(0, (limit - fixed - least * each) // stem)) if on_cpu else 0
+    fixed += stems * stem
     room = (limit - fixed) // each if on_cpu else GPU_BATCH
     if room < 1 and work:
         raise MemoryLimitError(
@@ -416,7 +415,7 @@ def _fit(
             hint=f"Give a batch of {room} or less, or --memory {memory.show(fixed + each * options.batch, up=True)}.",
         )
     batch = options.batch or (min(CPU_BATCH, room) if on_cpu else room)
-    return _Room(limit, fixed, each, max(1, batch), cache, contexts + cache * body)
+    return _Room(limit, fixed, each, max(1, batch), cache, contexts + cache * body + stems * stem, stems)
 
 
 def _count_windows(trimap: Rows, windows: Sequence[Window], cells: CellMap, options: Options) -> _Counts:
@@ -526,10 +525,29 @@ def _finished(piece: _Known, stitcher: Stitcher) -> Float32[np.ndarray, "h w"]:
     return np.where(marks == UNKNOWN, np.clip(alpha, 0, 1), (marks == FOREGROUND).astype(np.float32))
 
 
+def _rows(
+    plan: Plan, picture: Rows, trimap: Rows, model: HDMatt, progress: Progress | None, counters: Counters
+) -> Iterator[tuple[int, Float32[np.ndarray, "rows width"]]]:
+    field = _read_field(picture, trimap, counters) if plan.field else None
+    pool = _fill_pool(plan, picture, trimap, field, model, counters)
+    stitcher = Stitcher(plan.height, plan.width)
+    weight = _weight(plan.options)
+    done = 0
+    for piece in ahead(_pieces(plan, picture, trimap, field, counters)):
+        if isinstance(piece, _Known):
+            yield piece.first, _finished(piece, stitcher)
+            continue
+        for window, alpha in zip(piece.windows, _decode(plan, piece, model, pool, counters), strict=True):
+            stitcher.add(window, alpha, weight)
+        done += len(piece.windows)
+        if progress:
+            progress(done, len(plan.queries))
+
+
 def _fill_pool(
     plan: Plan, picture: Rows, trimap: Rows, field: ColourField | None, model: HDMatt, counters: Counters
 ) -> _Pool:
-    pool = _Pool({}, {})
+    pool = _Pool({}, {}, {})
     queries = set(plan.queries)
     pixels, marks = _Pixels(picture, plan), _Band(trimap, plan.options.band)
     rows = (list(row) for _, row in groupby(plan.pool, key=lambda w: w.y))
@@ -537,16 +555,26 @@ def _fill_pool(
     for patches in ahead(pieces):
         inputs, around = _inputs(plan, patches)
         with torch.inference_mode(), counters.network(plan.options.device):
-            body = model.encoder.body(model.encoder.stem(inputs, around))
+            stem = model.encoder.stem(inputs, around)
+            body = model.encoder.body(stem)
             contexts = model.contexts(body, labels(inputs))
         counters.encoded += len(patches.windows)
+        counters.stems += len(patches.windows)
         for i, window in enumerate(patches.windows):
             if contexts:
                 pool.contexts[window] = Context(*(t.clone() for t in contexts[i]))
             if window in queries and len(pool.bodies) < plan.cache:
-                pool.bodies[window] = Body(*(t[i : i + 1].clone() for t in body))
+                pool.bodies[window] = Body(*(_alone(t, i) for t in body))
+                if len(pool.stems) < plan.stems:
+                    pool.stems[window] = _alone(stem.inputs, i), _alone(stem.full, i)
+        del stem, body, contexts  # or they would be held while the next ones are made
     counters.rows_read += pixels.rows_read
     return pool
+
+
+def _alone(batch: Tensor, i: int) -> Tensor:
+    """One patch of a batch, without holding the others."""
+    return batch if len(batch) == 1 else batch[i : i + 1].clone()
 
 
 def _decode(
@@ -555,11 +583,23 @@ def _decode(
     windows = patches.windows
     inputs, around = _inputs(plan, patches)
     with torch.inference_mode(), counters.network(plan.options.device):
-        stem = model.encoder.stem(inputs, around)
+        stem = _stem(windows, inputs, around, model, pool, counters)
         body = _bodies(windows, stem, model, pool, counters)
         alpha = model.decode(stem, body, _contexts(plan, windows, body, labels(inputs), model, pool)).alpha
     counters.decoded += len(windows)
     return alpha[:, 0].float().cpu().numpy()
+
+
+def _stem(
+    windows: Sequence[Window], inputs: Tensor, around: Tensor | None, model: HDMatt, pool: _Pool, counters: Counters
+) -> Stem:
+    """The first layers of the windows: kept ones for the last time, if all of them were kept."""
+    kept = [pool.stems.pop(window) for window in windows if window in pool.stems]
+    if len(kept) == len(windows):
+        full = [model.encoder.pooled(*one) for one in kept]
+        return full[0] if len(full) == 1 else Stem(*(torch.cat(tensors) for tensors in zip(*full, strict=True)))
+    counters.stems += len(windows)
+    return model.encoder.stem(inputs, around)
 
 
 def _bodies(windows: Sequence[Window], stem: Stem, model: HDMatt, pool: _Pool, counters: Counters) -> Body:

@@ -614,7 +614,7 @@ def fingerprint(method: Method) -> str:
         parts.append(f"topk {settings.topk} candidates {settings.candidates}")
     if method.kind in GRID and settings.cover != "grid":
         parts.append(f"cover {settings.cover}")
-    if (settings.runtime, settings.precision) != ("auto", "fp32"):  # of any other name: the same mattes to rounding
+    if (settings.runtime, settings.precision) != ("auto", "auto"):  # of any name: mattes agree to 1e-4
         parts.append(f"runtime {settings.runtime} {settings.precision}")
     return ", ".join([*parts, f"device {settings.device}"])
 

@@ -25,7 +25,7 @@ NEUTRAL = (0.485, 0.456, 0.406)  # ImageNet's mean colour: 0 to the network
 NEUTRAL_VARIANCE = 1 / 12  # of colours that may be anything in [0, 1]
 PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))  # channels whose mean product is kept
 _MOST_CELLS = 400
-_CELLS_AT_ONCE = 64  # columns of cells whose moments are computed together: bounds the memory
+_CELLS_AT_ONCE = 8  # columns of cells computed together: they fit a core's cache, and many hold no sure pixel
 MOMENTS = 3 + len(PAIRS)  # of one class: mean colour, mean products
 
 
@@ -83,13 +83,18 @@ class FieldBuilder:
         """Moments and share of sure pixels of each cell of one row of cells, foreground's then background's."""
         height, columns = trimap.shape
         starts = np.arange(0, columns, self.cell)
-        products = [colours[..., i] * colours[..., j] for i, j in PAIRS]
-        moments = np.dstack([colours, *products]).astype(np.float32)
+        moments = np.empty((height, columns, MOMENTS + 1), np.float32)
+        moments[..., :3], moments[..., -1] = colours, 1
+        for k, (i, j) in enumerate(PAIRS, start=3):
+            np.multiply(moments[..., i], moments[..., j], out=moments[..., k])
         grid = []
         for value in (FOREGROUND, BACKGROUND):
-            mask = (trimap == value).astype(np.float32)[..., None]
-            both = np.concatenate([moments * mask, mask], axis=-1).sum(axis=0)
-            grid.append(np.add.reduceat(both, starts, axis=0) / np.float32(height * self.cell))
+            mask = trimap == value
+            if not mask.any():
+                grid.append(np.zeros((len(starts), MOMENTS + 1), np.float32))
+                continue
+            inside = moments if mask.all() else moments * mask[..., None]
+            grid.append(np.add.reduceat(inside.sum(axis=0), starts, axis=0) / np.float32(height * self.cell))
         return np.concatenate(grid, axis=-1)
 
     def build(self) -> ColourField:

@@ -8,7 +8,12 @@ closed form, and a local linear model smooths it along the picture's colours. To
     colour_hints      picture and trimap of a patch -> those channels
     discriminant      two Gaussians -> the direction in colour space that tells them apart
     local_linear      the alpha that is linear in colour within every neighbourhood
+    moments_of        colours -> themselves and their products
     _spread, _Gaussian    moments on a grid of GRID pixels
+
+On a CPU most of the time is memory: the maps at full resolution are planes (not channels_last, which makes every
+slice of a channel a strided read), and their products are made once. The grid's maps are channels_last, where averaging
+and interpolating them is faster.
 
 Legend: B patches, H W rows and columns; colours are display-encoded in [0, 1]; symmetric 3 x 3 matrices are the six
 channels of PAIRS.
@@ -51,11 +56,13 @@ def colour_hints(inputs_B6HW: Tensor, around_BHWM: Tensor | None = None) -> Tens
     with torch.no_grad(), torch.autocast(inputs_B6HW.device.type, enabled=False):
         unit = torch.tensor(UNIT, device=inputs_B6HW.device)[:, None, None]
         mean = torch.tensor(NEUTRAL, device=inputs_B6HW.device)[:, None, None]
-        colours = inputs_B6HW[:, :3].float() * unit + mean
-        sure_front, sure_back = inputs_B6HW[:, 5:6].float(), inputs_B6HW[:, 3:4].float()
+        planes = inputs_B6HW.float().contiguous()
+        colours = planes[:, :3] * unit + mean
+        moments = moments_of(colours)
+        sure_front, sure_back = planes[:, 5:6], planes[:, 3:4]
         outer = (None, None) if around_BHWM is None else around_BHWM.float().permute(0, 3, 1, 2).split(9, dim=1)
         front, back = (
-            _gaussian(_spread(colours, sure, o))
+            _gaussian(_spread(moments, sure, o))
             for sure, o in zip((sure_front, sure_back), outer, strict=True)
         )
         weight, apart = discriminant(front, back)
@@ -67,12 +74,11 @@ def colour_hints(inputs_B6HW: Tensor, around_BHWM: Tensor | None = None) -> Tens
         first = (_dot(weight, colours) - offset).clamp(0, 1)
         known = sure_front + sure_back
         guess = torch.where(known > 0, sure_front, first)
-        alpha = local_linear(colours, guess, known + DOUBT * (1 - known)).clamp(0, 1)
+        alpha = local_linear(moments, guess, known + DOUBT * (1 - known)).clamp_(0, 1)
         to_f, to_b = colours - f, colours - b
-        far_f = _dot(to_f, _times(inverse_f.split(1, dim=1), to_f))
-        far_b = _dot(to_b, _times(inverse_b.split(1, dim=1), to_b))
-        far = [torch.log1p(d.clamp(min=0)) / 4 for d in (apart, far_f, far_b)]
-        to_f, to_b = to_f / unit, to_b / unit
+        far_f, far_b = (_distance(matrix, v) for matrix, v in ((inverse_f, to_f), (inverse_b, to_b)))
+        far = [d.clamp(min=0).log1p_().div_(4) for d in (apart, far_f, far_b)]
+        to_f, to_b = to_f.div_(unit), to_b.div_(unit)
         lengths = [v.square().sum(1, keepdim=True).sqrt() for v in (to_f, to_b)]
         return torch.cat([to_f, to_b, *lengths, alpha, first, *far], dim=1)
 
@@ -95,47 +101,44 @@ def discriminant(front: _Gaussian, back: _Gaussian) -> tuple[Tensor, Tensor]:
     return weight / (apart + SHRINK), apart
 
 
-def local_linear(colours_B3HW: Tensor, alpha_B1HW: Tensor, weight_B1HW: Tensor) -> Tensor:
+def local_linear(moments_B9HW: Tensor, alpha_B1HW: Tensor, weight_B1HW: Tensor) -> Tensor:
     """alpha = a I + b, with a and b fitted to `alpha` by weighted least squares around every pixel.
 
     The model behind closed-form matting (Levin et al. 2008) and the guided filter (He et al. 2013), here on cells of
     GRID pixels with the weights of the samples. Same shape as `alpha`; not clamped.
+
+    Args:
+        moments_B9HW: The colours and their products, see `moments_of`.
     """
-    sums = F.avg_pool2d(
-        torch.cat(
-            [torch.ones_like(weight_B1HW), _moments(colours_B3HW), alpha_B1HW, colours_B3HW * alpha_B1HW], dim=1
-        )
-        * weight_B1HW,
-        GRID,
-        ceil_mode=True,
-        count_include_pad=False,
-    )
+    colours_B3HW = moments_B9HW[:, :3]
+    weighted = (weight_B1HW, *(m * weight_B1HW for m in (moments_B9HW, alpha_B1HW, colours_B3HW * alpha_B1HW)))
+    sums = torch.cat([_cells(m) for m in weighted], dim=1).contiguous(memory_format=torch.channels_last)
     for _ in range(2):
         sums = F.avg_pool2d(sums, REACH, 1, REACH // 2)
     sums = sums / sums[:, :1].clamp(min=1e-6)
     _, moments, mean_alpha, product = sums.split([1, 9, 1, 3], dim=1)
     gaussian = _gaussian(moments)
     slope = _times(_inverse(gaussian.covariance), product - gaussian.mean * mean_alpha)
-    grown = _grow(torch.cat([slope, mean_alpha - _dot(slope, gaussian.mean)], dim=1), colours_B3HW)
+    grown = _grow(torch.cat([slope, mean_alpha - _dot(slope, gaussian.mean)], dim=1), alpha_B1HW)
     return _dot(grown[:, :3], colours_B3HW) + grown[:, 3:]
 
 
-def _spread(colours: Tensor, mask: Tensor, outer: Tensor | None) -> Tensor:
+def _spread(moments: Tensor, mask: Tensor, outer: Tensor | None) -> Tensor:
     """Moments inside the mask on cells of GRID pixels, continued outside it: push-pull on an averaging pyramid.
 
     The pyramid ends at one cell, or where its cells are 32 pixels: there `outer` says what lies around. Without
     either, a class has the neutral colour and the variance of all colours.
     """
-    levels = [tuple(F.avg_pool2d(t, GRID, ceil_mode=True, count_include_pad=False)
-                    for t in (_moments(colours) * mask, mask))]
+    levels = [(_cells(moments * mask), _cells(mask))]
     cell = GRID
     while cell < AROUND if outer is not None else max(levels[-1][1].shape[-2:]) > 1:
-        levels.append(tuple(F.avg_pool2d(t, 2, ceil_mode=True, count_include_pad=False) for t in levels[-1]))
+        total, mass = (F.avg_pool2d(t, 2, ceil_mode=True, count_include_pad=False) for t in levels[-1])
+        levels.append((total, mass))
         cell *= 2
     spread = outer
     if spread is None:
         total, mass = levels.pop()
-        spread = torch.where(mass > 0, total / mass.clamp(min=1e-9), _neutral(colours))
+        spread = torch.where(mass > 0, total / mass.clamp(min=1e-9), _neutral(moments))
     for total, mass in reversed(levels):
         if spread.shape != total.shape:
             spread = F.interpolate(spread, size=total.shape[-2:], mode="bilinear", align_corners=False)
@@ -144,7 +147,13 @@ def _spread(colours: Tensor, mask: Tensor, outer: Tensor | None) -> Tensor:
     return spread
 
 
-def _moments(colours: Tensor) -> Tensor:
+def _cells(x: Tensor) -> Tensor:
+    """Means over the grid's cells."""
+    cells = F.avg_pool2d(x, GRID, ceil_mode=True, count_include_pad=False)
+    return cells.contiguous(memory_format=torch.channels_last)
+
+
+def moments_of(colours: Tensor) -> Tensor:
     """The colours and the six products of two of them, B 9 H W."""
     return torch.cat([colours, *(colours[:, i : i + 1] * colours[:, j : j + 1] for i, j in PAIRS)], dim=1)
 
@@ -176,6 +185,16 @@ def _times(matrix: Sequence[Tensor], vector: Tensor) -> Tensor:
     a, b, c, d, e, f = matrix
     x, y, z = vector.split(1, dim=1)
     return torch.cat([a * x + b * y + c * z, b * x + d * y + e * z, c * x + e * y + f * z], dim=1)
+
+
+def _distance(matrix: Tensor, vector: Tensor) -> Tensor:
+    """v M v of a symmetric matrix."""
+    a, b, c, d, e, f = matrix.split(1, dim=1)
+    x, y, z = vector.split(1, dim=1)
+    first = (a * x).add_(b * y).add_(c * z).mul_(x)
+    second = (b * x).add_(d * y).add_(e * z).mul_(y)
+    third = (c * x).add_(e * y).add_(f * z).mul_(z)
+    return first.add_(second).add_(third)
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ class Settings:
     batch: int | None = None
     cover: str = "grid"  # engine.COVERS; the seam score needs borders that run through the whole picture
     runtime: str = "auto"  # api.load_network
-    precision: str = "fp32"
+    precision: str = "auto"
 
 
 NETWORK = ("hdmatt", "crop", "tiles", "downsample", "whole")  # ours

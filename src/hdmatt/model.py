@@ -163,7 +163,11 @@ class Encoder(nn.Module):
         """The hints, the first convolution and the two poolings after it."""
         if self.hints:
             inputs = torch.cat([inputs, colour_hints(inputs, around)], dim=1)
-        full = F.relu(self.bn1(self.conv1(inputs)))
+            inputs = inputs.contiguous(memory_format=torch.channels_last)  # once, not in each convolution that reads it
+        return self.pooled(inputs, F.relu(self.bn1(self.conv1(inputs)), inplace=True))
+
+    def pooled(self, inputs: Tensor, full: Tensor) -> Stem:
+        """The two poolings after the first convolution."""
         half, index1 = F.max_pool2d(full, 2, return_indices=True)
         pooled, index2 = F.max_pool2d(half, 2, return_indices=True)
         return Stem(inputs, full, half, pooled, index1, index2)
@@ -247,8 +251,8 @@ class Join(nn.Module):
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         first, *others = (conv(x) for conv, x in zip(self.convs, maps, strict=True))
         for other in others:
-            first = first + other
-        return F.relu(self.norm(first))
+            first += other  # in place: a new map costs as much to get as to fill
+        return F.relu(self.norm(first), inplace=True)
 
 
 class Block(nn.Module):
@@ -266,8 +270,10 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.downsample is None else self.downsample(x)
-        x = F.relu(self.bn1(self.conv1(x)))
-        return F.relu(self.bn2(self.conv2(x)) + shortcut)
+        x = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        x = self.bn2(self.conv2(x))
+        x += shortcut
+        return F.relu(x, inplace=True)
 
 
 def unpool(x: Tensor, indices: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 Knows networks and exported graphs; nothing of pictures, windows or the terminal. Top to bottom:
 
     RUNTIMES, AUTO   the names, and what "auto" stands for
+    choose, choose_precision    what runs for a name, on this device and processor
     prepare          a network -> the same network, computed by a named runtime
     fold             batch norms put into the convolutions before them
     PARTS            the parts of the network that a runtime may replace, as graphs see them
@@ -38,6 +39,7 @@ from hdmatt.model import Block, Body, Decoded, Encoder, HDMatt, Join, ModelConfi
 RUNTIMES = ("torch", "folded", "compiled", "onnx", "openvino")
 AUTO = "folded"  # of a CPU, until benchmarks/runtimes.py was run on a quiet machine: docs/runtimes.md
 PRECISIONS = ("fp32", "bf16")
+HALF_HEADS = ("delta", "phi", "fuse")  # not theta: attention multiplies an error of its keys by logits of 100 and more
 FORMAT = "hdmatt-graphs-1"
 Format = Literal["onnx", "openvino"]
 SUFFIX: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml"}
@@ -67,6 +69,32 @@ def choose(name: str, device: str = "cpu") -> str:
     return name
 
 
+def choose_precision(name: str, runtime: str, device: str = "cpu") -> str:
+    """What a precision's name stands for: "auto" is bf16 for the folded runtime where the processor has AMX, else fp32.
+
+    Other runtimes have not earned it (docs/runtimes.md); a processor that emulates bfloat16 only loses by it.
+
+    Args:
+        runtime: As `choose` gives it.
+
+    Raises:
+        InputError: No such precision, or the runtime does not have it.
+    """
+    if name == "auto":
+        return "bf16" if runtime == "folded" and device == "cpu" and has_amx() else "fp32"
+    if name not in PRECISIONS:
+        raise InputError(f"precision is {name!r}", hint=f"Choose one of: auto, {', '.join(PRECISIONS)}.")
+    if name == "bf16" and runtime in ("torch", "onnx"):
+        raise InputError(f"the runtime {runtime!r} computes in fp32", hint="bf16 takes folded, compiled or openvino.")
+    return name
+
+
+def has_amx() -> bool:
+    """Whether this processor multiplies matrices of bfloat16. Versions of torch that cannot tell: no."""
+    ask: Callable[[], dict[str, Any]] | None = getattr(torch.cpu, "get_capabilities", None)
+    return bool(ask and ask().get("amx_bf16"))
+
+
 def installed(name: str) -> bool:
     """Whether a runtime's package is there. Making graphs takes `onnx` and `onnxscript` as well."""
     return find_spec({"onnx": "onnxruntime", "openvino": "openvino"}.get(name, "torch")) is not None
@@ -76,18 +104,16 @@ def prepare(model: HDMatt, name: str, *, precision: str = "fp32", graphs: Path |
     """The same network in evaluation mode, computed by a runtime of RUNTIMES. "torch" gives the network itself.
 
     Args:
-        precision: "bf16" computes layer3, layer4 and ASPP (OpenVINO: all of the trunk) in bfloat16, which moves alpha
-            by 2e-3 at most on the example; only processors with AMX gain by it. For folded, compiled and openvino.
+        precision: "bf16" computes layer3, layer4, ASPP and the context's values and joining convolution (OpenVINO: all
+            of the trunk) in bfloat16, which moves alpha by 3e-4 at most on the example; only processors with AMX gain
+            by it. For folded, compiled and openvino. "auto": see choose_precision.
         graphs: The folder that `export` wrote of this network, for onnx and openvino.
 
     Raises:
         InputError: The runtime does not have the precision.
         ModelError: The graphs are missing, damaged, or of other weights.
     """
-    if precision not in PRECISIONS:
-        raise InputError(f"precision is {precision!r}", hint=f"Choose one of: {', '.join(PRECISIONS)}.")
-    if precision == "bf16" and name in ("torch", "onnx"):
-        raise InputError(f"the runtime {name!r} computes in fp32", hint="bf16 takes folded, compiled or openvino.")
+    precision = choose_precision(precision, name)
     if name == "torch":
         return model
     if not _has_norms(model):
@@ -100,9 +126,13 @@ def prepare(model: HDMatt, name: str, *, precision: str = "fp32", graphs: Path |
     network = fold(model)
     if precision == "bf16":
         _half_trunk(network.encoder)
+        for head in HALF_HEADS if network.config.cpc != "none" else ():
+            setattr(network.cpc, head, _Half(getattr(network.cpc, head)))
     if name == "compiled":  # sizes are symbols: bytes do not depend on which batch came first
+        # PyTorch 2.13 puts the zeros of a large unpooling before their own size, and stops at its own assertion
+        options: Any = {"joint_graph_constant_folding": False}
         for owner, method in ((network.encoder, "trunk"), (network.decoder, "forward")):
-            setattr(owner, method, torch.compile(getattr(owner, method), dynamic=True))
+            setattr(owner, method, torch.compile(getattr(owner, method), dynamic=True, options=options))
     return network
 
 
@@ -156,6 +186,17 @@ def _half_trunk(encoder: Encoder) -> None:
         return eighth, deep.float()
 
     setattr(encoder, "trunk", trunk)  # noqa: B010
+
+
+class _Half(nn.Module):
+    """A layer in bfloat16 between float32 ones."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer.to(torch.bfloat16)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x.to(torch.bfloat16)).float()
 
 
 class Part(NamedTuple):

@@ -52,8 +52,8 @@ def classify(values: Shaped[np.ndarray, "h w"]) -> tuple[UInt8[np.ndarray, "h w"
         InputError: Another type of number, or a float that is not finite.
     """
     if values.dtype == np.uint8:
-        low, high, exact = 85, 170, (BACKGROUND, UNKNOWN, FOREGROUND)
-        off = ~np.isin(values, exact)
+        low, high = 85, 170
+        off = (values != BACKGROUND) & (values != UNKNOWN) & (values != FOREGROUND)
     elif values.dtype == np.uint16:
         low, high, exact = 85 * 257, 170 * 257, (0, 32768, 32896, 65535)
         off = ~np.isin(values, exact)

@@ -63,7 +63,7 @@ def once(network: HDMatt, inputs: torch.Tensor, batch: int) -> tuple[dict[str, f
     def front(some: torch.Tensor) -> tuple[Any, ...]:
         stem = network.encoder.stem(some)
         quarter = network.encoder.layer1(stem.pooled)
-        return stem, quarter, *F.max_pool2d(quarter, 2, return_indices=True)
+        return stem, quarter, *network.encoder.before_trunk(stem.inputs, quarter)
 
     encoded, pool = [], []
     with torch.inference_mode():
@@ -109,7 +109,7 @@ def trunk_gflop(model: HDMatt, patch: int) -> float:
     convs = [m for layer in layers for m in layer.modules() if isinstance(m, torch.nn.Conv2d)]
     hooks = [conv.register_forward_hook(count) for conv in convs]
     with torch.inference_mode():
-        encoder.trunk(torch.rand(1, model.config.width, patch // 8, patch // 8))
+        encoder.trunk(torch.rand(1, encoder.layer2[0].conv1.in_channels, patch // 8, patch // 8))
     for hook in hooks:
         hook.remove()
     return total / 1e9

@@ -45,7 +45,12 @@ def resnet34_by_hand(width=64):
     return tensors
 
 
-@pytest.mark.parametrize("config", [{}, {"cpc": "none"}, {"cpc": "nonlocal"}, {"form": "literal"}, {"hints": True}])
+OURS = {"hints": True, "normed": True, "coarse": True}
+
+
+@pytest.mark.parametrize(
+    "config", [{}, {"cpc": "none"}, {"cpc": "nonlocal"}, {"form": "literal"}, {"hints": True}, OURS]
+)
 def test_every_parameter_gets_a_gradient(config):
     model = network(**config).train()
     for name, parameter in model.named_parameters():

@@ -52,7 +52,12 @@ def matte(model, strategy="hdmatt", **options):
     return np.concatenate([rows for _, rows in job.rows])
 
 
-@pytest.mark.parametrize("config", [{}, {"hints": True}, {"cpc": "none"}, {"cpc": "nonlocal"}, {"form": "literal"}])
+OURS = {"hints": True, "normed": True, "coarse": True}
+
+
+@pytest.mark.parametrize(
+    "config", [{}, {"hints": True}, {"cpc": "none"}, {"cpc": "nonlocal"}, {"form": "literal"}, OURS]
+)
 def test_a_folded_network_gives_the_same_alpha_and_has_no_norm_behind_the_last_pooling(config):
     model = network(**config)
     before = copy.deepcopy(model.state_dict())

@@ -27,7 +27,6 @@ from torch.nn import functional as F
 BACKGROUND, UNKNOWN, FOREGROUND = 0, 1, 2
 REGIONS = (UNKNOWN, FOREGROUND, BACKGROUND)  # the order of f_U, f_F, f_B in the paper
 
-NORM_EPSILON = 1e-6
 Kind = Literal["none", "nonlocal", "tgnl"]
 Form = Literal["strict", "literal"]
 ROWS = 256  # query pixels whose logits are held at once on a CPU: 5 MB with three contexts, near a core's cache
@@ -156,12 +155,12 @@ class CPC(nn.Module):
         self.kind: Kind = kind
         self.form: Form = form
         self.scale = key**-0.5 if scaled else 1.0
-        self.normed = normed
         self.value_channels = value
         self.reads = {"none": 0, "nonlocal": 1, "tgnl": 3}[kind]
         if kind == "none":
             return
-        self.theta = nn.Conv2d(channels, key, 3, padding=1)  # keys of query and context
+        self.theta = nn.Conv2d(channels, key, 3, padding=1, bias=not normed)  # keys of query and context
+        self.key_norm = nn.BatchNorm2d(key, affine=False) if normed else nn.Identity()
         self.delta = nn.Conv2d(channels, value, 3, padding=1)  # values of the query
         self.phi = nn.Conv2d(channels, value, 3, padding=1)  # values of the context
         self.fuse = nn.Sequential(
@@ -171,15 +170,12 @@ class CPC(nn.Module):
         )
 
     def keys(self, deep_BCHW: Tensor) -> Tensor:
-        """B x C x H x W keys of every pixel; `normed`: each of mean square 1, so that no softmax can harden for good.
+        """B x C x H x W keys of every pixel; `normed`: each channel with mean 0 and variance 1 over the training.
 
-        Keys without a norm grew until one pixel had nearly all of the weight (docs/log.md). Source of the norm: Henry
-        et al., "Query-key normalization for transformers", 2020.
+        Keys without a norm grew until one pixel had nearly all of the weight; keys of length 1 all pointed the same
+        way, for what comes out of a ReLU has a large common part (docs/log.md).
         """
-        key = self.theta(deep_BCHW)
-        if not self.normed:
-            return key
-        return key * torch.rsqrt(key.square().mean(1, keepdim=True) + NORM_EPSILON)
+        return self.key_norm(self.theta(deep_BCHW))
 
     def contexts(self, deep_BCHW: Tensor, label_BHW: Tensor) -> list[Context]:
         """One Context a patch. Keys and values are those of eq. 3, the summary that of eq. 1."""

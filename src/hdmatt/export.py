@@ -206,7 +206,7 @@ class _Front(nn.Module):
         half, index1 = F.max_pool2d(full, 2, return_indices=True)
         pooled, index2 = F.max_pool2d(half, 2, return_indices=True)
         quarter = encoder.layer1(pooled)
-        pooled, index3 = F.max_pool2d(quarter, 2, return_indices=True)
+        pooled, index3 = encoder.before_trunk(inputs, quarter)
         return full, half, index1, index2, quarter, index3, pooled
 
 

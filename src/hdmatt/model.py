@@ -39,7 +39,8 @@ class ModelConfig:
         cpc: "none", "nonlocal" or "tgnl": the paper's models A, B and C.
         form: How eq. 3 treats pixels outside a region: "strict" or "literal" (see cpc.py).
         scaled: Logits times 1 / sqrt(key channels); False is the paper's literal text.
-        normed: Keys of mean square 1 (cpc.CPC.keys). Not in the paper.
+        normed: Batch norm of the keys (cpc.CPC.keys). Not in the paper.
+        coarse: The inputs, hints among them, averaged over 8 x 8 pixels, join what goes into layer2. Not in the paper.
         hints: More input channels, computed from the six: the known colours around each pixel and what they say
             about its alpha (hints.py). Not in the paper.
         patch: Side of the patches the weights were trained for, in pixels.
@@ -50,6 +51,7 @@ class ModelConfig:
     form: Form = "strict"
     scaled: bool = True
     normed: bool = False
+    coarse: bool = False
     hints: bool = False
     patch: int = 320
 
@@ -90,7 +92,7 @@ class HDMatt(nn.Module):
         super().__init__()
         self.config = config or ModelConfig()
         width = self.config.width
-        self.encoder = Encoder(width, hints=self.config.hints)
+        self.encoder = Encoder(width, hints=self.config.hints, coarse=self.config.coarse)
         self.decoder = Decoder(width, inputs=self.encoder.inputs)  # before CPC: A, B, C start from the same weights
         self.cpc = CPC(
             4 * width,
@@ -143,14 +145,14 @@ class Encoder(nn.Module):
     preceded by 2 x 2 max-pools that keep indices; layer3 and layer4 are dilated by 2 and 4.
     """
 
-    def __init__(self, width: int, *, hints: bool) -> None:
+    def __init__(self, width: int, *, hints: bool, coarse: bool) -> None:
         super().__init__()
-        self.hints = hints
+        self.hints, self.coarse = hints, coarse
         self.inputs = 6 + HINTS * hints
         self.conv1 = nn.Conv2d(self.inputs, width, 7, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.layer1 = _stage(width, width, blocks=3, dilation=1)
-        self.layer2 = _stage(width, 2 * width, blocks=4, dilation=1)
+        self.layer2 = _stage(width + self.inputs * coarse, 2 * width, blocks=4, dilation=1)
         self.layer3 = _stage(2 * width, 4 * width, blocks=6, dilation=2)
         self.layer4 = _stage(4 * width, 8 * width, blocks=3, dilation=4)
         self.aspp = ASPP(8 * width, 4 * width)
@@ -175,8 +177,15 @@ class Encoder(nn.Module):
     def body(self, stem: Stem) -> Body:
         """The four residual stages and ASPP."""
         quarter = self.layer1(stem.pooled)
-        pooled, index3 = F.max_pool2d(quarter, 2, return_indices=True)
+        pooled, index3 = self.before_trunk(stem.inputs, quarter)
         return Body(quarter, index3, *self.trunk(pooled))
+
+    def before_trunk(self, inputs: Tensor, quarter: Tensor) -> tuple[Tensor, Tensor]:
+        """What goes into the trunk, and the index of the last pooling."""
+        pooled, index3 = F.max_pool2d(quarter, 2, return_indices=True)
+        if self.coarse:
+            pooled = torch.cat([pooled, F.avg_pool2d(inputs, STRIDE).to(pooled.dtype)], dim=1)
+        return pooled, index3
 
     def trunk(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """`eighth` and `deep`: what comes after the last pooling index, and what runtime.py computes in other ways."""
@@ -324,8 +333,8 @@ def load_resnet34(model: HDMatt, weights: Mapping[str, Tensor]) -> None:
                 hint="Give a state dict in torchvision's naming (conv1.weight, layer1.0.conv1.weight, ...).",
             )
         source = weights[name]
-        if name == "conv1.weight" and source.shape[1] == 3:
-            others = source.new_zeros(len(source), tensor.shape[1] - 3, *source.shape[2:])
+        if name in ("conv1.weight", "layer2.0.conv1.weight", "layer2.0.downsample.0.weight"):  # our further channels
+            others = source.new_zeros(len(source), max(0, tensor.shape[1] - source.shape[1]), *source.shape[2:])
             source = torch.cat([source, others], dim=1)
         if source.shape != tensor.shape:
             raise ModelError(

@@ -88,7 +88,7 @@ class TrainConfig:
     tensorboard: bool = True
 
 
-_SMALL = ModelConfig(width=32, normed=True, hints=True)
+_SMALL = ModelConfig(width=32, normed=True, coarse=True, hints=True)
 _EXTRA = {"alpha": 0.5, "composition": 0.5, "laplacian": 0.5}
 _GPU = TrainConfig(
     model=_SMALL,

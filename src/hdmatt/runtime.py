@@ -33,6 +33,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from hdmatt.cpc import CPC
 from hdmatt.errors import InputError, ModelError
 from hdmatt.model import Block, Body, Decoded, Encoder, HDMatt, Join, ModelConfig, Stem
 
@@ -151,6 +152,9 @@ def fold(model: HDMatt) -> HDMatt:
                 _absorb(module, "bn2", [module.conv2])
             elif isinstance(module, Join):
                 _absorb(module, "norm", list(module.convs))
+            elif isinstance(module, CPC):
+                if isinstance(getattr(module, "key_norm", None), nn.BatchNorm2d):
+                    _absorb(module, "key_norm", [module.theta])
             elif isinstance(module, nn.Sequential) and len(module) > 1 and isinstance(module[1], nn.BatchNorm2d):
                 _absorb(module, "1", [module[0]])
         assert not any(isinstance(m, nn.BatchNorm2d) for m in root.modules()), "a batch norm that fold does not know"
@@ -163,14 +167,15 @@ def _has_norms(model: HDMatt) -> bool:
 
 def _absorb(owner: nn.Module, norm_name: str, convs: list[nn.Module]) -> None:
     norm: Any = getattr(owner, norm_name)
-    scale = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
-    bias = norm.bias.double() - scale * norm.running_mean.double()
+    gain, shift = (1.0, 0.0) if norm.weight is None else (norm.weight.double(), norm.bias.double())
+    scale = gain / (norm.running_var.double() + norm.eps).sqrt()
+    bias = shift - scale * norm.running_mean.double()
     for conv in convs:
         assert isinstance(conv, nn.Conv2d) and conv.bias is None
         weight = (conv.weight.double() * scale[:, None, None, None]).to(conv.weight.dtype)
         conv.weight = nn.Parameter(weight, requires_grad=False)
     first: Any = convs[0]
-    first.bias = nn.Parameter(bias.to(norm.weight.dtype), requires_grad=False)
+    first.bias = nn.Parameter(bias.to(first.weight.dtype), requires_grad=False)
     setattr(owner, norm_name, nn.Identity())
 
 

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 import cv2
@@ -15,6 +17,7 @@ from hdmatt.cli import main
 from hdmatt.datasets import Composition, Item
 from hdmatt.errors import InputError, OutputError
 from hdmatt.image import read_grey
+from hdmatt.worker import Worker, answer
 
 
 @pytest.fixture
@@ -110,6 +113,31 @@ def test_the_end_of_a_ledger_that_was_cut_off_is_removed_and_nothing_else_is_wri
     monkeypatch.setattr(Path, "write_bytes", lambda *_: pytest.fail("written again: a kill here would lose all"))
     assert len(ledger.read_rows(out)) == 2
     assert path.read_bytes() == whole
+
+
+def _work_in_a_folder(connection):
+    answer(connection, _wait_in_a_folder)
+
+
+def _wait_in_a_folder(parent):
+    with tempfile.TemporaryDirectory(dir=parent) as folder:
+        (Path(folder) / "picture.png").write_bytes(b"large")
+        time.sleep(60)
+
+
+def test_a_process_that_is_ended_removes_its_temporary_files(tmp_path, monkeypatch):
+    class Interrupted(Exception):
+        pass
+
+    def look(_):  # while it waits for the answer it looks at the memory; we interrupt it there, as Ctrl-C would
+        if list(tmp_path.glob("*/picture.png")):
+            raise Interrupted
+        return 0
+
+    monkeypatch.setattr(Worker, "_resident", look)
+    with pytest.raises(Interrupted), Worker(_work_in_a_folder) as worker:
+        worker.ask(str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_python_m_hdmatt_is_the_command_line():

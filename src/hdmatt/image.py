@@ -310,13 +310,14 @@ def read_grey(path: PathLike) -> Float32[np.ndarray, "h w"]:
     with open_picture(path) as picture:
         colours = picture.colours(0, picture.info.height, 0, picture.info.width)
         grey = as_float(_grey(colours, 0, str(path), "a grey picture")).clip(0, 1)
-        if picture.info.has_alpha and (alpha := picture.alpha()).min() != alpha.max():
-            if alpha.shape != grey.shape or (np.abs(alpha - grey) > _ROUNDING).any():
-                raise InputError(
-                    f"{path} has greys and an alpha channel that say different things, we need one matte",
-                    hint="Save the matte as a grey picture without an alpha channel.",
-                )
-        return grey
+        alpha = picture.alpha() if picture.info.has_alpha else np.ones(1)
+    varies = alpha.min() != alpha.max()
+    if varies and (alpha.shape != grey.shape or (np.abs(alpha - grey) > _ROUNDING).any()):
+        raise InputError(
+            f"{path} has greys and an alpha channel that say different things, we need one matte",
+            hint="Save the matte as a grey picture without an alpha channel.",
+        )
+    return grey
 
 
 def as_float(rows: Shaped[np.ndarray, "..."]) -> Float32[np.ndarray, "..."]:
@@ -744,7 +745,7 @@ class _Decoder:
         depth = _oiio().TypeDesc(_TYPES[self.dtype.name])
         pixels = self._input.read_image(0, 0, self._alpha, self._alpha + 1, depth)
         if pixels is None:
-            raise InputError(f"the alpha channel of {self._path} cannot be decoded", hint="Save it again without alpha.")
+            raise InputError(f"the alpha of {self._path} cannot be decoded", hint="Save it again without alpha.")
         return np.asarray(pixels)[..., 0]
 
     def close(self) -> None:

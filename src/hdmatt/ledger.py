@@ -180,7 +180,7 @@ def put(path: Path, text: str) -> None:
 
 
 def _unwritten(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"{path} cannot be written: {error.strerror}", hint="Free some space there, or look at its rights.")
+    return OutputError(f"{path} cannot be written: {error.strerror}", hint="Look at its rights and for space.")
 
 
 def _read(path: Path, make: Callable[[dict[str, Any]], tuple[_K, _T]]) -> dict[_K, _T]:

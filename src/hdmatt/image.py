@@ -182,6 +182,10 @@ class PictureReader(BandReader):
         band = self._source.rows(y0, y1, x0, x1)
         return band[:: -1 if flipped else 1, :: -1 if mirrored else 1]
 
+    def alpha(self) -> Float32[np.ndarray, "h w"]:
+        """The alpha channel of the whole file in [0, 1], not turned by EXIF; only where `info.has_alpha`."""
+        return as_float(self._decoder.alpha())
+
     def close(self) -> None:
         self._decoder.close()
         if self._turned:
@@ -301,11 +305,19 @@ def read_grey(path: PathLike) -> Float32[np.ndarray, "h w"]:
     """A whole grey picture in [0, 1], such as an alpha matte; also one saved as RGB with equal channels.
 
     Raises:
-        InputError: As for `open_picture` and `rows`; or its channels differ.
+        InputError: As for `open_picture` and `rows`; or its channels differ; or it has a second matte in its alpha.
     """
     with open_picture(path) as picture:
         colours = picture.colours(0, picture.info.height, 0, picture.info.width)
-        return as_float(_grey(colours, 0, str(path), "a grey picture")).clip(0, 1)
+        grey = as_float(_grey(colours, 0, str(path), "a grey picture")).clip(0, 1)
+        alpha = picture.alpha() if picture.info.has_alpha else np.ones(1)
+    varies = alpha.min() != alpha.max()
+    if varies and (alpha.shape != grey.shape or (np.abs(alpha - grey) > _ROUNDING).any()):
+        raise InputError(
+            f"{path} has greys and an alpha channel that say different things, we need one matte",
+            hint="Save the matte as a grey picture without an alpha channel.",
+        )
+    return grey
 
 
 def as_float(rows: Shaped[np.ndarray, "..."]) -> Float32[np.ndarray, "..."]:
@@ -724,6 +736,17 @@ class _Decoder:
             band = self._decode(top, self._up(y1), 0, self.width)
         self._keep(top, band)
         return band[y0 - top : y1 - top, x0:x1]
+
+    def alpha(self) -> np.ndarray:
+        """The alpha channel, whole."""
+        assert self._alpha is not None
+        if self._input is None:
+            self._input, self._complaint = _open_input(self._path)
+        depth = _oiio().TypeDesc(_TYPES[self.dtype.name])
+        pixels = self._input.read_image(0, 0, self._alpha, self._alpha + 1, depth)
+        if pixels is None:
+            raise InputError(f"the alpha of {self._path} cannot be decoded", hint="Save it again without alpha.")
+        return np.asarray(pixels)[..., 0]
 
     def close(self) -> None:
         self._drop_input()

@@ -29,8 +29,9 @@ def in_bands(picture, alpha, heights, *, tile=96, overlap=24) -> np.ndarray:
 
     height, width = alpha.shape
     y, out = 0, []
-    for y0, rows in colour.foreground_bands(bands(), height=height, width=width, tile=tile, overlap=overlap):
+    for y0, rows, shares in colour.foreground_bands(bands(), height=height, width=width, tile=tile, overlap=overlap):
         assert y0 == y
+        np.testing.assert_array_equal(shares, alpha[y : y + len(rows)])
         y += len(rows)
         out.append(rows)
     return np.concatenate(out)

@@ -45,7 +45,7 @@ from hdmatt.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 CPU_BATCH = 1
 STEMS = 320 * memory.MIB  # of first layers that are kept: 21 MiB save a patch a third of its work
 GPU_BATCH = 16
-FINISHED_ROWS = 256  # rows handed out at a time, at most
+FINISHED_ROWS = memory.BAND  # rows handed out at a time, at most
 COVERS = ("fewest", "grid")
 Progress = Callable[[int, int], None]  # patches done, patches in all
 

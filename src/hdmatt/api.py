@@ -275,6 +275,8 @@ def matte_files(
     started = time.monotonic()
     behind = _check_paths(picture, trimap, outputs, background)
     paths = outputs.paths()
+    if outputs.colours():
+        colour.compile_apart()
     network = load_network(model, runtime=runtime, precision=precision, device=options.device)
     counters = Counters()
     with _all_or_none(paths), ExitStack() as stack:

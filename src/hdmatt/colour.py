@@ -8,15 +8,21 @@ alpha is float32 in [0, 1]. Read top to bottom:
     composite, cutout     a foreground over a background; a foreground with its alpha
     estimate_foreground   colours without the background's spill
     foreground_bands      the same for pictures of any size, band by band
+    compile_apart         what the first estimate on a machine would compile, in a process of its own
 
 The estimate is PyMatting's, loaded when first needed: it brings numba and takes two seconds, and half a minute the
 first time after it was installed, when numba compiles all of PyMatting.
 """
 
+import importlib.util
 import itertools
+import os
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -49,6 +55,7 @@ PIECE = 64  # rows of picture and foreground that programs hand over at a time, 
 SOLID, CLEAR = 0.9, 0.1  # where PyMatting takes its first guess of foreground and background from
 
 Band = tuple[int, Float32[np.ndarray, "rows w 3"], Float32[np.ndarray, "rows w"]]
+_Piece = tuple[int, np.ndarray, np.ndarray]  # of a band, beside others with another number of rows
 
 _numba = threading.Lock()  # not all of numba's threading layers may be entered twice at once
 
@@ -161,7 +168,8 @@ def foreground_bands(
     spans = _spans(height, strip_rows(width, tile, overlap), overlap)
     following = [y0 for y0, _ in spans[1:]] + [height]
     ramp = ((np.arange(overlap, dtype=np.float32) + np.float32(0.5)) / np.float32(max(overlap, 1)))[:, None, None]
-    arriving, carried, above = iter(bands), [], None
+    arriving, above = iter(bands), None
+    carried: list[_Piece] = []
     for span, y2 in zip(spans, following, strict=True):
         strip, alpha, carried = _strip(arriving, carried, span, y2, width)
         top = strip[:overlap].copy()
@@ -174,6 +182,21 @@ def foreground_bands(
         del top
         yield span[0], strip[:done], alpha[:done]
         del strip, alpha  # or they would be held while the next are made
+
+
+def compile_apart() -> None:
+    """Have PyMatting compiled by another process, unless it is already.
+
+    What compiles it holds 290 MiB more than what loads it, until it ends. Where PyMatting's folder cannot be written,
+    numba keeps what it compiled in a place that we do not look at: then the other process loads it, in two seconds.
+    """
+    found = importlib.util.find_spec("pymatting")
+    given = os.environ.get("NUMBA_CACHE_DIR")
+    folders = [given] if given else found.submodule_search_locations or [] if found else []
+    if any(next(Path(folder).rglob("estimate_foreground_ml._estimate_fb_ml*.nbi"), None) for folder in folders):
+        return
+    # whatever goes wrong there goes wrong here, too, where it is told
+    subprocess.run([sys.executable, "-c", "import pymatting"], capture_output=True, check=False)
 
 
 def strip_rows(width: int, tile: int = TILE, overlap: int = OVERLAP) -> int:
@@ -199,8 +222,8 @@ def _spans(length: int, tile: int, overlap: int) -> list[tuple[int, int]]:
 
 
 def _strip(
-    arriving: Iterator[Band], carried: list[Band], span: tuple[int, int], y2: int, width: int
-) -> tuple[Float32[np.ndarray, "rows w 3"], Float32[np.ndarray, "rows w"], list[Band]]:
+    arriving: Iterator[Band], carried: list[_Piece], span: tuple[int, int], y2: int, width: int
+) -> tuple[Float32[np.ndarray, "rows w 3"], Float32[np.ndarray, "rows w"], list[_Piece]]:
     """The span's rows of picture and alpha, fresh copies, from bands cut elsewhere.
 
     Args:
@@ -210,7 +233,7 @@ def _strip(
     y0, y1 = span
     picture = np.empty((y1 - y0, width, 3), np.float32)
     alpha = np.empty((y1 - y0, width), np.float32)
-    left: list[Band] = []
+    left: list[_Piece] = []
     row = y0
     while row < y1:
         y, colours, shares = carried.pop(0) if carried else next(arriving, (-1, picture[:0], alpha[:0]))

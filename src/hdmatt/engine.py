@@ -113,6 +113,11 @@ class Plan:
         """Patches that pass the encoder: every query and every candidate, but those of the cache only once."""
         return len(self.queries) + len(self.pool) - self.cache
 
+    @property
+    def first_layers(self) -> int:
+        """Times that a patch passes hints and first layers, batches of one: for the pool and again, unless kept."""
+        return len(self.queries) + len(self.pool) - self.stems
+
 
 @dataclass
 class Counters:

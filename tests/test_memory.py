@@ -52,7 +52,8 @@ def test_the_engines_needs_grow_with_the_width_and_the_pool_only():
                                      **changes}) - memory.resident()
 
     # 4 MiB: the process itself moves between two looks at it
-    assert need(picture_width=20000) - need() == pytest.approx(19000 * (2 * 576 * 4 + 12 * 320 + 32 * 256), abs=4 * memory.MIB)
+    column = 2 * 576 * 4 + 12 * 320 + 32 * 256
+    assert need(picture_width=20000) - need() == pytest.approx(19000 * column, abs=4 * memory.MIB)
     assert memory.context_bytes(320, width=32) + memory.body_bytes(320, width=32) > memory.MIB
     assert memory.patch_bytes(320, width=64) == 2 * memory.patch_bytes(320, width=32)
     assert memory.field_bytes(20000, 20000) < 60 * memory.MIB

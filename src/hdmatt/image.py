@@ -52,6 +52,7 @@ Rows = (
 
 _MIB = 2**20
 _KEPT_BYTES = 64 * _MIB  # of the rows read last; an overlap of 64 rows of a 100 000 pixel wide 16-bit picture is 38 MB
+_ENCODED_ROWS = 64  # at a time, for the copies in floats on the way; whole strips of a TIFF, which has 32 rows in one
 _SPOOL_BYTES = 32 * _MIB  # of one band on its way into the temporary file
 _WHITE = {"uint8": 255, "uint16": 65535}
 _TYPES = {"uint8": "uint8", "uint16": "uint16", "float16": "half", "float32": "float"}  # OpenImageIO's names
@@ -467,12 +468,13 @@ class PictureWriter:
         assert self._next + len(band) <= self._height, (self._next, len(band), self._height)
         if not np.isfinite(band).all():
             raise RuntimeError(f"NaN or infinite values in rows {self._next} to {self._next + len(band)}")
-        pixels = _encode(band, self._dtype, premultiply=self._format is _EXR)
-        if self._format.held:
-            self._held.append(pixels)
-        else:
-            self._put(self._next, pixels)
-        self._next += len(pixels)
+        for y in range(0, len(band), _ENCODED_ROWS):
+            pixels = _encode(band[y : y + _ENCODED_ROWS], self._dtype, premultiply=self._format is _EXR)
+            if self._format.held:
+                self._held.append(pixels)
+            else:
+                self._put(self._next, pixels)
+            self._next += len(pixels)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         try:
@@ -1109,7 +1111,9 @@ def _check_format(path: Path, file_format: _Format, height: int, width: int, *, 
 def _encode(band: np.ndarray, dtype: np.dtype[Any], *, premultiply: bool) -> np.ndarray:
     """float32 [h, w, C] as the file's numbers, rounded; OpenImageIO would dither or cut off."""
     if dtype.kind == "u":
-        return np.rint(band.clip(0, 1) * np.float32(_WHITE[dtype.name])).astype(dtype)
+        values = band.clip(0, 1)
+        values *= np.float32(_WHITE[dtype.name])
+        return np.rint(values, out=values).astype(dtype)
     pixels = band.copy()
     if band.shape[2] == 4:
         np.clip(pixels[..., 3], 0, 1, out=pixels[..., 3])

@@ -16,9 +16,8 @@
 
 Time does not depend on the weights, so hdmatt-r34 is random ones of its size unless --r34 names a file.
 Each line's result is merged into --results as soon as it is measured, with its own command, date, commit and
-machine. Run it while nothing else runs. GB are 10^9 bytes, in what is required as in --memory; the line 36mp is given
-1.2GiB, as the plan asks for more than it takes (docs/log.md). --picture-name, --sides and --patch make it small, to try
-it out. Exit code 1: a line is not met, or failed.
+machine. Run it while nothing else runs. GB are 10^9 bytes, in what is required as in --memory. --picture-name, --sides
+and --patch make it small, to try it out. Exit code 1: a line is not met, or failed.
 """
 
 import argparse
@@ -104,7 +103,7 @@ def colours(given: argparse.Namespace) -> Line:
         large, marks = folder / "picture.tif", folder / "trimap.tif"
         own = Own(picture, trimap, None)
         write(Own(picture, trimap, 4 * own.height * own.width / 1e6), large, marks)
-        run = _run(given, "hdmatt", large, marks, memory="1.2GiB", colours=True)
+        run = _run(given, "hdmatt", large, marks, memory="1.2GB", colours=True)
         limits = Limits(memory=int(CF_BYTES))
         cf = entry.measure(parse_method("cf", _settings(given)), large, marks, folder, limits=limits)
     checks = [Check("peak memory, bytes", _number(run.peak_memory), COLOURS_BYTES)]

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import hdmatt
+from hdmatt import memory
 from hdmatt.api import NoUnknownWarning
 from hdmatt.checkpoint import save_model
 from hdmatt.errors import InputError, ModelError
@@ -124,3 +125,33 @@ def test_help_and_import_load_no_torch():
     script = "import sys, hdmatt; from hdmatt.cli import main; main(['--help']); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("False")
+
+
+def test_the_peak_memory_with_colours_stays_under_the_plans(weights, tmp_path):
+    """A subprocess, so that the peak is that of this one job."""
+    trimap = np.zeros((1500, 5000), np.uint8)
+    trimap[:, 2000:] = 255
+    trimap[300:1200, 1900:2150] = 128
+    picture = np.repeat(trimap[..., None] // 2 + 40, 3, axis=2)
+    picture += np.arange(5000 * 3, dtype=np.uint32).reshape(5000, 3).astype(np.uint8) % 64
+    cv2.imwrite(str(tmp_path / "p.png"), picture)
+    cv2.imwrite(str(tmp_path / "t.png"), trimap)
+    script = """
+import sys
+from pathlib import Path
+from hdmatt import memory
+from hdmatt.api import Outputs, matte_files
+from hdmatt.engine import Options
+folder = Path(sys.argv[1])
+names = {kind: folder / f"{kind}.png" for kind in ("alpha", "foreground", "cutout", "composite")}
+done = matte_files(folder / "p.png", folder / "t.png", Outputs(**names), model=sys.argv[2], background="#406080",
+                   options=Options(memory=memory.GIB))
+assert done.patches > 3 and all(path.stat().st_size for path in names.values())
+print(done.peak_memory, done.expected_memory)
+"""
+    command = [sys.executable, "-c", script, str(tmp_path), str(weights)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    peak, expected = map(int, done.stdout.split())
+    # 2/3: an estimate so far above would refuse work that fits
+    assert 2 / 3 * expected < peak < expected <= memory.GIB

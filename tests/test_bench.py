@@ -333,7 +333,7 @@ def test_lines_are_merged_into_one_file_and_compared_with_what_is_required(
     assert all(check["met"] for line in held.values() for check in line["checks"])
     assert all({"command", "date", "commit", "machine"} <= set(line) for line in held.values())
     assert [name for name, _, _ in asked[:3]] == ["hdmatt", "cf", "hdmatt:model"]
-    assert asked[3][1] == round(1.2 * 2**30) and asked[3][2]["colours"]
+    assert asked[3][1] == 1_200_000_000 and asked[3][2]["colours"]
     assert asked[4][2] == {"limits": Limits(memory=20 * 10**9)}
     out = capsys.readouterr().out
     assert "stem" in out and "relu" in out and "limit 20 GB: ran out of memory" in out

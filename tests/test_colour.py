@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -29,8 +31,9 @@ def in_bands(picture, alpha, heights, *, tile=96, overlap=24) -> np.ndarray:
 
     height, width = alpha.shape
     y, out = 0, []
-    for y0, rows in colour.foreground_bands(bands(), height=height, width=width, tile=tile, overlap=overlap):
+    for y0, rows, shares in colour.foreground_bands(bands(), height=height, width=width, tile=tile, overlap=overlap):
         assert y0 == y
+        np.testing.assert_array_equal(shares, alpha[y : y + len(rows)])
         y += len(rows)
         out.append(rows)
     return np.concatenate(out)
@@ -179,6 +182,18 @@ def test_the_smallest_pictures_work(size):
     assert result.shape == picture.shape
     # nothing but 0.25 = F / 2 + B / 2 is known, so F is anything from 0 to 0.5
     assert ((result >= 0) & (result <= 0.5001)).all()
+
+
+def test_pymatting_is_compiled_by_another_process_and_once(tmp_path, monkeypatch):
+    started = []
+    monkeypatch.setattr(colour.subprocess, "run", lambda command, **_: started.append(command))
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    colour.compile_apart()
+    assert started == [[sys.executable, "-c", "import pymatting"]]
+    (tmp_path / "foreground_0").mkdir()
+    (tmp_path / "foreground_0/estimate_foreground_ml._estimate_fb_ml-61.py311.nbi").touch()
+    colour.compile_apart()
+    assert len(started) == 1
 
 
 def test_bands_that_leave_rows_out_are_our_mistake():

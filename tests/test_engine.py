@@ -147,6 +147,7 @@ def test_first_layers_that_are_kept_are_not_computed_again_and_give_the_same_byt
         again = len(plan.queries) + len(plan.pool) - counters.stems
         # a batch is taken from what is kept if all of it is
         assert again == plan.stems if batch is None else again <= plan.stems
+        assert counters.stems == plan.first_layers if batch is None else counters.stems >= plan.first_layers
         assert (counters.encoded, counters.cache_hits) == (plan.encodes, plan.cache)
     np.testing.assert_array_equal(mattes[3], mattes[0])
     np.testing.assert_array_equal(mattes[10**6], mattes[0])

@@ -30,7 +30,6 @@ from hdmatt.runtime import choose, choose_precision, prepare
 from hdmatt.strategies import Job, matte_rows
 
 DEFAULT_MODEL = "hdmatt-s"
-WRITTEN_ROWS = 256  # rows handed to the thread that writes, at most
 Progress = Callable[[int, int], None]
 
 
@@ -276,6 +275,8 @@ def matte_files(
     started = time.monotonic()
     behind = _check_paths(picture, trimap, outputs, background)
     paths = outputs.paths()
+    if outputs.colours():
+        colour.compile_apart()
     network = load_network(model, runtime=runtime, precision=precision, device=options.device)
     counters = Counters()
     with _all_or_none(paths), ExitStack() as stack:
@@ -428,7 +429,8 @@ def _check_paths(picture: Path, trimap: Path, outputs: Outputs, background: str 
 
 def _with_reserve(options: Options, outputs: Outputs, info: image.PictureInfo) -> Options:
     """Options that leave room for what is held beside the engine."""
-    reserve = memory.colour_bytes(info.width) if outputs.colours() else 0
+    pixel = 3 * info.dtype.itemsize
+    reserve = memory.colour_bytes(info.width, pixel=pixel) if outputs.colours() else 0
     held = sum(p.suffix.lower() == ".webp" for p in outputs.paths())  # WebP is encoded in one piece at the end
     return replace(options, reserve=options.reserve + reserve + held * 20 * info.height * info.width)
 
@@ -495,26 +497,24 @@ class _Writers:
 def _with_colours(
     rows: Iterator[tuple[int, np.ndarray]], picture: PictureReader, writers: _Writers, later: Behind
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """(y0, foreground rows, alpha rows): alpha is written at once and held until its colours are known.
+    """(y0, foreground rows, alpha rows): alpha is written at once, too, before its colours are known.
 
     Pieces are copies, so that the estimate's own rows are free while they wait to be written.
     """
-    held: list[np.ndarray] = []
 
-    def bands() -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    def bands() -> Iterator[colour.Band]:
         for y0, alpha in rows:
             later.do(writers.alpha, alpha)
-            held.append(alpha)
-            yield y0, image.as_float(picture.rows(y0, y0 + len(alpha))), alpha
+            for y in range(0, len(alpha), colour.PIECE):
+                y1 = min(y + colour.PIECE, len(alpha))
+                yield y0 + y, image.as_float(picture.rows(y0 + y, y0 + y1)), alpha[y:y1]
+            del alpha  # or it would be held while the next is made
 
     info = picture.info
-    for y0, foreground in colour.foreground_bands(bands(), height=info.height, width=info.width):
-        alpha = np.concatenate(held)
-        held[:] = [alpha[len(foreground) :].copy()]
-        for y in range(0, len(foreground), WRITTEN_ROWS):
-            piece = foreground[y : y + WRITTEN_ROWS].copy()
-            yield y0 + y, piece, alpha[y : y + len(piece)].copy()
-            del piece
+    for y0, foreground, alpha in colour.foreground_bands(bands(), height=info.height, width=info.width):
+        for y in range(0, len(foreground), colour.PIECE):
+            inside = slice(y, y + colour.PIECE)
+            yield y0 + y, foreground[inside].copy(), alpha[inside].copy()
         del foreground, alpha
 
 

@@ -229,8 +229,7 @@ def eval_command(
     from hdmatt.memory import parse
 
     methods = method or ["hdmatt"]
-    if device == "auto":
-        device = program.pick_device(methods)
+    device = program.pick_device(methods, device)
     limit_bytes = parse(memory) if memory else None
     settings = program.Settings(
         model, patch, overlap, topk, candidates, limit_bytes, device, batch, runtime=runtime, precision=precision
@@ -373,7 +372,7 @@ def bench_command(
         topk=topk,
         candidates=candidates,
         memory=parse(memory) if memory else None,
-        device=pick_device(plan.methods) if device == "auto" else device,
+        device=pick_device(plan.methods, device),
         batch=batch,
         cover="fewest",
         runtime=runtime,

@@ -8,15 +8,21 @@ alpha is float32 in [0, 1]. Read top to bottom:
     composite, cutout     a foreground over a background; a foreground with its alpha
     estimate_foreground   colours without the background's spill
     foreground_bands      the same for pictures of any size, band by band
+    compile_apart         what the first estimate on a machine would compile, in a process of its own
 
 The estimate is PyMatting's, loaded when first needed: it brings numba and takes two seconds, and half a minute the
 first time after it was installed, when numba compiles all of PyMatting.
 """
 
+import importlib.util
 import itertools
+import os
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -44,10 +50,12 @@ NAMED = {
 }
 
 TILE, OVERLAP = 1024, 128
-STRIP_PIXELS = 4 * 2**20  # wider pictures get lower tiles, for the 28 bytes a pixel that are held
+STRIP_PIXELS = 4 * 2**20  # wider pictures get lower tiles, for the 16 bytes a pixel that are held
+PIECE = 64  # rows of picture and foreground that programs hand over at a time, here and to what writes them
 SOLID, CLEAR = 0.9, 0.1  # where PyMatting takes its first guess of foreground and background from
 
 Band = tuple[int, Float32[np.ndarray, "rows w 3"], Float32[np.ndarray, "rows w"]]
+_Piece = tuple[int, np.ndarray, np.ndarray]  # of a band, beside others with another number of rows
 
 _numba = threading.Lock()  # not all of numba's threading layers may be entered twice at once
 
@@ -126,22 +134,23 @@ def estimate_foreground(
     """
     height, width = alpha.shape
     foreground = np.empty_like(picture)
-    for y0, rows in foreground_bands([(0, picture, alpha)], height=height, width=width):
+    for y0, rows, _ in foreground_bands([(0, picture, alpha)], height=height, width=width):
         foreground[y0 : y0 + len(rows)] = rows
     return foreground
 
 
 def foreground_bands(
     bands: Iterable[Band], *, height: int, width: int, tile: int = TILE, overlap: int = OVERLAP
-) -> Iterator[tuple[int, Float32[np.ndarray, "rows w 3"]]]:
+) -> Iterator[Band]:
     """Foreground colours of a picture that arrives in bands of rows; they leave in bands, too.
 
     The picture is estimated in tiles whose places follow from its size alone, so the result is the same, bit by
     bit, however the rows are cut into bands. Neighbours share `overlap` pixels, in which the one turns into the
     other, so no seam shows. A tile without soft pixels is the picture itself.
 
-    Memory holds one row of tiles, 28 bytes a pixel, what the estimate of one tile takes, and parts of two bands.
-    Rows of tiles get lower as pictures get wider: measured 250 MB at widths of 4096 and 8192, 430 MB at 20,000.
+    Memory holds one row of tiles, 16 bytes a pixel, what the estimate of one tile takes, and parts of two bands.
+    Rows of tiles get lower as pictures get wider: measured 190 MB at widths of 4096 and 7388, 330 MB at 20,000, in
+    bands of 256 rows.
 
     Args:
         bands: (first row, picture's rows, alpha's rows) from top to bottom without gaps, of any heights; values
@@ -150,26 +159,49 @@ def foreground_bands(
         overlap: Pixels that two neighbours share.
 
     Yields:
-        (first row, foreground's rows) from top to bottom; the heights are not the bands'.
+        (first row, foreground's rows, alpha's rows) from top to bottom; the heights are not the bands'.
 
     Source:
         Germer, Uelwer, Conrad, Harmeling, "Fast Multi-Level Foreground Estimation", 2020.
     """
     assert tile >= 3 * overlap >= 0
-    tile_height = max(3 * overlap, min(tile, STRIP_PIXELS // width))
-    spans = _spans(height, tile_height, overlap)
+    spans = _spans(height, strip_rows(width, tile, overlap), overlap)
+    following = [y0 for y0, _ in spans[1:]] + [height]
     ramp = ((np.arange(overlap, dtype=np.float32) + np.float32(0.5)) / np.float32(max(overlap, 1)))[:, None, None]
-    above = None
-    for (y0, y1), (picture, alpha) in zip(spans, _strips(bands, spans, width), strict=True):
-        strip = _estimate_strip(picture, alpha, tile, overlap, ramp)
+    arriving, above = iter(bands), None
+    carried: list[_Piece] = []
+    for span, y2 in zip(spans, following, strict=True):
+        strip, alpha, carried = _strip(arriving, carried, span, y2, width)
+        top = strip[:overlap].copy()
+        _estimate_strip(strip, alpha, tile, overlap, ramp)
         if above is not None:
             _turn_into(above, strip[:overlap], ramp)
-            _keep_solid(picture[:overlap], alpha[:overlap], strip[:overlap])
-        del picture, alpha
-        done = y1 - y0 if y1 == height else y1 - y0 - overlap
+            _keep_solid(top, alpha[:overlap], strip[:overlap])
+        done = y2 - span[0]
         above = strip[done:].copy()
-        yield y0, strip[:done]
-        del strip
+        del top
+        yield span[0], strip[:done], alpha[:done]
+        del strip, alpha  # or they would be held while the next are made
+
+
+def compile_apart() -> None:
+    """Have PyMatting compiled by another process, unless it is already.
+
+    What compiles it holds 290 MiB more than what loads it, until it ends. Where PyMatting's folder cannot be written,
+    numba keeps what it compiled in a place that we do not look at: then the other process loads it, in two seconds.
+    """
+    found = importlib.util.find_spec("pymatting")
+    given = os.environ.get("NUMBA_CACHE_DIR")
+    folders = [given] if given else found.submodule_search_locations or [] if found else []
+    if any(next(Path(folder).rglob("estimate_foreground_ml._estimate_fb_ml*.nbi"), None) for folder in folders):
+        return
+    # whatever goes wrong there goes wrong here, too, where it is told
+    subprocess.run([sys.executable, "-c", "import pymatting"], capture_output=True, check=False)
+
+
+def strip_rows(width: int, tile: int = TILE, overlap: int = OVERLAP) -> int:
+    """Rows of a picture that are estimated together, at most."""
+    return max(3 * overlap, min(tile, STRIP_PIXELS // width))
 
 
 def _colour_values(text: str) -> tuple[int, ...] | None:
@@ -189,56 +221,58 @@ def _spans(length: int, tile: int, overlap: int) -> list[tuple[int, int]]:
     return [(start, stop + overlap) for start, stop in itertools.pairwise(starts)]
 
 
-def _strips(
-    bands: Iterable[Band], spans: list[tuple[int, int]], width: int
-) -> Iterator[tuple[Float32[np.ndarray, "rows w 3"], Float32[np.ndarray, "rows w"]]]:
-    """Rows y0 .. y1-1 of picture and alpha for each span, from bands cut elsewhere; each a fresh copy."""
-    arriving = iter(bands)
-    carried: list[Band] = []  # pieces of bands that the next span needs, too
-    following = [y0 for y0, _ in spans[1:]] + [spans[-1][1]]
-    for (y0, y1), y2 in zip(spans, following, strict=True):
-        picture = np.empty((y1 - y0, width, 3), np.float32)
-        alpha = np.empty((y1 - y0, width), np.float32)
-        pieces, carried = carried, []
-        row = y0
-        while row < y1:
-            y, colours, shares = pieces.pop(0) if pieces else next(arriving, (-1, picture[:0], alpha[:0]))
-            if y != row or len(colours) != len(shares):
-                raise RuntimeError(
-                    f"expected a band that starts at row {row}, got one at {y} "
-                    f"with {len(colours)} rows of picture and {len(shares)} of alpha"
-                )
-            rows = min(len(shares), y1 - row)
-            picture[row - y0 : row - y0 + rows] = colours[:rows]
-            alpha[row - y0 : row - y0 + rows] = shares[:rows]
-            row += rows
-            if y + len(shares) > y2:
-                skip = max(0, y2 - y)
-                carried.append((y + skip, colours[skip:], shares[skip:]))
-        yield picture, alpha
-        del picture, alpha  # or they would still be held while the next are made
+def _strip(
+    arriving: Iterator[Band], carried: list[_Piece], span: tuple[int, int], y2: int, width: int
+) -> tuple[Float32[np.ndarray, "rows w 3"], Float32[np.ndarray, "rows w"], list[_Piece]]:
+    """The span's rows of picture and alpha, fresh copies, from bands cut elsewhere.
+
+    Args:
+        carried: Pieces of bands that arrived before; used up.
+        y2: First row of the next span: pieces from there on are the third result.
+    """
+    y0, y1 = span
+    picture = np.empty((y1 - y0, width, 3), np.float32)
+    alpha = np.empty((y1 - y0, width), np.float32)
+    left: list[_Piece] = []
+    row = y0
+    while row < y1:
+        y, colours, shares = carried.pop(0) if carried else next(arriving, (-1, picture[:0], alpha[:0]))
+        if y != row or len(colours) != len(shares):
+            raise RuntimeError(
+                f"expected a band that starts at row {row}, got one at {y} "
+                f"with {len(colours)} rows of picture and {len(shares)} of alpha"
+            )
+        rows = min(len(shares), y1 - row)
+        picture[row - y0 : row - y0 + rows] = colours[:rows]
+        alpha[row - y0 : row - y0 + rows] = shares[:rows]
+        row += rows
+        if y + len(shares) > y2:
+            skip = max(0, y2 - y)
+            left.append((y + skip, colours[skip:], shares[skip:]))
+        del colours, shares  # or they would be held while the next are made
+    return picture, alpha, left
 
 
 def _estimate_strip(
-    picture: Float32[np.ndarray, "h w 3"],
+    strip: Float32[np.ndarray, "h w 3"],
     alpha: Float32[np.ndarray, "h w"],
     tile: int,
     overlap: int,
     ramp: Float32[np.ndarray, "overlap 1 1"],
-) -> Float32[np.ndarray, "h w 3"]:
-    """Foreground of one row of tiles, each turned into the next from left to right."""
-    strip = np.empty_like(picture)
+) -> None:
+    """One row of tiles, each turned into the next from left to right: the picture becomes its foreground in place."""
+    shared = strip[:, :0]  # the picture's pixels that the tile to the left has replaced
     for x0, x1 in _spans(alpha.shape[1], tile, overlap):
-        before = strip[:, x0 : x0 + overlap].copy()
-        inside = alpha[:, x0:x1]
-        if ((inside > 0) & (inside < 1)).any():
-            strip[:, x0:x1] = _estimate_tile(picture[:, x0:x1], inside)
-        else:
-            strip[:, x0:x1] = picture[:, x0:x1]
+        before, inside = strip[:, x0 : x0 + overlap].copy(), alpha[:, x0:x1]
+        picture = strip[:, x0:x1].copy()
+        picture[:, : shared.shape[1]] = shared
+        shared = picture[:, x1 - x0 - overlap :].copy()
+        soft = ((inside > 0) & (inside < 1)).any()
+        foreground = _estimate_tile(picture, inside) if soft else picture.copy()
         if x0 > 0:
-            _turn_into(before, strip[:, x0 : x0 + overlap], ramp[:, 0])
-    _keep_solid(picture, alpha, strip)
-    return strip
+            _turn_into(before, foreground[:, :overlap], ramp[:, 0])
+        _keep_solid(picture, inside, foreground)
+        strip[:, x0:x1] = foreground
 
 
 def _keep_solid(

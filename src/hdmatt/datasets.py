@@ -17,6 +17,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
@@ -346,7 +347,10 @@ def _describe(layout: Layout) -> str:
 
 
 def _folders(parent: Path, pattern: str) -> list[Path]:
-    paths = (path for path in parent.glob(pattern) if path.is_dir() and not path.name.startswith("."))
+    """In any case of letters: a folder Trimap1/ that nobody looked at would leave a set without its trimaps."""
+    inside, _, wanted = pattern.rpartition("/")
+    there = (path for path in (parent / inside).glob("*") if path.is_dir() and not path.name.startswith("."))
+    paths = (path for path in there if fnmatchcase(path.name.casefold(), wanted.casefold()))
     return sorted(paths, key=_natural)
 
 

@@ -45,7 +45,7 @@ from hdmatt.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 CPU_BATCH = 1
 STEMS = 320 * memory.MIB  # of first layers that are kept: 21 MiB save a patch a third of its work
 GPU_BATCH = 16
-FINISHED_ROWS = 256  # rows handed out at a time, at most
+FINISHED_ROWS = memory.BAND  # rows handed out at a time, at most
 COVERS = ("fewest", "grid")
 Progress = Callable[[int, int], None]  # patches done, patches in all
 
@@ -112,6 +112,11 @@ class Plan:
     def encodes(self) -> int:
         """Patches that pass the encoder: every query and every candidate, but those of the cache only once."""
         return len(self.queries) + len(self.pool) - self.cache
+
+    @property
+    def first_layers(self) -> int:
+        """Times that a patch passes hints and first layers, batches of one: for the pool and again, unless kept."""
+        return len(self.queries) + len(self.pool) - self.stems
 
 
 @dataclass

@@ -74,6 +74,7 @@ CROP = 224  # pixels, sides of the report's crops
 SMALLEST_CROP = 28
 CROPS_EACH = 3  # pictures per method that the report shows crops of
 CROPS_BYTES = 7_000_000  # of all crops in the report, before base64 makes them a third larger
+BAND = 256  # rows of a picture that are held at once
 WARM_SIDE = 96  # pixels of the picture that nobody clocks
 
 _FOR_THE_NETWORK = ("model", "runtime", "precision")  # settings that are not engine.Options
@@ -137,13 +138,17 @@ def find_items(
     return found
 
 
-def pick_device(methods: Sequence[str]) -> str:
-    """The best device if a network is among the methods; torch is not loaded for the others."""
-    if not any(parse(name, Settings()).on_device for name in methods):
+def pick_device(methods: Sequence[str], name: str = "auto") -> str:
+    """As `api.pick_device` if a network is among the methods; torch is not loaded for the others.
+
+    Raises:
+        InputError: The named device is not there.
+    """
+    if not any(parse(method, Settings()).on_device for method in methods):
         return "cpu"
     from hdmatt import api
 
-    return api.pick_device()
+    return api.pick_device(name)
 
 
 def evaluate(
@@ -494,7 +499,6 @@ def _vitmatte(method: Method) -> Callable[[Item, Path], None]:
     from hdmatt.strategies import LONG_SIDE, patch_rows, shrunk_rows, small_trimap, with_unknown
 
     network, settings = load_vitmatte(_known(method.path), device=method.settings.device), method.settings
-    band = 256
 
     def rows(picture: BandReader, trimap: TrimapReader) -> Iterator[tuple[int, np.ndarray]]:
         height, width = picture.info.height, picture.info.width
@@ -502,11 +506,11 @@ def _vitmatte(method: Method) -> Callable[[Item, Path], None]:
             overlap = settings.overlap if method.kind in GRID else 0
             windows = _windows(method, height, width)
             assert windows is not None
-            windows = with_unknown(trimap, windows, band=band)
+            windows = with_unknown(trimap, windows, band=BAND)
             return patch_rows(picture, trimap, windows, network, overlap=overlap, batch=settings.batch or 1)
         scale = min(1.0, LONG_SIDE / max(height, width)) if method.kind == "vitmatte-downsample" else 1.0
-        marks = small_trimap(trimap, (max(1, round(height * scale)), max(1, round(width * scale))), band)[0]
-        return shrunk_rows(picture, trimap, marks, network, band=band)
+        marks = small_trimap(trimap, (max(1, round(height * scale)), max(1, round(width * scale))), BAND)[0]
+        return shrunk_rows(picture, trimap, marks, network, band=BAND)
 
     def compute(item: Item, path: Path) -> None:
         with _opened(item) as (picture, trimap):
@@ -714,11 +718,12 @@ def _made(dataset: str, items: Sequence[Item], radii: Sequence[int], out: Path) 
 def _checked(
     items: Mapping[str, Sequence[Item]], new: Sequence[_Job], methods: Mapping[str, Method]
 ) -> dict[_PictureKey, tuple[int, int]]:
-    """Height and width of every picture that is to be scored now; refuses what cannot be."""
+    """Height and width of every picture that is to be scored now; refuses what cannot be, each file read to its end."""
     for dataset, some in items.items():
         if not some:
             raise InputError(f"the data set {dataset} has no pictures", hint="Look at --data and --limit.")
     sizes: dict[_PictureKey, tuple[int, int]] = {}
+    mattes: list[Path] = []
     for job in new:
         item = job.item
         if job.picture_key not in sizes:
@@ -731,10 +736,36 @@ def _checked(
         if (method := methods[job.method]).kind == FOLDER:
             finished = _finished(method, job.dataset, item)
             _same(finished, _size_of(finished), *_reference(item))
+            mattes.append(finished)
+    pictures: list[Path] = []
     for dataset, variant, name in sizes:
         item = next(i for i in items[dataset] if (i.variant, i.name) == (variant, name))
-        check_truth(read_bytes(_known(item.alpha)), _trimap(_known(item.trimap)), str(item.alpha))
+        truth, trimap = _known(item.alpha), _known(item.trimap)
+        marks = _trimap(trimap)
+        if not (marks == UNKNOWN).any():
+            raise InputError(
+                f"{trimap} has no unknown pixel, so there is nothing to score",
+                hint="Take another trimap, or take this picture out of the set.",
+            )
+        check_truth(read_bytes(truth), marks, str(truth))
+        pictures += _files(item.picture)
+    for path in dict.fromkeys(pictures):
+        _decode(path)
+    for path in dict.fromkeys(mattes):
+        read_bytes(path)
     return sizes
+
+
+def _files(picture: Path | Composition) -> tuple[Path, ...]:
+    parts = isinstance(picture, Composition)
+    return (picture.foreground, picture.alpha, picture.background) if parts else (picture,)
+
+
+def _decode(path: Path) -> None:
+    """A picture that is cut short is found before hours of work and not at their end, in the report."""
+    with image.open_picture(path) as picture:
+        for y in range(0, picture.info.height, BAND):
+            picture.rows(y, min(y + BAND, picture.info.height))
 
 
 def _same_size(item: Item) -> tuple[int, int]:

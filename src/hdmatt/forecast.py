@@ -25,8 +25,9 @@ TIMED_ROWS = 64
 class Speed(NamedTuple):
     """Seconds."""
 
-    encode: float  # a patch through the encoder, with its keys and values
-    decode: float  # through CPC and decoder, with the first convolution once more
+    stem: float  # a patch through the hints and the first layers
+    encode: float  # through the rest of the encoder, with its keys and values
+    decode: float  # through CPC and decoder
     row: float  # of picture and trimap, read
 
 
@@ -35,7 +36,7 @@ def seconds(plan: Plan, picture: Rows, trimap: Rows, model: HDMatt) -> float:
     if not plan.queries:
         return 0.0
     speed = measure(plan, picture, trimap, model)
-    work = plan.encodes * speed.encode + len(plan.queries) * speed.decode
+    work = plan.first_layers * speed.stem + plan.encodes * speed.encode + len(plan.queries) * speed.decode
     passes = 1 + bool(plan.pool)
     return max(work, passes * plan.height * speed.row) + plan.field * plan.height * speed.row
 
@@ -60,20 +61,21 @@ def measure(plan: Plan, picture: Rows, trimap: Rows, model: HDMatt) -> Speed:
         return time.perf_counter() - start
 
     with torch.inference_mode():
+        stem = model.encoder.stem(inputs)
 
         def encode() -> list[Context]:
-            return model.contexts(model.encoder.body(model.encoder.stem(inputs)), labels(inputs))
+            return model.contexts(model.encoder.body(stem), labels(inputs))
 
         pool = encode()  # warms up, too
-        contexts = [pool * min(options.topk, len(plan.pool))]
+        first = min(synchronised(lambda: model.encoder.stem(inputs)) for _ in range(2))
         encoding = min(synchronised(encode) for _ in range(2))
-        stem = model.encoder.stem(inputs)
+        contexts = [pool * min(options.topk, len(plan.pool))]
         body = model.encoder.body(stem)
 
         def decode() -> object:
-            return model.decode(model.encoder.stem(inputs), body, contexts)
+            return model.decode(stem, body, contexts)
 
         decode()
         decoding = synchronised(decode)
     reading = synchronised(lambda: (picture.rows(0, rows), trimap.rows(0, rows)))
-    return Speed(encoding * scale, decoding * scale, reading / rows)
+    return Speed(first * scale, encoding * scale, decoding * scale, reading / rows)

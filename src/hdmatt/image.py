@@ -52,6 +52,7 @@ Rows = (
 
 _MIB = 2**20
 _KEPT_BYTES = 64 * _MIB  # of the rows read last; an overlap of 64 rows of a 100 000 pixel wide 16-bit picture is 38 MB
+_ENCODED_ROWS = 64  # at a time, for the copies in floats on the way; whole strips of a TIFF, which has 32 rows in one
 _SPOOL_BYTES = 32 * _MIB  # of one band on its way into the temporary file
 _WHITE = {"uint8": 255, "uint16": 65535}
 _TYPES = {"uint8": "uint8", "uint16": "uint16", "float16": "half", "float32": "float"}  # OpenImageIO's names
@@ -182,6 +183,10 @@ class PictureReader(BandReader):
         band = self._source.rows(y0, y1, x0, x1)
         return band[:: -1 if flipped else 1, :: -1 if mirrored else 1]
 
+    def alpha(self) -> Float32[np.ndarray, "h w"]:
+        """The alpha channel of the whole file in [0, 1], not turned by EXIF; only where `info.has_alpha`."""
+        return as_float(self._decoder.alpha())
+
     def close(self) -> None:
         self._decoder.close()
         if self._turned:
@@ -301,11 +306,19 @@ def read_grey(path: PathLike) -> Float32[np.ndarray, "h w"]:
     """A whole grey picture in [0, 1], such as an alpha matte; also one saved as RGB with equal channels.
 
     Raises:
-        InputError: As for `open_picture` and `rows`; or its channels differ.
+        InputError: As for `open_picture` and `rows`; or its channels differ; or it has a second matte in its alpha.
     """
     with open_picture(path) as picture:
         colours = picture.colours(0, picture.info.height, 0, picture.info.width)
-        return as_float(_grey(colours, 0, str(path), "a grey picture")).clip(0, 1)
+        grey = as_float(_grey(colours, 0, str(path), "a grey picture")).clip(0, 1)
+        alpha = picture.alpha() if picture.info.has_alpha else np.ones(1)
+    varies = alpha.min() != alpha.max()
+    if varies and (alpha.shape != grey.shape or (np.abs(alpha - grey) > _ROUNDING).any()):
+        raise InputError(
+            f"{path} has greys and an alpha channel that say different things, we need one matte",
+            hint="Save the matte as a grey picture without an alpha channel.",
+        )
+    return grey
 
 
 def as_float(rows: Shaped[np.ndarray, "..."]) -> Float32[np.ndarray, "..."]:
@@ -455,12 +468,13 @@ class PictureWriter:
         assert self._next + len(band) <= self._height, (self._next, len(band), self._height)
         if not np.isfinite(band).all():
             raise RuntimeError(f"NaN or infinite values in rows {self._next} to {self._next + len(band)}")
-        pixels = _encode(band, self._dtype, premultiply=self._format is _EXR)
-        if self._format.held:
-            self._held.append(pixels)
-        else:
-            self._put(self._next, pixels)
-        self._next += len(pixels)
+        for y in range(0, len(band), _ENCODED_ROWS):
+            pixels = _encode(band[y : y + _ENCODED_ROWS], self._dtype, premultiply=self._format is _EXR)
+            if self._format.held:
+                self._held.append(pixels)
+            else:
+                self._put(self._next, pixels)
+            self._next += len(pixels)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         try:
@@ -724,6 +738,17 @@ class _Decoder:
             band = self._decode(top, self._up(y1), 0, self.width)
         self._keep(top, band)
         return band[y0 - top : y1 - top, x0:x1]
+
+    def alpha(self) -> np.ndarray:
+        """The alpha channel, whole."""
+        assert self._alpha is not None
+        if self._input is None:
+            self._input, self._complaint = _open_input(self._path)
+        depth = _oiio().TypeDesc(_TYPES[self.dtype.name])
+        pixels = self._input.read_image(0, 0, self._alpha, self._alpha + 1, depth)
+        if pixels is None:
+            raise InputError(f"the alpha of {self._path} cannot be decoded", hint="Save it again without alpha.")
+        return np.asarray(pixels)[..., 0]
 
     def close(self) -> None:
         self._drop_input()
@@ -1086,7 +1111,9 @@ def _check_format(path: Path, file_format: _Format, height: int, width: int, *, 
 def _encode(band: np.ndarray, dtype: np.dtype[Any], *, premultiply: bool) -> np.ndarray:
     """float32 [h, w, C] as the file's numbers, rounded; OpenImageIO would dither or cut off."""
     if dtype.kind == "u":
-        return np.rint(band.clip(0, 1) * np.float32(_WHITE[dtype.name])).astype(dtype)
+        values = band.clip(0, 1)
+        values *= np.float32(_WHITE[dtype.name])
+        return np.rint(values, out=values).astype(dtype)
     pixels = band.copy()
     if band.shape[2] == 4:
         np.clip(pixels[..., 3], 0, 1, out=pixels[..., 3])

@@ -21,6 +21,7 @@ import json
 import os
 import platform
 import re
+import secrets
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -155,20 +156,31 @@ def append(path: Path, record: Mapping[str, Any]) -> None:
     Raises:
         OutputError: There is no room, or no right to write.
     """
-    put(path, json.dumps(record, allow_nan=False) + "\n", "a")
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record, allow_nan=False) + "\n")
+    except OSError as error:
+        raise _unwritten(path, error) from error
 
 
-def put(path: Path, text: str, mode: str = "w") -> None:
-    """Text into a file.
+def put(path: Path, text: str) -> None:
+    """Text into a file that is complete or as it was before.
 
     Raises:
         OutputError: There is no room, or no right to write.
     """
+    hidden = path.with_name(f".hdmatt-{secrets.token_hex(6)}{path.suffix}")
     try:
-        with path.open(mode, encoding="utf-8") as file:
-            file.write(text)
+        hidden.write_text(text, encoding="utf-8")
+        os.replace(hidden, path)
     except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}", hint="Free some space there.") from error
+        raise _unwritten(path, error) from error
+    finally:
+        hidden.unlink(missing_ok=True)
+
+
+def _unwritten(path: Path, error: OSError) -> OutputError:
+    return OutputError(f"{path} cannot be written: {error.strerror}", hint="Look at its rights and for space.")
 
 
 def _read(path: Path, make: Callable[[dict[str, Any]], tuple[_K, _T]]) -> dict[_K, _T]:
@@ -177,8 +189,10 @@ def _read(path: Path, make: Callable[[dict[str, Any]], tuple[_K, _T]]) -> dict[_
     found: dict[_K, _T] = {}
     lines = path.read_bytes().splitlines(keepends=True)
     if lines and not lines[-1].endswith(b"\n"):  # the run that wrote it was killed
-        path.write_bytes(b"".join(lines[:-1]))
-        lines.pop()
+        try:
+            os.truncate(path, path.stat().st_size - len(lines.pop()))  # the lines before it are never written again
+        except OSError as error:
+            raise _unwritten(path, error) from error
     for number, line in enumerate(lines, 1):
         try:
             key, one = make(json.loads(line))

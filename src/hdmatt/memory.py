@@ -20,11 +20,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hdmatt.colour import OVERLAP, PIECE, TILE, strip_rows
 from hdmatt.errors import InputError
 from hdmatt.field import cell_size
 
 MIB, GIB = 2**20, 2**30
 LIBRARIES = 120 * MIB  # kernels and buffers that torch and OpenImageIO make while they work (measured)
+NUMBA = 150 * MIB  # numba and PyMatting's code, compiled before (measured: 142)
+TILE_PIXEL = 100  # bytes that PyMatting's estimate takes for a pixel of its tile (measured: 92)
+BAND = 256  # rows that the engine hands out at a time, at most
 _POWERS = "kmgt"
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's names of them for mallopt
 
@@ -33,14 +37,17 @@ def parse(text: str) -> int:
     """Bytes of "2GiB" (powers of 1024), "1.5 GB" (powers of 1000), "800M" (as MiB), "16 kB" or a plain number.
 
     Raises:
-        InputError: Not a positive amount of memory.
+        InputError: Not an amount of memory, or less than a byte.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?b)?|b)?\s*", text.lower())
-    if not match or float(match[1]) <= 0:
+    amount = 0
+    if match:
+        base = 1000 if match[3] == "b" else 1024
+        power = _POWERS.index(match[2]) + 1 if match[2] else 0
+        amount = round(float(match[1]) * base**power)
+    if not amount:
         raise InputError(f"{text!r} is not an amount of memory", hint="Write it like 2GiB or 800MiB.")
-    base = 1000 if match[3] == "b" else 1024
-    power = _POWERS.index(match[2]) + 1 if match[2] else 0
-    return round(float(match[1]) * base**power)
+    return amount
 
 
 def show(amount: int, *, up: bool = False) -> str:
@@ -148,7 +155,9 @@ def fixed_bytes(picture_width: int, *, patch: int, band: int, width: int, pixel:
         pixel: Bytes of one pixel of the picture.
     """
     bands = 2 * (patch + band) * picture_width * (pixel + 1)  # twice: joining two bands copies
-    stitcher = 3 * (patch + 256) * picture_width * 8
+    # sums and weights of the rows that are open, the one that grows once more; six bands of alpha while they are put
+    # together, and two that wait to be written
+    stitcher = (12 * max(patch, BAND) + 8 * 4 * BAND) * picture_width
     return resident() + LIBRARIES + bands + stitcher
 
 
@@ -174,9 +183,21 @@ def field_bytes(height: int, picture_width: int) -> int:
     return 320 * -(-height // cell) * -(-picture_width // cell)
 
 
-def colour_bytes(picture_width: int) -> int:
-    """What the colour estimation holds beside the engine: numba's code, and a row of tiles (measured)."""
-    return 360 * MIB + 12_000 * picture_width
+def colour_bytes(picture_width: int, *, pixel: int) -> int:
+    """What the colour estimation holds beside the engine: numba's code, a row of tiles, and the rows on their way.
+
+    Args:
+        pixel: Bytes of one pixel of the picture.
+    """
+    rows = strip_rows(picture_width)
+    a_column = rows * 16  # colours and alpha
+    a_column += 2 * OVERLAP * 12  # of the row of tiles above and of this one, before they are mixed
+    # picture and alpha that the next row of tiles needs, too: three pieces of colours, two of the engine's bands
+    a_column += 4 * PIECE * 12 + 2 * BAND * 4
+    a_column += 2 * BAND * pixel  # decoded; joining two bands copies
+    a_column += 4 * PIECE * 16  # that wait to be written
+    a_column += PIECE * 80  # on the way into the file's encoding; a composite takes 60
+    return NUMBA + rows * min(picture_width, TILE) * TILE_PIXEL + a_column * picture_width
 
 
 def patch_bytes(patch: int, *, width: int) -> int:

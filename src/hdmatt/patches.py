@@ -169,7 +169,9 @@ class Stitcher:
         count = end - self._first
         weight = self._weight[:count]
         rows = np.divide(self._sum[:count], weight, out=np.zeros_like(weight), where=weight > 0)
-        self._sum, self._weight = self._sum[count:].copy(), self._weight[count:].copy()
+        # one after the other, as in _grow: the rows open are much of what a wide picture holds
+        self._sum = self._sum[count:].copy()
+        self._weight = self._weight[count:].copy()
         self._first = end
         return rows
 
@@ -180,9 +182,15 @@ class Stitcher:
     def _grow(self, end: int) -> None:
         missing = end - self._first - len(self._sum)
         if missing > 0:
-            empty = np.zeros((missing, self.width), np.float32)
-            self._sum = np.concatenate([self._sum, empty])
-            self._weight = np.concatenate([self._weight, empty])
+            self._sum = _longer(self._sum, missing)
+            self._weight = _longer(self._weight, missing)
+
+
+def _longer(rows: np.ndarray, missing: int) -> np.ndarray:
+    """The rows, and as many of zeros as were missing."""
+    longer = np.zeros((len(rows) + missing, rows.shape[1]), rows.dtype)
+    longer[: len(rows)] = rows
+    return longer
 
 
 def _starts(length: int, *, size: int, step: int) -> list[int]:

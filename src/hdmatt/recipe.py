@@ -130,9 +130,19 @@ PRESETS: dict[str, TrainConfig] = {
     "paper": TrainConfig(),
     # two cores, bf16, from random weights: small patches, so that there are many steps
     "cpu-128": _CPU,
-    # from the weights of the one above: larger patches, so that context and ASPP see more
+    # from the weights of the one above: larger patches, pairs of more composites
     "cpu-160": replace(
-        _CPU, sample=replace(_CPU.sample, patch=160), groups=2, steps=3400, warmup=150, floor=0.01, probes=0.1, seed=1
+        _CPU,
+        sample=replace(
+            _CPU.sample, patch=160, group=2, procedural=0.35, merge=0.04, similar=0.12, wide=0.1, elsewhere=0.0
+        ),
+        steps=6000,
+        warmup=100,
+        rate=8e-4,
+        floor=0.01,
+        topk=1,
+        probes=0.5,
+        seed=1,
     ),
     # hdmatt-s on one GPU: 64 patches a step, two groups from a canvas so that 15 workers keep up
     "gpu-s": _GPU,

@@ -27,6 +27,7 @@ import psutil
 from hdmatt import memory
 
 FREE_SHARE = 0.9  # of the free memory that a process may take, so that it cannot take the machine with it
+GRACE_SECONDS = 2.0  # for a process that is ended to remove its temporary files
 LOOK_SECONDS = 0.2  # between two looks at its memory
 
 
@@ -76,7 +77,7 @@ class Worker:
             while not connection.poll(LOOK_SECONDS):
                 seconds, held = time.monotonic() - started, self._resident()
                 if held > limit:
-                    self.close()
+                    self.close(grace=0)
                     whose = "that were free" if limit == free else "that it may hold"
                     text = f"ran out of memory: it held {memory.show(held)}, of {memory.show(limit)} {whose}"
                     raise Stopped(text, seconds, held)
@@ -92,12 +93,19 @@ class Worker:
             text = f"its process ended with code {code}{killed}"
             raise Stopped(text, time.monotonic() - started, None) from None
 
-    def close(self) -> None:
-        """End the process and what it started; twice is once."""
+    def close(self, *, grace: float = GRACE_SECONDS) -> None:
+        """End the process and what it started; twice is once.
+
+        Args:
+            grace: Seconds that it has to remove its temporary files, which can be as large as the picture.
+        """
         if self._connection:
             self._connection.close()
         if self._process:
             children = self._family()[1:]
+            if grace > 0:
+                self._process.terminate()
+                self._process.join(grace)
             self._process.kill()
             for child in children:
                 with suppress(psutil.Error):
@@ -140,6 +148,7 @@ class Worker:
 def answer(connection: Connection, work: Callable[[Any], Any]) -> None:
     """Answer every question by `work`, until the other end closes. Prints nothing, and leaves Ctrl-C to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # like this, so that temporary files are removed
     warnings.simplefilter("ignore")
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115  PyMatting prints into what --json prints
     while True:

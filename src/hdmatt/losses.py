@@ -7,6 +7,7 @@ Top to bottom:
     alpha_loss, composition_loss     the two parts of eq. 4
     laplacian_loss, gradient_loss    optional extras, off in the preset `paper`
     Probes, probe_loss               coarse alpha, F and B read off the decoder's inner maps, in training only
+    coarse_loss                      of the alpha at stride 8 that a network with `coarse` gives
     pixel_weight                     unknown pixels, times the blending mask of the stitching
     total                            the sum that is minimised, and its parts for the curves
 """
@@ -86,6 +87,12 @@ def probe_loss(
         loss = loss + _mean((x[:, 1:4] - front).abs().mean(1, keepdim=True), mass * (alpha + 0.05))
         loss = loss + _mean((x[:, 4:] - back).abs().mean(1, keepdim=True), mass * (1.05 - alpha))
     return loss / len(read)
+
+
+def coarse_loss(coarse: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """Mean absolute error of alpha at stride 8 against the averaged truth."""
+    factor = truth.shape[-1] // coarse.shape[-1]
+    return _mean((coarse - F.avg_pool2d(truth, factor)).abs(), F.avg_pool2d(weight, factor))
 
 
 def pixel_weight(trimap_B1HW: Tensor, feather_HW: Tensor) -> Tensor:

@@ -23,11 +23,13 @@ from torch.nn import functional as F
 
 from hdmatt.cpc import BACKGROUND, CPC, FOREGROUND, UNKNOWN, Context, Form, Kind
 from hdmatt.errors import ModelError
-from hdmatt.hints import HINTS, colour_hints
+from hdmatt.hints import HINTS, LINEAR, colour_hints
 
 STRIDE = 8
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+HINTED = 6 + LINEAR  # the hints' alpha among the input channels
+DOUBTFUL = 0.02  # no hint is surer than that, so that its logit can be corrected
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class ModelConfig:
         form: How eq. 3 treats pixels outside a region: "strict" or "literal" (see cpc.py).
         scaled: Logits times 1 / sqrt(key channels); False is the paper's literal text.
         normed: Batch norm of the keys (cpc.CPC.keys). Not in the paper.
-        coarse: The inputs, hints among them, averaged over 8 x 8 pixels, join what goes into layer2. Not in the paper.
+        coarse: The inputs averaged over 8 x 8 pixels join what goes into layer2, and an alpha at stride 8, read after
+            the context, joins the decoder's last stage. Needs `hints`. Not in the paper.
         hints: More input channels, computed from the six: the known colours around each pixel and what they say
             about its alpha (hints.py). Not in the paper.
         patch: Side of the patches the weights were trained for, in pixels.
@@ -83,6 +86,7 @@ class Decoded(NamedTuple):
     at8: Tensor  # B 4w H/8 W/8    enriched by the context
     at4: Tensor  # B w H/4 W/4
     at2: Tensor  # B w H/2 W/2
+    coarse: Tensor | None  # B 1 H/8 W/8 in [0, 1], float32: alpha before any detail, of a network with `coarse`
 
 
 class HDMatt(nn.Module):
@@ -91,9 +95,11 @@ class HDMatt(nn.Module):
     def __init__(self, config: ModelConfig | None = None) -> None:
         super().__init__()
         self.config = config or ModelConfig()
-        width = self.config.width
-        self.encoder = Encoder(width, hints=self.config.hints, coarse=self.config.coarse)
-        self.decoder = Decoder(width, inputs=self.encoder.inputs)  # before CPC: A, B, C start from the same weights
+        width, coarse = self.config.width, self.config.coarse
+        if coarse and not self.config.hints:
+            raise ModelError("a network with `coarse` needs `hints`", hint="Set hints too, or neither.")
+        self.encoder = Encoder(width, hints=self.config.hints, coarse=coarse)
+        self.decoder = Decoder(width, inputs=self.encoder.inputs, coarse=coarse)  # before CPC: A, B, C start from the same weights
         self.cpc = CPC(
             4 * width,
             key=2 * width,
@@ -219,9 +225,13 @@ class ASPP(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Back to full resolution: unpool with the encoder's indices, join the encoder's features, convolve."""
+    """Back to full resolution: unpool with the encoder's indices, join the encoder's features, convolve.
 
-    def __init__(self, width: int, *, inputs: int) -> None:
+    With `coarse`, what is known at stride 8 also takes a short way: as an alpha, a correction of the hinted one, enlarged
+    and joined to the last stage.
+    """
+
+    def __init__(self, width: int, *, inputs: int, coarse: bool) -> None:
         super().__init__()
         self.at8 = Join([4 * width, 2 * width], 2 * width)
         self.to4 = _conv(2 * width, width)
@@ -229,16 +239,24 @@ class Decoder(nn.Module):
         self.fill4 = _conv(width, width)  # unpooling fills one pixel in four: a second look spreads it
         self.at2 = Join([width, width], width)
         self.fill2 = _conv(width, width)
-        self.at1 = Join([width, width, inputs], width)
+        self.at1 = Join([width, width, inputs, *[1] * coarse], width)
         self.detail = _conv(width, width // 2)
         self.alpha = nn.Conv2d(width // 2, 1, 3, padding=1)
+        self.coarse = nn.Conv2d(2 * width, 1, 1) if coarse else None
+        if self.coarse is not None:  # starts as the hint
+            nn.init.zeros_(self.coarse.weight)
+            nn.init.zeros_(self.coarse.bias) if self.coarse.bias is not None else None
 
     def forward(self, stem: Stem, body: Body, deep: Tensor) -> Decoded:
-        x = self.to4(self.at8([deep, body.eighth]))
-        at4 = self.fill4(self.at4([unpool(x, body.index3), body.quarter]))
+        at8 = self.at8([deep, body.eighth])
+        coarse = None if self.coarse is None else corrected(stem.inputs, self.coarse(at8))
+        at4 = self.fill4(self.at4([unpool(self.to4(at8), body.index3), body.quarter]))
         at2 = self.fill2(self.at2([unpool(at4, stem.index2), stem.half]))
-        x = self.at1([unpool(at2, stem.index1), stem.full, stem.inputs])
-        return Decoded(torch.sigmoid(self.alpha(self.detail(x)).float()), deep, at4, at2)
+        maps = [unpool(at2, stem.index1), stem.full, stem.inputs]
+        if coarse is not None:
+            maps.append(F.interpolate(coarse, scale_factor=STRIDE, mode="bilinear", align_corners=False))
+        x = self.at1(maps)
+        return Decoded(torch.sigmoid(self.alpha(self.detail(x)).float()), deep, at4, at2, coarse)
 
 
 class Join(nn.Module):
@@ -283,6 +301,12 @@ class Block(nn.Module):
         x = self.bn2(self.conv2(x))
         x += shortcut
         return F.relu(x, inplace=True)
+
+
+def corrected(inputs: Tensor, correction_B1hw: Tensor) -> Tensor:
+    """The hinted alpha, averaged over 8 x 8 pixels, with a correction added to its logit; B 1 h w float32."""
+    hinted = F.avg_pool2d(inputs[:, HINTED : HINTED + 1].float(), STRIDE).clamp(DOUBTFUL, 1 - DOUBTFUL)
+    return torch.sigmoid(torch.logit(hinted) + correction_B1hw.float())
 
 
 def unpool(x: Tensor, indices: Tensor) -> Tensor:

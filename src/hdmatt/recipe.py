@@ -49,6 +49,7 @@ class TrainConfig:
             processes each has its own). "frozen": with the stored statistics, which do not change.
         losses: Weight of each part of the loss, see losses.total.
         probes: Weight of the probes' loss, see losses.Probes; 0: none.
+        coarse: Weight of the loss of alpha at stride 8, for a model with `coarse`; 0: none.
         betas, clip, decay, ema: Adam's betas, gradient-norm limit (0: none), decay of the weights (times the rate each
             step, apart from the gradient), EMA of the weights.
         workers: Processes that make samples, for each process that trains.
@@ -78,6 +79,7 @@ class TrainConfig:
     decay: float = 1e-4
     clip: float = 0.0
     probes: float = 0.0
+    coarse: float = 1.0
     ema: float = 0.0
     workers: int = 1
     precision: str = "32-true"

@@ -316,7 +316,7 @@ class _GraphDecoder(nn.Module):
     def forward(self, stem: Stem, body: Body, deep: Tensor) -> Decoded:
         maps = stem._asdict() | body._asdict() | {"enriched": deep}
         alpha = self._graph(*(maps[name] for name in PARTS["decoder"].inputs))[0]
-        return Decoded(alpha, deep, deep.new_empty(0), deep.new_empty(0))
+        return Decoded(alpha, deep, deep.new_empty(0), deep.new_empty(0), None)
 
 
 def _onnx() -> Callable[[Path], tuple[Graph, str]]:

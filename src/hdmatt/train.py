@@ -26,7 +26,7 @@ from hdmatt.checkpoint import load_model, load_state, load_tensors, save_model, 
 from hdmatt.curves import Curves, sheet
 from hdmatt.errors import InputError
 from hdmatt.feed import batches
-from hdmatt.losses import Probes, pixel_weight, probe_loss, total
+from hdmatt.losses import Probes, coarse_loss, pixel_weight, probe_loss, total
 from hdmatt.model import HDMatt, load_resnet34, network_input
 from hdmatt.parallel import Fabric, agreed, make_fabric, patch_share, share_norms
 from hdmatt.patches import feather
@@ -396,6 +396,9 @@ def _loss(
     if config.probes:
         parts["probes"] = probe_loss(probes([out.at8, out.at4, out.at2]), *exact)
         loss = loss + config.probes * parts["probes"]
+    if config.coarse and out.coarse is not None:
+        parts["coarse"] = coarse_loss(out.coarse, truth, counts)
+        loss = loss + config.coarse * parts["coarse"]
     share = patch_share(fabric, (counts.sum((1, 2, 3)) > 0).sum())
     return (loss * share).float(), {name: value.detach() * share for name, value in parts.items()}
 

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 
 from hdmatt import losses
@@ -65,3 +66,12 @@ def test_the_pixel_weight_is_the_feather_on_unknown_pixels():
     weight = losses.pixel_weight(trimap, torch.from_numpy(ramp))
     np.testing.assert_array_equal(weight[0, 0, :, 2:6], ramp[:, 2:6])
     assert not weight[..., :2].any() and not weight[..., 6:].any()
+
+
+def test_coarse_loss_compares_the_averaged_truth_where_pixels_count():
+    truth, weight = torch.zeros(1, 1, 16, 16), torch.zeros(1, 1, 16, 16)
+    truth[..., :8, :4] = 1  # the first cell's mean is 0.5
+    weight[..., :8, :8] = 1  # only the first cell counts, and half of the second
+    weight[..., :8, 8:12] = 1
+    coarse = torch.tensor([[[[0.75, 0.25], [0.9, 0.9]]]])
+    assert float(losses.coarse_loss(coarse, truth, weight)) == pytest.approx((0.25 + 0.25 / 2) / 1.5)

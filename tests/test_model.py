@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from hdmatt.errors import ModelError
-from hdmatt.model import HDMatt, ModelConfig, labels, load_resnet34, network_input, unpool
+from hdmatt.model import HINTED, HDMatt, ModelConfig, corrected, labels, load_resnet34, network_input, unpool
 
 
 def picture(batch=3, side=64, seed=0):
@@ -160,3 +160,31 @@ def test_a_network_with_hints_takes_the_same_six_channels_and_imagenet_weights()
     load_resnet34(model, resnet34_by_hand())
     assert not model.encoder.conv1.weight[:, 3:].any()
     assert network(hints=True).eval()(picture(2), [[1], []]).alpha.shape == (2, 1, 64, 64)
+
+
+def test_the_coarse_alpha_starts_as_the_averaged_hint_and_its_correction_reaches_the_matte():
+    model = network(**OURS).eval()
+    inputs = picture(batch=2)
+    with torch.no_grad():
+        stem, _ = model.encoder(inputs)
+        start = model(inputs, [[], []])
+        hinted = torch.nn.functional.avg_pool2d(stem.inputs[:, HINTED : HINTED + 1], 8).clamp(0.02, 0.98)
+        # 1e-6: logit and sigmoid in single precision
+        torch.testing.assert_close(start.coarse, hinted, rtol=0, atol=1e-6)
+        torch.nn.init.constant_(model.decoder.coarse.bias, 2.0)
+        moved = model(inputs, [[], []])
+    assert (moved.coarse > start.coarse).all()
+    assert (moved.alpha - start.alpha).abs().max() > 1e-4
+    torch.testing.assert_close(moved.at4, start.at4)
+
+
+def test_a_correction_of_the_logit_leaves_a_sure_hint_correctable():
+    inputs = torch.zeros(1, 19, 8, 16)
+    inputs[:, HINTED, :, 8:] = 1
+    assert corrected(inputs, torch.zeros(1, 1, 1, 2)).flatten().tolist() == pytest.approx([0.02, 0.98], abs=1e-6)
+    assert corrected(inputs, torch.tensor([[[[8.0, -8.0]]]])).flatten().tolist() == pytest.approx([0.984, 0.016], abs=1e-3)
+
+
+def test_a_coarse_network_without_hints_is_refused():
+    with pytest.raises(ModelError, match="needs `hints`"):
+        network(coarse=True)

@@ -10,6 +10,7 @@ from hdmatt import losses
 from hdmatt.checkpoint import load_model, load_state
 from hdmatt.cli import main
 from hdmatt.errors import InputError
+from hdmatt.model import in_coarse
 from hdmatt.recipe import PRESETS, read_config
 from hdmatt.train import Run, group_contexts, learning_rate, train, vanished
 
@@ -163,3 +164,30 @@ def test_dead_layers_show_in_the_curve(pack, tmp_path):
     train(replace(TEN, steps=2, save_every=2), [pack], tmp_path / "run")
     with (tmp_path / "run" / "curve.csv").open() as file:
         assert 0 <= float(next(csv.DictReader(file))["vanished"]) < 0.05
+
+
+def test_the_coarse_part_alone_learns_and_leaves_what_comes_before_and_after_as_it_was(pack, tmp_path):
+    model = replace(TEN.model, hints=True, normed=True, coarse=True)
+    sample = replace(TEN.sample, procedural=0.0, merge=0.0, faults=0.0, crops=(1.0,), band=4.0, wide=0.0, blunt=0.0)
+    config = replace(
+        TEN, model=model, sample=sample, part="coarse", groups=4, steps=100, rate=1e-2, probes=0.0, save_every=25, ema=0.0
+    )
+    before = {n: t.clone() for n, t in _started(config).items()}
+    after = load_model(train(config, [pack], tmp_path / "run", fabric=cpu())).state_dict()
+    moved = {n for n in before if not torch.equal(before[n], after[n]) and not n.endswith("num_batches_tracked")}
+    assert moved and all(in_coarse(n) for n in moved)
+    assert {"encoder.layer2.0.conv1.weight", "cpc.theta.weight", "decoder.coarse.weight"} <= moved
+    with (tmp_path / "run/curve.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert float(rows[-1]["coarse"]) < 0.95 * float(rows[0]["coarse"])
+    assert float(rows[-1]["loss"]) == pytest.approx(float(rows[-1]["coarse"]), abs=1e-4)
+
+
+def test_a_network_without_a_coarse_alpha_has_no_coarse_part(pack, tmp_path):
+    with pytest.raises(InputError, match="model.coarse=true"):
+        train(replace(TEN, part="coarse"), [pack], tmp_path / "run", fabric=cpu())
+
+
+def _started(config):
+    torch.manual_seed(config.seed)
+    return Run(config).model.state_dict()

@@ -125,6 +125,7 @@ class HDMatt(nn.Module):
         *,
         around: Tensor | None = None,
         detach: bool = False,
+        coarse_only: bool = False,
     ) -> Decoded:
         """Alpha of every patch of a batch whose patches serve each other as context.
 
@@ -133,15 +134,26 @@ class HDMatt(nn.Module):
             contexts: For each patch the indices, within the batch, of the patches it may look at.
             around: For a network with hints, the colours around each patch, see hints.colour_hints.
             detach: Let no gradient flow into the encoder through the contexts.
+            coarse_only: Stop at stride 8, with no gradient for what comes before layer2 (`in_coarse`): `alpha` is the
+                enlarged `coarse`, and there are no maps at strides 4 and 2. For a network with `coarse`.
 
         Returns:
             Alpha, and the decoder's maps for training. Known pixels are not overwritten here; that is the last step
             of a matte.
         """
-        stem, body = self.encoder(inputs_B6HW, around)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not coarse_only):
+            stem = self.encoder.stem(inputs_B6HW, around)
+            quarter = self.encoder.layer1(stem.pooled)
+        body = self.encoder.after(stem, quarter)
         source = body._replace(deep=body.deep.detach()) if detach else body
         pool = self.contexts(source, labels(inputs_B6HW))
-        return self.decode(stem, body, [[pool[i] for i in own] if pool else [] for own in contexts])
+        selected = [[pool[i] for i in own] if pool else [] for own in contexts]
+        if not coarse_only:
+            return self.decode(stem, body, selected)
+        deep = self.cpc(body.deep, labels(inputs_B6HW), selected)
+        coarse = self.decoder.guess(stem.inputs, self.decoder.at8([deep, body.eighth]))
+        assert coarse is not None, "only a network with `coarse` has an alpha at stride 8"
+        return Decoded(enlarged(coarse), deep, deep.new_empty(0), deep.new_empty(0), coarse)
 
 
 class Encoder(nn.Module):
@@ -182,7 +194,10 @@ class Encoder(nn.Module):
 
     def body(self, stem: Stem) -> Body:
         """The four residual stages and ASPP."""
-        quarter = self.layer1(stem.pooled)
+        return self.after(stem, self.layer1(stem.pooled))
+
+    def after(self, stem: Stem, quarter: Tensor) -> Body:
+        """What comes after layer1."""
         pooled, index3 = self.before_trunk(stem.inputs, quarter)
         return Body(quarter, index3, *self.trunk(pooled))
 
@@ -249,14 +264,18 @@ class Decoder(nn.Module):
 
     def forward(self, stem: Stem, body: Body, deep: Tensor) -> Decoded:
         at8 = self.at8([deep, body.eighth])
-        coarse = None if self.coarse is None else corrected(stem.inputs, self.coarse(at8))
+        coarse = self.guess(stem.inputs, at8)
         at4 = self.fill4(self.at4([unpool(self.to4(at8), body.index3), body.quarter]))
         at2 = self.fill2(self.at2([unpool(at4, stem.index2), stem.half]))
         maps = [unpool(at2, stem.index1), stem.full, stem.inputs]
         if coarse is not None:
-            maps.append(F.interpolate(coarse, scale_factor=STRIDE, mode="bilinear", align_corners=False))
+            maps.append(enlarged(coarse))
         x = self.at1(maps)
         return Decoded(torch.sigmoid(self.alpha(self.detail(x)).float()), deep, at4, at2, coarse)
+
+    def guess(self, inputs: Tensor, at8: Tensor) -> Tensor | None:
+        """Alpha at stride 8, B 1 H/8 W/8 float32; None without `coarse`."""
+        return None if self.coarse is None else corrected(inputs, self.coarse(at8))
 
 
 class Join(nn.Module):
@@ -307,6 +326,17 @@ def corrected(inputs: Tensor, correction_B1hw: Tensor) -> Tensor:
     """The hinted alpha, averaged over 8 x 8 pixels, with a correction added to its logit; B 1 h w float32."""
     hinted = F.avg_pool2d(inputs[:, HINTED : HINTED + 1].float(), STRIDE).clamp(DOUBTFUL, 1 - DOUBTFUL)
     return torch.sigmoid(torch.logit(hinted) + correction_B1hw.float())
+
+
+def enlarged(coarse_B1hw: Tensor) -> Tensor:
+    """From stride 8 to the patch's size, bilinearly."""
+    return F.interpolate(coarse_B1hw, scale_factor=STRIDE, mode="bilinear", align_corners=False)
+
+
+def in_coarse(name: str) -> bool:
+    """Is this a parameter of what a network computes at stride 8?"""
+    return name.startswith(("encoder.layer2", "encoder.layer3", "encoder.layer4", "encoder.aspp", "cpc.",
+                            "decoder.at8", "decoder.coarse"))  # fmt: skip
 
 
 def unpool(x: Tensor, indices: Tensor) -> Tensor:

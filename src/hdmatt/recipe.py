@@ -39,6 +39,9 @@ class TrainConfig:
 
     Attributes:
         groups: Composites a step, over all processes; `groups * sample.group` patches are trained on.
+        part: "all", or "coarse": only what is computed at stride 8 (layer2 to the context module) is trained, by the
+            alpha it gives there. For a model with `coarse`; a step costs a fraction and everything goes to the part that
+            learns slowest (docs/log.md).
         repeat: Groups taken from one canvas, for machines whose processor cannot draw enough canvases; a divisor of
             the groups of a process.
         steps: Length of the schedule: warm-up, then cosine from `rate` to `rate * floor`.
@@ -64,6 +67,7 @@ class TrainConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     sample: SampleConfig = field(default_factory=SampleConfig)
     seed: int = 0
+    part: Literal["all", "coarse"] = "all"
     groups: int = 8
     repeat: int = 1
     steps: int = 200_000
@@ -241,6 +245,10 @@ def check(config: TrainConfig, *, processes: int = 1) -> None:
         (
             config.precision in PRECISIONS,
             f"precision is {config.precision!r}, there are {', '.join(PRECISIONS)}",
+        ),
+        (
+            config.part == "all" or config.model.coarse,
+            "part is 'coarse', but the model has no coarse alpha (model.coarse=true)",
         ),
         (config.workers >= 0, f"workers is {config.workers}, it must not be negative"),
         (config.save_every >= 1, f"save_every is {config.save_every}, at least 1 is needed"),

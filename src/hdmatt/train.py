@@ -27,7 +27,7 @@ from hdmatt.curves import Curves, sheet
 from hdmatt.errors import InputError
 from hdmatt.feed import batches
 from hdmatt.losses import Probes, coarse_loss, pixel_weight, probe_loss, total
-from hdmatt.model import HDMatt, load_resnet34, network_input
+from hdmatt.model import HDMatt, in_coarse, load_resnet34, network_input
 from hdmatt.parallel import Fabric, agreed, make_fabric, patch_share, share_norms
 from hdmatt.patches import feather
 from hdmatt.recipe import TrainConfig, changed, check, check_folder, read_config, schedule, write_config
@@ -178,6 +178,11 @@ class Run:
         if backbone:
             load_resnet34(self.model, load_tensors(backbone)[0])
         self.model = self.model.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        if config.part == "coarse":
+            self.model.encoder.bn1.eval()
+            self.model.encoder.layer1.eval()
+            for name, parameter in self.model.named_parameters():
+                parameter.requires_grad_(in_coarse(name))
         self.probes = Probes(config.model.width)
         self.ema = {n: t.detach().clone() for n, t in self.model.state_dict().items()}
         # AdamW: inside of Adam the decay is divided by the gradient's size, and kills what learns slowly (docs/log.md)
@@ -389,11 +394,12 @@ def _loss(
         seed=(config.seed, step),
         first=fabric.global_rank * groups,
     )
-    out = model(inputs, contexts, around=batch["around"], detach=config.detach)
+    only = config.part == "coarse"
+    out = model(inputs, contexts, around=batch["around"], detach=config.detach, coarse_only=only)
     counts = pixel_weight(batch["trimap"][:, None], weight)
     exact = truth, colours["foreground"], colours["background"], counts
-    loss, parts = total(out.alpha, *exact, parts=config.losses)
-    if config.probes:
+    loss, parts = total(out.alpha, *exact, parts={} if only else config.losses)
+    if config.probes and not only:
         parts["probes"] = probe_loss(probes([out.at8, out.at4, out.at2]), *exact)
         loss = loss + config.probes * parts["probes"]
     if config.coarse and out.coarse is not None:

@@ -100,6 +100,11 @@ def installed(name: str) -> bool:
     return find_spec({"onnx": "onnxruntime", "openvino": "openvino"}.get(name, "torch")) is not None
 
 
+def has_graphs(model: HDMatt) -> bool:
+    """Whether ONNX Runtime or OpenVINO compute parts of the network, in memory that they keep for themselves."""
+    return isinstance(model.decoder, _GraphDecoder)
+
+
 def prepare(model: HDMatt, name: str, *, precision: str = "fp32", graphs: Path | None = None) -> HDMatt:
     """The same network in evaluation mode, computed by a runtime of RUNTIMES. "torch" gives the network itself.
 

@@ -4,6 +4,7 @@ Knows networks and exported graphs; nothing of pictures, windows or the terminal
 
     RUNTIMES, AUTO   the names, and what "auto" stands for
     choose, choose_precision    what runs for a name, on this device and processor
+    has_graphs       whether a runtime with memory of its own computes parts of a network
     prepare          a network -> the same network, computed by a named runtime
     fold             batch norms put into the convolutions before them
     PARTS            the parts of the network that a runtime may replace, as graphs see them

@@ -136,6 +136,21 @@ PRESETS: dict[str, TrainConfig] = {
     "paper": TrainConfig(),
     # two cores, bf16, from random weights: small patches, so that there are many steps
     "cpu-128": _CPU,
+    # from the weights of the one above: only what is computed at stride 8, on patches of the full size
+    "cpu-coarse": replace(
+        _CPU,
+        part="coarse",
+        sample=replace(_CPU.sample, patch=320, crops=(0.35, 0.5, 0.75, 1.0, 1.5, 2.0), group=2),
+        groups=4,
+        steps=2000,
+        warmup=100,
+        rate=1e-3,
+        floor=0.01,
+        topk=1,
+        decay=1e-3,
+        probes=0.0,
+        seed=2,
+    ),
     # from the weights of the one above: larger patches, pairs of more composites
     "cpu-160": replace(
         _CPU,

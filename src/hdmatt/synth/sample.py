@@ -170,11 +170,11 @@ def _background(
 ) -> np.ndarray:
     background = _photo(assets, rng, side)
     kind = rng.random()
-    if kind < 0.35:  # out of focus, as behind most portraits
+    if kind < 0.5:  # out of focus, as behind most portraits
         small = cv2.resize(background, (side // 4, side // 4), interpolation=cv2.INTER_AREA)
         small = cv2.GaussianBlur(small, (0, 0), float(np.exp(rng.uniform(np.log(0.5), np.log(8)))))
         background = cv2.resize(small, (side, side), interpolation=cv2.INTER_CUBIC)
-    elif kind < 0.43:  # a studio wall
+    elif kind < 0.57:  # a studio wall
         wall = np.broadcast_to(rng.uniform(0, 255, 3), background.shape).astype(np.uint8)
         background = cv2.addWeighted(background, 0.08, wall, 0.92, 0)
     if rng.random() < config.similar and alpha.any():

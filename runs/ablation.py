@@ -18,6 +18,13 @@ from the composite and resized to 320, as the paper's training section has it: 3
 the keys of benchmarks/table3.py, which takes the folder of the landed rows: a model has K = 3 and size 320 unless its
 name says otherwise; all but C-literal are strict.
 
+Without a GPU the rows of a common start show what the context module adds to it: `start` takes everything but the
+module from WEIGHTS, then each row trains alike (preset cpu-ablation: 400 steps of two groups of four, 0.2 h a core and row):
+
+    python runs/ablation.py start WEIGHTS runs/out/ablation --row C     # -> runs/out/ablation/start/C.safetensors
+    hdmatt train --data PACK --preset cpu-ablation --init runs/out/ablation/start/C.safetensors \\
+        --out runs/out/ablation-work/C $(python runs/ablation.py options --row C)
+
 A dry run of a row on a CPU, in a minute: train ... --preset tiny --set steps=6 --minutes 2, then land.
 """
 
@@ -60,6 +67,12 @@ def main() -> int:
     commands.add_parser("list", help="rows and what is set for each")
     train = commands.add_parser("train", help="one slice of one row; more options as gpu_slice.py train")
     train.add_argument("--row", choices=list(ROWS), required=True)
+    start = commands.add_parser("start", help="FOLDER/start/ROW.safetensors: the row's network with WEIGHTS but for its context module")
+    start.add_argument("weights", type=Path)
+    start.add_argument("folder", type=Path)
+    start.add_argument("--row", choices=list(ROWS), required=True)
+    options = commands.add_parser("options", help="what `hdmatt train` needs for a row")
+    options.add_argument("--row", choices=list(ROWS), required=True)
     land = commands.add_parser("land", help="shards of a finished row to FOLDER/ROW.safetensors")
     land.add_argument("shards", type=Path)
     land.add_argument("folder", type=Path)
@@ -69,12 +82,45 @@ def main() -> int:
         for name, changes in ROWS.items():
             print(name, *changes)
         return 0
+    if args.command == "options":
+        print(" ".join(f"--set {change}" for change in ROWS[args.row] if not change.startswith("sample.crops")))
+        return 0
+    if args.command == "start":
+        return start_row(args.weights, args.folder / "start" / f"{args.row}.safetensors", ROWS[args.row])
     if args.command == "land":
         return land_row(args.shards, args.folder / f"{args.row}.safetensors")
     own = [part for change in ROWS[args.row] for part in ("--set", change)]
     work = [] if "--work" in rest else ["--work", str(gpu_slice.ROOT / "runs/out/ablation-work" / args.row)]
     preset = [] if "--preset" in rest else ["--preset", "gpu-ablation"]
     return gpu_slice.main(["train", *preset, *own, *work, *rest])
+
+
+def start_row(weights: Path, target: Path, changes: list[str]) -> int:
+    """The row's network, drawn from seed 0, with every tensor of `weights` that is not the context module's."""
+    gpu_slice.prepare()
+    from dataclasses import replace
+
+    import torch
+
+    from hdmatt.checkpoint import load_model, save_model
+    from hdmatt.errors import HDMattError
+    from hdmatt.model import HDMatt
+    from hdmatt.recipe import PRESETS, changed
+
+    try:
+        trained = load_model(weights)
+        row = changed(PRESETS["paper"], [c for c in changes if c.startswith("model.")]).model
+    except HDMattError as error:
+        print(f"ablation: {error.message}\n  {error.hint}", file=sys.stderr)
+        return error.exit_code
+    torch.manual_seed(0)
+    model = HDMatt(replace(trained.config, cpc=row.cpc, form=row.form))
+    shared = {n: t for n, t in trained.state_dict().items() if not n.startswith("cpc.")}
+    model.load_state_dict(model.state_dict() | shared)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    save_model(model, target, half=False, card={"row": target.stem})
+    print(target)
+    return 0
 
 
 def land_row(shards: Path, target: Path) -> int:

@@ -174,6 +174,11 @@ PRESETS: dict[str, TrainConfig] = {
         _GPU, sample=replace(_GPU.sample, group=8), groups=4, repeat=1, steps=4000, warmup=200, ema=0.998,
         validate_every=1000,
     ),
+    # the same without a GPU, from a common start (`runs/ablation.py start`)
+    "cpu-ablation": replace(
+        _CPU, sample=replace(_CPU.sample, patch=160, group=4), groups=2, steps=400, warmup=50, topk=3, floor=0.01,
+        rate=8e-4, ema=0.99,
+    ),
     # a dry run: seconds on any machine, of no use but to see that everything fits together
     "tiny": TrainConfig(
         model=ModelConfig(width=4),

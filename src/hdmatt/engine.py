@@ -33,7 +33,7 @@ from hdmatt import memory
 from hdmatt.cover import CellMap, cover
 from hdmatt.cpc import Context, rank, select
 from hdmatt.errors import InputError, MemoryLimitError
-from hdmatt.field import ColourField, FieldBuilder, cell_size
+from hdmatt.field import ColourField, FieldBuilder, alpha_step, cell_size
 from hdmatt.image import PictureInfo, PictureReader, network_colours
 from hdmatt.model import STRIDE, Body, HDMatt, Stem, labels, network_input
 from hdmatt.patches import Stitcher, Window, check_overlap, cut, feather, grid, rows_of
@@ -292,7 +292,7 @@ class _Patches(NamedTuple):
     windows: Sequence[Window]
     colours: Float32[np.ndarray, "b p p 3"]  # display-encoded
     marks: UInt8[np.ndarray, "b p p"]
-    around: Float32[np.ndarray, "b n n 6"] | None
+    around: Float32[np.ndarray, "b n n 82"] | None
 
 
 class _Room(NamedTuple):
@@ -475,7 +475,7 @@ def _take(chosen: dict[int, None], among: Sequence[int], number: int) -> None:
 def _read_field(picture: Rows, trimap: Rows, counters: Counters) -> ColourField:
     """The known colours of the whole picture, on cells of 32 pixels or more."""
     info = picture.info
-    builder = FieldBuilder(cell_size(info.height, info.width))
+    builder = FieldBuilder(cell_size(info.height, info.width), alpha_step(info.height, info.width))
 
     def bands() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for y in range(0, info.height, builder.cell):

@@ -12,12 +12,14 @@ files. Lengths are pixels, y before x. Read top to bottom:
 Used by engine.py and synth/sample.py; what a patch makes of it is in model.colour_hints.
 """
 
+import math
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from hdmatt.propagation import Shrinker
 from hdmatt.trimap import BACKGROUND, FOREGROUND
 
 AROUND = 32  # pixels of a patch that one sample of `ColourField.around` stands for
@@ -26,12 +28,16 @@ NEUTRAL_VARIANCE = 1 / 12  # of colours that may be anything in [0, 1]
 PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))  # channels whose mean product is kept
 _MOST_CELLS = 400
 _CELLS_AT_ONCE = 8  # columns of cells computed together: they fit a core's cache, and many hold no sure pixel
+_ALPHA_PIXELS = 100_000
+BLOCK = 8  # samples of alpha along a side of the AROUND pixels that a sample of `around` stands for
 MOMENTS = 3 + len(PAIRS)  # of one class: mean colour, mean products
 
 
 @dataclass(frozen=True)
 class ColourField:
-    """Moments of the foreground's (first 9) and the background's (last 9) colours around every cell.
+    """What is known of a whole picture: its colours, and an alpha at low resolution.
+
+    Moments of the foreground's (first 9) and the background's (last 9) colours around every cell.
 
     Display-encoded in [0, 1]; three means, then the means of the products PAIRS. A picture without sure foreground
     (or background) has the neutral colour there, and the variance of a colour that may be anything.
@@ -39,9 +45,13 @@ class ColourField:
 
     moments: Float32[np.ndarray, "rows columns 18"]
     cell: float  # pixels
+    alpha: Float32[np.ndarray, "h w"]  # see propagation.py
+    step: float  # pixels of the picture to one of alpha
 
-    def around(self, y: float, x: float, *, size: float, patch: int) -> Float32[np.ndarray, "n n 18"]:
+    def around(self, y: float, x: float, *, size: float, patch: int) -> Float32[np.ndarray, "n n 82"]:
         """The field under the window of `size` pixels at (y, x), one sample for every 32 pixels of the patch.
+
+        The last 64 of a sample are alpha at 8 x 8 places, one for every 4 pixels of the patch, row by row.
 
         Args:
             size: Side of the window in the picture; it may reach past the border (the nearest cell then counts).
@@ -58,7 +68,25 @@ class ColourField:
             )
             for i in range(0, 2 * MOMENTS, 3)
         ]
-        return np.concatenate(thirds, axis=-1)
+        inner = (np.arange(number * BLOCK) + 0.5) * (AROUND // BLOCK) * (size / patch)
+        rows = np.repeat(((y + inner) / self.step - 0.5)[:, None], len(inner), axis=1).astype(np.float32)
+        columns = np.repeat(((x + inner) / self.step - 0.5)[None, :], len(inner), axis=0).astype(np.float32)
+        alpha = cv2.remap(self.alpha, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        blocks = alpha.reshape(number, BLOCK, number, BLOCK).transpose(0, 2, 1, 3).reshape(number, number, BLOCK**2)
+        return np.concatenate([*thirds, blocks], axis=-1)
+
+
+def mirrored(around: Float32[np.ndarray, "n n 82"]) -> Float32[np.ndarray, "n n 82"]:
+    """`ColourField.around` of the patch turned left to right."""
+    turned = around[:, ::-1].copy()
+    blocks = turned[..., 2 * MOMENTS :].reshape(*turned.shape[:2], BLOCK, BLOCK)
+    turned[..., 2 * MOMENTS :] = blocks[..., ::-1].reshape(*turned.shape[:2], BLOCK**2)
+    return turned
+
+
+def alpha_step(height: int, width: int) -> int:
+    """Pixels of the picture to one of the low-resolution alpha, so that this has 100000 at most."""
+    return max(1, math.ceil(math.sqrt(height * width / _ALPHA_PIXELS)))
 
 
 def cell_size(height: int, width: int) -> int:
@@ -69,12 +97,14 @@ def cell_size(height: int, width: int) -> int:
 class FieldBuilder:
     """Collects the moments of the sure colours, and how much of a cell is sure, cell row by cell row."""
 
-    def __init__(self, cell: int) -> None:
+    def __init__(self, cell: int, step: int) -> None:
         self.cell = cell
+        self._small = Shrinker(step)
         self._rows: list[np.ndarray] = []
 
     def add(self, colours: Float32[np.ndarray, "h w 3"], trimap: UInt8[np.ndarray, "h w"]) -> None:
         """The next rows, `cell` of them or (at the end of the picture) fewer; colours display-encoded in [0, 1]."""
+        self._small.add(colours, trimap)
         step = _CELLS_AT_ONCE * self.cell
         blocks = [np.s_[:, x : x + step] for x in range(0, trimap.shape[1], step)]
         self._rows.append(np.concatenate([self._cells(colours[b], trimap[b]) for b in blocks])[None])
@@ -97,11 +127,14 @@ class FieldBuilder:
             grid.append(np.add.reduceat(inside.sum(axis=0), starts, axis=0) / np.float32(height * self.cell))
         return np.concatenate(grid, axis=-1)
 
+    def moments(self) -> Float32[np.ndarray, "rows columns 18"]:
+        """The colours, filled everywhere."""
+        grid = np.concatenate(self._rows)
+        return np.concatenate([spread(h[..., :-1], h[..., -1]) for h in np.split(grid, 2, axis=-1)], axis=-1)
+
     def build(self) -> ColourField:
         """The field, filled everywhere."""
-        grid = np.concatenate(self._rows)
-        halves = [spread(half[..., :-1], half[..., -1]) for half in np.split(grid, 2, axis=-1)]
-        return ColourField(np.concatenate(halves, axis=-1), float(self.cell))
+        return ColourField(self.moments(), float(self.cell), self._small.alpha(), float(self._small.step))
 
 
 def spread(weighted: Float32[np.ndarray, "h w m"], mass: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w m"]:

@@ -26,9 +26,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hdmatt.field import AROUND, NEUTRAL, NEUTRAL_VARIANCE, PAIRS
+from hdmatt.field import AROUND, BLOCK, MOMENTS, NEUTRAL, NEUTRAL_VARIANCE, PAIRS
 
-HINTS = 13
+HINTS = 14
 LINEAR = 8  # of them, the alpha of the local linear model
 GRID = 4  # pixels of a cell on which the moments are computed
 NOISE = 1e-4  # added to every covariance's diagonal: 2.5 of 255 steps
@@ -40,19 +40,20 @@ UNIT = (0.229, 0.224, 0.225)  # ImageNet's deviation: the unit of the colour dif
 
 
 def colour_hints(inputs_B6HW: Tensor, around_BHWM: Tensor | None = None) -> Tensor:
-    """Thirteen channels for every pixel of a patch.
+    """Fourteen channels for every pixel of a patch.
 
     I - F (3) and I - B (3) in units of ImageNet's deviation, their lengths (2); alpha of the local linear model
     (1) and of the discriminant before it (1); how far apart the two classes are (1), and how far the pixel is from
-    each of them (2), as log(1 + d^2) / 4 of Mahalanobis distances d. docs/log.md says what each is worth.
+    each of them (2), as log(1 + d^2) / 4 of Mahalanobis distances d; alpha of the whole picture at low resolution (1;
+    without `around` that of the local linear model). docs/log.md says what each is worth.
 
     Args:
         inputs_B6HW: As `model.network_input` gives them; any size.
-        around_BHWM: Moments of the foreground's and background's colours (9 each) under the patch, one sample for
-            every 32 pixels, from the whole picture (field.ColourField); None: the patch has only itself.
+        around_BHWM: Moments of the foreground's and background's colours (9 each) and alpha (64) under the patch, one
+            sample for every 32 pixels, from the whole picture (field.ColourField); None: the patch has only itself.
 
     Returns:
-        B 13 H W float32; known pixels are hinted like the others.
+        B 14 H W float32; known pixels are hinted like the others.
     """
     with torch.no_grad(), torch.autocast(inputs_B6HW.device.type, enabled=False):
         unit = torch.tensor(UNIT, device=inputs_B6HW.device)[:, None, None]
@@ -61,7 +62,7 @@ def colour_hints(inputs_B6HW: Tensor, around_BHWM: Tensor | None = None) -> Tens
         colours = planes[:, :3] * unit + mean
         moments = moments_of(colours)
         sure_front, sure_back = planes[:, 5:6], planes[:, 3:4]
-        outer = (None, None) if around_BHWM is None else around_BHWM.float().permute(0, 3, 1, 2).split(9, dim=1)
+        outer = (None, None) if around_BHWM is None else around_BHWM[..., : 2 * MOMENTS].float().permute(0, 3, 1, 2).split(MOMENTS, dim=1)
         front, back = (
             _gaussian(_spread(moments, sure, o))
             for sure, o in zip((sure_front, sure_back), outer, strict=True)
@@ -81,7 +82,18 @@ def colour_hints(inputs_B6HW: Tensor, around_BHWM: Tensor | None = None) -> Tens
         far = [d.clamp(min=0).log1p_().div_(4) for d in (apart, far_f, far_b)]
         to_f, to_b = to_f.div_(unit), to_b.div_(unit)
         lengths = [v.square().sum(1, keepdim=True).sqrt() for v in (to_f, to_b)]
-        return torch.cat([to_f, to_b, *lengths, alpha, first, *far], dim=1)
+        carried = alpha if around_BHWM is None else _carried(around_BHWM, planes)
+        return torch.cat([to_f, to_b, *lengths, alpha, first, *far, carried], dim=1)
+
+
+def _carried(around_BHWM: Tensor, planes_B6HW: Tensor) -> Tensor:
+    """The picture's low-resolution alpha at every pixel of the patch; known pixels are 0 or 1."""
+    blocks = around_BHWM[..., 2 * MOMENTS :].float().permute(0, 3, 1, 2)
+    small = F.pixel_shuffle(blocks, BLOCK)  # one for every AROUND / BLOCK pixels
+    height, width = planes_B6HW.shape[-2:]
+    full = F.interpolate(small, scale_factor=AROUND // BLOCK, mode="bilinear", align_corners=False)[..., :height, :width]
+    back, front = planes_B6HW[:, 3:4], planes_B6HW[:, 5:6]
+    return torch.where(back + front > 0, front, full)
 
 
 class _Gaussian(NamedTuple):

@@ -319,7 +319,7 @@ def _sample(size: int, batch: int, unknown: float, device: str) -> tuple[Tensor,
     row = np.full(size, 128, np.uint8)
     row[: size // 2 - half], row[size // 2 + half :] = 255, 0
     trimap = torch.from_numpy(np.tile(row, (batch, size, 1)))
-    around = torch.rand(batch, -(-size // 32), -(-size // 32), 18, generator=generator)
+    around = torch.rand(batch, -(-size // 32), -(-size // 32), 82, generator=generator)
     inputs = network_input(colours.to(device), trimap.to(device)).contiguous(memory_format=torch.channels_last)
     return inputs, around.to(device)
 

@@ -15,10 +15,14 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from hdmatt.field import AROUND, ColourField, FieldBuilder
+from hdmatt.field import AROUND, ColourField, FieldBuilder, mirrored
+from hdmatt.propagation import Shrinker
 from hdmatt.synth.assets import Assets
 from hdmatt.synth.faults import camera_faults
 from hdmatt.synth.procedural import procedural_foreground
+
+
+STEPS = (3, 4, 6, 8)  # canvas pixels to one of the low-resolution alpha
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ class Sample:
     alpha: UInt8[np.ndarray, "g p p"]
     foreground: UInt8[np.ndarray, "g p p 3"]
     background: UInt8[np.ndarray, "g p p 3"]
-    around: Float32[np.ndarray, "g n n 18"]  # known colours of the whole composite, see field.py
+    around: Float32[np.ndarray, "g n n 82"]  # known colours and low-resolution alpha of the whole composite, see field.py
 
 
 def make_sample(assets: Assets, config: SampleConfig, *, seed: int, index: int) -> Sample:
@@ -81,13 +85,13 @@ def make_sample(assets: Assets, config: SampleConfig, *, seed: int, index: int) 
         colours, background = _smoothed(colours, rng), _smoothed(background, rng)
     trimap = _trimap(alpha, config, rng)
     crop = round(config.patch * rng.choice(config.crops))  # one scale: the patches belong to one photograph
-    field = _field(colours, alpha, background, trimap)
+    field = _field(colours, alpha, background, trimap, step=int(rng.choice(STEPS)))
     crops = [
         _crop(colours, alpha, background, trimap, field, centre, crop, config.patch)
         for centre in _centres(trimap, config, rng)
     ]
     if rng.random() < 0.5:
-        crops = [tuple(array[:, ::-1] for array in crop) for crop in crops]
+        crops = [(*(array[:, ::-1] for array in pixels), mirrored(around)) for *pixels, around in crops]
     foreground, alpha, background, trimap, around = (np.stack(arrays) for arrays in zip(*crops, strict=True))
     image = _composite(foreground, alpha, background)
     image = camera_faults(image, rng, probability=config.faults)
@@ -203,8 +207,9 @@ def _trimap(alpha: np.ndarray, config: SampleConfig, rng: np.random.Generator) -
         wide_front, wide_back = _opened(front, brush), _opened(back, brush)
         front = wide_front if wide_front.any() else front  # something must be known
         back = wide_back if wide_back.any() else back
-    foreground = cv2.distanceTransform(front, cv2.DIST_L2, 3) > radii[0]
-    background = cv2.distanceTransform(back, cv2.DIST_L2, 3) > radii[1]
+    # whoever draws a trimap marks some of each: no more is eroded than leaves the inmost part
+    depths = [cv2.distanceTransform(mask, cv2.DIST_L2, 3) for mask in (front, back)]
+    foreground, background = (d > min(r, 0.6 * d.max()) for d, r in zip(depths, radii, strict=True))
     return np.where(foreground, 255, np.where(background, 0, 128)).astype(np.uint8)
 
 
@@ -257,16 +262,20 @@ def _crop(
     return small_colours, small_alpha, small_background, np.where(wrong, 128, small_trimap).astype(np.uint8), around
 
 
-def _field(colours: np.ndarray, alpha: np.ndarray, background: np.ndarray, trimap: np.ndarray) -> ColourField:
-    """Of the whole composite, from an eighth of its size."""
+def _field(
+    colours: np.ndarray, alpha: np.ndarray, background: np.ndarray, trimap: np.ndarray, *, step: int
+) -> ColourField:
+    """Of the whole composite: its colours from an eighth of its size, its alpha from squares of `step` pixels."""
     small = tuple(side // 8 for side in trimap.shape)
     front, a, back = (cv2.resize(t, small, interpolation=cv2.INTER_AREA) for t in (colours, alpha, background))
     image = _composite(front, a, back) / np.float32(255)
     marks = np.ascontiguousarray(trimap[4::8, 4::8][: small[0], : small[1]])
-    builder = FieldBuilder(cell=AROUND // 8)
+    builder = FieldBuilder(cell=AROUND // 8, step=1)
     for y in range(0, len(marks), builder.cell):
         builder.add(image[y : y + builder.cell], marks[y : y + builder.cell])
-    return ColourField(builder.build().moments, float(AROUND))
+    shrinker = Shrinker(step)
+    shrinker.add(_composite(colours, alpha, background) / np.float32(255), trimap)
+    return ColourField(builder.moments(), float(AROUND), shrinker.alpha(), float(step))
 
 
 def _composite(foreground: np.ndarray, alpha: np.ndarray, background: np.ndarray) -> np.ndarray:

@@ -1,6 +1,8 @@
 import numpy as np
 
-from hdmatt.field import MOMENTS, NEUTRAL, NEUTRAL_VARIANCE, PAIRS, ColourField, FieldBuilder, spread
+from hdmatt.field import (
+    BLOCK, MOMENTS, NEUTRAL, NEUTRAL_VARIANCE, PAIRS, ColourField, FieldBuilder, alpha_step, mirrored, spread,
+)
 
 FRONT, BACK = np.array([0.9, 0.2, 0.1], np.float32), np.array([0.1, 0.3, 0.8], np.float32)
 
@@ -11,7 +13,7 @@ def flat(colour):
 
 
 def field(trimap, picture, cell):
-    builder = FieldBuilder(cell)
+    builder = FieldBuilder(cell, step=4)
     for y in range(0, len(trimap), cell):
         builder.add(picture[y : y + cell], trimap[y : y + cell])
     return builder.build()
@@ -61,12 +63,46 @@ def test_moments_are_those_of_the_sure_pixels():
 
 def test_around_samples_the_cells_under_the_window_and_repeats_the_border():
     ramp = np.arange(8, dtype=np.float32)[None, :, None] * np.ones((8, 1, 2 * MOMENTS), np.float32)
-    grid = ColourField(ramp, cell=32.0)
+    grid = ColourField(ramp, 32.0, np.zeros((64, 64), np.float32), 4.0)
     np.testing.assert_allclose(grid.around(0, 0, size=64, patch=64)[0, :, 0], [0, 1], atol=1e-3)
     np.testing.assert_allclose(grid.around(0, 80, size=64, patch=64)[0, :, 0], [2.5, 3.5], atol=1e-3)
     np.testing.assert_allclose(grid.around(0, 64, size=128, patch=64)[0, :, 0], [2.5, 4.5], atol=1e-3)  # half size
     np.testing.assert_allclose(grid.around(-64, -64, size=64, patch=64), 0, atol=1e-3)
-    assert grid.around(0, 0, size=72, patch=72).shape == (3, 3, 2 * MOMENTS)
+    assert grid.around(0, 0, size=72, patch=72).shape == (3, 3, 2 * MOMENTS + BLOCK**2)
+
+
+def alphas(around):
+    """The alpha of `around` as a picture, one pixel for every four of the patch."""
+    n = len(around)
+    blocks = around[..., 2 * MOMENTS :].reshape(n, n, BLOCK, BLOCK)
+    return blocks.transpose(0, 2, 1, 3).reshape(n * BLOCK, n * BLOCK)
+
+
+def test_around_holds_the_low_resolution_alpha_under_the_window_and_its_mirror_image():
+    alpha = np.add.outer(100 * np.arange(32), np.arange(32)).astype(np.float32)
+    grid = ColourField(np.zeros((4, 4, 2 * MOMENTS), np.float32), 32.0, alpha, 4.0)
+    around = grid.around(20, 40, size=64, patch=64)
+    np.testing.assert_allclose(alphas(around), alpha[5:21, 10:26], atol=1e-3)
+    half = grid.around(0, 0, size=128, patch=64)  # a patch of half the size: every second one, between two
+    np.testing.assert_allclose(alphas(half)[1:3, 1:3], alpha[2:6:2, 2:6:2] + 50.5, atol=1e-3)
+    np.testing.assert_array_equal(alphas(mirrored(around)), alphas(around)[:, ::-1])
+    np.testing.assert_array_equal(mirrored(around)[..., : 2 * MOMENTS], around[:, ::-1, : 2 * MOMENTS])
+
+
+def test_the_low_resolution_alpha_has_at_most_100000_pixels():
+    assert alpha_step(300, 300) == 1
+    for height, width in ((400, 400), (600, 800), (3000, 3000), (20000, 20000), (100, 90000)):
+        step = alpha_step(height, width)
+        assert -(-height // step) * -(-width // step) <= 1.02 * 100_000 < 1.1 * -(-height // (step - 1)) * -(-width // (step - 1))
+
+
+def test_the_field_carries_alpha_from_the_known_pixels():
+    trimap = np.full((64, 96), 128, np.uint8)
+    trimap[:, :16], trimap[:, -16:] = 255, 0
+    picture = np.where(np.arange(96)[None, :, None] < 50, FRONT, BACK) * np.ones((64, 1, 1), np.float32)
+    alpha = field(trimap, picture.astype(np.float32), 32).alpha
+    assert alpha.shape == (16, 24)
+    assert (alpha[:, :12] > 0.95).all() and (alpha[:, 13:] < 0.05).all()
 
 
 def test_colours_stay_where_the_mass_is():

@@ -5,7 +5,7 @@ from hdmatt.field import FieldBuilder
 from hdmatt.hints import HINTS, colour_hints, local_linear, moments_of
 from hdmatt.model import network_input
 
-ALPHA, FIRST, APART, FAR_FRONT, FAR_BACK = 8, 9, 10, 11, 12  # channels
+ALPHA, FIRST, APART, FAR_FRONT, FAR_BACK, CARRIED = 8, 9, 10, 11, 12, 13  # channels
 
 
 def hints(rgb, trimap, around=None):
@@ -55,7 +55,7 @@ def test_distances_tell_the_classes_apart_and_grow_with_them():
 def test_a_patch_without_known_pixels_takes_the_colours_of_the_whole_picture():
     front, back = torch.tensor([0.9, 0.2, 0.1]), torch.tensor([0.1, 0.3, 0.8])
     truth, rgb, trimap = ramp(front, back, side=256)
-    builder = FieldBuilder(32)
+    builder = FieldBuilder(32, step=2)
     for y in range(0, 256, 32):
         builder.add(rgb[y : y + 32].numpy().astype(np.float32), trimap[y : y + 32].numpy())
     around = torch.from_numpy(builder.build().around(96, 96, size=64, patch=64))[None]
@@ -64,6 +64,8 @@ def test_a_patch_without_known_pixels_takes_the_colours_of_the_whole_picture():
     found = hints(rgb[middle, middle], trimap[middle, middle], around)
     assert (alone[FIRST] - truth[middle, middle]).abs().mean() > 0.1
     assert (found[FIRST] - truth[middle, middle]).abs().max() < 0.01
+    assert torch.equal(alone[CARRIED], alone[ALPHA])
+    assert (found[CARRIED] - truth[middle, middle]).abs().max() < 0.02
 
 
 def test_finite_where_a_region_is_missing_and_at_any_size():

@@ -87,7 +87,7 @@ def test_shapes_are_those_of_the_configuration(assets):
     sample = make_sample(assets, replace(CONFIG, group=3, patch=72), seed=0, index=0)
     assert sample.image.shape == sample.foreground.shape == sample.background.shape == (3, 72, 72, 3)
     assert sample.trimap.shape == sample.alpha.shape == (3, 72, 72)
-    assert sample.around.shape == (3, 3, 3, 18)
+    assert sample.around.shape == (3, 3, 3, 82)
     assert all(a.dtype == (np.float32 if n == "around" else np.uint8) for n, a in arrays(sample).items())
 
 

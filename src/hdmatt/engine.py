@@ -20,7 +20,7 @@ the memory limit leaves no room for what the encoder made of it). A second threa
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -74,7 +74,8 @@ class Options:
         batch: Patches computed at once; None: 1 on a CPU, elsewhere as many as the limit allows.
         band: Rows read at a time, at least.
         reserve: Bytes of the limit that are kept for what runs beside the engine (colours).
-        turns: Bytes of work that waits for patches and they for it (a tile's colours), so that the larger one counts.
+        turns: Bytes of work that waits for patches and they for it (a tile's colours, the low-resolution alpha), so
+            that the larger one counts.
         device: A torch device, "cpu", "cuda", "mps".
         cover: "fewest" places the patches where the unknown pixels are, "grid" at fixed steps.
     """
@@ -175,6 +176,8 @@ def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: 
     shared = len(set(pool) & set(queries))
     field = model.config.hints and bool(queries) and options.topk > 0
     work = bool(queries)
+    if field:
+        options = replace(options, turns=max(options.turns, memory.carry_bytes(info.height, info.width)))
     room = _fit(info, model, options, pool=len(pool), shared=shared, field=field, pixel=channels_bytes, work=work)
     return Plan(
         options=options,

@@ -8,6 +8,7 @@
     keeping_freed        a block in which the allocator keeps what is freed, for the next patch
     fixed_bytes, context_bytes, body_bytes, stem_bytes, field_bytes, patch_bytes
                          the engine's needs: per job, per candidate, per patch kept, and per patch computed at once
+    carry_bytes          the low-resolution alpha's, before the first patch
     colour_bytes, tile_bytes   the colour estimation's, and that of the tile in work; never while a patch is computed
 """
 
@@ -22,7 +23,7 @@ from typing import Any
 
 from hdmatt.colour import OVERLAP, PIECE, TILE, strip_rows
 from hdmatt.errors import InputError
-from hdmatt.field import cell_size
+from hdmatt.field import alpha_step, cell_size
 
 MIB, GIB = 2**20, 2**30
 LIBRARIES = 100 * MIB  # kernels and buffers that torch and OpenImageIO make while they work (measured: 50 to 93)
@@ -195,6 +196,12 @@ def field_bytes(height: int, picture_width: int) -> int:
     """The colours around (field.py): 20 numbers a cell, and what filling them takes on the way (measured)."""
     cell = cell_size(height, picture_width)
     return 320 * -(-height // cell) * -(-picture_width // cell)
+
+
+def carry_bytes(height: int, picture_width: int) -> int:
+    """Carrying alpha over the whole picture at low resolution (propagation.py; measured: 770 bytes a pixel of it)."""
+    step = alpha_step(height, picture_width)
+    return 800 * -(-height // step) * -(-picture_width // step)
 
 
 def colour_bytes(picture_width: int, *, pixel: int) -> int:

@@ -1,15 +1,19 @@
-"""Alpha of a whole picture at low resolution, carried from the known pixels along colours that change smoothly.
+"""Alpha of a whole picture at low resolution: carried from the known pixels, or smoothed, along the picture's colours.
 
 What a patch cannot know: that a strand hangs together with the hair far away. Closed-form matting (Levin, Lischinski and
 Weiss, "A closed-form solution to natural image matting", 2008) solves for the alpha that is linear in colour within
-every 3 x 3 window; here on some ten thousand pixels, from coarse to fine, a fixed number of steps at each size, so that
-the time is known and a picture gives the same bytes. NumPy and SciPy only. Top to bottom:
+every 3 x 3 window; here from coarse to fine, a fixed number of steps at each size, so that the time is known and a
+picture gives the same bytes. `propagate` knows the trimap only and comes before the network, on some ten thousand pixels;
+`smoothed` starts from the network's alpha and stays close to it. NumPy and SciPy only. Top to bottom:
 
     Shrinker      rows of a picture in, a small picture and its trimap out, and their alpha
     propagate     picture and trimap, small -> alpha
+    smoothed      picture, trimap and an alpha -> one that follows the picture's colours
     _laplacian    the matting Laplacian's rows of the unknown pixels
     _solve        conjugate gradients, as many steps as asked for
 """
+
+import math
 
 import cv2
 import numpy as np
@@ -22,8 +26,11 @@ from hdmatt.trimap import UNKNOWN as DOUBT
 EPSILON = 1e-6  # of the windows' covariance, colours in [0, 1]
 PRIOR = 1e-5  # weight of the guess before: parts that touch nothing known keep it
 STEPS = 150  # of the conjugate gradients at each size
+TRUST = 1e-2  # weight of the alpha that `smoothed` is given
+LEVELS = ((4, 30), (2, 30), (1, 20))  # `smoothed`: pixels averaged along a side, steps
 WINDOWS = 4096  # of the Laplacian, computed at once
 COARSEST = 24  # pixels of the longer side at which solving starts
+_SMOOTHED, _SMOOTHED_UNKNOWN = 2_500_000, 300_000  # pixels that `smoothed` is given, at most, and unknown ones
 
 
 class Shrinker:
@@ -31,35 +38,50 @@ class Shrinker:
 
     def __init__(self, step: int) -> None:
         self.step = step
-        self._rows: list[np.ndarray] = []  # sums of a row of squares: colours, sure foreground, sure background, pixels
-        self._y = 0
+        self._rows: list[np.ndarray] = []  # means of squares: colours, sure foreground and background, (alpha)
+        self._held: list[np.ndarray] = []  # rows, their columns averaged, that wait for the rest of their squares
 
-    def add(self, colours: Float32[np.ndarray, "h w 3"], trimap: UInt8[np.ndarray, "h w"]) -> None:
-        """The next rows, any number of them; colours display-encoded in [0, 1]."""
-        height, width = trimap.shape
-        across = np.arange(0, width, self.step)
-        starts = np.unique([0, *range(-self._y % self.step, height, self.step)])
-        channels = [colours, *((trimap == value)[..., None] for value in (FOREGROUND, BACKGROUND))]
-        kinds = (np.float32, np.int32, np.int32)
-        sums = [
-            np.add.reduceat(np.add.reduceat(c, starts, axis=0, dtype=kind), across, axis=1, dtype=kind).astype(np.float32)
-            for c, kind in zip(channels, kinds, strict=True)
-        ]
-        heights = np.diff(starts, append=height)[:, None, None]
-        pixels = heights * np.diff(across, append=width)[None, :, None]
-        for i, row in enumerate(np.concatenate([*sums, pixels.astype(np.float32)], axis=-1)):
-            if i == 0 and self._y % self.step:
-                self._rows[-1] += row
-            else:
-                self._rows.append(row)
-        self._y += height
+    def add(
+        self,
+        colours: Float32[np.ndarray, "h w 3"],
+        trimap: UInt8[np.ndarray, "h w"],
+        alpha: Float32[np.ndarray, "h w"] | None = None,
+    ) -> None:
+        """The next rows, any number of them; colours display-encoded in [0, 1]; alpha always or never."""
+        more = [] if alpha is None else [alpha]
+        planes = [(trimap == FOREGROUND).view(np.uint8), (trimap == BACKGROUND).view(np.uint8), *more]
+        wide = np.concatenate([self._across(colours), *(self._across(plane[..., None]) for plane in planes)], axis=-1)
+        rows = np.concatenate([*self._held, wide])
+        whole = len(rows) // self.step * self.step
+        self._held = [rows[whole:].copy()]
+        if whole:
+            squares = rows[:whole].reshape(-1, self.step, *rows.shape[1:])
+            self._rows.append(squares.sum(axis=1) / np.float32(self.step))
+
+    def _across(self, values: np.ndarray) -> Float32[np.ndarray, "h n c"]:
+        """Means of `step` columns; the last ones may be fewer."""
+        width = values.shape[1]
+        number = -(-width // self.step)
+        out = np.zeros((len(values), number, values.shape[2]), np.float32)
+        for i in range(min(self.step, width)):
+            some = values[:, i :: self.step]
+            out[:, : some.shape[1]] += some
+        counts = np.minimum(self.step, width - self.step * np.arange(number))
+        return out / counts[:, None].astype(np.float32)
+
+    def _grid(self) -> np.ndarray:
+        rest = [rows.mean(axis=0, keepdims=True) for rows in self._held if len(rows)]
+        return np.concatenate([*self._rows, *rest])
 
     def picture(self) -> tuple[Float32[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
         """The small picture and its trimap."""
-        grid = np.stack(self._rows)
-        pixels = grid[..., 5]
-        known = np.where(grid[..., 4] == pixels, BACKGROUND, DOUBT)
-        return grid[..., :3] / pixels[..., None], np.where(grid[..., 3] == pixels, FOREGROUND, known).astype(np.uint8)
+        grid = self._grid()
+        known = np.where(grid[..., 4] == 1, BACKGROUND, DOUBT)
+        return grid[..., :3].copy(), np.where(grid[..., 3] == 1, FOREGROUND, known).astype(np.uint8)
+
+    def averaged(self) -> Float32[np.ndarray, "h w"]:
+        """The small alpha, where alpha was given."""
+        return self._grid()[..., 5].copy()
 
     def alpha(self) -> Float32[np.ndarray, "h w"]:
         """What `propagate` makes of it."""
@@ -84,71 +106,141 @@ def propagate(picture: Float32[np.ndarray, "h w 3"], trimap: UInt8[np.ndarray, "
     unknown = np.flatnonzero(trimap == DOUBT)
     both = (trimap == FOREGROUND).any() and (trimap == BACKGROUND).any()  # one alone would be carried everywhere
     if len(unknown) and both and min(height, width) >= 3:
-        rows, diagonal = _laplacian(picture.astype(np.float64), trimap == DOUBT, unknown)
-        alpha.flat[unknown] = _solve(rows, diagonal, alpha.ravel(), unknown)
+        rows, diagonal = _laplacian(picture, trimap == DOUBT, unknown)
+        alpha.flat[unknown] = _solve(rows, diagonal, alpha.ravel(), unknown, weight=PRIOR, steps=STEPS)
     return np.clip(alpha, 0, 1).astype(np.float32)
 
 
-def _halved(trimap: np.ndarray) -> np.ndarray:
+def smooth_step(height: int, width: int, unknown: int) -> int:
+    """Side of the squares of a picture that one pixel of `smoothed` stands for: it is given 2.5 million pixels at most.
+
+    Args:
+        unknown: Unknown pixels of the picture; about 300000 at most are left of them.
+    """
+    return max(1, math.ceil(math.sqrt(max(height * width / _SMOOTHED, unknown / _SMOOTHED_UNKNOWN))))
+
+
+def smoothed(
+    picture: Float32[np.ndarray, "h w 3"], trimap: UInt8[np.ndarray, "h w"], alpha: Float32[np.ndarray, "h w"]
+) -> Float32[np.ndarray, "h w"]:
+    """An alpha close to the one given that is, as far as possible, linear in colour in every 3 x 3 window.
+
+    Minimises a' L a + TRUST |a - alpha|^2 over the unknown pixels, L the matting Laplacian, on squares of 4 x 4 pixels, then of
+    2 x 2, then on the pixels; what a level changes is added to the alpha of the next. Known pixels come out as 0 and 1.
+
+    Args:
+        picture: Display-encoded colours in [0, 1].
+        trimap: 0, 128, 255; known where all that a pixel stands for is known.
+    """
     height, width = trimap.shape
-    even = np.pad(trimap, ((0, height % 2), (0, width % 2)), mode="edge")
-    blocks = even.reshape(even.shape[0] // 2, 2, even.shape[1] // 2, 2)
+    ragged = ((0, -height % LEVELS[0][0]), (0, -width % LEVELS[0][0]))
+    alpha = np.where(trimap == DOUBT, alpha, np.float32(trimap == FOREGROUND))
+    alpha, trimap = (np.pad(values, ragged, mode="edge") for values in (alpha, trimap))
+    picture = np.pad(picture, (*ragged, (0, 0)), mode="edge")
+    for square, steps in LEVELS:
+        marks = trimap if square == 1 else _agreed(trimap, square)
+        if min(marks.shape) < 3:
+            continue
+        before = _averaged(alpha, square)
+        unknown = np.flatnonzero(marks == DOUBT)
+        rows, diagonal = _laplacian(_averaged(picture, square), marks == DOUBT, unknown)
+        after = before.astype(np.float64)
+        after.flat[unknown] = _solve(rows, diagonal, after.ravel(), unknown, weight=TRUST, steps=steps)
+        change = (after - before).astype(np.float32)
+        if square > 1:
+            change = cv2.resize(change, trimap.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        alpha = np.where(trimap == DOUBT, np.clip(alpha + change, 0, 1), alpha)
+    return alpha[:height, :width]
+
+
+def _averaged(values: np.ndarray, square: int) -> np.ndarray:
+    blocks = values.reshape(values.shape[0] // square, square, values.shape[1] // square, square, *values.shape[2:])
+    return blocks.mean((1, 3), dtype=np.float32)
+
+
+def _agreed(trimap: np.ndarray, square: int) -> np.ndarray:
+    blocks = trimap.reshape(trimap.shape[0] // square, square, trimap.shape[1] // square, square)
     least, most = blocks.min((1, 3)), blocks.max((1, 3))
     return np.where(least == most, least, DOUBT).astype(np.uint8)
 
 
+def _halved(trimap: np.ndarray) -> np.ndarray:
+    height, width = trimap.shape
+    return _agreed(np.pad(trimap, ((0, height % 2), (0, width % 2)), mode="edge"), 2)
+
+
 def _laplacian(
-    picture: Float64[np.ndarray, "h w 3"], doubt: np.ndarray, unknown: np.ndarray
+    picture: Float32[np.ndarray, "h w 3"], doubt: np.ndarray, unknown: np.ndarray
 ) -> tuple[sparse.csr_matrix, Float64[np.ndarray, " u"]]:
     """The matting Laplacian's rows of the unknown pixels, a column for every pixel, and its diagonal (eq. 12 there)."""
     height, width = doubt.shape
     near = cv2.dilate(doubt.astype(np.uint8), np.ones((3, 3), np.uint8))[1:-1, 1:-1]
-    corners = np.flatnonzero(np.pad(near, ((0, 2), (0, 2))))  # the upper left pixels of the windows
-    inside = (np.arange(3)[:, None] * width + np.arange(3)).ravel()
-    places = np.stack(np.mgrid[:3, :3], axis=-1).reshape(9, 2)
-    row = np.full(doubt.size, -1, np.int32)
-    row[unknown] = np.arange(len(unknown))
-    stencil = np.zeros((len(unknown), 25))  # affinity with the 5 x 5 pixels around
+    corners = np.flatnonzero(np.pad(near, ((0, 2), (0, 2)))).astype(np.int32)  # the upper left pixels of the windows
+    inside = [(y, x, y * width + x) for y in range(3) for x in range(3)]
+    colours = picture.reshape(-1, 3)
+    stencil = np.zeros((len(unknown), 25))  # affinity with the 5 x 5 pixels around, negative
     degree = np.zeros(len(unknown))  # windows that a pixel is in
-    for first in range(0, len(corners), WINDOWS):
-        pixels = corners[first : first + WINDOWS, None] + inside
-        weights = _affinity(picture.reshape(-1, 3)[pixels])
-        for i in range(9):
-            ours = row[pixels[:, i]]
-            ok = ours >= 0
-            ours = ours[ok]  # each pixel is the i-th of one window only, so the sums below meet none twice
-            degree[ours] += 1
-            for j in range(9):
-                dy, dx = places[j] - places[i] + 2
-                stencil[ours, 5 * dy + dx] += weights[ok, i, j]
+    window = np.full(doubt.size + inside[-1][-1], -1, np.int32)  # which one has its corner here
+    for first in range(0, len(unknown), WINDOWS):
+        ours = unknown[first : first + WINDOWS]
+        some = corners[np.searchsorted(corners, ours[0] - inside[-1][-1]) : np.searchsorted(corners, ours[-1], "right")]
+        window[some] = np.arange(len(some))
+        weights = _affinity(np.stack([colours[some + offset].T for *_, offset in inside], axis=1).astype(np.float64))
+        part = np.zeros((5, 5, len(ours)))
+        for i, (y, x, offset) in enumerate(inside):
+            at = window[ours - offset]  # below 0 it counts from the end, where no corner is
+            ok = at >= 0
+            degree[first : first + WINDOWS] += ok
+            share = weights[i].take(at, axis=1)
+            share *= ok
+            part[2 - y : 5 - y, 2 - x : 5 - x] -= share.reshape(3, 3, -1)
+        stencil[first : first + WINDOWS] = part.reshape(25, -1).T
+        window[some] = -1
     offsets = ((np.arange(5)[:, None] - 2) * width + np.arange(5) - 2).ravel()
-    columns = np.clip(unknown[:, None] + offsets, 0, doubt.size - 1).astype(np.int32)  # beyond the border weigh 0
-    stencil *= -1
+    columns = unknown.astype(np.int32)[:, None] + offsets.astype(np.int32)
+    np.clip(columns, 0, doubt.size - 1, out=columns)  # beyond the border they weigh 0
     stencil[:, 12] += degree
     start = np.arange(0, stencil.size + 1, 25, dtype=np.int32)
     shape = (len(unknown), doubt.size)
     return sparse.csr_matrix((stencil.ravel(), columns.ravel(), start), shape=shape), stencil[:, 12].copy()
 
 
-def _affinity(colours: Float64[np.ndarray, "n 9 3"]) -> Float64[np.ndarray, "n 9 9"]:
+def _affinity(colours: Float64[np.ndarray, "3 9 n"]) -> Float64[np.ndarray, "9 9 n"]:
+    """(1 + (c_i - mean) (covariance + EPSILON / 9)^-1 (c_j - mean)) / 9 of the pixels i and j of n windows."""
     colours = colours - colours.mean(1, keepdims=True)
-    covariance = np.einsum("nki,nkj->nij", colours, colours) / 9 + EPSILON / 9 * np.eye(3)
-    return (1 + colours @ np.linalg.inv(covariance) @ colours.transpose(0, 2, 1)) / 9
+    covariance = np.stack([(colours[i] * colours[j]).mean(0) + EPSILON / 9 * (i == j) for i, j in zip(*np.triu_indices(3), strict=True)])
+    a, b, c, d, e, f = covariance
+    A, B, C, D, E, F = d * f - e * e, c * e - b * f, b * e - c * d, a * f - c * c, b * c - a * e, a * d - b * b
+    det = a * A + b * B + c * C
+    inverse = ((A, B, C), (B, D, E), (C, E, F))
+    turned = [sum(m * x for m, x in zip(row, colours, strict=True)) / det for row in inverse]
+    out = np.empty((9, 9, colours.shape[-1]))
+    for i in range(9):
+        for j in range(i, 9):
+            value = sum(t[i] * x[j] for t, x in zip(turned, colours, strict=True))
+            out[i, j] = out[j, i] = (1 + value) / 9
+    return out
 
 
 def _solve(
-    rows: sparse.csr_matrix, diagonal: np.ndarray, alpha: Float64[np.ndarray, " n"], unknown: np.ndarray
+    rows: sparse.csr_matrix,
+    diagonal: np.ndarray,
+    alpha: Float64[np.ndarray, " n"],
+    unknown: np.ndarray,
+    *,
+    weight: float,
+    steps: int,
 ) -> Float64[np.ndarray, " u"]:
-    """Minimise alpha' L alpha + PRIOR |alpha - guess|^2 over the unknown pixels, from their values in `alpha`."""
+    """Minimise a' L a + weight |a - alpha|^2 over the unknown pixels, from their values in `alpha`."""
     x, residual, everywhere = alpha[unknown], -(rows @ alpha), np.zeros_like(alpha)
-    scale = 1 / (diagonal + PRIOR)
+    scale = 1 / (diagonal + weight)
     step = scale * residual
     energy = residual @ step
-    for _ in range(STEPS):
+    for _ in range(steps):
         if energy < 1e-12:
             break
         everywhere[unknown] = step
-        product = rows @ everywhere + PRIOR * step
+        product = rows @ everywhere + weight * step
         length = energy / (step @ product)
         x += length * step
         residual -= length * product

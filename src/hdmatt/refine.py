@@ -1,0 +1,93 @@
+"""The finished matte smoothed along the picture's colours, all of it at once, in memory that the picture does not bound.
+
+The network sees a patch; what it gets wrong by a little on a whole strand, or smooths over a sharp rim, the picture's own
+colours tell. `propagation.smoothed` solves for an alpha close to the network's that follows them, on the picture itself or,
+where that has too many pixels, on squares of `step` pixels; the change is added to the matte. Top to bottom:
+
+    refined    rows of a matte in, rows of the smoothed matte out, once the last has come in
+    _Spool     the rows that wait, in a file without a name
+"""
+
+import tempfile
+from collections.abc import Generator
+from contextlib import closing
+from typing import IO
+
+import numpy as np
+from jaxtyping import Float32
+
+from hdmatt.engine import Rows
+from hdmatt.image import network_colours
+from hdmatt.patches import grown_rows
+from hdmatt.propagation import Shrinker, smoothed
+from hdmatt.trimap import UNKNOWN
+
+
+def refined(
+    rows: Generator[tuple[int, Float32[np.ndarray, "rows width"]]],
+    picture: Rows,
+    trimap: Rows,
+    *,
+    step: int,
+    band: int,
+) -> Generator[tuple[int, Float32[np.ndarray, "rows width"]]]:
+    """(first row, rows) of the whole matte, top to bottom; picture and trimap are read again when `rows` has ended.
+
+    Args:
+        rows: The whole matte, top to bottom, 0 and 1 where the trimap is sure.
+        step: Pixels of the picture to one of the solve, see `propagation.smooth_step`.
+        band: Rows read and handed out at a time.
+    """
+    height, width = trimap.info.height, trimap.info.width
+    with closing(rows), closing(_Spool(width)) as spool:
+        for _, alpha in rows:
+            spool.write(alpha)
+            del alpha  # or it would be held while the next is made
+        spool.rewind()
+        shrinker = Shrinker(step)
+        bands = [(y0, min(y0 + band, height)) for y0 in range(0, height, band)]
+        for y0, y1 in bands:
+            colours = network_colours(picture.rows(y0, y1), linear=picture.info.linear)
+            shrinker.add(colours, trimap.rows(y0, y1), spool.read(y1 - y0))
+        small, marks, before = *shrinker.picture(), shrinker.averaged()
+        del shrinker
+        change = smoothed(small, marks, before) - before
+        del small, marks, before
+        spool.rewind()
+        for y0, y1 in bands:
+            alpha = spool.read(y1 - y0)
+            grown = grown_rows(change, y0, y1, step * change.shape[0], step * change.shape[1])[:, :width]
+            yield y0, np.where(trimap.rows(y0, y1) == UNKNOWN, np.clip(alpha + grown, 0, 1), alpha)
+
+
+class _Spool:
+    """Rows of a matte in a temporary file, exactly: two bits where alpha is 0 or 1, the value, too, elsewhere."""
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self._file: IO[bytes] = tempfile.TemporaryFile(prefix="hdmatt-")
+
+    def write(self, rows: Float32[np.ndarray, "h w"]) -> None:
+        for row in rows:
+            between = (row > 0) & (row < 1)
+            self._file.write(np.packbits(between).tobytes() + np.packbits(row == 1).tobytes())
+            self._file.write(row[between].astype(np.float32).tobytes())
+
+    def rewind(self) -> None:
+        self._file.seek(0)
+
+    def read(self, number: int) -> Float32[np.ndarray, "h w"]:
+        """The next rows."""
+        size = -(-self._width // 8)
+        rows = np.empty((number, self._width), np.float32)
+        for row in rows:
+            between, ones = (
+                np.unpackbits(np.frombuffer(self._file.read(size), np.uint8), count=self._width) for _ in range(2)
+            )
+            values = np.frombuffer(self._file.read(4 * int(between.sum(dtype=np.int64))), np.float32)
+            row[:] = ones
+            row[between.view(bool)] = values
+        return rows
+
+    def close(self) -> None:
+        self._file.close()

@@ -8,6 +8,7 @@
     keeping_freed        a block in which the allocator keeps what is freed, for the next patch
     fixed_bytes, context_bytes, body_bytes, stem_bytes, field_bytes, patch_bytes
                          the engine's needs: per job, per candidate, per patch kept, and per patch computed at once
+    weight_bytes, way_bytes    with several devices or a GPU: per copy of the network, per patch on its way
     colour_bytes         the colour estimation's
 """
 
@@ -15,7 +16,7 @@ import ctypes
 import re
 import resource
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -203,6 +204,16 @@ def colour_bytes(picture_width: int, *, pixel: int) -> int:
 def patch_bytes(patch: int, *, width: int) -> int:
     """Working memory of one patch in the network: measured, about 10 float32 maps of `width` channels."""
     return 10 * 4 * width * patch * patch
+
+
+def weight_bytes(weights: Iterable[Any]) -> int:
+    """One more copy of a network's weights."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in weights)
+
+
+def way_bytes(patch: int) -> int:
+    """One patch as arrays, on its way to or from a device: colours and trimap, or alpha, whichever is more."""
+    return patch**2 * (3 * 4 + 1)
 
 
 def _number(path: Path) -> int | None:

@@ -33,13 +33,13 @@ from torch import Tensor
 from hdmatt import memory, transfer
 from hdmatt.cover import CellMap, cover
 from hdmatt.cpc import Context, rank, select
-from hdmatt.errors import InputError, MemoryLimitError
+from hdmatt.errors import InputError, MemoryLimitError, ModelError
 from hdmatt.field import ColourField, FieldBuilder, cell_size
 from hdmatt.image import PictureInfo, PictureReader, network_colours
 from hdmatt.model import STRIDE, Body, HDMatt, Stem, labels, network_input
 from hdmatt.patches import Stitcher, Window, check_overlap, cut, feather, grid, rows_of
 from hdmatt.pipeline import ahead, spread
-from hdmatt.runtime import copies
+from hdmatt.runtime import copies, exact
 from hdmatt.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
 # a patch alone fits the caches, and its maps come back from the allocator, which returns larger ones to the system:
@@ -214,13 +214,14 @@ def run(
 
     Raises:
         InputError: The network is in training mode, or the picture's rows cannot be read.
+        ModelError: The network's answer is not a number.
     """
     if model.training:
         raise InputError("the network is in training mode", hint="Call model.eval() first, or load it by name.")
     counters = counters if counters is not None else Counters()
     lanes = _lanes(plan, model)
     try:
-        with memory.keeping_freed():
+        with memory.keeping_freed(), exact():
             yield from _rows(plan, picture, trimap, lanes, progress, counters)
     finally:
         counters.join([lane.counters for lane in lanes])
@@ -622,7 +623,13 @@ def _rows(
             yield piece.first, _finished(piece, stitcher)
             continue
         assert landing is not None
-        for window, alpha in zip(piece.windows, landing.array(), strict=True):
+        alphas = landing.array()
+        if not np.isfinite(alphas).all():
+            raise ModelError(
+                f"the network gave values that are no numbers, in the patch at {piece.windows[0]}",
+                hint="Try --precision fp32; if that gives none either, the weights are damaged.",
+            )
+        for window, alpha in zip(piece.windows, alphas, strict=True):
             stitcher.add(window, alpha, weight)
         done += len(piece.windows)
         if progress:

@@ -17,6 +17,7 @@ import torch
 from hdmatt.cpc import Context
 from hdmatt.engine import Plan, Rows
 from hdmatt.model import HDMatt, labels, network_input
+from hdmatt.runtime import exact
 from hdmatt.transfer import names
 
 TIMED_PATCH = 320  # pixels; larger patches are computed from it, by their area
@@ -63,7 +64,7 @@ def measure(plan: Plan, picture: Rows, trimap: Rows, model: HDMatt) -> Speed:
             torch.cuda.synchronize(device)
         return time.perf_counter() - start
 
-    with torch.inference_mode():
+    with torch.inference_mode(), exact():
         stem = model.encoder.stem(inputs)
 
         def encode() -> list[Context]:

@@ -26,6 +26,7 @@ from hdmatt.errors import InputError, MemoryLimitError
 from hdmatt.image import network_colours
 from hdmatt.model import STRIDE, HDMatt, network_input
 from hdmatt.patches import Network, Stitcher, Window, cut, feather, mirror, rows_of, tiles
+from hdmatt.runtime import exact
 from hdmatt.transfer import names
 from hdmatt.trimap import FOREGROUND, UNKNOWN
 
@@ -281,7 +282,7 @@ def _alphas(model: HDMatt, colours: np.ndarray, trimaps: np.ndarray, *, device: 
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     padded = torch.from_numpy(colours[:, rows, columns]), torch.from_numpy(trimaps[:, rows, columns])
     inputs = network_input(padded[0].to(device), padded[1].to(device)).contiguous(memory_format=torch.channels_last)
-    with torch.inference_mode():
+    with torch.inference_mode(), exact():
         alpha = model(inputs, [[] for _ in trimaps]).alpha
     return alpha[:, 0, :height, :width].float().cpu().numpy()
 

@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from math import prod
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -45,6 +45,7 @@ class Cargo(NamedTuple):
     arrived: Any  # an event, or None: they are there
 
 
+@runtime_checkable
 class Ferry(Protocol):
     """What the engine needs to feed a device and to hear from it."""
 

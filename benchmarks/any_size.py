@@ -159,7 +159,7 @@ def gpu(given: argparse.Namespace) -> Line:
     colours, marks = (np.concatenate([band[i] for band in bands]) for i in range(2))
     options = Options(patch=given.patch, overlap=given.overlap, device=api.pick_device(given.device), cover="fewest")
 
-    def run(network: Any) -> Counters:
+    def run(network: Any, options: Options = options) -> Counters:
         counters = Counters()
         pair = ArrayReader(colours), open_trimap(marks)
         for _ in matte_rows("hdmatt", *pair, network, options, counters=counters).rows:
@@ -169,7 +169,7 @@ def gpu(given: argparse.Namespace) -> Line:
     with _r34(given) as weights:
         plain = load_model(weights)
     with Count() as count:
-        run(plain)
+        run(plain, replace(options, device="cpu"))  # Count counts this thread, and a GPU has one of its own
     runtime = given.runtime if given.runtime != "auto" else "folded"  # plain torch does not have bfloat16
     network = api.load_network(plain, runtime=runtime, precision=given.precision, device=options.device)
     tries = [entry.machine_peaks(options.device)]

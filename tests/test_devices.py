@@ -162,7 +162,7 @@ def test_an_answer_that_is_no_number_is_an_error(model):
 
 
 def test_the_plan_counts_a_copy_of_the_weights_and_a_batch_for_each_device(model, monkeypatch):
-    monkeypatch.setattr(memory, "resident", lambda: 100 * memory.MIB)
+    monkeypatch.setattr(memory, "settled", lambda: 100 * memory.MIB)
     trimap = scene()[1]
     one, two, three = (
         make_plan(open_trimap(trimap), model, replace(SMALL, batch=2, device=device))
@@ -176,7 +176,7 @@ def test_the_plan_counts_a_copy_of_the_weights_and_a_batch_for_each_device(model
 
 
 def test_the_smallest_limit_that_is_named_is_enough(model, monkeypatch):
-    monkeypatch.setattr(memory, "resident", lambda: 100 * memory.MIB)
+    monkeypatch.setattr(memory, "settled", lambda: 100 * memory.MIB)
     trimap = scene()[1]
     for device in ("cpu", "cpu,cpu"):
         with pytest.raises(MemoryLimitError) as caught:

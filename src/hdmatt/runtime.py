@@ -4,6 +4,7 @@ Knows networks and exported graphs; nothing of pictures, windows or the terminal
 
     RUNTIMES, AUTO   the names, and what "auto" stands for
     choose, choose_precision    what runs for a name, on this device and processor
+    has_graphs       whether a runtime with memory of its own computes parts of a network
     prepare          a network -> the same network, computed by a named runtime
     copies           a network -> one for each of several devices, on its device
     exact            a block in which a GPU does not round what it is to compute in float32
@@ -124,6 +125,11 @@ def _multiplies_bf16(device: str) -> bool:
 def installed(name: str) -> bool:
     """Whether a runtime's package is there. Making graphs takes `onnx` and `onnxscript` as well."""
     return find_spec({"onnx": "onnxruntime", "openvino": "openvino"}.get(name, "torch")) is not None
+
+
+def has_graphs(model: HDMatt) -> bool:
+    """Whether ONNX Runtime or OpenVINO compute parts of the network, in memory that they keep for themselves."""
+    return isinstance(model.decoder, _GraphDecoder)
 
 
 def prepare(

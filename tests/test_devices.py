@@ -197,12 +197,16 @@ def test_devices_by_name(monkeypatch):
     with pytest.raises(InputError, match=r"'cuda:all' are 3 devices") as caught:
         api.pick_device("cuda:all", several=False)
     assert caught.value.hint == "Give --device cuda:0."
+    with pytest.raises(InputError, match="no device 'cuda:3'") as caught:
+        api.pick_device("cuda:0,cuda:3")
+    assert "cuda:2, cpu; several GPUs by commas, or cuda:all" in caught.value.hint
 
 
 @pytest.mark.parametrize("device", ["cpu,", "cpu;cpu", "cpu,gpu", "cuda:0,cuda:99", "cuda:all", "auto,auto"])
-def test_devices_that_are_not_there_are_refused_with_the_forms_that_are(files, capsys, device):
+def test_devices_that_are_not_there_are_refused_with_those_that_are(files, capsys, monkeypatch, device):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     words = ["matte", files / "picture.png", files / "trimap.png", "-o", files / "alpha.png", "--device", device]
-    refused(capsys, words, "there is no device", "several by commas, or cuda:all")
+    refused(capsys, words, "there is no device", "Choose auto, or one of: cpu.")
     assert not (files / "alpha.png").exists()
 
 

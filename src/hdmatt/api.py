@@ -141,9 +141,10 @@ def pick_device(name: str = "auto", *, several: bool = True) -> str:
     for part in map(str.strip, name.split(",")):
         meant = gpus if part == "cuda:all" else ["cuda:0" if part == "cuda" else part]
         if not meant or any(one not in found for one in meant):
-            forms = ", several by commas, or cuda:all" if several else ""
+            forms = "; several GPUs by commas, or cuda:all" if several and gpus else ""
             raise InputError(
-                f"there is no device {part!r} on this machine", hint=f"Choose auto, or of: {', '.join(found)}{forms}."
+                f"there is no device {part!r} on this machine",
+                hint=f"Choose auto, or one of: {', '.join(found)}{forms}.",
             )
         wanted += meant
     if len({kind(one) for one in wanted}) > 1:

@@ -139,9 +139,9 @@ def prepare(
 
     Args:
         precision: "bf16" computes layer3, layer4, ASPP and the context's values and joining convolution (OpenVINO: all
-            of the trunk) in bfloat16, which moves alpha by 3e-4 at most on the example; only processors with AMX gain
-            by it. For folded, compiled and openvino. "auto": see choose_precision. On CUDA the decoder is computed in
-            float16, too, which moves alpha by 9e-4 at most there.
+            of the trunk) in bfloat16, which moves alpha by 3e-4 at most on the example; only processors with AMX and
+            GPUs gain by it. For folded, compiled and openvino. "auto": see choose_precision. On CUDA the decoder is
+            computed in float16, too: 8e-4 at most (docs/runtimes.md).
         graphs: The folder that `export` wrote of this network, for onnx and openvino.
         device: Where it will run; it is not moved there.
 
@@ -181,7 +181,7 @@ def copies(model: HDMatt, devices: Sequence[str]) -> list[HDMatt]:
         InputError: Several devices, and a network of a runtime that is not in COPIED.
     """
     replaced = [vars(part)[name] for part in (model.encoder, model.decoder) for name in _METHODS & vars(part).keys()]
-    alone = type(model.decoder) is not Decoder or any(not isinstance(method, MethodType) for method in replaced)
+    alone = has_graphs(model) or any(not isinstance(method, MethodType) for method in replaced)
     if len(devices) > 1 and alone:  # a method of ours is copied with its owner; a graph or compiled code is not
         raise InputError(
             "this network is prepared for a runtime that runs on one device",

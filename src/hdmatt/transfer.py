@@ -197,10 +197,10 @@ class Cuda:
 class Pinned:
     """The way to a GPU and back, two batches deep each way."""
 
-    def __init__(self, cuda: Cuda, *, depth: int = DEPTH) -> None:
+    def __init__(self, cuda: Cuda) -> None:
         self._cuda = cuda
         self._compute, self._upwards, self._downwards = (cuda.stream() for _ in range(3))
-        self._up, self._down = (Buffers(cuda.pinned, depth=depth) for _ in range(2))
+        self._up, self._down = (Buffers(cuda.pinned) for _ in range(2))
 
     def up(self, arrays: Sequence[np.ndarray]) -> Cargo:
         """All arrays in one copy."""

@@ -3,7 +3,6 @@
     python benchmarks/any_size.py --hr-dev DIR                                # all lines, hours on two cores
     python benchmarks/any_size.py --hr-dev DIR --only hr25 --only peak        # some of them
     python benchmarks/any_size.py --hr-dev DIR --missing                      # goes on after it was stopped
-    python benchmarks/any_size.py --only gpu --device cuda
 
     hr25     HR25 of the folder, hdmatt against PyMatting's closed form: 8 times as fast, a fifth of the memory;
              a network of hdmatt-r34's size: twice as fast
@@ -11,8 +10,6 @@
              closed-form matting makes of it in 20 GB (needs 21 GiB of free memory; --no-cf leaves it out)
     400mp    a generated tiled TIFF of 20000 x 20000, 5 % unknown, under 1.5 GB; a patch as fast as at 9 megapixels
     peak     HR25: operations a second in the network, as a share of a large float32 convolution's; layer by layer
-    gpu      a generated picture of 36 megapixels in memory, hdmatt-r34's size: network under 1 s, 40 % of the bfloat16
-             peak; needs --device, and neither data nor OpenImageIO
 
 Time does not depend on the weights, so hdmatt-r34 is random ones of its size unless --r34 names a file.
 Each line's result is merged into --results as soon as it is measured, with its own command, date, commit and
@@ -32,13 +29,11 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import _shared
-import numpy as np
 from rich.console import Console
 
 from hdmatt.bench import entry
 from hdmatt.bench.entry import Limits, Measured
-from hdmatt.bench.pictures import TILE, Generated, Own, write
-from hdmatt.bench.run import best_of
+from hdmatt.bench.pictures import Generated, Own, write
 from hdmatt.cli_bench import kind_table, layer_table
 from hdmatt.errors import InputError, OutputError
 from hdmatt.evaluate import facts
@@ -53,7 +48,6 @@ PATCH_RATIO = 1.1  # seconds of a patch in the large picture to those in the sma
 PEAK_SHARE = 0.7
 R34_FASTER = 2.0  # than closed-form matting
 CF_BYTES = 20e9  # in which closed-form matting cannot do 36 megapixels
-GPU_SECONDS, GPU_SHARE = 1.0, 0.4  # in the network; of the bfloat16 peak
 
 
 class Check(NamedTuple):
@@ -147,62 +141,18 @@ def peak(given: argparse.Namespace) -> Line:
     )
 
 
-def gpu(given: argparse.Namespace) -> Line:
-    """Arrays in, rows out, in this process: what is asked is the network's time, and no file takes part in it."""
-    from hdmatt import api
-    from hdmatt.bench.speed import Count
-    from hdmatt.checkpoint import load_model
-    from hdmatt.engine import Counters, Options
-    from hdmatt.image import ArrayReader, open_trimap
-    from hdmatt.strategies import matte_rows
-
-    scene = Generated(given.gpu_side, unknown=given.gpu_unknown)
-    bands = [scene.rows(y, min(y + TILE, scene.height)) for y in range(0, scene.height, TILE)]
-    colours, marks = (np.concatenate([band[i] for band in bands]) for i in range(2))
-    options = Options(patch=given.patch, overlap=given.overlap, device=api.pick_device(given.device), cover="fewest")
-
-    def run(network: Any) -> Counters:
-        counters = Counters()
-        pair = ArrayReader(colours), open_trimap(marks)
-        for _ in matte_rows("hdmatt", *pair, network, options, counters=counters).rows:
-            pass
-        return counters
-
-    with _r34(given) as weights:
-        plain = load_model(weights)
-    with Count() as count:
-        run(plain)
-    runtime = given.runtime if given.runtime != "auto" else "folded"  # plain torch does not have bfloat16
-    network = api.load_network(plain, runtime=runtime, precision=given.precision, device=options.device)
-    tries = [entry.machine_peaks(options.device)]
-    runs = [run(network) for _ in range(given.runs + 1)][1:]  # the first one warms up
-    tries.append(entry.machine_peaks(options.device))
-    peaks = best_of(tries)
-    seconds = median(one.network_seconds for one in runs)
-    return Line(
-        [
-            Check("seconds in the network", seconds, GPU_SECONDS),
-            # of bfloat16's peak whatever the network ran in: that is what the device can do
-            Check("share of the bfloat16 peak", count.flops / seconds / _number(peaks["bf16"]), GPU_SHARE, least=True),
-        ],
-        {"peaks": tries, "flops": float(count.flops), "side": given.gpu_side, "hdmatt": [asdict(one) for one in runs]},
-    )
-
-
 LINES: dict[str, Callable[[argparse.Namespace], Line]] = {
     "hr25": hr25,
     "36mp": colours,
     "400mp": large,
     "peak": peak,
-    "gpu": gpu,
 }
 NEEDS_DATA = ("hr25", "36mp", "peak")
 
 
 def main(arguments: list[str]) -> int:
     given = _parser().parse_args(arguments)
-    possible = [name for name in LINES if name != "gpu" or given.device != "cpu"]
-    chosen = [name for name in LINES if name in (given.only or possible)]
+    chosen = [name for name in LINES if name in (given.only or LINES)]
     if given.hr_dev is None and any(name in NEEDS_DATA for name in chosen):
         raise InputError(f"{', '.join(chosen)} need a data folder", hint="Give --hr-dev DIR, or --only 400mp.")
     if given.runs < 1:
@@ -220,7 +170,7 @@ def main(arguments: list[str]) -> int:
             good = False
             continue
         checks = [{**check._asdict(), "met": check.met} for check in line.checks]
-        settings = _settings(given, device=given.device if name == "gpu" else "cpu")
+        settings = _settings(given)
         known = facts(settings, command)
         held[name] = {**known, "settings": asdict(settings), "checks": checks, "notes": line.notes, "runs": line.runs}
         _write(given.results, held)
@@ -242,7 +192,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--hr-dev", type=Path, help="folder with image/ and trimap/")
     made.add_argument("--only", action="append", choices=tuple(LINES), help="repeatable; default: all")
     made.add_argument("--missing", action="store_true", help="not what --results holds of this machine")
-    made.add_argument("--runs", type=int, default=3, help="of hr25, peak and gpu: medians")
+    made.add_argument("--runs", type=int, default=3, help="of hr25 and peak: medians")
     made.add_argument("--no-cf", action="store_true", help="leave closed-form matting out of 36mp")
     made.add_argument("--results", type=Path, default=RESULTS)
     made.add_argument("--picture-name", default="HR25")
@@ -254,10 +204,6 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--runtime", default="auto")
     made.add_argument("--r34", type=Path, help="weights of hdmatt-r34; default: random ones of its size")
     made.add_argument("--r34-width", type=int, default=64, help="of random weights; smaller to try it out")
-    made.add_argument("--device", default="cpu", help="of gpu, like cuda; the other lines are promised for a CPU")
-    made.add_argument("--precision", default="bf16", help="of gpu")
-    made.add_argument("--gpu-side", type=int, default=6000, help="of gpu's picture")
-    made.add_argument("--gpu-unknown", type=float, default=0.14, help="share of unknown pixels of gpu's picture")
     return made
 
 
@@ -284,13 +230,13 @@ def _same(line: dict[str, Any] | None, known: dict[str, Any]) -> bool:
     return line is not None and all(line["machine"][key] == known["machine"][key] for key in ("cpu", "usable_cores"))
 
 
-def _settings(given: argparse.Namespace, memory: str | None = None, *, device: str = "cpu") -> Settings:
+def _settings(given: argparse.Namespace, memory: str | None = None) -> Settings:
     return Settings(
         model=given.model,
         patch=given.patch,
         overlap=given.overlap,
         memory=parse(memory) if memory else None,
-        device=device,
+        device="cpu",
         cover="fewest",
         runtime=given.runtime,
     )

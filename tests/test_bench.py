@@ -360,19 +360,5 @@ def test_a_line_that_is_not_met_or_fails_is_said_and_leaves_with_1(any_size, dat
         any_size.main(["--only", "peak"])
 
 
-def test_the_line_of_a_gpu_needs_no_files_and_is_of_the_bfloat16_peak(any_size, weights, tmp_path, monkeypatch, capsys):
-    tries = iter([{**PEAKS, "bf16": 1e6}, {**PEAKS, "bf16": 2e6}])  # so low that any machine is above
-    monkeypatch.setattr(any_size.entry, "machine_peaks", lambda device: next(tries))
-    results = tmp_path / "r.json"
-    words = ["--only", "gpu", "--results", str(results), "--r34", str(weights), "--patch", "64", "--overlap", "16"]
-    any_size.main([*words, "--precision", "fp32", "--gpu-side", "100", "--runs", "1"])
-    line = json.loads(results.read_text())["gpu"]
-    seconds, share = (check["measured"] for check in line["checks"])
-    (counted,) = line["runs"]["hdmatt"]
-    assert seconds == counted["network_seconds"] > 0 and counted["decoded"] > 1
-    assert share == pytest.approx(line["runs"]["flops"] / seconds / 2e6) and line["runs"]["flops"] > 0
-    assert "share of the bfloat16 peak" in capsys.readouterr().out
-
-
 def test_side_lengths_follow_from_megapixels():
     assert run._scene(Plan(), 9.0).height == 3000 and math.isclose(run.SMALLEST, 0.001024)

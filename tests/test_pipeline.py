@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from hdmatt.pipeline import Behind, ahead
+from hdmatt.pipeline import Behind, ahead, spread
 
 
 def names():
@@ -79,3 +79,63 @@ def test_a_block_that_fails_drops_what_has_not_begun():
         threading.Timer(0.05, go.set).start()
         raise KeyboardInterrupt
     assert done == []
+
+
+@pytest.mark.parametrize("threads", [0, 1, 3])
+def test_spread_keeps_the_order_and_gives_each_item_to_its_thread(threads):
+    turns = max(threads, 1)
+    items = [(None if i % 4 == 3 else i % turns, i) for i in range(40)]
+    where = {}
+
+    def work(n, item):
+        where.setdefault(n, set()).add(threading.current_thread())
+        return n, item
+
+    found = list(spread(iter(items), work, threads=threads))
+    assert found == [(i, None if n is None else (n, i)) for n, i in items]
+    assert all(len(used) == 1 for used in where.values())
+    assert len(set.union(*where.values())) == turns
+    assert (threading.current_thread() in set.union(*where.values())) == (threads == 0)
+    assert not any(name.startswith("hdmatt-spread") for name in names())
+
+
+def test_no_thread_of_spread_has_more_than_depth_items_under_way():
+    asked, taken = [], []
+
+    def items():
+        for i in range(30):
+            asked.append(i)
+            under_way = [j for j in asked if j not in taken]
+            assert all(sum(j % 3 == n for j in under_way) <= 2 for n in range(3))
+            yield i % 3, i
+
+    for item, _ in spread(items(), lambda n, item: item, threads=3, depth=2):
+        taken.append(item)
+    assert taken == list(range(30))
+
+
+def test_the_first_exception_of_spread_in_the_items_order_is_the_one_that_arrives():
+    second_failed, closed = threading.Event(), []
+
+    def items():
+        try:
+            for i in range(9):
+                yield i % 2, i
+        finally:
+            closed.append(True)
+
+    def work(n, item):
+        if item == 2:
+            second_failed.wait(10)
+            raise OSError("first")
+        if item == 3:
+            second_failed.set()
+            raise KeyError("second")
+        return item
+
+    seen = []
+    with pytest.raises(OSError, match="first"):
+        for item, _ in spread(items(), work, threads=2):
+            seen.append(item)
+    assert seen == [0, 1] and closed
+    assert not any(name.startswith("hdmatt-spread") for name in names())

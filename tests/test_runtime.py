@@ -142,8 +142,9 @@ def test_a_named_model_takes_auto_precision_and_a_loaded_one_stays_as_it_is(monk
     assert api.load_network("hdmatt-s").cpc.theta.weight.dtype == torch.float32
 
 
-def test_auto_is_folded_on_the_cpu_and_torch_elsewhere():
-    assert choose("auto") == "folded" and choose("auto", "cuda:0") == "torch" and choose("torch", "mps") == "torch"
+def test_auto_is_folded_on_cpus_and_gpus_and_torch_elsewhere():
+    assert choose("auto") == choose("auto", "cuda:0") == "folded"
+    assert choose("auto", "mps") == choose("torch", "mps") == "torch"
 
 
 def test_runtimes_that_cannot_work_are_refused(monkeypatch):

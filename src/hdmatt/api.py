@@ -28,6 +28,7 @@ from hdmatt.model import HDMatt
 from hdmatt.pipeline import Behind
 from hdmatt.runtime import choose, choose_precision, prepare
 from hdmatt.strategies import Job, matte_rows
+from hdmatt.transfer import kind
 
 DEFAULT_MODEL = "hdmatt-s"
 Progress = Callable[[int, int], None]
@@ -99,44 +100,58 @@ def load_network(
 
     Args:
         runtime: "auto", "torch", "folded", "compiled", "onnx" or "openvino". "auto" leaves a loaded network as it is.
-        precision: "auto" (bf16 for the folded runtime on a processor with AMX), "fp32" or "bf16". A loaded network
-            is left as it is by "fp32", too.
+        precision: "auto" (bf16 for the folded runtime on a processor with AMX or a GPU that has it), "fp32" or
+            "bf16". A loaded network is left as it is by "fp32", too.
+        device: As `pick_device` gives it.
 
     Raises:
         InputError: No such runtime, or not installed, or not for this device or precision.
     """
     if isinstance(model, HDMatt):
         chosen = choose(runtime, device) if runtime != "auto" or precision == "bf16" else "torch"
-        return _prepare(model, chosen, choose_precision(precision, chosen, device))
+        return _prepare(model, chosen, choose_precision(precision, chosen, device), device)
     chosen = choose(runtime, device)
     precision = choose_precision(precision, chosen, device)
     if chosen == "torch":
-        return _prepare(load_model(model), chosen, precision)
+        return _prepare(load_model(model), chosen, precision, device)
     from hdmatt.checkpoint import models
 
     path = models().get(str(model)) or Path(model)
-    return _prepared(path, path.stat().st_mtime_ns if path.is_file() else 0, chosen, precision)
+    return _prepared(path, path.stat().st_mtime_ns if path.is_file() else 0, chosen, precision, kind(device))
 
 
-def pick_device(name: str = "auto") -> str:
-    """A torch device: "auto" takes CUDA, then Apple's MPS, then the CPU.
+def pick_device(name: str = "auto", *, several: bool = True) -> str:
+    """A torch device, or several as "cuda:0,cuda:1": "auto" takes one, CUDA, then Apple's MPS, then the CPU.
+
+    Args:
+        name: "auto", "cpu", "cuda", "cuda:1", "mps"; several of one kind by commas; "cuda:all". A device may be named
+            twice.
+        several: Whether more than one can be used.
 
     Raises:
-        InputError: The named device is not there.
+        InputError: A named device is not there, they are of several kinds, or one is wanted.
     """
     import torch
 
-    found = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
-    found += ["mps"] if torch.backends.mps.is_available() else []
-    found += ["cpu"]
+    gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    found = [*gpus, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
     if name == "auto":
         return found[0]
-    wanted = "cuda:0" if name == "cuda" else name
-    if wanted not in found:
-        raise InputError(
-            f"there is no device {name!r} on this machine", hint=f"Choose auto, or one of: {', '.join(found)}."
-        )
-    return wanted
+    wanted: list[str] = []
+    for part in map(str.strip, name.split(",")):
+        meant = gpus if part == "cuda:all" else ["cuda:0" if part == "cuda" else part]
+        if not meant or any(one not in found for one in meant):
+            forms = "; several GPUs by commas, or cuda:all" if several and gpus else ""
+            raise InputError(
+                f"there is no device {part!r} on this machine",
+                hint=f"Choose auto, or one of: {', '.join(found)}{forms}.",
+            )
+        wanted += meant
+    if len({kind(one) for one in wanted}) > 1:
+        raise InputError(f"the devices {name!r} are of several kinds", hint="Give GPUs only, like cuda:0,cuda:1.")
+    if len(wanted) > 1 and not several:
+        raise InputError(f"{name!r} are {len(wanted)} devices, this takes one", hint=f"Give --device {wanted[0]}.")
+    return ",".join(wanted)
 
 
 def matte(
@@ -173,7 +188,7 @@ def matte(
         topk, candidates: Context patches a patch looks at, and patches to choose them from.
         memory_limit: Bytes, or text like "2GiB"; the returned arrays come on top. Default: half of what is free.
         batch: Patches computed at once; default: by the limit.
-        device: "auto", or a device that `hdmatt info` lists.
+        device: "auto", a device that `hdmatt info` lists, several of one kind by commas ("cuda:0,cuda:1"), "cuda:all".
         cover: "fewest" places the patches where the unknown pixels are, "grid" at fixed steps.
         refine: Smooth the matte along the picture's colours at the end (strategy "tiles" never does).
         runtime, precision: What computes the network, see `load_network`.
@@ -598,19 +613,19 @@ def _warn_if_known(unknown: int) -> None:
 
 
 @lru_cache(maxsize=2)
-def _prepared(path: Path, stamp: int, runtime: str, precision: str) -> HDMatt:
+def _prepared(path: Path, stamp: int, runtime: str, precision: str, device: str) -> HDMatt:
     from hdmatt.checkpoint import load_model as load  # not the cached one: its weights would stay beside these
 
-    return _prepare(load(path), runtime, precision)
+    return _prepare(load(path), runtime, precision, device)
 
 
-def _prepare(model: HDMatt, runtime: str, precision: str) -> HDMatt:
+def _prepare(model: HDMatt, runtime: str, precision: str, device: str) -> HDMatt:
     graphs = None
     if runtime == "onnx" or runtime == "openvino":
         from hdmatt.export import cached
 
         graphs = cached(model, runtime)
-    return prepare(model, runtime, precision=precision, graphs=graphs)
+    return prepare(model, runtime, precision=precision, graphs=graphs, device=device)
 
 
 @lru_cache(maxsize=2)

@@ -34,6 +34,7 @@ app = typer.Typer(
 )
 _DEBUG = "--debug"
 _RUNTIMES = "What computes the network: auto, torch, folded, compiled, onnx, openvino."
+_DEVICES = "auto, cpu, cuda, cuda:1, mps; several by commas, as cuda:0,cuda:1, or cuda:all."
 _TYPED: ContextVar[tuple[str, ...]] = ContextVar("typed", default=())  # what main was called with, for records
 
 
@@ -58,9 +59,9 @@ def matte_command(
     batch: Annotated[int | None, typer.Option(help="Patches computed at once. Default: by --memory.")] = None,
     cover: Annotated[str, typer.Option(help="Places of the patches: fewest, or grid (fixed steps).")] = "fewest",
     refine: Annotated[bool, typer.Option(help="Smooth the matte along the picture's colours at the end.")] = True,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    device: Annotated[str, typer.Option(help=_DEVICES)] = "auto",
     runtime: Annotated[str, typer.Option(help=_RUNTIMES)] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16: bf16 on processors with AMX.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16: bf16 where the device has it.")] = "auto",
     bit_depth: Annotated[str, typer.Option(help="8, 16, half, float; auto: as the picture.")] = "auto",
     max_pixels: Annotated[int | None, typer.Option(min=1, help="Refuse larger pictures. Default 1000000000.")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print what would be done and what it takes, and stop.")] = False,
@@ -209,9 +210,9 @@ def eval_command(
     candidates: Annotated[int, typer.Option(help="Patches in the context pool (N).")] = 30,
     memory: Annotated[str | None, typer.Option(help="hdmatt's peak memory, like 2GiB.")] = None,
     batch: Annotated[int | None, typer.Option(help="Patches computed at once. Default: by --memory.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    device: Annotated[str, typer.Option(help=_DEVICES)] = "auto",
     runtime: Annotated[str, typer.Option(help=_RUNTIMES)] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16: bf16 on processors with AMX.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16: bf16 where the device has it.")] = "auto",
     make_trimap: Annotated[
         list[int] | None,
         typer.Option(min=0, help="For sets without trimaps: pixels to widen the truth's soft part by. Repeatable."),
@@ -300,7 +301,7 @@ def attention_command(
         topk=topk,
         candidates=candidates,
         memory=parse(memory) if memory is not None else None,
-        device=api.pick_device(device),
+        device=api.pick_device(device, several=False),
     )
     limit = max_pixels or image.DEFAULT_MAX_PIXELS
     found = attention.attend(picture, trimap, y=y, x=x, model=model, options=options, max_pixels=limit)
@@ -342,7 +343,7 @@ def bench_command(
     batch: Annotated[int | None, typer.Option(help="Patches computed at once. Default: by --memory.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     runtime: Annotated[str, typer.Option(help=_RUNTIMES)] = "auto",
-    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16: bf16 on processors with AMX.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16: bf16 where the device has it.")] = "auto",
     out: Annotated[Path, typer.Option(help="Folder of bench.json and bench.svg.")] = Path("hdmatt-bench"),
     as_json: Annotated[bool, typer.Option("--json", help="Print bench.json.")] = False,
     debug: Annotated[bool, typer.Option(_DEBUG, help="Show tracebacks.")] = False,
@@ -374,7 +375,7 @@ def bench_command(
         topk=topk,
         candidates=candidates,
         memory=parse(memory) if memory else None,
-        device=pick_device(plan.methods, device),
+        device=pick_device(plan.methods, device, several=False),
         batch=batch,
         cover="fewest",
         runtime=runtime,

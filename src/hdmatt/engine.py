@@ -14,13 +14,14 @@ band of rows is held. Top to bottom:
 
 A patch without unknown pixels is never decoded. A patch is encoded once, also when it is query and context (unless
 the memory limit leaves no room for what the encoder made of it). A second thread reads ahead of the network
-(pipeline.py); it alone reads picture and trimap, and the order of the work is that of one thread.
+(pipeline.py); it alone reads picture and trimap, and the order of the work is that of one thread. Several devices take
+turns at the batches of patches, each in a thread and with a copy of the network of its own (`_Lane`).
 """
 
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import groupby
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -29,17 +30,17 @@ import torch
 from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor
 
-from hdmatt import memory
+from hdmatt import memory, transfer
 from hdmatt.cover import CELL, CellMap, cover
 from hdmatt.cpc import Context, rank, select
-from hdmatt.errors import InputError, MemoryLimitError
+from hdmatt.errors import InputError, MemoryLimitError, ModelError
 from hdmatt.field import ColourField, FieldBuilder, alpha_step, cell_size
 from hdmatt.image import PictureInfo, PictureReader, network_colours
 from hdmatt.model import STRIDE, Body, HDMatt, Stem, labels, network_input
 from hdmatt.patches import Stitcher, Window, check_overlap, cut, feather, grid, rows_of
-from hdmatt.pipeline import ahead
+from hdmatt.pipeline import ahead, spread
 from hdmatt.propagation import smooth_step
-from hdmatt.runtime import has_graphs
+from hdmatt.runtime import copies, exact, has_graphs
 from hdmatt.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
 # a patch alone fits the caches, and its maps come back from the allocator, which returns larger ones to the system:
@@ -77,7 +78,8 @@ class Options:
         reserve: Bytes of the limit that are kept for what runs beside the engine (colours).
         turns: Bytes of work that waits for patches and they for it (a tile's colours, the low-resolution alpha), so
             that the larger one counts.
-        device: A torch device, "cpu", "cuda", "mps".
+        device: A torch device, "cpu", "cuda:0", "mps", or several of one kind, "cuda:0,cuda:1"; one of them may be
+            named twice. api.pick_device checks it.
         cover: "fewest" places the patches where the unknown pixels are, "grid" at fixed steps.
         refine: Whether the matte will be smoothed along the picture's colours (refine.py); `run` leaves that to
             strategies.matte_rows, the plan has room for it.
@@ -138,16 +140,21 @@ class Counters:
     cache_hits: int = 0  # queries whose features were kept from the pool
     cache_misses: int = 0  # queries that were encoded when their turn came
     stems: int = 0  # times that a patch passed the first layers
-    network_seconds: float = 0.0  # in the network alone: no reading, planning, stitching or writing
+    network_seconds: float = 0.0  # in the network alone, of several devices the longest: no reading or stitching
 
     @contextmanager
-    def network(self, device: str) -> Generator[None]:
-        """Add the time of the block, until a GPU is done with it, to `network_seconds`."""
+    def network(self) -> Generator[None]:
+        """Add the time of the block to `network_seconds`; a GPU must have done its work when it ends."""
         started = time.perf_counter()
         yield
-        if device.startswith("cuda"):
-            torch.cuda.synchronize(device)
         self.network_seconds += time.perf_counter() - started
+
+    def join(self, of: Sequence["Counters"]) -> None:
+        """Add what several threads counted, each for itself."""
+        for field in fields(self):
+            found = [getattr(one, field.name) for one in of]
+            more = max(found) if field.name == "network_seconds" else sum(found)
+            setattr(self, field.name, getattr(self, field.name) + more)
 
 
 def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: int = 3) -> Plan:
@@ -189,6 +196,7 @@ def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: 
         solve = memory.smooth_bytes(info.height, info.width, area, step=smooth)
         options = replace(options, turns=max(options.turns, solve))
     room = _fit(info, model, options, pool=len(pool), shared=shared, field=field, pixel=channels_bytes, work=work)
+    at_once = min(room.batch * len(transfer.names(options.device)), len(queries))
     return Plan(
         options=options,
         height=info.height,
@@ -199,7 +207,7 @@ def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: 
         field=field,
         batch=room.batch,
         limit=room.limit,
-        peak=room.fixed + max(room.each * min(room.batch, len(queries)), options.turns),
+        peak=room.fixed + max(room.each * at_once, options.turns),
         on_grid=len(on_grid),
         cache=room.cache,
         cache_bytes=room.cache_bytes,
@@ -223,13 +231,17 @@ def run(
 
     Raises:
         InputError: The network is in training mode, or the picture's rows cannot be read.
+        ModelError: The network's answer is not a number.
     """
     if model.training:
         raise InputError("the network is in training mode", hint="Call model.eval() first, or load it by name.")
     counters = counters if counters is not None else Counters()
-    model = model.to(plan.options.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    with memory.keeping_freed():
-        yield from _rows(plan, picture, trimap, model, progress, counters)
+    lanes = _lanes(plan, model)
+    try:
+        with memory.keeping_freed(), exact():
+            yield from _rows(plan, picture, trimap, lanes, progress, counters)
+    finally:
+        counters.join([lane.counters for lane in lanes])
 
 
 class Look(NamedTuple):
@@ -245,15 +257,15 @@ class Look(NamedTuple):
 
 def look(plan: Plan, query: Window, picture: Rows, trimap: Rows, model: HDMatt) -> Look:
     """Encode one of the plan's queries and select its contexts, exactly as `run` does, without decoding it."""
-    counters = Counters()
-    model = model.to(plan.options.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    counters, lanes = Counters(), _lanes(plan, model)
+    model, ferry = lanes[0].model, lanes[0].ferry
     field = _read_field(picture, trimap, counters) if plan.field else None
-    pool = _fill_pool(plan, picture, trimap, field, model, counters)
+    pool = _fill_pool(plan, picture, trimap, field, lanes, counters)
     pixels, marks = _Pixels(picture, plan), _Band(trimap, plan.options.band)
     patches = next(_cut(plan, [query], pixels, marks, field, linear=picture.info.linear))
-    inputs, around = _inputs(plan, patches)
-    with torch.inference_mode():
-        body = _bodies([query], model.encoder.stem(inputs, around), model, pool, counters)
+    with torch.inference_mode(), ferry.computing():
+        inputs, around = _inputs(lanes[0], ferry.up(patches.arrays()))
+        body = _bodies([query], model.encoder.stem(inputs, around), lanes[0], pool)
         label = labels(inputs)
         summary = model.cpc.summaries(body.deep, label)[0]
         chosen = _choose(plan, query, summary, pool)
@@ -287,10 +299,26 @@ def choose_candidates(windows: Sequence[Window], counts: Int64[np.ndarray, "p 3"
     return [windows[i] for i in sorted(chosen)]
 
 
+class _Lane(NamedTuple):
+    """One device's part in the work; the counters are those of its thread."""
+
+    model: HDMatt
+    ferry: transfer.Ferry
+    counters: Counters
+
+
 class _Pool(NamedTuple):
     contexts: dict[Window, Context]
     bodies: dict[Window, Body]  # of candidates that are queries too, until they are decoded
     stems: dict[Window, tuple[Tensor, Tensor]]  # of some of them, inputs and full
+
+
+class _Candidate(NamedTuple):
+    """What is kept of one patch of the pool; None is not."""
+
+    context: Context | None
+    body: Body | None
+    stem: tuple[Tensor, Tensor] | None
 
 
 class _Known(NamedTuple):
@@ -307,6 +335,16 @@ class _Patches(NamedTuple):
     colours: Float32[np.ndarray, "b p p 3"]  # display-encoded
     marks: UInt8[np.ndarray, "b p p"]
     around: Float32[np.ndarray, "b n n 82"] | None
+
+    def arrays(self) -> list[np.ndarray]:
+        return [self.colours, self.marks, *([] if self.around is None else [self.around])]
+
+
+class _Loaded(NamedTuple):
+    """Patches on their way to their device."""
+
+    windows: Sequence[Window]
+    cargo: transfer.Cargo
 
 
 class _Room(NamedTuple):
@@ -412,7 +450,7 @@ def _fit(
     work: bool,
 ) -> _Room:
     """Batch and cache that the limit has room for. Neither moves alpha by more than rounding."""
-    width, on_cpu = model.config.width, options.device == "cpu"
+    width, on_cpu, devices = model.config.width, transfer.kind(options.device) == "cpu", transfer.names(options.device)
     limit = options.memory or memory.default_limit()
     fixed = memory.fixed_bytes(info.width, patch=options.patch, band=options.band, width=width, pixel=pixel)
     contexts = pool * memory.context_bytes(options.patch, width=width)
@@ -420,15 +458,19 @@ def _fit(
     body = memory.body_bytes(options.patch, width=width)
     # graphs keep what a patch took beside what torch keeps (measured: 50 MiB more with ONNX Runtime, 99 with OpenVINO)
     each = memory.patch_bytes(options.patch, width=width) * (2 if has_graphs(model) else 1)
-    least = max((options.batch or 1) * each, options.turns)
+    if len(devices) > 1 or not on_cpu:
+        fixed += (len(devices) - 1) * on_cpu * memory.weight_bytes(model.parameters())
+        each += 2 * transfer.DEPTH * memory.way_bytes(options.patch)
+    one_each = max(each * len(devices), options.turns)
+    least = max((options.batch or 1) * each * len(devices), options.turns)
     cache = min(shared, max(0, (limit - fixed - least) // body)) if on_cpu else shared
     fixed += cache * body
     stem = memory.stem_bytes(options.patch, width=width, inputs=model.encoder.inputs)
     stems = min(cache, STEMS // stem, max(0, (limit - fixed - least) // stem)) if on_cpu else 0
     fixed += stems * stem
-    room = (limit - fixed) // each if on_cpu else GPU_BATCH
-    if on_cpu and limit - fixed < max(each, options.turns) and work:
-        need = memory.show(fixed + max(each, options.turns) + memory.SPREAD, up=True)
+    room = (limit - fixed) // each // len(devices) if on_cpu else GPU_BATCH
+    if on_cpu and limit - fixed < one_each and work:
+        need = memory.show(fixed + one_each + memory.SPREAD, up=True)
         raise MemoryLimitError(
             f"a memory limit of {memory.show(limit)} is too small for a picture {info.width} pixels wide",
             hint=f"Give at least {need} (--memory), or smaller patches (--patch).",
@@ -550,19 +592,64 @@ def _finished(piece: _Known, stitcher: Stitcher) -> Float32[np.ndarray, "h w"]:
     return np.where(marks == UNKNOWN, np.clip(alpha, 0, 1), (marks == FOREGROUND).astype(np.float32))
 
 
+def _lanes(plan: Plan, model: HDMatt) -> list[_Lane]:
+    devices = transfer.names(plan.options.device)
+    return [
+        _Lane(network, transfer.ferry(device), Counters())
+        for network, device in zip(copies(model, devices), devices, strict=True)
+    ]
+
+
+def _threads(plan: Plan, lanes: Sequence[_Lane]) -> int:
+    """A CPU alone works in the caller's thread; a GPU has one that feeds it while the caller stitches."""
+    return 0 if len(lanes) == 1 and transfer.kind(plan.options.device) != "cuda" else len(lanes)
+
+
+def _dealt(
+    pieces: Iterator[_Known | _Patches], lanes: Sequence[_Lane]
+) -> Iterator[tuple[int | None, _Known | _Loaded]]:
+    """Devices take turns at the patches, which are brought on their way."""
+    turn = 0
+    for piece in pieces:
+        if isinstance(piece, _Known):
+            yield None, piece
+        else:
+            cargo = lanes[turn].ferry.up(piece.arrays())
+            yield turn, _Loaded(piece.windows, cargo)
+            turn = (turn + 1) % len(lanes)
+
+
 def _rows(
-    plan: Plan, picture: Rows, trimap: Rows, model: HDMatt, progress: Progress | None, counters: Counters
+    plan: Plan,
+    picture: Rows,
+    trimap: Rows,
+    lanes: Sequence[_Lane],
+    progress: Progress | None,
+    counters: Counters,
 ) -> Iterator[tuple[int, Float32[np.ndarray, "rows width"]]]:
     field = _read_field(picture, trimap, counters) if plan.field else None
-    pool = _fill_pool(plan, picture, trimap, field, model, counters)
+    pools = _shared(_fill_pool(plan, picture, trimap, field, lanes, counters), lanes)
     stitcher = Stitcher(plan.height, plan.width)
     weight = _weight(plan.options)
     done = 0
-    for piece in ahead(_pieces(plan, picture, trimap, field, counters)):
+
+    def decode(lane: int, piece: _Known | _Loaded) -> transfer.Landing:
+        assert isinstance(piece, _Loaded)
+        return _decode(plan, piece, lanes[lane], pools[lane])
+
+    pieces = ahead(_dealt(_pieces(plan, picture, trimap, field, counters), lanes))
+    for piece, landing in spread(pieces, decode, threads=_threads(plan, lanes), depth=transfer.DEPTH):
         if isinstance(piece, _Known):
             yield piece.first, _finished(piece, stitcher)
             continue
-        for window, alpha in zip(piece.windows, _decode(plan, piece, model, pool, counters), strict=True):
+        assert landing is not None
+        alphas = landing.array()
+        if not np.isfinite(alphas).all():
+            raise ModelError(
+                f"the network gave values that are no numbers, in the patch at {piece.windows[0]}",
+                hint="Try --precision fp32; if that gives none either, the weights are damaged.",
+            )
+        for window, alpha in zip(piece.windows, alphas, strict=True):
             stitcher.add(window, alpha, weight)
         done += len(piece.windows)
         if progress:
@@ -570,31 +657,71 @@ def _rows(
 
 
 def _fill_pool(
-    plan: Plan, picture: Rows, trimap: Rows, field: ColourField | None, model: HDMatt, counters: Counters
+    plan: Plan,
+    picture: Rows,
+    trimap: Rows,
+    field: ColourField | None,
+    lanes: Sequence[_Lane],
+    counters: Counters,
 ) -> _Pool:
+    """Every candidate is encoded once, by the device whose turn it is."""
     pool = _Pool({}, {}, {})
     queries = set(plan.queries)
+    kept = [window for window in plan.pool if window in queries][: plan.cache]
+    keeps, keeps_stem = set(kept), set(kept[: plan.stems])
     pixels, marks = _Pixels(picture, plan), _Band(trimap, plan.options.band)
     rows = (list(row) for _, row in groupby(plan.pool, key=lambda w: w.y))
     pieces = (p for row in rows for p in _cut(plan, row, pixels, marks, field, linear=picture.info.linear))
-    for patches in ahead(pieces):
-        inputs, around = _inputs(plan, patches)
-        with torch.inference_mode(), counters.network(plan.options.device):
-            stem = model.encoder.stem(inputs, around)
-            body = model.encoder.body(stem)
-            contexts = model.contexts(body, labels(inputs))
-        counters.encoded += len(patches.windows)
-        counters.stems += len(patches.windows)
-        for i, window in enumerate(patches.windows):
-            if contexts:
-                pool.contexts[window] = Context(*(t.clone() for t in contexts[i]))
-            if window in queries and len(pool.bodies) < plan.cache:
-                pool.bodies[window] = Body(*(_alone(t, i) for t in body))
-                if len(pool.stems) < plan.stems:
-                    pool.stems[window] = _alone(stem.inputs, i), _alone(stem.full, i)
-        del stem, body, contexts  # or they would be held while the next ones are made
+
+    def encode(lane: int, piece: _Known | _Loaded) -> list[_Candidate]:
+        assert isinstance(piece, _Loaded)
+        return _encode(piece, lanes[lane], keeps, keeps_stem)
+
+    dealt = ahead(_dealt(pieces, lanes))
+    for piece, candidates in spread(dealt, encode, threads=_threads(plan, lanes), depth=transfer.DEPTH):
+        assert isinstance(piece, _Loaded) and candidates is not None
+        for window, candidate in zip(piece.windows, candidates, strict=True):
+            if candidate.context:
+                pool.contexts[window] = candidate.context
+            if candidate.body:
+                pool.bodies[window] = candidate.body
+            if candidate.stem:
+                pool.stems[window] = candidate.stem
     counters.rows_read += pixels.rows_read
     return pool
+
+
+def _encode(piece: _Loaded, lane: _Lane, keeps: set[Window], keeps_stem: set[Window]) -> list[_Candidate]:
+    model = lane.model
+    with torch.inference_mode(), lane.counters.network(), lane.ferry.computing():
+        inputs, around = _inputs(lane, piece.cargo)
+        stem = model.encoder.stem(inputs, around)
+        body = model.encoder.body(stem)
+        contexts = model.contexts(body, labels(inputs))
+        candidates = [
+            _Candidate(
+                Context(*(t.clone() for t in contexts[i])) if contexts else None,
+                Body(*(_alone(t, i) for t in body)) if window in keeps else None,
+                (_alone(stem.inputs, i), _alone(stem.full, i)) if window in keeps_stem else None,
+            )
+            for i, window in enumerate(piece.windows)
+        ]
+    lane.counters.encoded += len(piece.windows)
+    lane.counters.stems += len(piece.windows)
+    return candidates
+
+
+def _shared(pool: _Pool, lanes: Sequence[_Lane]) -> list[_Pool]:
+    """Each device's view of the pool: the contexts are there, bodies and stems come when they are decoded."""
+    if len(lanes) == 1:
+        return [pool]
+    pools: list[_Pool] = []
+    with torch.inference_mode():
+        for lane in lanes:
+            with lane.ferry.computing():
+                contexts = {w: Context(*map(lane.ferry.adopt, context)) for w, context in pool.contexts.items()}
+            pools.append(pool._replace(contexts=contexts))
+    return pools
 
 
 def _alone(batch: Tensor, i: int) -> Tensor:
@@ -602,44 +729,43 @@ def _alone(batch: Tensor, i: int) -> Tensor:
     return batch if len(batch) == 1 else batch[i : i + 1].clone()
 
 
-def _decode(
-    plan: Plan, patches: _Patches, model: HDMatt, pool: _Pool, counters: Counters
-) -> Float32[np.ndarray, "b p p"]:
-    windows = patches.windows
-    inputs, around = _inputs(plan, patches)
-    with torch.inference_mode(), counters.network(plan.options.device):
-        stem = _stem(windows, inputs, around, model, pool, counters)
-        body = _bodies(windows, stem, model, pool, counters)
-        alpha = model.decode(stem, body, _contexts(plan, windows, body, labels(inputs), model, pool)).alpha
-    counters.decoded += len(windows)
-    return alpha[:, 0].float().cpu().numpy()
+def _decode(plan: Plan, piece: _Loaded, lane: _Lane, pool: _Pool) -> transfer.Landing:
+    windows = piece.windows
+    with torch.inference_mode():
+        with lane.counters.network(), lane.ferry.computing():
+            inputs, around = _inputs(lane, piece.cargo)
+            stem = _stem(windows, inputs, around, lane, pool)
+            body = _bodies(windows, stem, lane, pool)
+            contexts = _contexts(plan, windows, body, labels(inputs), lane.model, pool)
+            alpha = lane.model.decode(stem, body, contexts).alpha[:, 0].float()
+        lane.counters.decoded += len(windows)
+        return lane.ferry.down(alpha)
 
 
-def _stem(
-    windows: Sequence[Window], inputs: Tensor, around: Tensor | None, model: HDMatt, pool: _Pool, counters: Counters
-) -> Stem:
+def _stem(windows: Sequence[Window], inputs: Tensor, around: Tensor | None, lane: _Lane, pool: _Pool) -> Stem:
     """The first layers of the windows: kept ones for the last time, if all of them were kept."""
     kept = [pool.stems.pop(window) for window in windows if window in pool.stems]
     if len(kept) == len(windows):
-        full = [model.encoder.pooled(*one) for one in kept]
+        full = [lane.model.encoder.pooled(*map(lane.ferry.adopt, one)) for one in kept]
         return full[0] if len(full) == 1 else Stem(*(torch.cat(tensors) for tensors in zip(*full, strict=True)))
-    counters.stems += len(windows)
-    return model.encoder.stem(inputs, around)
+    lane.counters.stems += len(windows)
+    return lane.model.encoder.stem(inputs, around)
 
 
-def _bodies(windows: Sequence[Window], stem: Stem, model: HDMatt, pool: _Pool, counters: Counters) -> Body:
+def _bodies(windows: Sequence[Window], stem: Stem, lane: _Lane, pool: _Pool) -> Body:
     """Encoded bodies of the windows: those of the pool as they are, for the last time; the others computed now."""
     new = [i for i, window in enumerate(windows) if window not in pool.bodies]
-    counters.encoded += len(new)
-    counters.cache_misses += len(new)
-    counters.cache_hits += len(windows) - len(new)
+    lane.counters.encoded += len(new)
+    lane.counters.cache_misses += len(new)
+    lane.counters.cache_hits += len(windows) - len(new)
     if len(new) == len(windows):
-        return model.encoder.body(stem)
+        return lane.model.encoder.body(stem)
     fresh = iter(())
     if new:
-        body = model.encoder.body(Stem(*(t[new] for t in stem)))
+        body = lane.model.encoder.body(Stem(*(t[new] for t in stem)))
         fresh = iter([Body(*(t[i : i + 1] for t in body)) for i in range(len(new))])
-    parts = [pool.bodies.pop(w) if w in pool.bodies else next(fresh) for w in windows]
+    kept = {w: Body(*map(lane.ferry.adopt, pool.bodies.pop(w))) for w in windows if w in pool.bodies}
+    parts = [kept[w] if w in kept else next(fresh) for w in windows]
     return Body(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
 
@@ -665,11 +791,10 @@ def _choose(plan: Plan, query: Window, summary: Tensor, pool: _Pool) -> list[Win
     return [others[i] for i in select(summary, candidates, plan.options.topk)]
 
 
-def _inputs(plan: Plan, patches: _Patches) -> tuple[Tensor, Tensor | None]:
-    device = plan.options.device
-    inputs = network_input(torch.from_numpy(patches.colours).to(device), torch.from_numpy(patches.marks).to(device))
-    around = None if patches.around is None else torch.from_numpy(patches.around).to(device)
-    return inputs.contiguous(memory_format=torch.channels_last), around
+def _inputs(lane: _Lane, cargo: transfer.Cargo) -> tuple[Tensor, Tensor | None]:
+    colours, marks, *around = lane.ferry.land(cargo)
+    inputs = network_input(colours, marks).contiguous(memory_format=torch.channels_last)
+    return inputs, around[0] if around else None
 
 
 def _chunks(windows: Sequence[Window], size: int) -> list[Sequence[Window]]:

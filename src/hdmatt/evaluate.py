@@ -138,17 +138,26 @@ def find_items(
     return found
 
 
-def pick_device(methods: Sequence[str], name: str = "auto") -> str:
+def pick_device(methods: Sequence[str], name: str = "auto", *, several: bool = True) -> str:
     """As `api.pick_device` if a network is among the methods; torch is not loaded for the others.
 
     Raises:
-        InputError: The named device is not there.
+        InputError: The named device is not there, or there are several and a method runs on one only.
     """
-    if not any(parse(method, Settings()).on_device for method in methods):
+    used = [parsed for parsed in (parse(method, Settings()) for method in methods) if parsed.on_device]
+    if not used:
         return "cpu"
     from hdmatt import api
+    from hdmatt.strategies import ON_SEVERAL
 
-    return api.pick_device(name)
+    device = api.pick_device(name, several=several)
+    single = [method.name for method in used if method.kind not in ON_SEVERAL]
+    if "," in device and single:
+        raise InputError(
+            f"{', '.join(single)} runs on one device, not on {device!r}",
+            hint=f"Give one --device, or only methods of: {', '.join(ON_SEVERAL)}.",
+        )
+    return device
 
 
 def evaluate(

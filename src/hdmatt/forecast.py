@@ -17,6 +17,8 @@ import torch
 from hdmatt.cpc import Context
 from hdmatt.engine import Plan, Rows
 from hdmatt.model import HDMatt, labels, network_input
+from hdmatt.runtime import exact
+from hdmatt.transfer import names
 
 TIMED_PATCH = 320  # pixels; larger patches are computed from it, by their area
 TIMED_ROWS = 64
@@ -37,6 +39,7 @@ def seconds(plan: Plan, picture: Rows, trimap: Rows, model: HDMatt) -> float:
         return 0.0
     speed = measure(plan, picture, trimap, model)
     work = plan.first_layers * speed.stem + plan.encodes * speed.encode + len(plan.queries) * speed.decode
+    work /= len(set(names(plan.options.device)))
     passes = 1 + bool(plan.pool)
     return max(work, passes * plan.height * speed.row) + plan.field * plan.height * speed.row
 
@@ -47,20 +50,21 @@ def measure(plan: Plan, picture: Rows, trimap: Rows, model: HDMatt) -> Speed:
     side = min(options.patch, TIMED_PATCH)
     scale = (options.patch / side) ** 2
     rows = min(plan.height, TIMED_ROWS)
-    model = model.to(options.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    device = names(options.device)[0]
+    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     # all cells unknown: the most that a patch can cost
-    marks = torch.full((1, side, side), 128, dtype=torch.uint8, device=options.device)
-    inputs = network_input(torch.full((1, side, side, 3), 0.5, device=options.device), marks)
+    marks = torch.full((1, side, side), 128, dtype=torch.uint8, device=device)
+    inputs = network_input(torch.full((1, side, side, 3), 0.5, device=device), marks)
     inputs = inputs.contiguous(memory_format=torch.channels_last)
 
     def synchronised(work: Callable[[], object]) -> float:
         start = time.perf_counter()
         work()
-        if options.device.startswith("cuda"):
-            torch.cuda.synchronize()
+        if device.startswith("cuda"):
+            torch.cuda.synchronize(device)
         return time.perf_counter() - start
 
-    with torch.inference_mode():
+    with torch.inference_mode(), exact():
         stem = model.encoder.stem(inputs)
 
         def encode() -> list[Context]:

@@ -274,7 +274,7 @@ def _machine(settings: Settings) -> dict[str, Any]:
     if settings.device.startswith("cuda"):
         import torch
 
-        machine["gpu"] = torch.cuda.get_device_name(settings.device)
+        machine["gpu"] = ", ".join(torch.cuda.get_device_name(name) for name in settings.device.split(","))
     return machine
 
 

@@ -11,13 +11,14 @@
     carry_bytes          the low-resolution alpha's, before the first patch
     smooth_bytes         the smoothing's, after the last
     colour_bytes, tile_bytes   the colour estimation's, and that of the tile in work; never while a patch is computed
+    weight_bytes, way_bytes    with several devices or a GPU: per copy of the network, per patch on its way
 """
 
 import ctypes
 import re
 import resource
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -242,6 +243,16 @@ def tile_bytes(picture_width: int) -> int:
 def patch_bytes(patch: int, *, width: int) -> int:
     """Working memory of one patch in the network: measured, about 10 float32 maps of `width` channels."""
     return 10 * 4 * width * patch * patch
+
+
+def weight_bytes(weights: Iterable[Any]) -> int:
+    """One more copy of a network's weights."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in weights)
+
+
+def way_bytes(patch: int) -> int:
+    """One patch as arrays, on its way to or from a device: colours and trimap, or alpha, whichever is more."""
+    return patch**2 * (3 * 4 + 1)
 
 
 def _glibc() -> Any:

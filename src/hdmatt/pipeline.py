@@ -3,19 +3,22 @@
 Knows nothing of pictures. Read top to bottom:
 
     ahead     the items of an iterator, made in a thread of their own, a few before they are asked for
+    spread    the items of an iterator, each with what a thread of its choice made of it
     Behind    calls that are done later, one after the other, in a thread of their own
 
-Both hold a bounded number of items, hand an exception over to the caller, and leave no thread behind. OpenImageIO,
+All hold a bounded number of items, hand an exception over to the caller, and leave no thread behind. OpenImageIO,
 NumPy and torch let go of Python's lock while they work, so two threads are enough to keep two cores busy.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 _END: Any = object()
 
 
@@ -37,6 +40,43 @@ def ahead(items: Iterator[T], *, depth: int = 1) -> Iterator[T]:
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def spread(
+    items: Iterator[tuple[int | None, T]], work: Callable[[int, T], R], *, threads: int, depth: int = 2
+) -> Iterator[tuple[T, R | None]]:
+    """(item, work(n, item)) for each (n, item), in the items' order; item (None, item) passes with None.
+
+    Thread n of `threads` does the work of n, one item after the other. If the items take turns (0, 1, .., 0, 1, ..) no
+    thread has more than `depth` of them: the last ones are at the caller's before the next is asked for. So the order
+    of all results, and which thread makes which, do not depend on how fast each one is.
+
+    The first exception, in the items' order, arrives where its item would; what has not begun then is dropped.
+
+    Args:
+        threads: 0 does the work in the caller's thread, each item's when it is asked for.
+    """
+    with ExitStack() as stack:
+        close = getattr(items, "close", None)
+        if close:
+            stack.callback(close)  # an exception's traceback would keep it, and the thread that it may have
+        if not threads:
+            for n, item in items:
+                yield item, None if n is None else work(n, item)
+                del item
+            return
+        pools = [ThreadPoolExecutor(1, thread_name_prefix=f"hdmatt-spread-{n}") for n in range(threads)]
+        for pool in pools:
+            stack.callback(pool.shutdown, wait=True, cancel_futures=True)
+        waiting: deque[tuple[T, Future[R] | None]] = deque()
+        stack.callback(lambda: [result.cancel() for _, result in waiting if result])
+        for n, item in items:
+            waiting.append((item, None if n is None else pools[n].submit(work, n, item)))
+            del item
+            if len(waiting) >= depth * threads:
+                yield _done(*waiting.popleft())
+        while waiting:
+            yield _done(*waiting.popleft())
 
 
 class Behind:
@@ -65,3 +105,7 @@ class Behind:
                 self._waiting.popleft().result()
         finally:
             self._thread.shutdown(wait=True, cancel_futures=True)
+
+
+def _done(item: T, result: Future[R] | None) -> tuple[T, R | None]:
+    return item, None if result is None else result.result()

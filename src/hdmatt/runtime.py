@@ -6,6 +6,8 @@ Knows networks and exported graphs; nothing of pictures, windows or the terminal
     choose, choose_precision    what runs for a name, on this device and processor
     has_graphs       whether a runtime with memory of its own computes parts of a network
     prepare          a network -> the same network, computed by a named runtime
+    copies           a network -> one for each of several devices, on its device
+    exact            a block in which a GPU does not round what it is to compute in float32
     fold             batch norms put into the convolutions before them
     PARTS            the parts of the network that a runtime may replace, as graphs see them
     load_graphs      an exported folder -> its graphs, run by ONNX Runtime or OpenVINO
@@ -25,10 +27,12 @@ Whoever uses a network (engine.py, strategies.py) uses it as before. Two things 
 import copy
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
+from types import MethodType
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -36,12 +40,16 @@ from torch import Tensor, nn
 
 from hdmatt.cpc import CPC
 from hdmatt.errors import InputError, ModelError
-from hdmatt.model import Block, Body, Decoded, Encoder, HDMatt, Join, ModelConfig, Stem
+from hdmatt.model import Block, Body, Decoded, Decoder, Encoder, HDMatt, Join, ModelConfig, Stem
+from hdmatt.transfer import kind as kind_of
+from hdmatt.transfer import names
 
 RUNTIMES = ("torch", "folded", "compiled", "onnx", "openvino")
 AUTO = "folded"  # of a CPU, until benchmarks/runtimes.py was run on a quiet machine: docs/runtimes.md
+COPIED = ("torch", "folded")  # of which several devices can have a copy each
 PRECISIONS = ("fp32", "bf16")
 HALF_HEADS = ("delta", "phi", "fuse")  # not theta: attention multiplies an error of its keys by logits of 100 and more
+_METHODS = {"trunk", "forward"}  # that a runtime may replace
 FORMAT = "hdmatt-graphs-1"
 Format = Literal["onnx", "openvino"]
 SUFFIX: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml"}
@@ -49,16 +57,26 @@ Graph = Callable[..., list[Tensor]]  # tensors in, tensors out, in the order of 
 
 
 def choose(name: str, device: str = "cpu") -> str:
-    """The runtime that a name stands for on a device: "auto" is AUTO on a CPU, plain torch elsewhere.
+    """The runtime that a name stands for on a device, or on several ("cuda:0,cuda:1").
+
+    "auto" is AUTO on a CPU, folded on CUDA and on several devices, plain torch elsewhere.
 
     Raises:
         InputError: No such runtime, its package is not installed, or it does not run on the device.
     """
+    kind, several = kind_of(device), len(names(device)) > 1
     if name == "auto":
-        return AUTO if device == "cpu" and installed(AUTO) else "folded" if device == "cpu" else "torch"
+        if kind == "cpu" and not several and installed(AUTO):
+            return AUTO
+        return "folded" if kind in ("cpu", "cuda") else "torch"
     if name not in RUNTIMES:
         raise InputError(f"there is no runtime {name!r}", hint=f"Choose one of: auto, {', '.join(RUNTIMES)}.")
-    if name in SUFFIX and device != "cpu":
+    if several and name not in COPIED:
+        raise InputError(
+            f"the runtime {name!r} runs on one device, not on {device!r}",
+            hint=f"Choose one of: auto, {', '.join(COPIED)}; or give one --device.",
+        )
+    if name in SUFFIX and kind != "cpu":
         raise InputError(
             f"the runtime {name!r} runs on the CPU, not on {device!r}",
             hint="Choose --runtime torch for this device, or --device cpu.",
@@ -72,9 +90,10 @@ def choose(name: str, device: str = "cpu") -> str:
 
 
 def choose_precision(name: str, runtime: str, device: str = "cpu") -> str:
-    """What a precision's name stands for: "auto" is bf16 for the folded runtime where the processor has AMX, else fp32.
+    """What a precision's name stands for: "auto" is bf16 for the folded runtime where the device has it, else fp32.
 
-    Other runtimes have not earned it (docs/runtimes.md); a processor that emulates bfloat16 only loses by it.
+    A processor has it with AMX, a GPU from compute capability 8.0 on. Other runtimes have not earned it
+    (docs/runtimes.md); a processor that emulates bfloat16 only loses by it.
 
     Args:
         runtime: As `choose` gives it.
@@ -83,7 +102,7 @@ def choose_precision(name: str, runtime: str, device: str = "cpu") -> str:
         InputError: No such precision, or the runtime does not have it.
     """
     if name == "auto":
-        return "bf16" if runtime == "folded" and device == "cpu" and has_amx() else "fp32"
+        return "bf16" if runtime == "folded" and _multiplies_bf16(device) else "fp32"
     if name not in PRECISIONS:
         raise InputError(f"precision is {name!r}", hint=f"Choose one of: auto, {', '.join(PRECISIONS)}.")
     if name == "bf16" and runtime in ("torch", "onnx"):
@@ -97,6 +116,13 @@ def has_amx() -> bool:
     return bool(ask and ask().get("amx_bf16"))
 
 
+def _multiplies_bf16(device: str) -> bool:
+    if kind_of(device) == "cuda":
+        here = torch.cuda.is_available()
+        return here and all(torch.cuda.get_device_capability(name) >= (8, 0) for name in names(device))
+    return kind_of(device) == "cpu" and has_amx()
+
+
 def installed(name: str) -> bool:
     """Whether a runtime's package is there. Making graphs takes `onnx` and `onnxscript` as well."""
     return find_spec({"onnx": "onnxruntime", "openvino": "openvino"}.get(name, "torch")) is not None
@@ -107,20 +133,24 @@ def has_graphs(model: HDMatt) -> bool:
     return isinstance(model.decoder, _GraphDecoder)
 
 
-def prepare(model: HDMatt, name: str, *, precision: str = "fp32", graphs: Path | None = None) -> HDMatt:
+def prepare(
+    model: HDMatt, name: str, *, precision: str = "fp32", graphs: Path | None = None, device: str = "cpu"
+) -> HDMatt:
     """The same network in evaluation mode, computed by a runtime of RUNTIMES. "torch" gives the network itself.
 
     Args:
         precision: "bf16" computes layer3, layer4, ASPP and the context's values and joining convolution (OpenVINO: all
-            of the trunk) in bfloat16, which moves alpha by 3e-4 at most on the example; only processors with AMX gain
-            by it. For folded, compiled and openvino. "auto": see choose_precision.
+            of the trunk) in bfloat16, which moves alpha by 3e-4 at most on the example; only processors with AMX and
+            GPUs gain by it. For folded, compiled and openvino. "auto": see choose_precision. On CUDA the decoder is
+            computed in float16, too: 8e-4 at most (docs/runtimes.md).
         graphs: The folder that `export` wrote of this network, for onnx and openvino.
+        device: Where it will run; it is not moved there.
 
     Raises:
         InputError: The runtime does not have the precision.
         ModelError: The graphs are missing, damaged, or of other weights.
     """
-    precision = choose_precision(precision, name)
+    precision = choose_precision(precision, name, device)
     if name == "torch":
         return model
     if not _has_norms(model):
@@ -135,12 +165,51 @@ def prepare(model: HDMatt, name: str, *, precision: str = "fp32", graphs: Path |
         _half_trunk(network.encoder)
         for head in HALF_HEADS if network.config.cpc != "none" else ():
             setattr(network.cpc, head, _Half(getattr(network.cpc, head)))
+        if kind_of(device) == "cuda":
+            _half_decoder(network.decoder)
     if name == "compiled":  # sizes are symbols: bytes do not depend on which batch came first
         # PyTorch 2.13 puts the zeros of a large unpooling before their own size, and stops at its own assertion
         options: Any = {"joint_graph_constant_folding": False}
         for owner, method in ((network.encoder, "trunk"), (network.decoder, "forward")):
             setattr(owner, method, torch.compile(getattr(owner, method), dynamic=True, options=options))
     return network
+
+
+def copies(model: HDMatt, devices: Sequence[str]) -> list[HDMatt]:
+    """The network on each of the devices; the first is the network itself, moved, the others are copies of it.
+
+    Raises:
+        InputError: Several devices, and a network of a runtime that is not in COPIED.
+    """
+    replaced = [vars(part)[name] for part in (model.encoder, model.decoder) for name in _METHODS & vars(part).keys()]
+    alone = has_graphs(model) or any(not isinstance(method, MethodType) for method in replaced)
+    if len(devices) > 1 and alone:  # a method of ours is copied with its owner; a graph or compiled code is not
+        raise InputError(
+            "this network is prepared for a runtime that runs on one device",
+            hint=f"Prepare it for one of {', '.join(COPIED)}, or give one device.",
+        )
+    made = [model, *(copy.deepcopy(model) for _ in devices[1:])]
+    return [
+        network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for network, device in zip(made, devices, strict=True)
+    ]
+
+
+@contextmanager
+def exact() -> Generator[None]:
+    """A block in which CUDA multiplies float32 as float32, not rounded to 10 bits (TF32), as cuDNN does by itself.
+
+    TF32 in the first convolution alone moves pooling indices, and alpha by up to 0.015 (docs/runtimes.md). This is a
+    switch of the whole process.
+    """
+    convolutions: Any = torch.backends.cudnn
+    products: Any = torch.backends.cuda.matmul
+    before = convolutions.allow_tf32, products.allow_tf32
+    convolutions.allow_tf32 = products.allow_tf32 = False
+    try:
+        yield
+    finally:
+        convolutions.allow_tf32, products.allow_tf32 = before
 
 
 def fold(model: HDMatt) -> HDMatt:
@@ -186,17 +255,29 @@ def _absorb(owner: nn.Module, norm_name: str, convs: list[nn.Module]) -> None:
 
 
 def _half_trunk(encoder: Encoder) -> None:
-    """layer3, layer4 and ASPP in bfloat16. layer2 and the decoder are not worth their error (docs/runtimes.md)."""
-    layers = [m.to(torch.bfloat16) for m in (encoder.layer3, encoder.layer4, encoder.aspp)]
+    """layer3, layer4 and ASPP in bfloat16. layer2 is not worth its error (docs/runtimes.md)."""
+    for layer in (encoder.layer3, encoder.layer4, encoder.aspp):
+        layer.to(torch.bfloat16)
+    setattr(encoder, "trunk", MethodType(_trunk_in_halves, encoder))  # noqa: B010
 
-    def trunk(pooled: Tensor) -> tuple[Tensor, Tensor]:
-        eighth = encoder.layer2(pooled)
-        deep = eighth.to(torch.bfloat16)
-        for layer in layers:
-            deep = layer(deep)
-        return eighth, deep.float()
 
-    setattr(encoder, "trunk", trunk)  # noqa: B010
+def _trunk_in_halves(encoder: Encoder, pooled: Tensor) -> tuple[Tensor, Tensor]:
+    eighth = encoder.layer2(pooled)
+    deep = encoder.aspp(encoder.layer4(encoder.layer3(eighth.to(torch.bfloat16))))
+    return eighth, deep.float()
+
+
+def _half_decoder(decoder: Decoder) -> None:
+    """The decoder in float16, not bfloat16: eight times as exact, and its maps are nowhere near 65504."""
+    decoder.to(torch.float16)
+    setattr(decoder, "forward", MethodType(_decoder_in_halves, decoder))  # noqa: B010
+
+
+def _decoder_in_halves(decoder: Decoder, stem: Stem, body: Body, deep: Tensor) -> Decoded:
+    def half(maps: Iterable[Tensor]) -> list[Tensor]:
+        return [t.to(torch.float16) if t.is_floating_point() else t for t in maps]
+
+    return Decoder.forward(decoder, Stem(*half(stem)), Body(*half(body)), deep.to(torch.float16))
 
 
 class _Half(nn.Module):

@@ -28,8 +28,11 @@ from hdmatt.model import STRIDE, HDMatt, network_input
 from hdmatt.patches import Network, Stitcher, Window, cut, feather, grown_rows, mirror, rows_of, tiles
 from hdmatt.propagation import smooth_step
 from hdmatt.refine import refined
+from hdmatt.runtime import exact
+from hdmatt.transfer import names
 from hdmatt.trimap import FOREGROUND, UNKNOWN
 
+ON_SEVERAL = ("hdmatt", "crop")  # what splits a picture over several devices
 LONG_SIDE = 1024  # pixels; the paper's down-sampled pictures
 
 
@@ -61,6 +64,11 @@ def matte_rows(
     """
     if strategy not in STRATEGIES:
         raise InputError(f"there is no strategy {strategy!r}", hint=f"Choose one of: {', '.join(STRATEGIES)}.")
+    if strategy not in ON_SEVERAL and len(names(options.device)) > 1:
+        raise InputError(
+            f"the strategy {strategy!r} runs on one device, not on {options.device!r}",
+            hint=f"Give one --device, or choose of: {', '.join(ON_SEVERAL)}.",
+        )
     a, b = trimap.info, picture.info
     if (a.height, a.width) != (b.height, b.width):
         raise InputError(
@@ -186,7 +194,7 @@ def shrunk_rows(
     alpha = np.zeros(marks.shape, np.float32)
     if some:
         colours = _small_picture(picture, (marks.shape[0], marks.shape[1]), band)
-        with counters.network("cpu"):  # the answer is an array: a GPU is done when it is there
+        with counters.network():  # the answer is an array: a GPU is done when it is there
             alpha = network(colours[None], marks[None])[0]
     counters.encoded = counters.decoded = int(some)
     if progress:
@@ -230,7 +238,7 @@ def patch_rows(
             some = row[start : start + batch]
             colours = [network_colours(cut(pixels, w, first_row=top, height=height), linear=linear) for w in some]
             known = [cut(marks, w, first_row=top, height=height) for w in some]
-            with counters.network("cpu"):  # the answer is an array: a GPU is done when it is there
+            with counters.network():  # the answer is an array: a GPU is done when it is there
                 alphas = network(np.stack(colours), np.stack(known))
             for window, alpha in zip(some, alphas, strict=True):
                 stitcher.add(window, alpha, weight)
@@ -283,7 +291,7 @@ def _alphas(model: HDMatt, colours: np.ndarray, trimaps: np.ndarray, *, device: 
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     padded = torch.from_numpy(colours[:, rows, columns]), torch.from_numpy(trimaps[:, rows, columns])
     inputs = network_input(padded[0].to(device), padded[1].to(device)).contiguous(memory_format=torch.channels_last)
-    with torch.inference_mode():
+    with torch.inference_mode(), exact():
         alpha = model(inputs, [[] for _ in trimaps]).alpha
     return alpha[:, 0, :height, :width].float().cpu().numpy()
 

@@ -187,11 +187,12 @@ def _others(method: Method) -> Callable[[_Job], Measured]:
 def _counted(method: Method, job: _Job) -> Measured:
     """The operations of the last run, by PyTorch's own network whatever the runtime was: they are the same.
 
-    The memory that the first run left behind is allowed for, so that the plan is the same one.
+    The memory that the first run left behind is allowed for, so that the plan is the same one. On the CPU, where this
+    thread does the work: Count counts one thread, and nothing large is computed.
     """
     from hdmatt.bench.speed import Count
 
-    settings = replace(method.settings, runtime="torch", precision="fp32")
+    settings = replace(method.settings, runtime="torch", precision="fp32", device="cpu")
     if settings.memory is not None:
         settings = replace(settings, memory=settings.memory + memory.resident())
     run = _ours(replace(method, settings=settings))

@@ -27,6 +27,7 @@ from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 from hdmatt.cpc import Context
 from hdmatt.hints import colour_hints
 from hdmatt.model import HDMatt, labels, network_input
+from hdmatt.runtime import exact
 
 REST = "pools, unpools, rest"
 HINTS = "hints"
@@ -64,7 +65,7 @@ class Peaks:
     bf16: float | None  # the same in bfloat16; None where the device has no such arithmetic
     bandwidth: float  # bytes a second, read and written, of a copy that no cache holds
     threads: int
-    tf32: bool  # whether the device's float32 convolutions may round to 10 bits, in the networks as in `fp32`
+    tf32: bool  # whether `fp32` is of convolutions that round to 10 bits; the networks' do not (runtime.exact)
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def measure_layers(
     around = around if model.config.hints else None
 
     def once() -> None:
-        with torch.inference_mode():
+        with torch.inference_mode(), exact():
             stem = model.encoder.stem(inputs, around)
             body = model.encoder.body(stem)
             label = labels(inputs)

@@ -10,7 +10,8 @@ down-sampled picture, patches, finished mattes. Writes table1.md beside result.j
 
 from _shared import best, command_of, items_of, markdown, parser, run, score, settings_of, write_text
 
-from hdmatt.evaluate import GRID, TILES, Summary
+from hdmatt.compute import GRID, TILES
+from hdmatt.evaluate import Summary
 from hdmatt.methods import FOLDER
 
 METHODS = ("whole", "crop", "hdmatt")

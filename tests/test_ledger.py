@@ -281,26 +281,6 @@ def test_without_a_terminal_each_computed_picture_is_a_line(data, tmp_path, caps
     ]
 
 
-def test_every_method_has_crops_however_many_there_are(data, tmp_path, monkeypatch):
-    for i in range(6):
-        shutil.copytree(data / "mattes", data / f"mattes{i}")
-    names = [f"folder:{data / f'mattes{i}'}" for i in range(6)]
-    monkeypatch.setattr(evaluate, "CROPS_BYTES", 60_000)  # one method alone would take more
-    rendered = {}
-
-    def render(facts, summaries, best, rows, crops):
-        rendered["crops"] = crops
-        return ""
-
-    monkeypatch.setattr(evaluate.report, "render", render)
-    evaluate.evaluate(find_items([data]), names, tmp_path / "report")
-    sizes = dict.fromkeys(names, 0)
-    for crop in rendered["crops"]:
-        sizes[crop.method] += sum(len(data) for _, _, data in crop.pictures)
-    assert min(sizes.values()) > 0 and sum(sizes.values()) <= 60_000
-    assert max(sizes.values()) < 2.5 * min(sizes.values())  # what one leaves over the later ones may take
-
-
 @pytest.mark.parametrize("limit", [0, -1])
 def test_a_limit_below_one_is_refused(data, tmp_path, capsys, limit):
     with pytest.raises(InputError, match=f"--limit is {limit}"):

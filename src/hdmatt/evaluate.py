@@ -8,11 +8,9 @@ report's folder, so anybody can score it again. Read top to bottom:
     evaluate      the program: scores.jsonl, mattes/, result.json and report.html in one folder
     summarise, best_of    means per data set, variant and method; which of them are best
     _Worker       a process of its own for each method, so that its peak memory is its own
-    method_program    what computes a method's mattes, for that process and for bench
     fingerprint   what decides a method's mattes, as text; refuses methods that cannot run
     _checked      what is wrong with a data set is said before anything is computed
     _with_trimaps    trimaps made from the truth, for sets that ship none
-    _crops        where each method is worst, for the report
 
 Time runs from opening the picture to the matte on the disk, without loading a network or a library: each process makes
 a tiny matte before its first. Known pixels of every computed matte are set to the trimap's values, as hdmatt's own are.
@@ -27,23 +25,23 @@ import math
 import re
 import tempfile
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
-from jaxtyping import Float32, UInt8
 
 from hdmatt import image, report
 from hdmatt.bench.pictures import Generated, write
-from hdmatt.datasets import Composition, Item, discover, read_composition, require_trimaps
+from hdmatt.compute import BAND, FOR_THE_NETWORK, GRID, TILES, method_program, windows
+from hdmatt.crops import crops
+from hdmatt.datasets import Composition, Item, discover, require_trimaps
 from hdmatt.errors import InputError, OutputError
-from hdmatt.image import ArrayReader, BandReader, PictureWriter, TrimapReader
+from hdmatt.items import given, read_bytes, read_marks, write_matte
 from hdmatt.ledger import (
     Key,
     Row,
@@ -59,25 +57,16 @@ from hdmatt.ledger import (
     read_rows,
     read_runs,
 )
-from hdmatt.methods import CLASSICAL, FOLDER, GEGL, KINDS, NETWORK, VITMATTE, Method, Settings, parse
+from hdmatt.methods import CLASSICAL, FOLDER, GEGL, KINDS, VITMATTE, Method, Settings, parse
 from hdmatt.metrics import Borders, check_truth, patch_borders, score
-from hdmatt.patches import Network, Window, check_overlap, grid, tiles
-from hdmatt.trimap import BACKGROUND, FOREGROUND, UNKNOWN, from_alpha
+from hdmatt.patches import check_overlap
+from hdmatt.trimap import BACKGROUND, UNKNOWN, from_alpha
 from hdmatt.worker import Stopped, Worker, answer, is_memory, peak, reset_peak, resets_peak
 
-GRID = ("hdmatt", "crop", "vitmatte-patches")  # those that cut the picture, and so may show seams: overlapping,
-TILES = ("tiles", "vitmatte-tiles")  # and side by side
 MADE = "made-"  # and a radius: the variant of trimaps made from the truth
 MEASURES = ("sad", "mse", "grad", "conn", "mad", "seam", "seconds", "peak_memory")
 
-CROP = 224  # pixels, sides of the report's crops
-SMALLEST_CROP = 28
-CROPS_EACH = 3  # pictures per method that the report shows crops of
-CROPS_BYTES = 7_000_000  # of all crops in the report, before base64 makes them a third larger
-BAND = 256  # rows of a picture that are held at once
 WARM_SIDE = 96  # pixels of the picture that nobody clocks
-
-_FOR_THE_NETWORK = ("model", "runtime", "precision")  # settings that are not engine.Options
 
 Progress = Callable[[str, int, int], None]  # what is being done, mattes done, mattes in all
 Finished = Callable[[Row, int, int], None]  # a matte that was computed now, mattes done, mattes in all
@@ -332,7 +321,7 @@ def _row(job: _Job, worker: "_Worker", out: Path, path: Path, borders: Borders |
     run = worker.run(job, path)
     if run.error is not None:
         return replace(row, matte=None, error=run.error, seconds=run.seconds, peak_memory=run.peak)
-    truth, trimap = read_bytes(_known(job.item.alpha)), _trimap(_known(job.item.trimap))
+    truth, trimap = read_bytes(given(job.item.alpha)), read_marks(given(job.item.trimap))
     scores = asdict(score(read_bytes(path), truth, trimap, borders=borders))
     note = "seam is infinite: the error changes on the patch borders only" if math.isinf(scores["seam"]) else None
     if not math.isfinite(scores["seam"]):
@@ -340,30 +329,9 @@ def _row(job: _Job, worker: "_Worker", out: Path, path: Path, borders: Borders |
     return replace(row, **scores, seconds=run.seconds, peak_memory=run.peak, note=note)
 
 
-def read_bytes(path: Path) -> UInt8[np.ndarray, "h w"]:
-    """A matte as the 8-bit file that the metrics are defined on; deeper files are rounded as `metrics` rounds."""
-    return _as_bytes(image.read_grey(path))
-
-
-def _as_bytes(alpha: Float32[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
-    return np.floor(alpha.clip(0, 1) * np.float32(255) + np.float32(0.5)).astype(np.uint8)
-
-
-def _trimap(path: Path) -> UInt8[np.ndarray, "h w"]:
-    with image.open_trimap(path) as marks:
-        return marks.rows(0, marks.info.height)
-
-
-def _windows(method: Method, height: int, width: int) -> list[Window] | None:
-    """Where the method cuts the picture; None if it does not, or not along whole rows and columns."""
-    if method.kind in GRID and method.settings.cover == "grid":
-        return grid(height, width, size=method.settings.patch, overlap=method.settings.overlap)
-    return tiles(height, width, size=method.settings.patch) if method.kind in TILES else None
-
-
 def _borders(method: Method, height: int, width: int) -> Borders | None:
-    windows = _windows(method, height, width)
-    return None if windows is None else patch_borders(windows, height=height, width=width)
+    cuts = windows(method, height, width)
+    return None if cuts is None else patch_borders(cuts, height=height, width=width)
 
 
 def _slug(text: str) -> str:
@@ -464,126 +432,11 @@ def said(trouble: Exception) -> str:
     return f"{'ran out of memory' if is_memory(trouble) else type(trouble).__name__}: {trouble}"
 
 
-def method_program(method: Method) -> Callable[[Item, Path], None]:
-    """What computes the method's mattes, with everything loaded."""
-    if method.kind in NETWORK:
-        return _network(method)
-    if method.kind in VITMATTE:
-        return _vitmatte(method)
-    return _in_one_piece(_gegl(method) if method.kind in GEGL else _classical(method))
-
-
-def _network(method: Method) -> Callable[[Item, Path], None]:
-    """hdmatt's strategies, streamed: rows go to the file as they are finished."""
-    from hdmatt import api
-    from hdmatt.engine import Options
-    from hdmatt.strategies import matte_rows
-
-    settings = method.settings
-    model = api.load_network(
-        settings.model, runtime=settings.runtime, precision=settings.precision, device=settings.device
-    )
-    options = Options(**{k: v for k, v in asdict(settings).items() if k not in _FOR_THE_NETWORK})
-
-    def compute(item: Item, path: Path) -> None:
-        with _opened(item) as (picture, trimap):
-            job = matte_rows(method.kind, picture, trimap, model, options)
-            _write(path, picture.info.height, picture.info.width, (rows for _, rows in job.rows))
-
-    return compute
-
-
-def _vitmatte(method: Method) -> Callable[[Item, Path], None]:
-    """ViTMatte on the whole picture, on it shrunk, or patch by patch."""
-    from hdmatt.peers import load_vitmatte
-    from hdmatt.strategies import LONG_SIDE, patch_rows, shrunk_rows, small_trimap, with_unknown
-
-    network, settings = load_vitmatte(_known(method.path), device=method.settings.device), method.settings
-
-    def rows(picture: BandReader, trimap: TrimapReader) -> Iterator[tuple[int, np.ndarray]]:
-        height, width = picture.info.height, picture.info.width
-        if method.kind in (*GRID, *TILES):
-            overlap = settings.overlap if method.kind in GRID else 0
-            windows = _windows(method, height, width)
-            assert windows is not None
-            windows = with_unknown(trimap, windows, band=BAND)
-            return patch_rows(picture, trimap, windows, network, overlap=overlap, batch=settings.batch or 1)
-        scale = min(1.0, LONG_SIDE / max(height, width)) if method.kind == "vitmatte-downsample" else 1.0
-        marks = small_trimap(trimap, (max(1, round(height * scale)), max(1, round(width * scale))), BAND)[0]
-        return shrunk_rows(picture, trimap, marks, network, band=BAND)
-
-    def compute(item: Item, path: Path) -> None:
-        with _opened(item) as (picture, trimap):
-            some = (alpha for _, alpha in rows(picture, trimap))
-            _write(path, picture.info.height, picture.info.width, some)
-
-    return compute
-
-
-def _classical(method: Method) -> Network:
-    """PyMatting's estimators with their own defaults, on display-encoded colours."""
-    import pymatting
-
-    estimate = getattr(pymatting, f"estimate_alpha_{method.kind}")
-
-    def network(colours: np.ndarray, trimaps: np.ndarray) -> np.ndarray:
-        trimap = trimaps[0]
-        known = trimap / 255 * (trimap != UNKNOWN) + 0.5 * (trimap == UNKNOWN)
-        alpha = np.asarray(estimate(colours[0].astype(np.float64), known))
-        if not np.isfinite(alpha).all():
-            raise RuntimeError("the matte holds NaN or infinite values")
-        return np.where(trimap == UNKNOWN, alpha, trimap == FOREGROUND).astype(np.float32)[None]
-
-    return network
-
-
-def _gegl(method: Method) -> Network:
-    from hdmatt.peers import gegl_alpha
-
-    return lambda colours, trimaps: gegl_alpha(method.kind, colours[0], trimaps[0])[None]
-
-
-def _in_one_piece(network: Network) -> Callable[[Item, Path], None]:
-    """For programs that take a whole picture and set its known pixels themselves."""
-
-    def compute(item: Item, path: Path) -> None:
-        with _opened(item) as (picture, trimap):
-            height = picture.info.height
-            colours = image.network_colours(picture.rows(0, height), linear=picture.info.linear)
-            marks = trimap.rows(0, height)
-        _write(path, height, colours.shape[1], network(colours[None], marks[None]))
-
-    return compute
-
-
 def _copy(method: Method, job: _Job, path: Path) -> _Run:
     """A finished matte, as it is; nothing is timed."""
     alpha = image.read_grey(_finished(method, job.dataset, job.item))
-    _write(path, len(alpha), alpha.shape[1], [alpha])
+    write_matte(path, len(alpha), alpha.shape[1], [alpha])
     return _Run(None, None)
-
-
-def _write(path: Path, height: int, width: int, bands: Iterable[np.ndarray]) -> None:
-    with PictureWriter(path, height, width, channels=1, bit_depth="8") as file:
-        for rows in bands:
-            file.write(image.as_float(_as_bytes(rows)))
-
-
-@contextmanager
-def _opened(item: Item) -> Generator[tuple[BandReader, TrimapReader]]:
-    with _open(item) as picture, image.open_trimap(_known(item.trimap)) as trimap:
-        yield picture, trimap
-
-
-def _open(item: Item) -> BandReader:
-    if isinstance(item.picture, Composition):
-        return ArrayReader(read_composition(item.picture))
-    return image.open_picture(item.picture)
-
-
-def _known(path: Path | None) -> Path:
-    assert path is not None  # _checked
-    return path
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -595,7 +448,7 @@ def fingerprint(method: Method) -> str:
     """What decides the method's mattes besides the picture, as text; refuses methods that cannot run at all."""
     settings = method.settings
     if method.kind == FOLDER:
-        if not _known(method.path).is_dir():
+        if not given(method.path).is_dir():
             raise InputError(f"{method.path} is not a folder", hint="Give the folder of the mattes: folder:PATH.")
         return "finished mattes"
     if method.kind in CLASSICAL:
@@ -636,7 +489,7 @@ def _check_settings(settings: Settings, kind: str) -> str:
     marks[0] = BACKGROUND
     if kind == "tiles":
         settings = replace(settings, overlap=0)
-    options = Options(**{k: v for k, v in asdict(settings).items() if k not in _FOR_THE_NETWORK})
+    options = Options(**{k: v for k, v in asdict(settings).items() if k not in FOR_THE_NETWORK})
     make_plan(image.open_trimap(marks), network, options)
     path = models().get(settings.model) or Path(settings.model)
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
@@ -654,7 +507,7 @@ def _check_vitmatte(method: Method) -> str:
                 hint="Choose a patch of 32 pixels or more, and a batch of 1 or more.",
             )
         check_overlap(settings.patch, settings.overlap if method.kind in GRID else 0)
-    return check_vitmatte(_known(method.path))
+    return check_vitmatte(given(method.path))
 
 
 def _with_trimaps(
@@ -673,29 +526,29 @@ def _with_trimaps(
         if radius < 0:
             raise InputError(f"--make-trimap is {radius}", hint="Give a radius in pixels, 0 or more, like 20.")
     for item in without:
-        _same(_known(item.alpha), _size_of(_known(item.alpha)), *_reference(item))
+        _same(given(item.alpha), _size_of(given(item.alpha)), *_reference(item))
     own = {name: [item for item in some if item.trimap is not None] for name, some in items.items()}
     made = {name: _made(name, some, radii, out) for name, some in items.items()}
-    for alpha in dict.fromkeys(_known(item.alpha) for item in without) if radii else ():
+    for alpha in dict.fromkeys(given(item.alpha) for item in without) if radii else ():
         digests[alpha] = digest(alpha)
     missing = [item for some in made.values() for item in some if not _is_made(item, digests)]
-    for alpha in dict.fromkeys(_known(item.alpha) for item in missing):  # all are checked before one is made
+    for alpha in dict.fromkeys(given(item.alpha) for item in missing):  # all are checked before one is made
         truth = read_bytes(alpha)
         check_truth(truth, np.full_like(truth, UNKNOWN), str(alpha))
     for item in missing:
-        path, radius = _known(item.trimap), int(item.variant.removeprefix(MADE))
-        trimap = from_alpha(read_bytes(_known(item.alpha)), radius=radius)
+        path, radius = given(item.trimap), int(item.variant.removeprefix(MADE))
+        trimap = from_alpha(read_bytes(given(item.alpha)), radius=radius)
         _make_folder(path.parent)
         _truth_of(path).unlink(missing_ok=True)
-        _write(path, len(trimap), trimap.shape[1], [image.as_float(trimap)])
-        put(_truth_of(path), digests[_known(item.alpha)] + "\n")  # last: a trimap without it is made again
+        write_matte(path, len(trimap), trimap.shape[1], [image.as_float(trimap)])
+        put(_truth_of(path), digests[given(item.alpha)] + "\n")  # last: a trimap without it is made again
     return {name: own[name] + made[name] for name in items}
 
 
 def _is_made(item: Item, digests: Mapping[Path, str]) -> bool:
     """Whether the item's trimap is there and was made from its truth as that is now."""
-    path = _known(item.trimap)
-    stamp, wanted = _truth_of(path), digests[_known(item.alpha)]
+    path = given(item.trimap)
+    stamp, wanted = _truth_of(path), digests[given(item.alpha)]
     return path.is_file() and stamp.is_file() and stamp.read_bytes().decode(errors="replace").strip() == wanted
 
 
@@ -740,8 +593,8 @@ def _checked(
     pictures: list[Path] = []
     for dataset, variant, name in sizes:
         item = next(i for i in items[dataset] if (i.variant, i.name) == (variant, name))
-        truth, trimap = _known(item.alpha), _known(item.trimap)
-        marks = _trimap(trimap)
+        truth, trimap = given(item.alpha), given(item.trimap)
+        marks = read_marks(trimap)
         if not (marks == UNKNOWN).any():
             raise InputError(
                 f"{trimap} has no unknown pixel, so there is nothing to score",
@@ -770,7 +623,7 @@ def _decode(path: Path) -> None:
 
 def _same_size(item: Item) -> tuple[int, int]:
     path, size = _reference(item)
-    for other in (_known(item.trimap), _known(item.alpha)):
+    for other in (given(item.trimap), given(item.alpha)):
         _same(other, _size_of(other), path, size)
     if isinstance(item.picture, Composition):
         _same(item.picture.alpha, _size_of(item.picture.alpha), path, size)
@@ -798,7 +651,7 @@ def _same(path: Path, size: tuple[int, int], other: Path, wanted: tuple[int, int
 
 
 def _finished(method: Method, dataset: str, item: Item) -> Path:
-    folder = _known(method.path)
+    folder = given(method.path)
     name = f"{item.name}.png"
     for place in (folder / _slug(dataset) / _slug(item.variant), folder / item.variant, folder):
         if (place / name).is_file():
@@ -837,63 +690,6 @@ def _finish(
     record["failed"] = [asdict(row) for row in rows if row.error is not None]
     put(out / "result.json", json.dumps(record, indent=1, allow_nan=False) + "\n")
     page = out / "report.html"
-    text = report.render(known, summaries, best_of(summaries), rows, list(_crops(rows, items, out)))
+    text = report.render(known, summaries, best_of(summaries), rows, list(crops(rows, items, out)))
     put(page, text)
     return Result(rows, summaries, computed, page, known)
-
-
-def _crops(rows: Sequence[Row], items: Mapping[str, Sequence[Item]], out: Path) -> Iterator[report.Crop]:
-    """The worst region of the pictures on which each method is worst, within its share of what is left of the room.
-
-    The first is cut smaller until it fits, so that every method has one.
-    """
-    found = {(d, i.variant, i.name): i for d, some in items.items() for i in some}
-    room, methods = CROPS_BYTES, list(dict.fromkeys(row.method for row in rows))
-    for i, method in enumerate(methods):
-        share = room // (len(methods) - i)
-        scored = [row for row in rows if row.method == method and row.mad is not None and row.matte is not None]
-        worst: dict[tuple[str, str], Row] = {}  # a picture once, with its worst trimap
-        for row in sorted(scored, key=lambda row: -(row.mad or 0)):
-            worst.setdefault((row.dataset, row.name), row)
-        there = [row for row in worst.values() if (out / str(row.matte)).is_file()]
-        for number, row in enumerate(there[:CROPS_EACH]):
-            side = CROP
-            while True:
-                crop = _crop(row, found[row.dataset, row.variant, row.name], out / str(row.matte), side)
-                size = sum(len(data) for _, _, data in crop.pictures)
-                if size <= share or number > 0 or side <= SMALLEST_CROP:
-                    break
-                side //= 2
-            if size > share and number > 0:
-                break
-            share, room = share - size, room - size
-            yield crop
-
-
-def _crop(row: Row, item: Item, path: Path, side: int) -> report.Crop:
-    truth, matte = read_bytes(_known(item.alpha)), read_bytes(path)
-    error = cv2.absdiff(truth, matte) * (_trimap(_known(item.trimap)) == UNKNOWN).astype(np.uint8)
-    y0, x0 = _worst_corner(error, side)
-    y1, x1 = min(y0 + side, truth.shape[0]), min(x0 + side, truth.shape[1])
-    with _open(item) as picture:
-        colours = image.network_colours(picture.window(y0, y1, x0, x1), linear=picture.info.linear)
-    photo = cv2.imencode(".jpg", np.rint(colours[..., ::-1] * 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 88])
-    pictures = [("picture", "jpeg", photo[1].tobytes())]
-    for name, pixels in (("truth", truth), ("matte", matte), ("error", error)):
-        shown = pixels[y0:y1, x0:x1]
-        if name == "error":
-            shown = cv2.applyColorMap(np.ascontiguousarray(shown), cv2.COLORMAP_INFERNO)
-        pictures.append((name, "png", cv2.imencode(".png", shown)[1].tobytes()))
-    return report.Crop(row.method, row.dataset, row.variant, row.name, (y0, x0), tuple(pictures))
-
-
-def _worst_corner(error: UInt8[np.ndarray, "h w"], side: int) -> tuple[int, int]:
-    """Top left corner of the crop with the largest sum of errors, on a raster of 16 pixels."""
-    height, width = error.shape
-    sums = cv2.integral(error, sdepth=cv2.CV_64F)
-    ys = np.unique(np.minimum(np.arange(0, height, 16), max(0, height - side)))
-    xs = np.unique(np.minimum(np.arange(0, width, 16), max(0, width - side)))
-    bottom, right = np.minimum(ys + side, height), np.minimum(xs + side, width)
-    total = sums[bottom][:, right] - sums[ys][:, right] - sums[bottom][:, xs] + sums[ys][:, xs]
-    y, x = np.unravel_index(int(total.argmax()), total.shape)
-    return int(ys[y]), int(xs[x])

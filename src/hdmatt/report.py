@@ -2,7 +2,7 @@
 
 Text in, text out: no files, no pictures decoded, no addresses. All that comes from outside passes html.escape.
 
-    Crop      one worst region: picture, truth, matte and error as encoded pictures
+    Crop      one worst region: picture and truth, matte and error of each method, as encoded pictures
     COLUMNS   what the tables show, and how a number is printed
     cell      a value of a column as text
     line      a row that was just computed, for logs
@@ -16,15 +16,24 @@ from string import Template
 from typing import Any, NamedTuple
 
 
-class Crop(NamedTuple):
-    """One region at 100 %."""
+class Shown(NamedTuple):
+    """One encoded picture of a region."""
 
-    method: str
+    method: str  # "" for what all methods share
+    what: str
+    kind: str  # "png" or "jpeg"
+    data: bytes
+
+
+class Crop(NamedTuple):
+    """One region at 100 %, the same for all methods."""
+
     dataset: str
     variant: str
     name: str
     corner: tuple[int, int]  # y, x
-    pictures: tuple[tuple[str, str, bytes], ...]  # what it shows, "png" or "jpeg", the encoded picture
+    pictures: tuple[Shown, ...]  # two of each method, side by side
+    missing: tuple[str, ...] = ()  # methods that have no matte of it
 
 
 COLUMNS: Mapping[str, tuple[str, Callable[[float], str]]] = {
@@ -172,15 +181,23 @@ def _pictures(rows: Sequence[Any], *, with_runs: bool) -> str:
 
 def _crop(crop: Crop) -> str:
     y, x = crop.corner
-    figures = "".join(
-        f'<figure><img alt="{escape(what)}" src="data:image/{kind};base64,{base64.b64encode(data).decode()}">'
-        f"<figcaption>{escape(what)}</figcaption></figure>"
-        for what, kind, data in crop.pictures
-    )
+    pairs = dict.fromkeys(shown.method for shown in crop.pictures)
+    groups = [_pair([shown for shown in crop.pictures if shown.method == method]) for method in pairs]
+    missing = f"<p>No matte of: {', '.join(map(_shown, crop.missing))}.</p>" if crop.missing else ""
     return (
-        f"<h3>{_shown(crop.method)}: {escape(_place(crop))} <small>at x {x}, y {y}</small></h3>"
-        f'<div class="crops">{figures}</div>'
+        f"<h3>{escape(_place(crop))} <small>at x {x}, y {y}</small></h3>"
+        f'<div class="crops">{"".join(groups)}</div>{missing}'
     )
+
+
+def _pair(pictures: Sequence[Shown]) -> str:
+    figures = "".join(
+        f'<figure><img alt="{escape(f"{one.method} {one.what}".strip())}" '
+        f'src="data:image/{one.kind};base64,{base64.b64encode(one.data).decode()}">'
+        f"<figcaption>{escape(one.what)}</figcaption></figure>"
+        for one in pictures
+    )
+    return f'<div class="pair"><p>{_shown(pictures[0].method) or "&nbsp;"}</p><div>{figures}</div></div>'
 
 
 def _place(row: Any) -> str:
@@ -268,10 +285,11 @@ th[aria-sort=ascending]::after { content: " ↑"; } th[aria-sort=descending]::af
 .failed, tr.failed td { color: var(--bad); }
 details { margin-top: .7rem; } .options { font-size: .9rem; overflow-wrap: anywhere; }
 dt { float: left; clear: left; width: 6rem; opacity: .7; } dd { margin-left: 6.5rem; overflow-wrap: anywhere; }
-.crops { display: flex; flex-wrap: wrap; gap: .5rem; }
+.crops { display: flex; flex-wrap: wrap; gap: .5rem 1.5rem; }
+.pair p { margin: 0; font-size: .9rem; font-weight: bold; } .pair div { display: flex; gap: .5rem; }
 figure { margin: 0; } figcaption { font-size: .8rem; opacity: .7; }
 img { display: block; image-rendering: pixelated; background: #888; }
-@media print { .wide { overflow: visible; } th::after { content: none; } .crops { break-inside: avoid; } }
+@media print { .wide { overflow: visible; } th::after { content: none; } .pair { break-inside: avoid; } }
 </style>
 </head>
 <body>
@@ -286,7 +304,8 @@ $failed
 <p>A click on a heading sorts, another one turns the order.</p>
 $pictures
 <h2>Worst regions</h2>
-<p>At 100 %, where the error is largest; error from black (none) to yellow (all of 1), unknown pixels only.</p>
+<p>At 100 %, of the pictures on which a method is worst, where the errors of all methods together are largest: one place
+for all of them. Error from black (none) to yellow (all of 1), unknown pixels only.</p>
 $crops
 <h2>How it was made</h2>
 $facts

@@ -23,7 +23,8 @@ from hdmatt import memory
 from hdmatt.bench.pictures import Generated, write
 from hdmatt.datasets import Item
 from hdmatt.errors import HDMattError
-from hdmatt.evaluate import WARM_SIDE, method_program, said
+from hdmatt.compute import method_program
+from hdmatt.evaluate import WARM_SIDE, said
 from hdmatt.methods import NETWORK, Method, Settings
 from hdmatt.worker import Stopped, Worker, answer, peak, reset_peak
 

@@ -155,3 +155,47 @@ print(done.peak_memory, done.expected_memory)
     peak, expected = map(int, done.stdout.split())
     # 2/3: an estimate so far above would refuse work that fits
     assert 2 / 3 * expected < peak < expected <= memory.GIB
+
+
+def test_the_amount_a_refusal_states_is_enough_for_a_picture_as_wide_as_36_megapixels_with_colours(tmp_path):
+    """The shipped network, whose patch takes more than a tile; a subprocess, so that the peak is this job's."""
+    width = 7388  # of 36 megapixels, 3:2; the height adds nothing
+    trimap = np.zeros((1300, width), np.uint8)
+    trimap[:, 3000:] = 255
+    trimap[100:1150, 2900:3150] = 128  # in both rows of tiles
+    picture = np.repeat(trimap[..., None] // 2 + 40, 3, axis=2)
+    picture += np.arange(width * 3, dtype=np.uint32).reshape(width, 3).astype(np.uint8) % 64
+    cv2.imwrite(str(tmp_path / "p.png"), picture)
+    cv2.imwrite(str(tmp_path / "t.png"), trimap)
+    script = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from hdmatt import memory
+from hdmatt.api import Outputs, matte_files
+from hdmatt.engine import Options
+from hdmatt.errors import MemoryLimitError
+folder = Path(sys.argv[1])
+names = {kind: folder / f"{kind}.png" for kind in ("alpha", "foreground", "cutout")}
+
+def run(limit):
+    return matte_files(folder / "p.png", folder / "t.png", Outputs(**names), options=Options(memory=limit))
+
+def refusal(limit):
+    try:
+        run(limit)
+    except MemoryLimitError as error:
+        return memory.parse(error.hint.split("at least ")[1].split(" ")[0])
+
+enough = refusal(memory.MIB)
+assert refusal(enough - 2 * memory.SPREAD) and not any(path.exists() for path in names.values())
+done = run(enough)
+assert done.patches > 3 and all(path.stat().st_size for path in names.values())
+print(done.peak_memory, done.expected_memory, enough)
+"""
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    peak, expected, enough = map(int, done.stdout.split())
+    assert enough < 1.2e9
+    # 3/4: an estimate so far above would refuse work that fits
+    assert 3 / 4 * expected < peak < expected <= enough

@@ -339,6 +339,15 @@ def test_lines_are_merged_into_one_file_and_compared_with_what_is_required(
     assert "stem" in out and "relu" in out and "limit 20 GB: ran out of memory" in out
 
 
+def test_closed_form_matting_can_be_left_out_of_36mp(any_size, data, tmp_path, monkeypatch, capsys):
+    asked = fakes(any_size, monkeypatch, slow=5.4)
+    results = tmp_path / "r.json"
+    assert any_size.main(["--hr-dev", str(data), "--results", str(results), "--only", "36mp", "--no-cf"]) == 0
+    assert [name for name, _, _ in asked] == ["hdmatt"]
+    assert list(json.loads(results.read_text())["36mp"]["runs"]) == ["hdmatt"]
+    assert "closed-form matting was not asked" in capsys.readouterr().out
+
+
 def test_a_line_that_is_not_met_or_fails_is_said_and_leaves_with_1(any_size, data, tmp_path, monkeypatch, capsys):
     fakes(any_size, monkeypatch, slow=6.0)
     words = ["--results", str(tmp_path / "r.json"), "--sides", "64", "96", "--only", "400mp"]

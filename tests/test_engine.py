@@ -280,8 +280,25 @@ def test_a_memory_limit_that_is_too_small_names_the_smallest_that_would_do(model
     with pytest.raises(MemoryLimitError, match="too small") as error:
         matte(picture, trimap, model, replace(SMALL, memory=memory.MIB))
     enough = memory.parse(error.value.hint.split("at least ")[1].split(" ")[0])
-    # 8 MiB: the process itself grows a little between the two calls
-    matte(picture, trimap, model, replace(SMALL, memory=enough + 8 * memory.MIB))
+    with pytest.raises(MemoryLimitError, match="too small"):
+        matte(picture, trimap, model, replace(SMALL, memory=enough - 2 * memory.SPREAD))
+    matte(picture, trimap, model, replace(SMALL, memory=enough))
+
+
+def test_of_a_patch_and_what_takes_turns_with_it_the_plan_counts_the_larger_one(model):
+    _, trimap = scene()
+    each = memory.patch_bytes(SMALL.patch, width=model.config.width)
+
+    def peak(turns):
+        # a limit that leaves no first layers to keep or drop
+        return make_plan(open_trimap(trimap), model, replace(SMALL, memory=8 * memory.GIB, turns=turns)).peak
+
+    # 4 MiB: the process itself moves between two looks at it
+    near = 4 * memory.MIB
+    assert peak(each) == pytest.approx(peak(0), abs=near)
+    assert peak(each + 100 * memory.MIB) == pytest.approx(peak(0) + 100 * memory.MIB, abs=near)
+    with pytest.raises(MemoryLimitError, match="too small"):
+        make_plan(open_trimap(trimap), model, replace(SMALL, memory=memory.GIB, turns=memory.GIB))
 
 
 BAD = [{"patch": 60}, {"patch": 32}, {"overlap": 40}, {"topk": -1}, {"candidates": 0}, {"batch": 0}, {"batch": -3},

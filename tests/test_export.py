@@ -9,11 +9,14 @@ import torch
 from test_runtime import matte, network
 
 from hdmatt import export as program
+from hdmatt import memory
 from hdmatt.checkpoint import save_model
 from hdmatt.cli import main
+from hdmatt.engine import Options, make_plan
 from hdmatt.errors import HDMattError, InputError, ModelError, OutputError
 from hdmatt.export import cached, check, check_front, export, worst
-from hdmatt.runtime import SUFFIX, load_graphs, metadata, parts, prepare, weights_hash
+from hdmatt.image import open_trimap
+from hdmatt.runtime import SUFFIX, has_graphs, load_graphs, metadata, parts, prepare, weights_hash
 
 pytest.importorskip("onnxscript", reason="needs the extra 'export'")
 ort = pytest.importorskip("onnxruntime", reason="needs the extra 'export'")
@@ -48,6 +51,18 @@ def test_the_fronts_graph_gives_torchs_maps_and_indices(model, folders, kind):
     check_front(model, front)
     with pytest.raises(HDMattError, match="another full or index1 than torch"):
         check_front(model, lambda *tensors: [t + 1 if t.is_floating_point() else t for t in front(*tensors)])
+
+
+def test_a_patch_counts_twice_where_graphs_keep_memory_of_their_own(model, folders):
+    marks = np.zeros((200, 200), np.uint8)
+    marks[80:120] = 128
+    options = Options(patch=640, memory=8 * memory.GIB)
+    graphs = prepare(model, "onnx", graphs=folders["onnx"])
+    plain, double = (make_plan(open_trimap(marks), network, options).peak for network in (model, graphs))
+    # 2 MiB: the process itself moves between two looks at it
+    each = memory.patch_bytes(640, width=model.config.width)
+    assert each > 20 * memory.MIB
+    assert double - plain == pytest.approx(each, abs=2 * memory.MIB) and has_graphs(graphs) and not has_graphs(model)
 
 
 @pytest.mark.parametrize("kind", ["onnx", "openvino"])

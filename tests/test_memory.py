@@ -1,4 +1,5 @@
 import platform
+import sys
 
 import numpy as np
 import psutil
@@ -44,6 +45,24 @@ def test_the_peak_counts_what_was_held_and_given_back():
     del held
     assert memory.peak() >= before
     assert memory.peak() >= memory.resident()
+
+
+def test_what_was_freed_does_not_count_as_held():
+    pieces = [np.ones(memory.MIB // 16, np.uint8) for _ in range(16 * 64)]  # small ones: the allocator keeps them
+    full = memory.resident()
+    del pieces
+    assert memory.settled() <= full - 56 * memory.MIB
+    assert memory.settled() == pytest.approx(memory.resident(), abs=memory.MIB)
+
+
+def test_the_colours_need_is_a_row_of_tiles_and_numba_only_until_it_is_loaded(monkeypatch):
+    monkeypatch.delitem(sys.modules, "pymatting", raising=False)
+    before = memory.colour_bytes(7388, pixel=3)
+    monkeypatch.setitem(sys.modules, "pymatting", sys)
+    assert before - memory.colour_bytes(7388, pixel=3) == memory.NUMBA
+    # 567 rows of a tile 1024 wide, wherever it lies: as wide pictures have lower tiles, they take no more than others
+    assert memory.tile_bytes(7388) == 567 * 1024 * memory.TILE_PIXEL
+    assert memory.tile_bytes(20000) < memory.tile_bytes(7388) < memory.tile_bytes(4096)
 
 
 def test_the_engines_needs_grow_with_the_width_and_the_pool_only():

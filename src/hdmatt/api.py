@@ -430,9 +430,12 @@ def _check_paths(picture: Path, trimap: Path, outputs: Outputs, background: str 
 def _with_reserve(options: Options, outputs: Outputs, info: image.PictureInfo) -> Options:
     """Options that leave room for what is held beside the engine."""
     pixel = 3 * info.dtype.itemsize
-    reserve = memory.colour_bytes(info.width, pixel=pixel) if outputs.colours() else 0
+    reserve, turns = 0, 0
+    if outputs.colours():
+        reserve, turns = memory.colour_bytes(info.width, pixel=pixel), memory.tile_bytes(info.width)
     held = sum(p.suffix.lower() == ".webp" for p in outputs.paths())  # WebP is encoded in one piece at the end
-    return replace(options, reserve=options.reserve + reserve + held * 20 * info.height * info.width)
+    reserve += held * 20 * info.height * info.width
+    return replace(options, reserve=options.reserve + reserve, turns=max(options.turns, turns))
 
 
 def _stop(job: Job) -> None:

@@ -2,13 +2,13 @@
 
     parse, show          "2GiB" <-> bytes
     default_limit        what a job may use unless told otherwise
-    resident, peak       what the process holds now, and the most it ever held
+    resident, settled, peak    what the process holds now, without what it freed, and the most it ever held
     children_peak        the most that a program it started held
     container            what the process's control groups allow
     keeping_freed        a block in which the allocator keeps what is freed, for the next patch
     fixed_bytes, context_bytes, body_bytes, stem_bytes, field_bytes, patch_bytes
                          the engine's needs: per job, per candidate, per patch kept, and per patch computed at once
-    colour_bytes         the colour estimation's
+    colour_bytes, tile_bytes   the colour estimation's, and that of the tile in work; never while a patch is computed
 """
 
 import ctypes
@@ -25,10 +25,11 @@ from hdmatt.errors import InputError
 from hdmatt.field import cell_size
 
 MIB, GIB = 2**20, 2**30
-LIBRARIES = 120 * MIB  # kernels and buffers that torch and OpenImageIO make while they work (measured)
+LIBRARIES = 100 * MIB  # kernels and buffers that torch and OpenImageIO make while they work (measured: 50 to 93)
 NUMBA = 150 * MIB  # numba and PyMatting's code, compiled before (measured: 142)
 TILE_PIXEL = 100  # bytes that PyMatting's estimate takes for a pixel of its tile (measured: 92)
 BAND = 256  # rows that the engine hands out at a time, at most
+SPREAD = 4 * MIB  # that one start of the same program holds more than another (measured: less than 1)
 _POWERS = "kmgt"
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's names of them for mallopt
 
@@ -105,6 +106,18 @@ def resident() -> int:
     return psutil.Process().memory_info().rss
 
 
+def settled() -> int:
+    """Memory of this process now, once what it freed is given back: nearly the same at every start of a program.
+
+    Loading libraries and weights leaves up to 50 MiB of freed memory behind, sometimes more, sometimes less; the work
+    uses that first.
+    """
+    libc = _glibc()
+    if libc:
+        libc.malloc_trim(0)
+    return resident()
+
+
 def peak() -> int:
     """The most memory this process has held.
 
@@ -133,8 +146,8 @@ def keeping_freed() -> Generator[None]:
     page by page and full of zeros: a ninth of all the work on a 9 megapixel picture. Elsewhere than with glibc nothing
     is done. These are settings of the whole process; what it is left with is the most that glibc chooses by itself.
     """
-    libc: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if not hasattr(libc, "mallopt") or not hasattr(libc, "malloc_trim"):
+    libc = _glibc()
+    if not libc:
         yield
         return
     libc.mallopt(_MMAP_THRESHOLD, 32 * MIB)
@@ -156,9 +169,10 @@ def fixed_bytes(picture_width: int, *, patch: int, band: int, width: int, pixel:
     """
     bands = 2 * (patch + band) * picture_width * (pixel + 1)  # twice: joining two bands copies
     # sums and weights of the rows that are open, the one that grows once more; six bands of alpha while they are put
-    # together, and two that wait to be written
+    # together, and two that wait to be written. No patch is computed meanwhile, but those that wait keep the allocator
+    # from using again what the patches leave free (measured: 334 MiB of 331 that we had counted without them)
     stitcher = (12 * max(patch, BAND) + 8 * 4 * BAND) * picture_width
-    return resident() + LIBRARIES + bands + stitcher
+    return settled() + LIBRARIES + bands + stitcher
 
 
 def context_bytes(patch: int, *, width: int) -> int:
@@ -186,23 +200,36 @@ def field_bytes(height: int, picture_width: int) -> int:
 def colour_bytes(picture_width: int, *, pixel: int) -> int:
     """What the colour estimation holds beside the engine: numba's code, a row of tiles, and the rows on their way.
 
+    Not the tile in work: `tile_bytes`.
+
     Args:
         pixel: Bytes of one pixel of the picture.
     """
     rows = strip_rows(picture_width)
     a_column = rows * 16  # colours and alpha
     a_column += 2 * OVERLAP * 12  # of the row of tiles above and of this one, before they are mixed
-    # picture and alpha that the next row of tiles needs, too: three pieces of colours, two of the engine's bands
-    a_column += 4 * PIECE * 12 + 2 * BAND * 4
+    # of the picture that the next row of tiles needs, too; its alpha is the engine's bands, which `fixed_bytes` has
+    a_column += 4 * PIECE * 12
     a_column += 2 * BAND * pixel  # decoded; joining two bands copies
     a_column += 4 * PIECE * 16  # that wait to be written
     a_column += PIECE * 80  # on the way into the file's encoding; a composite takes 60
-    return NUMBA + rows * min(picture_width, TILE) * TILE_PIXEL + a_column * picture_width
+    return (0 if "pymatting" in sys.modules else NUMBA) + a_column * picture_width
+
+
+def tile_bytes(picture_width: int) -> int:
+    """Working memory of the colours' estimate of one tile."""
+    return strip_rows(picture_width) * min(picture_width, TILE) * TILE_PIXEL
 
 
 def patch_bytes(patch: int, *, width: int) -> int:
     """Working memory of one patch in the network: measured, about 10 float32 maps of `width` channels."""
     return 10 * 4 * width * patch * patch
+
+
+def _glibc() -> Any:
+    """None where the allocator is another one."""
+    libc: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
+    return libc if hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim") else None
 
 
 def _number(path: Path) -> int | None:

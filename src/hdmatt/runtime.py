@@ -4,6 +4,7 @@ Knows networks and exported graphs; nothing of pictures, windows or the terminal
 
     RUNTIMES, AUTO   the names, and what "auto" stands for
     choose, choose_precision    what runs for a name, on this device and processor
+    has_graphs       whether a runtime with memory of its own computes parts of a network
     prepare          a network -> the same network, computed by a named runtime
     fold             batch norms put into the convolutions before them
     PARTS            the parts of the network that a runtime may replace, as graphs see them
@@ -98,6 +99,11 @@ def has_amx() -> bool:
 def installed(name: str) -> bool:
     """Whether a runtime's package is there. Making graphs takes `onnx` and `onnxscript` as well."""
     return find_spec({"onnx": "onnxruntime", "openvino": "openvino"}.get(name, "torch")) is not None
+
+
+def has_graphs(model: HDMatt) -> bool:
+    """Whether ONNX Runtime or OpenVINO compute parts of the network, in memory that they keep for themselves."""
+    return isinstance(model.decoder, _GraphDecoder)
 
 
 def prepare(model: HDMatt, name: str, *, precision: str = "fp32", graphs: Path | None = None) -> HDMatt:

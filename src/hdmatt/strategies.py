@@ -127,13 +127,14 @@ def _whole(task: _Task, *, long_side: int | None = None) -> Job:
             hint="Mark at least some pixels as surely foreground (255) or surely background (0).",
         )
     limit = options.memory or memory.default_limit()
-    need = memory.resident() + memory.LIBRARIES + memory.patch_bytes(1, width=model.config.width) * small[0] * small[1]
+    at_once = memory.patch_bytes(1, width=model.config.width) * small[0] * small[1]
+    need = memory.settled() + memory.LIBRARIES + max(at_once, options.turns)
     need += options.reserve + 40 * options.band * width  # a band of rows, as read, as floats and grown
     if need > limit and unknown and options.device == "cpu":
         raise MemoryLimitError(
             f"a memory limit of {memory.show(limit)} is too small to put {small[1]}x{small[0]} pixels through the "
             "network at once",
-            hint=f"Give at least {memory.show(need, up=True)} (--memory), or use --strategy hdmatt.",
+            hint=f"Give at least {memory.show(need + memory.SPREAD, up=True)} (--memory), or use --strategy hdmatt.",
         )
 
     network = network_of(model, device=options.device)

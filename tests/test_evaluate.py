@@ -208,6 +208,20 @@ def test_settings_of_one_method_stand_side_by_side(data, tmp_path, weights):
         assert (read(tmp_path / "matte.png") != mattes[0]).any()
 
 
+def test_the_command_line_runs_a_network_by_each_strategy(data, tmp_path, weights, capsys):
+    out, words = tmp_path / "r", ["--limit", 1, "--model", weights, "--patch", 64, "--overlap", 16]
+    code = call(data, out, *words, "--method", "hdmatt", "--method", "cf", "--strategy", "crop", "--strategy", "tiles")
+    assert (code, [row.method for row in rows_of(out)]) == (0, ["crop", "tiles", "cf"])
+    assert not any(row.error for row in rows_of(out))
+    before = (out / "scores.jsonl").read_bytes()
+    assert call(data, out, *words, "--method", "crop") == 0  # the same row by its own name
+    assert (out / "scores.jsonl").read_bytes() == before
+    capsys.readouterr()
+    refused(capsys, call(data, out, "--strategy", "magic"), "'magic'", "hdmatt, crop")
+    refused(capsys, call(data, out, "--strategy", "crop", "--method", "cf"), "none of the methods takes one")
+    refused(capsys, call(data, out, "--strategy", "crop", "--method", "hdmatt:topk=0"), "'crop:topk=0'", "topk=0")
+
+
 def test_a_method_that_takes_the_machine_s_memory_is_ended_and_is_a_row(data, tmp_path, monkeypatch):
     # nothing is free: its process is over the limit before PyMatting is loaded
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=0, total=2**30))

@@ -197,7 +197,13 @@ def eval_command(
         typer.Option(
             help="hdmatt, crop, tiles, downsample, whole; cf, knn, lbdm, lkm, rw, sm; gegl-global, gegl-levin; "
             "vitmatte:PATH, vitmatte-patches:PATH, -tiles, -downsample; folder:PATH with finished mattes. With "
-            "settings of its own: hdmatt:topk=0,overlap=32."
+            "settings of its own: hdmatt:topk=0,overlap=32. Default: hdmatt."
+        ),
+    ] = None,
+    strategy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="hdmatt, crop, tiles, downsample, whole: how hdmatt and vitmatte:PATH take a picture. Repeatable."
         ),
     ] = None,
     model: Annotated[str, typer.Option(help="Name (see hdmatt info) or safetensors file.")] = "hdmatt-s",
@@ -227,8 +233,9 @@ def eval_command(
 
     from hdmatt import evaluate as program
     from hdmatt.memory import parse
+    from hdmatt.methods import with_strategies
 
-    methods = method or ["hdmatt"]
+    methods = with_strategies(method or ["hdmatt"], strategy or [])
     device = program.pick_device(methods, device)
     limit_bytes = parse(memory) if memory else None
     settings = program.Settings(

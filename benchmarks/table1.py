@@ -64,7 +64,9 @@ def table(summaries: list[Summary]) -> str:
 def _column(here: list[Summary], measure: str) -> tuple[list[float | None], list[str]]:
     values = [getattr(one, measure) for one in here]
     shown = ["-" if v is None else f"{v * SCALE.get(measure, 1):.{DIGITS[measure]}f}" for v in values]
-    if measure == "seam":  # 1 is best
+    if measure == "seam":  # 1 is best; methods without borders in brackets, on those of the grid
+        controls = [one.seam_control if one.seam is None else None for one in here]
+        shown = [text if c is None else f"({c:.2f})" for text, c in zip(shown, controls, strict=True)]
         values = [None if v is None else abs(v - 1) for v in values]
     return [None if one.failed else value for one, value in zip(here, values, strict=True)], shown
 

@@ -466,15 +466,18 @@ def _print_scores(summaries: Sequence[Any], best: Collection[tuple[int, str]]) -
     from rich.table import Table
     from rich.text import Text
 
-    from hdmatt.report import COLUMNS, cell
+    from hdmatt.report import COLUMNS, shown
 
     table = Table("data set", "trimap", "method", "pictures", box=None, pad_edge=False)
     for title, _ in COLUMNS.values():
         table.add_column(title, justify="right")
     for i, one in enumerate(summaries):
         count = f"{one.pictures} of {one.pictures + len(one.failed)}" if one.failed else str(one.pictures)
-        scores = [Text(cell(m, getattr(one, m)), "bold" if (i, m) in best else "") for m in COLUMNS]
+        scores = [Text(shown(one, m)[0], "bold" if (i, m) in best else "") for m in COLUMNS]
         table.add_row(Text(one.dataset), Text(one.variant), Text(one.method), count, *scores)
+    if any(one.seam is None and one.seam_control is not None for one in summaries):
+        table.caption = "seam in brackets: of a method without borders, on those of the grid"
+        table.caption_justify = "left"
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 

@@ -21,7 +21,6 @@ from have the same bytes, whatever they are called.
 import hashlib
 import importlib.util
 import json
-import math
 import re
 import tempfile
 import time
@@ -37,7 +36,7 @@ import numpy as np
 
 from hdmatt import image, report
 from hdmatt.bench.pictures import Generated, write
-from hdmatt.compute import BAND, FOR_THE_NETWORK, GRID, TILES, method_program, windows
+from hdmatt.compute import BAND, FOR_THE_NETWORK, GRID, TILES, method_program
 from hdmatt.crops import crops
 from hdmatt.datasets import Composition, Item, discover, require_trimaps
 from hdmatt.errors import InputError, OutputError
@@ -58,13 +57,14 @@ from hdmatt.ledger import (
     read_runs,
 )
 from hdmatt.methods import CLASSICAL, FOLDER, GEGL, KINDS, VITMATTE, Method, Settings, parse
-from hdmatt.metrics import Borders, check_truth, patch_borders, score
+from hdmatt.metrics import check_truth
 from hdmatt.patches import check_overlap
+from hdmatt.scoring import Cuts, control_of, cuts_of, score_file, seams
 from hdmatt.trimap import BACKGROUND, UNKNOWN, from_alpha
 from hdmatt.worker import Stopped, Worker, answer, is_memory, peak, reset_peak, resets_peak
 
 MADE = "made-"  # and a radius: the variant of trimaps made from the truth
-MEASURES = ("sad", "mse", "grad", "conn", "mad", "seam", "seconds", "peak_memory")
+MEASURES = ("sad", "mse", "grad", "conn", "mad", "seam", "seconds", "peak_memory")  # that compete
 
 WARM_SIDE = 96  # pixels of the picture that nobody clocks
 
@@ -91,6 +91,8 @@ class Summary:
     seconds: float | None
     peak_memory: float | None
     runs: tuple[str | None, ...] = ()  # of ledger.origins, that its rows are of
+    seam_control: float | None = None  # as in ledger.Row
+    seam_truth: float | None = None
 
 
 @dataclass(frozen=True)
@@ -184,29 +186,31 @@ def evaluate(
     run = new_run(known, settings)
     held = {key: row for key, row in read_rows(out).items() if not (retry and row.error is not None)}
     new = [job for job in jobs if job.key not in held]
-    sizes = _checked(items, new, chosen)
+    _checked(items, new, chosen)
     _make_folder(out)
     if new and run["run"] not in runs:
         append(out / "runs.jsonl", run)
         runs[run["run"]] = run
+    control = control_of(chosen.values(), settings)
     rows: dict[Key, Row] = {}
     with ExitStack() as stack:
         worker: _Worker | None = None
         for done, job in enumerate(jobs):
             if progress:
                 progress(f"{job.method} {job.dataset} {job.item.variant} {job.item.name}", done, len(jobs))
+            cuts = cuts_of(chosen[job.method], control)
             if job.key not in held:
                 if worker is None or worker.method.name != job.method:
                     if worker:
                         worker.close()
                     worker = stack.enter_context(_Worker(chosen[job.method]))
                 path = _matte_path(job, out, held.values())
-                row = _row(job, worker, out, path, _borders(worker.method, *sizes[job.picture_key]))
+                row = _row(job, worker, out, path, cuts)
                 held[job.key] = row = replace(row, run=run["run"], date=now(), **_limits(worker.method))
                 append(out / "scores.jsonl", asdict(row))
                 if finished:
                     finished(row, done + 1, len(jobs))
-            rows[job.key] = held[job.key]
+            rows[job.key] = _on_borders(held[job.key], job, out, cuts)
     if progress:
         progress("report", len(jobs), len(jobs))
     found = list(rows.values())
@@ -232,7 +236,7 @@ def summarise(rows: Iterable[Row]) -> list[Summary]:
                 options=key[3],
                 pictures=len(scored),
                 failed=tuple(row.name for row in groups[key] if row.error is not None),
-                **{measure: _mean(getattr(row, measure) for row in scored) for measure in MEASURES},
+                **{m: _mean(getattr(row, m) for row in scored) for m in (*MEASURES, "seam_control", "seam_truth")},
                 runs=tuple(dict.fromkeys(row.run or None for row in groups[key])),
             )
         )
@@ -314,24 +318,28 @@ def _matte_path(job: _Job, out: Path, held: Iterable[Row]) -> Path:
     return next((path for path in paths if path.relative_to(out).as_posix() not in taken), paths[-1])
 
 
-def _row(job: _Job, worker: "_Worker", out: Path, path: Path, borders: Borders | None) -> Row:
+def _row(job: _Job, worker: "_Worker", out: Path, path: Path, cuts: Cuts | None) -> Row:
     """Compute, write and score one matte."""
     row = Row(job.method, job.options, *job.picture_key, job.inputs, matte=path.relative_to(out).as_posix())
     _make_folder(path.parent)
     run = worker.run(job, path)
     if run.error is not None:
         return replace(row, matte=None, error=run.error, seconds=run.seconds, peak_memory=run.peak)
-    truth, trimap = read_bytes(given(job.item.alpha)), read_marks(given(job.item.trimap))
-    scores = asdict(score(read_bytes(path), truth, trimap, borders=borders))
-    note = "seam is infinite: the error changes on the patch borders only" if math.isinf(scores["seam"]) else None
-    if not math.isfinite(scores["seam"]):
-        scores["seam"] = None
-    return replace(row, **scores, seconds=run.seconds, peak_memory=run.peak, note=note)
+    return replace(row, **score_file(path, job.item, cuts), seconds=run.seconds, peak_memory=run.peak)
 
 
-def _borders(method: Method, height: int, width: int) -> Borders | None:
-    cuts = windows(method, height, width)
-    return None if cuts is None else patch_borders(cuts, height=height, width=width)
+def _on_borders(row: Row, job: _Job, out: Path, cuts: Cuts | None) -> Row:
+    """The row with its seams on the borders of this call; measured again, and kept, where those are others.
+
+    Of a matte that is gone only the score on its own borders is left.
+    """
+    if row.error is not None or cuts is None or row.borders == cuts.text:
+        return row
+    if row.matte is None or not (out / row.matte).is_file():
+        return replace(row, seam_control=None, seam_truth=None)
+    row = replace(row, **seams(out / row.matte, job.item, cuts))
+    append(out / "scores.jsonl", asdict(row))
+    return row
 
 
 def _slug(text: str) -> str:

@@ -62,7 +62,10 @@ class Row:
     grad: float | None = None
     conn: float | None = None
     mad: float | None = None
-    seam: float | None = None  # only of methods that cut the picture
+    seam: float | None = None  # only of methods that cut the picture, on their own borders
+    seam_control: float | None = None  # only of others: the same on the borders of the grid, which they know nothing of
+    seam_truth: float | None = None  # steps of the truth on those borders by its steps elsewhere
+    borders: str = ""  # scoring.Cuts.text: where the three were measured; "": nowhere
     seconds: float | None = None
     peak_memory: int | None = None  # bytes, of the process on the host, libraries and network included
     matte: str | None = None  # relative to the report's folder

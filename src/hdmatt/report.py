@@ -5,6 +5,7 @@ Text in, text out: no files, no pictures decoded, no addresses. All that comes f
     Crop      one worst region: picture and truth, matte and error of each method, as encoded pictures
     COLUMNS   what the tables show, and how a number is printed
     cell      a value of a column as text
+    shown     the text and value of a row or summary in a column
     line      a row that was just computed, for logs
     render    the page
 """
@@ -43,6 +44,7 @@ COLUMNS: Mapping[str, tuple[str, Callable[[float], str]]] = {
     "conn": ("Conn", "{:.2f}".format),
     "mad": ("MAD", "{:.4f}".format),
     "seam": ("seam", "{:.3f}".format),
+    "seam_truth": ("seam, truth", "{:.3f}".format),
     "seconds": ("time, s", "{:.1f}".format),
     "peak_memory": ("peak, MiB", lambda value: f"{value / 2**20:.0f}"),
 }
@@ -51,6 +53,14 @@ COLUMNS: Mapping[str, tuple[str, Callable[[float], str]]] = {
 def cell(measure: str, value: float | None) -> str:
     """A value as the tables print it; a dash where there is none."""
     return "–" if value is None else COLUMNS[measure][1](value)
+
+
+def shown(row: Any, measure: str) -> tuple[str, float | None]:
+    """What a table prints of a row or a summary, and what it sorts by; a seam score in brackets is a control."""
+    value = getattr(row, measure)
+    if measure == "seam" and value is None and row.seam_control is not None:
+        return f"({cell(measure, row.seam_control)})", row.seam_control
+    return cell(measure, value), value
 
 
 def line(row: Any, done: int, total: int) -> str:
@@ -130,8 +140,8 @@ def _text(text: str) -> _Cell:
 
 
 def _measures(row: Any, bold: Callable[[str], bool]) -> list[_Cell]:
-    values = {measure: getattr(row, measure) for measure in COLUMNS}
-    return [(cell(m, v), "" if v is None else v, bold(m)) for m, v in values.items()]
+    values = {measure: shown(row, measure) for measure in COLUMNS}
+    return [(text, "" if value is None else value, bold(m)) for m, (text, value) in values.items()]
 
 
 def _summary(summaries: Sequence[Any], best: Collection[tuple[int, str]]) -> str:
@@ -297,6 +307,9 @@ img { display: block; image-rendering: pixelated; background: #888; }
 <p>SAD, Grad and Conn are in thousands, MSE is times 1000; lower is better, and for seam closer to 1. All are counted
 over the unknown pixels of the trimap. Means are plain means over pictures; the best is bold where a method scored all
 of them and another did, too. Memory is the peak of the method's own process.</p>
+<p>Seam is how many times rougher the error is across the borders of patches than elsewhere; 1 is no rougher. In
+brackets is a control: a method that cuts nothing, on the borders of the first method on the grid, so what a matte
+without seams has there. "Seam, truth" is the same of the truth's own steps: how much detail lies there by chance.</p>
 $provenance
 $summary
 $failed

@@ -268,7 +268,7 @@ def eval_command(
         _say(f"hdmatt: {row.method} failed on {row.dataset} {row.variant} {row.name}: {row.error}")
     if failed:
         raise HDMattError(
-            f"{len(failed)} of {len(result.rows)} mattes failed and are in no mean",
+            f"{len(failed)} of {counted(len(result.rows), 'matte')} failed; no mean includes them",
             hint="To have them tried again, give the same command with --retry.",
         )
 

@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float64, Int, UInt8
 
-from hdmatt.errors import InputError, OutputError
+from hdmatt.errors import InputError, OutputError, counted
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".exr", ".bmp")
 FOREGROUND_SUFFIXES = (".png", ".webp")  # those that carry straight alpha
@@ -169,7 +169,7 @@ def require_trimaps(items: Sequence[Item], *, make_trimap: int | None) -> None:
     without = [item for item in items if item.trimap is None]
     if without and make_trimap is None:
         raise InputError(
-            f"{len(without)} of {len(items)} pictures have no trimap, the first is {_file(without[0])}: the "
+            f"{len(without)} of {counted(len(items), 'picture')} {'has' if len(items) == 1 else 'have'} no trimap, the first is {_file(without[0])}: the "
             "set ships none",
             hint="Have them made from the truth, for example --make-trimap 20; such scores compare only with each "
             "other",
@@ -434,7 +434,7 @@ def _backgrounds(folder: Path, names: Path | None, *, need: int) -> list[Path]:
         found = _pictures(folder)
         if len(found) < need:
             raise InputError(
-                f"{folder} holds {len(found)} backgrounds, need {need}", hint="Give a folder with more pictures"
+                f"{folder} holds {counted(len(found), 'background')}, need {need}", hint="Give a folder with more pictures"
             )
         return found[:need]
     if not names.is_file():

@@ -38,7 +38,7 @@ from hdmatt import image, report
 from hdmatt.bench.pictures import Generated, write
 from hdmatt.compute import BAND, FOR_THE_NETWORK, GRID, TILES, method_program
 from hdmatt.crops import crops
-from hdmatt.datasets import Composition, Item, discover, require_trimaps
+from hdmatt.datasets import PICTURE_SUFFIXES, Composition, Item, discover, named, require_trimaps
 from hdmatt.errors import InputError, OutputError
 from hdmatt.items import given, read_bytes, read_marks, write_matte
 from hdmatt.ledger import (
@@ -162,8 +162,8 @@ def evaluate(
 
     Args:
         items: Name of each data set -> what `datasets.discover` found.
-        methods: As `methods.parse` reads them. The finished mattes of "folder:PATH" are PATH/<name>.png, also below
-            PATH/<variant>/ or PATH/<data set>/<variant>/, where our own are.
+        methods: As `methods.parse` reads them. The finished mattes of "folder:PATH" are PATH/<name>.png or of another
+            suffix that is read, also below PATH/<variant>/ or PATH/<data set>/<variant>/, where our own are.
         out: The report's folder; made if missing.
         settings: Of the methods whose names do not say otherwise.
         make_trimaps: Radii in pixels: items without a trimap get one made from their truth for each of them, kept in
@@ -172,7 +172,7 @@ def evaluate(
         command: What the user typed, for the record.
 
     Raises:
-        InputError: No such method; a file is missing, unreadable or of the wrong size; a truth cannot be scored. Found
+        InputError: Another evaluation writes to `out`; no such method; a file is missing, unreadable or of the wrong size; a truth cannot be scored. Found
             before anything is computed, and what was scored in earlier runs stays.
         OutputError: `out` cannot be written.
     """
@@ -660,11 +660,13 @@ def _same(path: Path, size: tuple[int, int], other: Path, wanted: tuple[int, int
 
 def _finished(method: Method, dataset: str, item: Item) -> Path:
     folder = given(method.path)
-    name = f"{item.name}.png"
     for place in (folder / _slug(dataset) / _slug(item.variant), folder / item.variant, folder):
-        if (place / name).is_file():
-            return place / name
-    raise InputError(f"{folder / name} does not exist", hint=f"Put the matte of {item.name} there as a PNG.")
+        if path := named(place, item.name):
+            return path
+    raise InputError(
+        f"{folder} has no matte of {item.name}: {folder / item.name}.png does not exist",
+        hint=f"Put it there as one of {', '.join(PICTURE_SUFFIXES)}.",
+    )
 
 
 def _make_folder(path: Path) -> None:

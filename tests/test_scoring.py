@@ -9,7 +9,7 @@ import pytest
 from test_evaluate import HEIGHT, WIDTH, call, make_set, read, rows_of, weights  # noqa: F401
 
 from hdmatt import metrics, report, scoring
-from hdmatt.evaluate import best_of, summarise
+from hdmatt.evaluate import best_of, find_items, summarise
 from hdmatt.ledger import Row
 from hdmatt.methods import Settings, parse
 from hdmatt.patches import grid, tiles
@@ -38,10 +38,10 @@ def numbers(name, row, out, data, windows):
 def test_methods_that_cut_nothing_are_measured_on_the_borders_of_the_one_that_cuts(data, tmp_path, weights):  # noqa: F811
     out, mattes = tmp_path / "r", f"folder:{data / 'mattes'}"
     words = ["--model", weights, "--patch", 64, "--overlap", 16, "--method", mattes, "--method", "tiles"]
-    assert call(data, out, *words, "--method", "crop:patch=48,overlap=8") == 0
+    assert call(data, out, *words, "--method", "crop:patch=72,overlap=8") == 0
     folder, cut_hard, crop = (rows_of(out)[i] for i in (0, 2, 4))
     places = {
-        "seam_control": (folder, grid(HEIGHT, WIDTH, size=48, overlap=8), "grid 48 8"),
+        "seam_control": (folder, grid(HEIGHT, WIDTH, size=72, overlap=8), "grid 72 8"),
         "seam": (cut_hard, tiles(HEIGHT, WIDTH, size=64), "tiles 64"),
     }
     for name, (row, windows, borders) in places.items():
@@ -67,11 +67,11 @@ def test_other_borders_are_measured_from_the_mattes_that_are_there(data, tmp_pat
     (out / "scores.jsonl").write_text("".join(json.dumps(one) + "\n" for one in old))
     assert call(data, out, *words, "--patch", 64, "--overlap", 16) == 0
     assert rows_of(out)[2:] == first  # with run and date of the row, which was not computed again
-    assert call(data, out, *words, "--patch", 48, "--overlap", 8) == 0
+    assert call(data, out, *words, "--patch", 72, "--overlap", 8) == 0
     assert "(" in capsys.readouterr().out
     again = rows_of(out)[4]
-    wanted = numbers("seam_control", again, out, data, grid(HEIGHT, WIDTH, size=48, overlap=8))
-    assert again == replace(first[0], **wanted, borders="grid 48 8") and wanted["seam_control"] != first[0].seam_control
+    wanted = numbers("seam_control", again, out, data, grid(HEIGHT, WIDTH, size=72, overlap=8))
+    assert again == replace(first[0], **wanted, borders="grid 72 8") and wanted["seam_control"] != first[0].seam_control
     for row in first:
         (out / row.matte).unlink()
     assert call(data, out, *words, "--patch", 64, "--overlap", 16) == 0
@@ -96,7 +96,7 @@ def test_a_matte_with_a_step_on_the_borders_is_far_from_its_control(data, tmp_pa
     stepped = truth.astype(int)
     stepped[:, 48:] += 9 * (truth[:, 48:] < 240)
     noise = np.random.default_rng(0).integers(-3, 4, truth.shape)
-    item = type("Item", (), {"alpha": data / "alpha" / "hair.png", "trimap": data / "trimap" / "hair.png"})
+    item = next(item for item in find_items([data])["toys"] if item.name == "hair")
     cuts = scoring.Cuts(parse("crop", SMALL), own=True)
     assert 48 in cuts.borders(HEIGHT, WIDTH).columns
     values = []

@@ -8,8 +8,13 @@ Knows files, not methods and not scores. A matte is scored as 8 bits whatever it
     open_item, opened    the picture, also one that is published in parts; and its trimap
     write_matte   rows to an 8-bit file
     given         a path that has been checked to be there
+    finished_matte    a matte from elsewhere
+    reference, size_of, same_size    the files of a picture have its size
+    slug          a text as a file name
 """
 
+import hashlib
+import re
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +23,8 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from hdmatt import image
-from hdmatt.datasets import Composition, Item, read_composition
+from hdmatt.datasets import PICTURE_SUFFIXES, Composition, Item, named, read_composition
+from hdmatt.errors import InputError
 from hdmatt.image import ArrayReader, BandReader, PictureWriter, TrimapReader
 
 
@@ -63,3 +69,48 @@ def given(path: Path | None) -> Path:
     """A path that is there, because `evaluate` refuses items without it."""
     assert path is not None
     return path
+
+
+def finished_matte(folder: Path, dataset: str, item: Item) -> Path:
+    """The item's matte below a folder of finished mattes: for its data set and trimap, for its trimap, or for all.
+
+    Raises:
+        InputError: There is none, or two that differ in their suffix only.
+    """
+    for place in (folder / slug(dataset) / slug(item.variant), folder / item.variant, folder):
+        if path := named(place, item.name):
+            return path
+    raise InputError(
+        f"{folder} has no matte of {item.name}: {folder / item.name}.png does not exist",
+        hint=f"Put it there as one of {', '.join(PICTURE_SUFFIXES)}.",
+    )
+
+
+def slug(text: str) -> str:
+    """A file name; two texts never share one."""
+    plain = re.sub(r"[^\w.-]+", "_", text)
+    if plain == text and plain.strip("."):
+        return plain
+    return f"{plain.strip('._')}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+
+
+def reference(item: Item) -> tuple[Path, tuple[int, int]]:
+    """The file whose size all others of the item must have, and that size: height, width."""
+    path = item.picture.foreground if isinstance(item.picture, Composition) else item.picture
+    return path, size_of(path)
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Height and width."""
+    with image.open_picture(path) as picture:
+        return picture.info.height, picture.info.width
+
+
+def same_size(path: Path, size: tuple[int, int], other: Path, wanted: tuple[int, int]) -> None:
+    """Refuse a file that has another size than another one."""
+    if size != wanted:
+        raise InputError(
+            f"{path} is {size[1]}x{size[0]} but {other} is {wanted[1]}x{wanted[0]} "
+            "(width x height, after EXIF rotation)",
+            hint="All files of a picture must have its size; nothing is resized.",
+        )

@@ -24,8 +24,8 @@ from hdmatt.bench.pictures import Generated, write
 from hdmatt.compute import FOR_THE_NETWORK, method_program
 from hdmatt.datasets import Item
 from hdmatt.errors import HDMattError
-from hdmatt.evaluate import WARM_SIDE, said
 from hdmatt.methods import NETWORK, Method, Settings
+from hdmatt.timed import WARM_SIDE, said
 from hdmatt.worker import Stopped, Worker, answer, peak, reset_peak
 
 

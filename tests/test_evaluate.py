@@ -320,7 +320,7 @@ def test_a_finished_matte_is_found_whatever_format_it_has(data, tmp_path, capsys
     for row in program.evaluate(*finished(data, tmp_path / "others")).rows:
         assert (row.sad, row.mse, row.error) == (wanted[row.name].sad, wanted[row.name].mse, None)
     both = [data / "mattes" / f"hair{suffix}" for suffix in (".png", ".webp")]
-    cv2.imwrite(str(both[0]), read(both[1]))
+    cv2.imwrite(str(both[0]), read(data / "alpha" / "hair.png"))
     refused(capsys, call(data, tmp_path / "r"), *both, "same name but for the suffix")
 
 

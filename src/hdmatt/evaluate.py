@@ -18,7 +18,6 @@ whatever they are called.
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -152,28 +151,22 @@ def evaluate(
             append(out / "runs.jsonl", run)
             runs[run["run"]] = run
         control = control_of(chosen.values(), settings)
-        rows: dict[Key, Row] = {}
-        with ExitStack() as stack:
-            worker: Timed | None = None
-            for done, job in enumerate(jobs):
-                if progress:
-                    progress(f"{job.method} {job.dataset} {job.item.variant} {job.item.name}", done, len(jobs))
-                cuts = cuts_of(chosen[job.method], control)
-                if job.key not in held:
-                    if worker is None or worker.method.name != job.method:
-                        if worker:
-                            worker.close()
-                        worker = stack.enter_context(Timed(chosen[job.method]))
-                    path = _matte_path(job, out, held.values())
-                    row = _row(job, worker, out, path, cuts)
-                    held[job.key] = row = replace(row, run=run["run"], date=now(), **_limits(worker.method))
-                    append(out / "scores.jsonl", asdict(row))
-                    if finished:
-                        finished(row, done + 1, len(jobs))
-                rows[job.key] = _on_borders(held[job.key], job, out, cuts)
+        found: list[Row] = []
+        for name, method in chosen.items():
+            cuts = cuts_of(method, control)
+            with Timed(method) as worker:
+                for job in (job for job in jobs if job.method == name):
+                    if progress:
+                        progress(f"{name} {job.dataset} {job.item.variant} {job.item.name}", len(found), len(jobs))
+                    if job.key not in held:
+                        row = _row(job, worker, out, _matte_path(job, out, held.values()), cuts)
+                        held[job.key] = row = replace(row, run=run["run"], date=now(), **_limits(method))
+                        append(out / "scores.jsonl", asdict(row))
+                        if finished:
+                            finished(row, len(found) + 1, len(jobs))
+                    found.append(_on_borders(held[job.key], job, out, cuts))
         if progress:
             progress("report", len(jobs), len(jobs))
-        found = list(rows.values())
         from_runs = origins(found, runs)
         known |= {"provenance": provenance(found, from_runs, run["run"]), "runs": from_runs}
         return _finish(found, items, out, settings, known, computed=len(new))

@@ -24,7 +24,7 @@ from typing import Annotated, Any
 import typer
 
 from hdmatt.cli_train import app as train_app
-from hdmatt.errors import HDMattError
+from hdmatt.errors import HDMattError, counted
 
 app = typer.Typer(
     add_completion=False,

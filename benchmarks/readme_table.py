@@ -110,7 +110,7 @@ def number(value: float | None, digits: int) -> str:
 def source(record: dict[str, Any]) -> str:
     """A file's name, and where its rows are from; what is not known is said."""
     runs = record.get("runs") or [record]
-    parts = [origin(one) + (f" ({one['rows']} rows)" if len(runs) > 1 else "") for one in runs]
+    parts = [origin(one) + (f" ({one['rows']} row{'s' * (one['rows'] != 1)})" if len(runs) > 1 else "") for one in runs]
     if "runs" not in record:
         parts.append("of the last call: rows were not traced to runs yet")
     if unknown := sorted({one["method"] for one in record["summary"] if one["options"] is None}):

@@ -10,7 +10,9 @@ down-sampled picture, patches, finished mattes. Writes table1.md beside result.j
 
 from _shared import best, command_of, items_of, markdown, parser, run, score, settings_of, write_text
 
-from hdmatt.evaluate import GRID, TILES, Summary
+from hdmatt.compute import GRID, TILES
+from hdmatt.errors import counted
+from hdmatt.evaluate import Summary
 from hdmatt.methods import FOLDER
 
 METHODS = ("whole", "crop", "hdmatt")
@@ -56,14 +58,16 @@ def table(summaries: list[Summary]) -> str:
         title = " ".join(part for part in place if part)
         pictures = max((s.pictures for s in here), default=0)
         heads = ["", "Methods", *MEASURES.values()]
-        parts.append(f"## {title}, {pictures} pictures\n\n{markdown(heads, rows, words=2)}")
+        parts.append(f"## {title}, {counted(pictures, 'picture')}\n\n{markdown(heads, rows, words=2)}")
     return "# Table 1: whole against patch\n\n" + "\n".join(parts)
 
 
 def _column(here: list[Summary], measure: str) -> tuple[list[float | None], list[str]]:
     values = [getattr(one, measure) for one in here]
     shown = ["-" if v is None else f"{v * SCALE.get(measure, 1):.{DIGITS[measure]}f}" for v in values]
-    if measure == "seam":  # 1 is best
+    if measure == "seam":  # 1 is best; methods without borders in brackets, on those of the grid
+        controls = [one.seam_control if one.seam is None else None for one in here]
+        shown = [text if c is None else f"({c:.2f})" for text, c in zip(shown, controls, strict=True)]
         values = [None if v is None else abs(v - 1) for v in values]
     return [None if one.failed else value for one, value in zip(here, values, strict=True)], shown
 

@@ -30,7 +30,7 @@ from _shared import (
 )
 
 from hdmatt.api import load_model
-from hdmatt.errors import InputError
+from hdmatt.errors import InputError, counted
 from hdmatt.evaluate import Result, Summary
 
 ALL = 10**6  # more patches than any picture has
@@ -135,7 +135,7 @@ def table(scored: list[tuple[Line, str, list[Summary]]], missing: list[Line], pa
             + [column[i] for column in columns]
             for i, (line, key, s) in enumerate(here)
         ]
-        text += f"\n## {' '.join(part for part in place if part)}, {here[0][2].pictures} pictures\n\n"
+        text += f"\n## {' '.join(part for part in place if part)}, {counted(here[0][2].pictures, 'picture')}\n\n"
         text += markdown(["Models", *(title for title, _, _ in MEASURES.values())], rows)
     if any(key != line.key for line, key, _ in scored):
         base = next(line for line in LINES if line.key == "C").label(patch)

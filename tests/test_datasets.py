@@ -192,7 +192,7 @@ def test_transparent460_in_parts_takes_the_backgrounds_in_order(tmp_path):
     assert [item.name for item in items] == [f"{name}_{i}" for name in "ab" for i in range(20)]
     assert items[21].trimap == tmp_path / "T/Test/trimap/b.png"
     assert [item.picture.background.stem for item in items] == [str(i) for i in range(40)]
-    with pytest.raises(InputError, match="holds 1 backgrounds, need 40"):
+    with pytest.raises(InputError, match="holds 1 background, need 40"):
         make(tmp_path, "few/1.jpg")
         discover(tmp_path / "T", backgrounds=tmp_path / "few")
 

@@ -4,6 +4,8 @@ import json
 import multiprocessing
 import re
 import shutil
+import subprocess
+import sys
 from dataclasses import asdict, fields, replace
 from types import SimpleNamespace
 
@@ -14,9 +16,10 @@ import pytest
 import torch
 
 from hdmatt import evaluate as program
-from hdmatt import metrics
+from hdmatt import ledger, metrics
 from hdmatt.checkpoint import save_model
 from hdmatt.cli import main
+from hdmatt.compute import method_program
 from hdmatt.evaluate import Row, Settings, best_of, find_items, summarise
 from hdmatt.methods import parse
 from hdmatt.model import HDMatt, ModelConfig
@@ -133,7 +136,7 @@ def test_the_report_is_one_file_with_every_method_and_picture(whole_run):
     assert "b&rd" not in page
     assert "http" not in re.sub(r"base64,[\w+/=]+", "", page)
     assert set(re.findall(r'(?:src|href)="(.{5})', page)) == {"data:"}
-    assert page.count("<img") == 3 * 2 * 4  # methods, pictures, and picture + truth + matte + error
+    assert page.count("<img") == 2 * (2 + 3 * 2)  # pictures: picture and truth, matte and error of each method
     assert all(str(word) in page for word in words)  # the command
 
 
@@ -204,8 +207,22 @@ def test_settings_of_one_method_stand_side_by_side(data, tmp_path, weights):
     assert [one["method"] for one in summary] == names
     item = find_items([data])["toys"][0]
     for name in (f"hdmatt:model={weights},patch=64,overlap=0,topk=0", f"tiles:model={weights},patch=64"):
-        program.method_program(parse(name, Settings()))(item, tmp_path / "matte.png")
+        method_program(parse(name, Settings()))(item, tmp_path / "matte.png")
         assert (read(tmp_path / "matte.png") != mattes[0]).any()
+
+
+def test_the_command_line_runs_a_network_by_each_strategy(data, tmp_path, weights, capsys):
+    out, words = tmp_path / "r", ["--limit", 1, "--model", weights, "--patch", 64, "--overlap", 16]
+    code = call(data, out, *words, "--method", "hdmatt", "--method", "cf", "--strategy", "crop", "--strategy", "tiles")
+    assert (code, [row.method for row in rows_of(out)]) == (0, ["crop", "tiles", "cf"])
+    assert not any(row.error for row in rows_of(out))
+    before = (out / "scores.jsonl").read_bytes()
+    assert call(data, out, *words, "--method", "crop") == 0  # the same row by its own name
+    assert (out / "scores.jsonl").read_bytes() == before
+    capsys.readouterr()
+    refused(capsys, call(data, out, "--strategy", "magic"), "'magic'", "hdmatt, crop")
+    refused(capsys, call(data, out, "--strategy", "crop", "--method", "cf"), "none of the methods takes one")
+    refused(capsys, call(data, out, "--strategy", "crop", "--method", "hdmatt:topk=0"), "'crop:topk=0'", "topk=0")
 
 
 def test_a_method_that_takes_the_machine_s_memory_is_ended_and_is_a_row(data, tmp_path, monkeypatch):
@@ -290,6 +307,53 @@ def test_a_finished_matte_of_another_size_is_named(data, tmp_path, capsys):
 def test_a_missing_finished_matte_is_named(data, tmp_path, capsys):
     (data / "mattes" / "hair.png").unlink()
     refused(capsys, call(data, tmp_path / "r"), data / "mattes" / "hair.png", "does not exist")
+
+
+def test_a_finished_matte_is_found_whatever_format_it_has(data, tmp_path, capsys):
+    wanted = {row.name: row for row in program.evaluate(*finished(data, tmp_path / "png")).rows}
+    for name, suffix in zip(NAMES, (".TIF", ".webp"), strict=True):
+        path = data / "mattes" / f"{name}.png"
+        words = [cv2.IMWRITE_WEBP_QUALITY, 101] if suffix == ".webp" else []
+        cv2.imwrite(str(path.with_suffix(suffix.lower())), read(path), words)
+        path.with_suffix(suffix.lower()).rename(path.with_suffix(suffix))
+        path.unlink()
+    for row in program.evaluate(*finished(data, tmp_path / "others")).rows:
+        assert (row.sad, row.mse, row.error) == (wanted[row.name].sad, wanted[row.name].mse, None)
+    both = [data / "mattes" / f"hair{suffix}" for suffix in (".png", ".webp")]
+    cv2.imwrite(str(both[0]), read(data / "alpha" / "hair.png"))
+    refused(capsys, call(data, tmp_path / "r"), *both, "same name but for the suffix")
+
+
+def finished(data, out):
+    return find_items([data]), [f"folder:{data / 'mattes'}"], out
+
+
+def test_two_evaluations_do_not_write_to_one_folder(data, tmp_path, capsys, monkeypatch):
+    out, codes, words = tmp_path / "r", [], []
+    score = program.score_file
+
+    def meanwhile(*arguments):
+        codes.append(call(data, out))
+        words.append(capsys.readouterr())
+        return score(*arguments)
+
+    monkeypatch.setattr(program, "score_file", meanwhile)
+    assert call(data, out) == 0
+    assert codes == [2, 2] and all(f"another evaluation writes to {out}" in err and not o for o, err in words)
+    assert len(rows_of(out)) == len(NAMES)
+    monkeypatch.undo()
+    assert call(data, out) == 0
+
+
+def test_an_evaluation_that_was_killed_leaves_no_lock_and_a_refused_one_no_folder(data, tmp_path):
+    out = tmp_path / "r"
+    code = f"import os, pathlib\nfrom hdmatt.ledger import locked\nwith locked(pathlib.Path({str(out)!r})): os._exit(9)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 9 and out.is_dir()
+    assert call(data, out) == 0 and len(rows_of(out)) == len(NAMES)
+    with pytest.raises(ZeroDivisionError), ledger.locked(tmp_path / "new"):
+        assert (tmp_path / "new").is_dir()
+        raise ZeroDivisionError
+    assert not (tmp_path / "new").exists()
 
 
 def test_an_empty_folder_is_named(tmp_path, capsys):

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from test_evaluate import NAMES, call, make_set, read, rows_of
 
-from hdmatt import evaluate, ledger
+from hdmatt import evaluate, ledger, timed
+from hdmatt.compute import method_program
 from hdmatt.datasets import Composition, Item
 from hdmatt.errors import InputError
 from hdmatt.evaluate import Row, find_items
@@ -240,9 +241,9 @@ def test_the_first_picture_is_not_charged_for_what_happens_once(data, tmp_path, 
 
         return compute
 
-    monkeypatch.setattr(evaluate, "time", clock)
-    monkeypatch.setattr(evaluate, "method_program", load)
-    run = evaluate._clocked(parse("cf", Settings()))
+    monkeypatch.setattr(timed, "time", clock)
+    monkeypatch.setattr(timed, "method_program", load)
+    run = timed.clocked(parse("cf", Settings()))
     items = find_items([data])["toys"]
     runs = [run((item, tmp_path / "matte.png")) for item in items]
     assert [(seconds, error) for seconds, _, error in runs] == [(1.0, None), (1.0, None)]
@@ -256,8 +257,8 @@ def test_a_warm_up_that_fails_is_the_row_s_error_and_is_tried_again(data, tmp_pa
         if wrong:
             raise wrong.pop(0)
 
-    monkeypatch.setattr(evaluate, "method_program", lambda method: compute)
-    run = evaluate._clocked(parse("cf", Settings()))
+    monkeypatch.setattr(timed, "method_program", lambda method: compute)
+    run = timed.clocked(parse("cf", Settings()))
     item = find_items([data])["toys"][0]
     errors = [run((item, tmp_path / "matte.png"))[2] for _ in range(3)]
     assert errors == ["before the first picture: RuntimeError: no kernel", "before the first picture: too small", None]
@@ -265,7 +266,7 @@ def test_a_warm_up_that_fails_is_the_row_s_error_and_is_tried_again(data, tmp_pa
 
 @pytest.mark.parametrize("name", ["cf", "knn", "lbdm", "lkm", "rw", "sm"])
 def test_every_classical_method_can_be_warmed_up(name):
-    evaluate._warm(evaluate.method_program(parse(name, Settings())))
+    timed._warm(method_program(parse(name, Settings())))
 
 
 # ---------------------------------------------------------------------------------------------------- what is shown
@@ -279,26 +280,6 @@ def test_without_a_terminal_each_computed_picture_is_a_line(data, tmp_path, caps
     assert said.splitlines() == [
         f"{i}/2 {row.method} toys trimap {row.name}: SAD {row.sad:.2f}" for i, row in enumerate(rows, 1)
     ]
-
-
-def test_every_method_has_crops_however_many_there_are(data, tmp_path, monkeypatch):
-    for i in range(6):
-        shutil.copytree(data / "mattes", data / f"mattes{i}")
-    names = [f"folder:{data / f'mattes{i}'}" for i in range(6)]
-    monkeypatch.setattr(evaluate, "CROPS_BYTES", 60_000)  # one method alone would take more
-    rendered = {}
-
-    def render(facts, summaries, best, rows, crops):
-        rendered["crops"] = crops
-        return ""
-
-    monkeypatch.setattr(evaluate.report, "render", render)
-    evaluate.evaluate(find_items([data]), names, tmp_path / "report")
-    sizes = dict.fromkeys(names, 0)
-    for crop in rendered["crops"]:
-        sizes[crop.method] += sum(len(data) for _, _, data in crop.pictures)
-    assert min(sizes.values()) > 0 and sum(sizes.values()) <= 60_000
-    assert max(sizes.values()) < 2.5 * min(sizes.values())  # what one leaves over the later ones may take
 
 
 @pytest.mark.parametrize("limit", [0, -1])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hdmatt.errors import InputError
-from hdmatt.methods import KINDS, METHODS, Settings, parse
+from hdmatt.methods import KINDS, METHODS, NETWORK, STRATEGIES, Settings, parse, with_strategies
 
 BASE = Settings(patch=192, memory=2**30)
 
@@ -60,3 +60,35 @@ def test_a_mistake_in_a_name_is_named(name, message, hint):
     with pytest.raises(InputError) as caught:
         parse(name, BASE)
     assert message in caught.value.message and hint in caught.value.hint
+
+
+def test_the_strategies_are_those_of_the_package_and_what_they_name_can_be_parsed():
+    from hdmatt.strategies import STRATEGIES as ours
+
+    assert set(ours) == set(NETWORK) == set(STRATEGIES["hdmatt"])
+    assert set(STRATEGIES["vitmatte"]) == set(NETWORK) - {"hdmatt"}
+    names = with_strategies(["hdmatt:model=m", "vitmatte:w"], NETWORK)
+    assert len({parse(name, BASE).kind for name in names}) == len(names) == 9
+
+
+def test_a_network_runs_by_each_strategy_and_a_method_that_names_its_own_stays():
+    found = with_strategies(["hdmatt:patch=64", "cf", "tiles", "vitmatte:a,b"], ["hdmatt", "crop", "whole", "crop"])
+    assert found == [
+        "hdmatt:patch=64", "crop:patch=64", "whole:patch=64", "cf", "tiles", "vitmatte-patches:a,b", "vitmatte:a,b",
+    ]  # fmt: skip
+    assert with_strategies(["hdmatt", "tiles"], ["tiles"]) == ["tiles"]
+    assert with_strategies(["hdmatt", "cf"], []) == ["hdmatt", "cf"]
+
+
+@pytest.mark.parametrize(
+    ("methods", "strategies", "message", "hint"),
+    [
+        (["hdmatt"], ["crop", "tile"], "there is no strategy 'tile'", "Did you mean tiles?"),
+        (["cf", "crop"], ["tiles"], "--strategy tiles, but none of the methods takes one: cf, crop", "--method hdmatt"),
+        (["hdmatt", "vitmatte:w"], ["hdmatt"], "vitmatte:w has no strategy hdmatt", "It has crop, tiles"),
+    ],
+)
+def test_a_strategy_that_nothing_can_run_is_refused(methods, strategies, message, hint):
+    with pytest.raises(InputError) as caught:
+        with_strategies(methods, strategies)
+    assert caught.value.message == message and hint in caught.value.hint

@@ -4,6 +4,7 @@ import importlib
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -73,6 +74,15 @@ def test_table_1_sorts_any_method_into_its_section_and_prints_the_best_in_bold(s
         ["| Patch", "hdmatt"], ["| ", "crop"], ["| ", "vitmatte-patches:w"], ["| Finished", "folder:x"],
     ]  # fmt: skip
     assert "| **1.00** |" in lines[0] and "| 2.00 |" in lines[1]
+
+
+def test_table_1_shows_controls_in_brackets_and_one_picture_as_one(script):
+    table1 = script("table1")
+    control = replace(one("cf", 3.0), pictures=1, seam_control=0.97)
+    seamed = [replace(one(name, 3.0, seam=seam), pictures=1) for name, seam in (("hdmatt", 1.04), ("crop", 0.8))]
+    text = table1.table([control, *seamed])
+    assert "## set t, 1 picture\n" in text
+    assert [line.split(" | ")[6] for line in text.splitlines()[6:]] == ["(0.97)", "**1.04**", "0.80"]
 
 
 def test_table_1_scores_and_writes_the_table_beside_the_report(script, data, weights, tmp_path, capsys):

@@ -16,6 +16,7 @@ import transformers
 from hdmatt import evaluate as program
 from hdmatt import peers
 from hdmatt.colour import linear_to_srgb
+from hdmatt.compute import method_program
 from hdmatt.errors import InputError, ModelError
 from hdmatt.evaluate import Settings, find_items
 from hdmatt.image import ArrayReader, open_trimap
@@ -200,7 +201,7 @@ def test_vitmatte_runs_whole_and_through_every_strategy(saved, tmp_path):
     trimap, mattes = scene()[1], {}
     for name in (f"vitmatte{way}:{saved}" for way in ("", "-patches", "-tiles", "-downsample")):
         method = parse(name, Settings(patch=32, overlap=16))
-        program.method_program(method)(item, tmp_path / "matte.png")
+        method_program(method)(item, tmp_path / "matte.png")
         mattes[method.kind] = matte = cv2.imread(str(tmp_path / "matte.png"), cv2.IMREAD_UNCHANGED)
         assert (matte[trimap == 255] == 255).all() and (matte[trimap == 0] == 0).all()
     np.testing.assert_array_equal(mattes["vitmatte"], mattes["vitmatte-downsample"])  # below 1024 nothing is shrunk

@@ -128,8 +128,8 @@ def test_the_lines_below_the_table_are_of_the_runs_that_the_rows_are_of(page):
     assert call(page) == 0
     assert source_of(page) == [  # of the last call's 2026-03-09 there is no word: no row is of it
         "*one.json: 2026-01-05, commit aaaaaaaaaaaa+, A slide rule.*",
-        "*two.json: date unknown, commit unknown, machine unknown (1 rows); "
-        "2026-02-01, commit bbbbbbbbbbbb, An abacus (1 rows).*",
+        "*two.json: date unknown, commit unknown, machine unknown (1 row); "
+        "2026-02-01, commit bbbbbbbbbbbb, An abacus (1 row).*",
     ]
 
 

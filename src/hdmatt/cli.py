@@ -24,7 +24,7 @@ from typing import Annotated, Any
 import typer
 
 from hdmatt.cli_train import app as train_app
-from hdmatt.errors import HDMattError
+from hdmatt.errors import HDMattError, counted
 
 app = typer.Typer(
     add_completion=False,
@@ -200,7 +200,13 @@ def eval_command(
         typer.Option(
             help="hdmatt, crop, tiles, downsample, whole; cf, knn, lbdm, lkm, rw, sm; gegl-global, gegl-levin; "
             "vitmatte:PATH, vitmatte-patches:PATH, -tiles, -downsample; folder:PATH with finished mattes. With "
-            "settings of its own: hdmatt:topk=0,overlap=32."
+            "settings of its own: hdmatt:topk=0,overlap=32. Default: hdmatt."
+        ),
+    ] = None,
+    strategy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="hdmatt, crop, tiles, downsample, whole: how hdmatt and vitmatte:PATH take a picture. Repeatable."
         ),
     ] = None,
     model: Annotated[str, typer.Option(help="Name (see hdmatt info) or safetensors file.")] = "hdmatt-s",
@@ -230,8 +236,9 @@ def eval_command(
 
     from hdmatt import evaluate as program
     from hdmatt.memory import parse
+    from hdmatt.methods import with_strategies
 
-    methods = method or ["hdmatt"]
+    methods = with_strategies(method or ["hdmatt"], strategy or [])
     device = program.pick_device(methods, device)
     limit_bytes = parse(memory) if memory else None
     settings = program.Settings(
@@ -264,7 +271,7 @@ def eval_command(
         _say(f"hdmatt: {row.method} failed on {row.dataset} {row.variant} {row.name}: {row.error}")
     if failed:
         raise HDMattError(
-            f"{len(failed)} of {len(result.rows)} mattes failed and are in no mean",
+            f"{len(failed)} of {counted(len(result.rows), 'matte')} failed; no mean includes them",
             hint="To have them tried again, give the same command with --retry.",
         )
 
@@ -462,15 +469,18 @@ def _print_scores(summaries: Sequence[Any], best: Collection[tuple[int, str]]) -
     from rich.table import Table
     from rich.text import Text
 
-    from hdmatt.report import COLUMNS, cell
+    from hdmatt.report import COLUMNS, shown
 
     table = Table("data set", "trimap", "method", "pictures", box=None, pad_edge=False)
     for title, _ in COLUMNS.values():
         table.add_column(title, justify="right")
     for i, one in enumerate(summaries):
         count = f"{one.pictures} of {one.pictures + len(one.failed)}" if one.failed else str(one.pictures)
-        scores = [Text(cell(m, getattr(one, m)), "bold" if (i, m) in best else "") for m in COLUMNS]
+        scores = [Text(shown(one, m)[0], "bold" if (i, m) in best else "") for m in COLUMNS]
         table.add_row(Text(one.dataset), Text(one.variant), Text(one.method), count, *scores)
+    if any(one.seam is None and one.seam_control is not None for one in summaries):
+        table.caption = "seam in brackets: of a method without borders, on those of the grid"
+        table.caption_justify = "left"
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 

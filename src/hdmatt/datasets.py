@@ -7,6 +7,7 @@ Read top to bottom:
     Item, Composition    one picture to measure on
     LAYOUTS, discover    the items of a folder, in one of the known layouts
     require_trimaps      some sets ship none
+    named                a file by its name without suffix
     compose, read_composition, compose_test_set    the official way to lay a foreground over a background
     AssetPack, discover_assets    foregrounds and backgrounds to train with
 
@@ -25,7 +26,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float64, Int, UInt8
 
-from hdmatt.errors import InputError, OutputError
+from hdmatt.errors import InputError, OutputError, counted
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".exr", ".bmp")
 FOREGROUND_SUFFIXES = (".png", ".webp")  # those that carry straight alpha
@@ -168,9 +169,10 @@ def require_trimaps(items: Sequence[Item], *, make_trimap: int | None) -> None:
     """
     without = [item for item in items if item.trimap is None]
     if without and make_trimap is None:
+        have = "has" if len(items) == 1 else "have"
         raise InputError(
-            f"{len(without)} of {len(items)} pictures have no trimap, the first is {_file(without[0])}: the "
-            "set ships none",
+            f"{len(without)} of {counted(len(items), 'picture')} {have} no trimap, the first is {_file(without[0])}: "
+            "the set ships none",
             hint="Have them made from the truth, for example --make-trimap 20; such scores compare only with each "
             "other",
         )
@@ -180,6 +182,22 @@ def require_trimaps(items: Sequence[Item], *, make_trimap: int | None) -> None:
                 f"{item.name} has neither a trimap nor a true matte to make one from: {item.picture}",
                 hint="Put trimaps into a folder trimap/ beside the pictures",
             )
+
+
+def named(folder: Path, name: str) -> Path | None:
+    """The picture of a name, whichever suffix it has; None if there is none.
+
+    Raises:
+        InputError: There are two.
+    """
+    spelled = (folder / f"{name}{one}" for suffix in PICTURE_SUFFIXES for one in (suffix, suffix.upper()))
+    found: list[Path] = []
+    for path in spelled:
+        if path.is_file() and not any(path.samefile(other) for other in found):  # .PNG is .png on some systems
+            found.append(path)
+    if len(found) > 1:
+        raise _twice(*found[:2])
+    return found[0] if found else None
 
 
 def _file(item: Item) -> str:
@@ -434,7 +452,8 @@ def _backgrounds(folder: Path, names: Path | None, *, need: int) -> list[Path]:
         found = _pictures(folder)
         if len(found) < need:
             raise InputError(
-                f"{folder} holds {len(found)} backgrounds, need {need}", hint="Give a folder with more pictures"
+                f"{folder} holds {counted(len(found), 'background')}, need {need}",
+                hint="Give a folder with more pictures",
             )
         return found[:need]
     if not names.is_file():
@@ -478,11 +497,13 @@ def _by_stem(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in _pictures(folder):
         if path.stem in found:
-            raise InputError(
-                f"{found[path.stem]} and {path} have the same name but for the suffix", hint="Keep one of the two"
-            )
+            raise _twice(found[path.stem], path)
         found[path.stem] = path
     return found
+
+
+def _twice(one: Path, other: Path) -> InputError:
+    return InputError(f"{one} and {other} have the same name but for the suffix", hint="Keep one of the two")
 
 
 def _rgba_pictures(folder: Path) -> list[Path]:

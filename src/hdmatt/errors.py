@@ -8,6 +8,7 @@ both on stderr and leaves with the error's exit code: 2 for a caller's mistake, 
     ModelError     a model file that is not ours, or that is damaged
     OutputError    a place we cannot write to
     MemoryLimitError  the stated memory limit is below what the job needs
+    counted        a number with its noun, for messages
 """
 
 
@@ -38,3 +39,8 @@ class OutputError(InputError):
 
 class MemoryLimitError(InputError):
     """The memory limit is too small; the message names the smallest that would do."""
+
+
+def counted(number: int, noun: str) -> str:
+    """ "1 picture", "2 pictures"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

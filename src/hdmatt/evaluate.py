@@ -1,56 +1,41 @@
 """Methods x test pictures -> mattes, scores, time and memory; a run that stops goes on where it was.
 
-Knows metrics, data sets and methods; nothing of the terminal. Every matte is scored as the 8-bit PNG that lies in the
-report's folder, so anybody can score it again. Read top to bottom:
+Goes through both; what it needs for that is next door: names in methods.py, their mattes in compute.py and timed.py,
+numbers in scoring.py, means in summary.py, rows and runs in ledger.py, checks in checks.py, the page in crops.py and
+report.py. Every matte is scored as the 8-bit PNG that lies in the report's folder, so anybody can score it again.
+Read top to bottom:
 
-    Summary, Result    the mean of one method's rows; everything (a row and its files: ledger.py; a method: methods.py)
+    Result        everything
     find_items    folders -> data sets
+    pick_device   where networks run
     evaluate      the program: scores.jsonl, mattes/, result.json and report.html in one folder
-    summarise, best_of    means per data set, variant and method; which of them are best
-    _Worker       a process of its own for each method, so that its peak memory is its own
-    method_program    what computes a method's mattes, for that process and for bench
-    fingerprint   what decides a method's mattes, as text; refuses methods that cannot run
-    _checked      what is wrong with a data set is said before anything is computed
-    _with_trimaps    trimaps made from the truth, for sets that ship none
-    _crops        where each method is worst, for the report
+    _Job          one method on one picture: which file its matte is, what its row is
 
-Time runs from opening the picture to the matte on the disk, without loading a network or a library: each process makes
-a tiny matte before its first. Known pixels of every computed matte are set to the trimap's values, as hdmatt's own are.
-A method that fails or runs out of memory is a row that says so. A row counts only while the files that it was computed
-from have the same bytes, whatever they are called.
+Known pixels of every computed matte are set to the trimap's values, as hdmatt's own are. A method that fails or runs
+out of memory is a row that says so. A row counts only while the files that it was computed from have the same bytes,
+whatever they are called.
 """
 
-import hashlib
-import importlib.util
 import json
-import math
-import re
-import tempfile
-import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib import metadata
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
-import numpy as np
-from jaxtyping import Float32, UInt8
-
-from hdmatt import image, report
-from hdmatt.bench.pictures import Generated, write
-from hdmatt.datasets import Composition, Item, discover, read_composition, require_trimaps
-from hdmatt.errors import InputError, OutputError
-from hdmatt.image import ArrayReader, BandReader, PictureWriter, TrimapReader
+from hdmatt import report
+from hdmatt.checks import check_files, fingerprint
+from hdmatt.crops import crops
+from hdmatt.datasets import Item, discover
+from hdmatt.errors import InputError
+from hdmatt.items import finished_matte, given, slug
 from hdmatt.ledger import (
     Key,
     Row,
     append,
-    digest,
     facts,
     inputs_of,
+    locked,
+    make_folder,
     new_run,
     now,
     origins,
@@ -59,49 +44,14 @@ from hdmatt.ledger import (
     read_rows,
     read_runs,
 )
-from hdmatt.methods import CLASSICAL, FOLDER, GEGL, KINDS, NETWORK, VITMATTE, Method, Settings, parse
-from hdmatt.metrics import Borders, check_truth, patch_borders, score
-from hdmatt.patches import Network, Window, check_overlap, grid, tiles
-from hdmatt.trimap import BACKGROUND, FOREGROUND, UNKNOWN, from_alpha
-from hdmatt.worker import Stopped, Worker, answer, is_memory, peak, reset_peak, resets_peak
-
-GRID = ("hdmatt", "crop", "vitmatte-patches")  # those that cut the picture, and so may show seams: overlapping,
-TILES = ("tiles", "vitmatte-tiles")  # and side by side
-MADE = "made-"  # and a radius: the variant of trimaps made from the truth
-MEASURES = ("sad", "mse", "grad", "conn", "mad", "seam", "seconds", "peak_memory")
-
-CROP = 224  # pixels, sides of the report's crops
-SMALLEST_CROP = 28
-CROPS_EACH = 3  # pictures per method that the report shows crops of
-CROPS_BYTES = 7_000_000  # of all crops in the report, before base64 makes them a third larger
-BAND = 256  # rows of a picture that are held at once
-WARM_SIDE = 96  # pixels of the picture that nobody clocks
-
-_FOR_THE_NETWORK = ("model", "runtime", "precision")  # settings that are not engine.Options
+from hdmatt.made import with_trimaps
+from hdmatt.methods import FOLDER, KINDS, Method, Settings, parse
+from hdmatt.scoring import Cuts, control_of, cuts_of, score_file, seams
+from hdmatt.summary import Summary, best_of, summarise
+from hdmatt.timed import Timed
 
 Progress = Callable[[str, int, int], None]  # what is being done, mattes done, mattes in all
 Finished = Callable[[Row, int, int], None]  # a matte that was computed now, mattes done, mattes in all
-
-
-@dataclass(frozen=True)
-class Summary:
-    """Plain means over the pictures that were scored; `failed` names those that were not."""
-
-    dataset: str
-    variant: str
-    method: str
-    options: str
-    pictures: int  # that were scored
-    failed: tuple[str, ...]
-    sad: float | None
-    mse: float | None
-    grad: float | None
-    conn: float | None
-    mad: float | None
-    seam: float | None
-    seconds: float | None
-    peak_memory: float | None
-    runs: tuple[str | None, ...] = ()  # of ledger.origins, that its rows are of
 
 
 @dataclass(frozen=True)
@@ -180,8 +130,8 @@ def evaluate(
 
     Args:
         items: Name of each data set -> what `datasets.discover` found.
-        methods: As `methods.parse` reads them. The finished mattes of "folder:PATH" are PATH/<name>.png, also below
-            PATH/<variant>/ or PATH/<data set>/<variant>/, where our own are.
+        methods: As `methods.parse` reads them. The finished mattes of "folder:PATH" are PATH/<name>.png or of another
+            suffix that is read, also below PATH/<variant>/ or PATH/<data set>/<variant>/, where our own are.
         out: The report's folder; made if missing.
         settings: Of the methods whose names do not say otherwise.
         make_trimaps: Radii in pixels: items without a trimap get one made from their truth for each of them, kept in
@@ -190,96 +140,45 @@ def evaluate(
         command: What the user typed, for the record.
 
     Raises:
-        InputError: No such method; a file is missing, unreadable or of the wrong size; a truth cannot be scored. Found
-            before anything is computed, and what was scored in earlier runs stays.
+        InputError: No such method; another evaluation writes to `out`; a file is missing, unreadable or of the wrong
+            size; a truth cannot be scored. Found before anything is computed, and what was scored before stays.
         OutputError: `out` cannot be written.
     """
     settings = settings or Settings()
     chosen = {name: parse(name, settings) for name in dict.fromkeys(methods)}
     fingerprints = {name: fingerprint(method) for name, method in chosen.items()}
-    digests: dict[Path, str] = {}
-    items = _with_trimaps(items, make_trimaps, out, digests)
-    jobs = _jobs(items, chosen, fingerprints, digests)
-    runs, known = read_runs(out), facts(settings, command)
-    run = new_run(known, settings)
-    held = {key: row for key, row in read_rows(out).items() if not (retry and row.error is not None)}
-    new = [job for job in jobs if job.key not in held]
-    sizes = _checked(items, new, chosen)
-    _make_folder(out)
-    if new and run["run"] not in runs:
-        append(out / "runs.jsonl", run)
-        runs[run["run"]] = run
-    rows: dict[Key, Row] = {}
-    with ExitStack() as stack:
-        worker: _Worker | None = None
-        for done, job in enumerate(jobs):
-            if progress:
-                progress(f"{job.method} {job.dataset} {job.item.variant} {job.item.name}", done, len(jobs))
-            if job.key not in held:
-                if worker is None or worker.method.name != job.method:
-                    if worker:
-                        worker.close()
-                    worker = stack.enter_context(_Worker(chosen[job.method]))
-                path = _matte_path(job, out, held.values())
-                row = _row(job, worker, out, path, _borders(worker.method, *sizes[job.picture_key]))
-                held[job.key] = row = replace(row, run=run["run"], date=now(), **_limits(worker.method))
-                append(out / "scores.jsonl", asdict(row))
-                if finished:
-                    finished(row, done + 1, len(jobs))
-            rows[job.key] = held[job.key]
-    if progress:
-        progress("report", len(jobs), len(jobs))
-    found = list(rows.values())
-    from_runs = origins(found, runs)
-    known |= {"provenance": provenance(found, from_runs, run["run"]), "runs": from_runs}
-    return _finish(found, items, out, settings, known, computed=len(new))
-
-
-def summarise(rows: Iterable[Row]) -> list[Summary]:
-    """Means per (data set, variant, method), data sets and variants together, methods in the order of the rows."""
-    groups: dict[tuple[str, str, str, str], list[Row]] = {}
-    for row in rows:
-        groups.setdefault((row.dataset, row.variant, row.method, row.options), []).append(row)
-    places = list(dict.fromkeys(key[:2] for key in groups))
-    result: list[Summary] = []
-    for key in sorted(groups, key=lambda key: places.index(key[:2])):
-        scored = [row for row in groups[key] if row.error is None]
-        result.append(
-            Summary(
-                dataset=key[0],
-                variant=key[1],
-                method=key[2],
-                options=key[3],
-                pictures=len(scored),
-                failed=tuple(row.name for row in groups[key] if row.error is not None),
-                **{measure: _mean(getattr(row, measure) for row in scored) for measure in MEASURES},
-                runs=tuple(dict.fromkeys(row.run or None for row in groups[key])),
-            )
-        )
-    return result
-
-
-def best_of(summaries: Sequence[Summary]) -> set[tuple[int, str]]:
-    """(index, measure) of the best of each data set and variant, for bold print; ties are all best.
-
-    Only methods that scored every picture compete, and only against another one.
-    """
-    best: set[tuple[int, str]] = set()
-    for place in {(s.dataset, s.variant) for s in summaries}:
-        here = [i for i, s in enumerate(summaries) if (s.dataset, s.variant) == place and not s.failed]
-        for measure in MEASURES:
-            values = {i: getattr(summaries[i], measure) for i in here}
-            far = {i: abs(v - 1) if measure == "seam" else v for i, v in values.items() if v is not None}
-            if len(far) > 1:
-                best |= {(i, measure) for i, v in far.items() if v == min(far.values())}
-    return best
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# One matte
-# --------------------------------------------------------------------------------------------------------------------
-
-_PictureKey = tuple[str, str, str]
+    with locked(out):
+        digests: dict[Path, str] = {}
+        items = with_trimaps(items, make_trimaps, out, digests)
+        jobs = _jobs(items, chosen, fingerprints, digests)
+        runs, known = read_runs(out), facts(settings, command)
+        run = new_run(known, settings)
+        held = {key: row for key, row in read_rows(out).items() if not (retry and row.error is not None)}
+        new = [job for job in jobs if job.key not in held]
+        check_files(items, ((job.dataset, job.item, job.finished) for job in new))
+        if new and run["run"] not in runs:
+            append(out / "runs.jsonl", run)
+            runs[run["run"]] = run
+        control = control_of(chosen.values(), settings)
+        found: list[Row] = []
+        for name, method in chosen.items():
+            cuts = cuts_of(method, control)
+            with Timed(method) as worker:
+                for job in (job for job in jobs if job.method == name):
+                    if progress:
+                        progress(f"{name} {job.dataset} {job.item.variant} {job.item.name}", len(found), len(jobs))
+                    if job.key not in held:
+                        row = _row(job, worker, out, _matte_path(job, out, held.values()), cuts)
+                        held[job.key] = row = replace(row, run=run["run"], date=now(), **_limits(method))
+                        append(out / "scores.jsonl", asdict(row))
+                        if finished:
+                            finished(row, len(found) + 1, len(jobs))
+                    found.append(_on_borders(held[job.key], job, out, cuts))
+        if progress:
+            progress("report", len(jobs), len(jobs))
+        from_runs = origins(found, runs)
+        known |= {"provenance": provenance(found, from_runs, run["run"]), "runs": from_runs}
+        return _finish(found, items, out, settings, known, computed=len(new))
 
 
 class _Job(NamedTuple):
@@ -288,13 +187,14 @@ class _Job(NamedTuple):
     dataset: str
     item: Item
     inputs: str
+    finished: Path | None = None  # the matte of a "folder:" method
 
     @property
     def key(self) -> Key:
-        return self.method, self.options, *self.picture_key, self.inputs
+        return self.method, self.options, *self.picture, self.inputs
 
     @property
-    def picture_key(self) -> _PictureKey:
+    def picture(self) -> tuple[str, str, str]:
         return self.dataset, self.item.variant, self.item.name
 
 
@@ -309,9 +209,9 @@ def _jobs(
     for name, method in methods.items():
         for dataset, some in items.items():
             for item in some:
-                finished = _finished(method, dataset, item) if method.kind == FOLDER else None
+                finished = finished_matte(given(method.path), dataset, item) if method.kind == FOLDER else None
                 inputs = inputs_of(item, finished, known=digests)
-                jobs.append(_Job(name, fingerprints[name], dataset, item, inputs))
+                jobs.append(_Job(name, fingerprints[name], dataset, item, inputs, finished))
     return jobs
 
 
@@ -327,509 +227,35 @@ def _limits(method: Method) -> dict[str, int | None]:
 
 def _matte_path(job: _Job, out: Path, held: Iterable[Row]) -> Path:
     """Where the matte goes: mattes/<method>/<data set>/<variant>/<name>.png, but never over another row's matte."""
-    place = Path(_slug(job.dataset)) / _slug(job.item.variant) / f"{job.item.name}.png"
+    place = Path(slug(job.dataset)) / slug(job.item.variant) / f"{job.item.name}.png"
     taken = {row.matte for row in held}
     folders = (job.method, f"{job.method} {job.options}", f"{job.method} {job.options} {job.inputs}")
-    paths = [out / "mattes" / _slug(folder) / place for folder in folders]
+    paths = [out / "mattes" / slug(folder) / place for folder in folders]
     return next((path for path in paths if path.relative_to(out).as_posix() not in taken), paths[-1])
 
 
-def _row(job: _Job, worker: "_Worker", out: Path, path: Path, borders: Borders | None) -> Row:
+def _row(job: _Job, worker: Timed, out: Path, path: Path, cuts: Cuts | None) -> Row:
     """Compute, write and score one matte."""
-    row = Row(job.method, job.options, *job.picture_key, job.inputs, matte=path.relative_to(out).as_posix())
-    _make_folder(path.parent)
-    run = worker.run(job, path)
+    row = Row(job.method, job.options, *job.picture, job.inputs, matte=path.relative_to(out).as_posix())
+    make_folder(path.parent)
+    run = worker.run(job.item, path, job.finished)
     if run.error is not None:
         return replace(row, matte=None, error=run.error, seconds=run.seconds, peak_memory=run.peak)
-    truth, trimap = read_bytes(_known(job.item.alpha)), _trimap(_known(job.item.trimap))
-    scores = asdict(score(read_bytes(path), truth, trimap, borders=borders))
-    note = "seam is infinite: the error changes on the patch borders only" if math.isinf(scores["seam"]) else None
-    if not math.isfinite(scores["seam"]):
-        scores["seam"] = None
-    return replace(row, **scores, seconds=run.seconds, peak_memory=run.peak, note=note)
+    return replace(row, **score_file(path, job.item, cuts), seconds=run.seconds, peak_memory=run.peak)
 
 
-def read_bytes(path: Path) -> UInt8[np.ndarray, "h w"]:
-    """A matte as the 8-bit file that the metrics are defined on; deeper files are rounded as `metrics` rounds."""
-    return _as_bytes(image.read_grey(path))
+def _on_borders(row: Row, job: _Job, out: Path, cuts: Cuts | None) -> Row:
+    """The row with its seams on the borders of this call; measured again, and kept, where those are others.
 
-
-def _as_bytes(alpha: Float32[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
-    return np.floor(alpha.clip(0, 1) * np.float32(255) + np.float32(0.5)).astype(np.uint8)
-
-
-def _trimap(path: Path) -> UInt8[np.ndarray, "h w"]:
-    with image.open_trimap(path) as marks:
-        return marks.rows(0, marks.info.height)
-
-
-def _windows(method: Method, height: int, width: int) -> list[Window] | None:
-    """Where the method cuts the picture; None if it does not, or not along whole rows and columns."""
-    if method.kind in GRID and method.settings.cover == "grid":
-        return grid(height, width, size=method.settings.patch, overlap=method.settings.overlap)
-    return tiles(height, width, size=method.settings.patch) if method.kind in TILES else None
-
-
-def _borders(method: Method, height: int, width: int) -> Borders | None:
-    windows = _windows(method, height, width)
-    return None if windows is None else patch_borders(windows, height=height, width=width)
-
-
-def _slug(text: str) -> str:
-    """A file name; two texts never share one."""
-    plain = re.sub(r"[^\w.-]+", "_", text)
-    if plain == text and plain.strip("."):
-        return plain
-    return f"{plain.strip('._')}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# A process for each method
-# --------------------------------------------------------------------------------------------------------------------
-
-
-class _Run(NamedTuple):
-    seconds: float | None
-    peak: int | None
-    error: str | None = None
-
-
-class _Worker:
-    """Computes one method's mattes in a spawned process, which keeps its network from picture to picture.
-
-    Its peak memory is taken anew for each picture where the system can (Linux); elsewhere the process is.
+    Of a matte that is gone only the score on its own borders is left.
     """
-
-    def __init__(self, method: Method) -> None:
-        self.method = method
-        self._worker = Worker(_serve, method)
-
-    def run(self, job: _Job, path: Path) -> _Run:
-        """One matte, written to `path`."""
-        if self.method.kind == FOLDER:
-            return _copy(self.method, job, path)
-        try:
-            run = _Run(*self._worker.ask((job.item, path)))
-        except Stopped as stop:
-            return _Run(stop.seconds, stop.held, stop.text)
-        # a child's peak is never taken anew
-        if run.error or not resets_peak() or self.method.kind in GEGL:
-            self._worker.close()
-        return run
-
-    def close(self) -> None:
-        """End the process; twice is once."""
-        self._worker.close()
-
-    def __enter__(self) -> "_Worker":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-def _serve(connection: Connection, method: Method) -> None:
-    """The spawned process: (item, path) in, _Run out."""
-    answer(connection, _clocked(method))
-
-
-def _clocked(method: Method) -> Callable[[tuple[Item, Path]], tuple[Any, ...]]:
-    """What makes one matte and takes time and memory of that alone; loading and a tiny matte come before the first."""
-    compute: Callable[[Item, Path], None] | None = None
-
-    def run(question: tuple[Item, Path]) -> tuple[Any, ...]:
-        nonlocal compute
-        seconds, error, before = None, None, "before the first picture: "
-        try:
-            if compute is None:
-                loaded = method_program(method)
-                _warm(loaded)
-                compute = loaded
-            before = ""
-            reset_peak()
-            started = time.monotonic()
-            compute(*question)
-            seconds = time.monotonic() - started
-        except InputError as trouble:
-            error = before + trouble.message
-        except Exception as trouble:
-            error = before + said(trouble)
-        return tuple(_Run(seconds, peak(), error))
-
-    return run
-
-
-def _warm(compute: Callable[[Item, Path], None]) -> None:
-    """A tiny matte, so that nothing is compiled or set up for the first time while the clock runs."""
-    with tempfile.TemporaryDirectory(prefix="hdmatt-") as name:
-        folder = Path(name)
-        picture, trimap = folder / "picture.tif", folder / "trimap.tif"
-        write(Generated(WARM_SIDE, unknown=0.2), picture, trimap)
-        compute(Item("warm-up", picture, trimap, None, ""), folder / "alpha.png")
-
-
-def said(trouble: Exception) -> str:
-    """An exception of a method as a row says it."""
-    return f"{'ran out of memory' if is_memory(trouble) else type(trouble).__name__}: {trouble}"
-
-
-def method_program(method: Method) -> Callable[[Item, Path], None]:
-    """What computes the method's mattes, with everything loaded."""
-    if method.kind in NETWORK:
-        return _network(method)
-    if method.kind in VITMATTE:
-        return _vitmatte(method)
-    return _in_one_piece(_gegl(method) if method.kind in GEGL else _classical(method))
-
-
-def _network(method: Method) -> Callable[[Item, Path], None]:
-    """hdmatt's strategies, streamed: rows go to the file as they are finished."""
-    from hdmatt import api
-    from hdmatt.engine import Options
-    from hdmatt.strategies import matte_rows
-
-    settings = method.settings
-    model = api.load_network(
-        settings.model, runtime=settings.runtime, precision=settings.precision, device=settings.device
-    )
-    options = Options(**{k: v for k, v in asdict(settings).items() if k not in _FOR_THE_NETWORK})
-
-    def compute(item: Item, path: Path) -> None:
-        with _opened(item) as (picture, trimap):
-            job = matte_rows(method.kind, picture, trimap, model, options)
-            _write(path, picture.info.height, picture.info.width, (rows for _, rows in job.rows))
-
-    return compute
-
-
-def _vitmatte(method: Method) -> Callable[[Item, Path], None]:
-    """ViTMatte on the whole picture, on it shrunk, or patch by patch."""
-    from hdmatt.peers import load_vitmatte
-    from hdmatt.strategies import LONG_SIDE, patch_rows, shrunk_rows, small_trimap, with_unknown
-
-    network, settings = load_vitmatte(_known(method.path), device=method.settings.device), method.settings
-
-    def rows(picture: BandReader, trimap: TrimapReader) -> Iterator[tuple[int, np.ndarray]]:
-        height, width = picture.info.height, picture.info.width
-        if method.kind in (*GRID, *TILES):
-            overlap = settings.overlap if method.kind in GRID else 0
-            windows = _windows(method, height, width)
-            assert windows is not None
-            windows = with_unknown(trimap, windows, band=BAND)
-            return patch_rows(picture, trimap, windows, network, overlap=overlap, batch=settings.batch or 1)
-        scale = min(1.0, LONG_SIDE / max(height, width)) if method.kind == "vitmatte-downsample" else 1.0
-        marks = small_trimap(trimap, (max(1, round(height * scale)), max(1, round(width * scale))), BAND)[0]
-        return shrunk_rows(picture, trimap, marks, network, band=BAND)
-
-    def compute(item: Item, path: Path) -> None:
-        with _opened(item) as (picture, trimap):
-            some = (alpha for _, alpha in rows(picture, trimap))
-            _write(path, picture.info.height, picture.info.width, some)
-
-    return compute
-
-
-def _classical(method: Method) -> Network:
-    """PyMatting's estimators with their own defaults, on display-encoded colours."""
-    import pymatting
-
-    estimate = getattr(pymatting, f"estimate_alpha_{method.kind}")
-
-    def network(colours: np.ndarray, trimaps: np.ndarray) -> np.ndarray:
-        trimap = trimaps[0]
-        known = trimap / 255 * (trimap != UNKNOWN) + 0.5 * (trimap == UNKNOWN)
-        alpha = np.asarray(estimate(colours[0].astype(np.float64), known))
-        if not np.isfinite(alpha).all():
-            raise RuntimeError("the matte holds NaN or infinite values")
-        return np.where(trimap == UNKNOWN, alpha, trimap == FOREGROUND).astype(np.float32)[None]
-
-    return network
-
-
-def _gegl(method: Method) -> Network:
-    from hdmatt.peers import gegl_alpha
-
-    return lambda colours, trimaps: gegl_alpha(method.kind, colours[0], trimaps[0])[None]
-
-
-def _in_one_piece(network: Network) -> Callable[[Item, Path], None]:
-    """For programs that take a whole picture and set its known pixels themselves."""
-
-    def compute(item: Item, path: Path) -> None:
-        with _opened(item) as (picture, trimap):
-            height = picture.info.height
-            colours = image.network_colours(picture.rows(0, height), linear=picture.info.linear)
-            marks = trimap.rows(0, height)
-        _write(path, height, colours.shape[1], network(colours[None], marks[None]))
-
-    return compute
-
-
-def _copy(method: Method, job: _Job, path: Path) -> _Run:
-    """A finished matte, as it is; nothing is timed."""
-    alpha = image.read_grey(_finished(method, job.dataset, job.item))
-    _write(path, len(alpha), alpha.shape[1], [alpha])
-    return _Run(None, None)
-
-
-def _write(path: Path, height: int, width: int, bands: Iterable[np.ndarray]) -> None:
-    with PictureWriter(path, height, width, channels=1, bit_depth="8") as file:
-        for rows in bands:
-            file.write(image.as_float(_as_bytes(rows)))
-
-
-@contextmanager
-def _opened(item: Item) -> Generator[tuple[BandReader, TrimapReader]]:
-    with _open(item) as picture, image.open_trimap(_known(item.trimap)) as trimap:
-        yield picture, trimap
-
-
-def _open(item: Item) -> BandReader:
-    if isinstance(item.picture, Composition):
-        return ArrayReader(read_composition(item.picture))
-    return image.open_picture(item.picture)
-
-
-def _known(path: Path | None) -> Path:
-    assert path is not None  # _checked
-    return path
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Checks
-# --------------------------------------------------------------------------------------------------------------------
-
-
-def fingerprint(method: Method) -> str:
-    """What decides the method's mattes besides the picture, as text; refuses methods that cannot run at all."""
-    settings = method.settings
-    if method.kind == FOLDER:
-        if not _known(method.path).is_dir():
-            raise InputError(f"{method.path} is not a folder", hint="Give the folder of the mattes: folder:PATH.")
-        return "finished mattes"
-    if method.kind in CLASSICAL:
-        if importlib.util.find_spec("pymatting") is None or importlib.util.find_spec("scipy") is None:
-            raise InputError(f"the method {method.name} needs PyMatting", hint="pip install 'hdmatt[baselines]'")
-        return f"pymatting {metadata.version('pymatting')}"
-    if method.kind in GEGL:
-        from hdmatt.peers import GEGL_OPERATIONS, gegl_version
-
-        return f"gegl {gegl_version(method.kind)}, {' '.join(GEGL_OPERATIONS[method.kind])}"
-    if method.kind in VITMATTE:
-        parts = [f"weights {_check_vitmatte(method)}, transformers {metadata.version('transformers')}"]
-    else:
-        parts = [f"model {settings.model} {_check_settings(settings, method.kind)}"]
-    if method.kind in GRID:
-        parts.append(f"patch {settings.patch} overlap {settings.overlap}")
-    if method.kind in TILES:
-        parts.append(f"patch {settings.patch}")
-    if method.kind == "hdmatt":
-        parts.append(f"topk {settings.topk} candidates {settings.candidates}")
-    if method.kind in GRID and settings.cover != "grid":
-        parts.append(f"cover {settings.cover}")
-    if (settings.runtime, settings.precision) != ("auto", "auto"):  # of any name: mattes agree to 1e-4
-        parts.append(f"runtime {settings.runtime} {settings.precision}")
-    return ", ".join([*parts, f"device {settings.device}"])
-
-
-def _check_settings(settings: Settings, kind: str) -> str:
-    """Model and options work; returns the start of the model file's checksum."""
-    from hdmatt import api
-    from hdmatt.checkpoint import models
-    from hdmatt.engine import Options, make_plan
-
-    network = api.load_network(
-        settings.model, runtime=settings.runtime, precision=settings.precision, device=settings.device
-    )
-    marks = np.full((64, 64), UNKNOWN, np.uint8)
-    marks[0] = BACKGROUND
-    if kind == "tiles":
-        settings = replace(settings, overlap=0)
-    options = Options(**{k: v for k, v in asdict(settings).items() if k not in _FOR_THE_NETWORK})
-    make_plan(image.open_trimap(marks), network, options)
-    path = models().get(settings.model) or Path(settings.model)
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-
-
-def _check_vitmatte(method: Method) -> str:
-    from hdmatt.peers import check_vitmatte
-
-    settings = method.settings
-    if method.kind in (*GRID, *TILES):
-        batch = 1 if settings.batch is None else settings.batch
-        if settings.patch < 32 or batch < 1:
-            raise InputError(
-                f"{method.name}: a patch of {settings.patch} pixels, {batch} at once",
-                hint="Choose a patch of 32 pixels or more, and a batch of 1 or more.",
-            )
-        check_overlap(settings.patch, settings.overlap if method.kind in GRID else 0)
-    return check_vitmatte(_known(method.path))
-
-
-def _with_trimaps(
-    items: Mapping[str, Sequence[Item]], radii: Sequence[int], out: Path, digests: dict[Path, str]
-) -> dict[str, list[Item]]:
-    """Each item without a trimap once for each radius, with one made from its truth; the others as they are."""
-    without = [item for some in items.values() for item in some if item.trimap is None]
-    for some in items.values():
-        require_trimaps(some, make_trimap=radii[0] if radii else None)
-    if radii and not without:
-        raise InputError(
-            "every picture has a trimap of its own, so none is made",
-            hint="Leave --make-trimap out, or name a data set without trimaps.",
-        )
-    for radius in radii:
-        if radius < 0:
-            raise InputError(f"--make-trimap is {radius}", hint="Give a radius in pixels, 0 or more, like 20.")
-    for item in without:
-        _same(_known(item.alpha), _size_of(_known(item.alpha)), *_reference(item))
-    own = {name: [item for item in some if item.trimap is not None] for name, some in items.items()}
-    made = {name: _made(name, some, radii, out) for name, some in items.items()}
-    for alpha in dict.fromkeys(_known(item.alpha) for item in without) if radii else ():
-        digests[alpha] = digest(alpha)
-    missing = [item for some in made.values() for item in some if not _is_made(item, digests)]
-    for alpha in dict.fromkeys(_known(item.alpha) for item in missing):  # all are checked before one is made
-        truth = read_bytes(alpha)
-        check_truth(truth, np.full_like(truth, UNKNOWN), str(alpha))
-    for item in missing:
-        path, radius = _known(item.trimap), int(item.variant.removeprefix(MADE))
-        trimap = from_alpha(read_bytes(_known(item.alpha)), radius=radius)
-        _make_folder(path.parent)
-        _truth_of(path).unlink(missing_ok=True)
-        _write(path, len(trimap), trimap.shape[1], [image.as_float(trimap)])
-        put(_truth_of(path), digests[_known(item.alpha)] + "\n")  # last: a trimap without it is made again
-    return {name: own[name] + made[name] for name in items}
-
-
-def _is_made(item: Item, digests: Mapping[Path, str]) -> bool:
-    """Whether the item's trimap is there and was made from its truth as that is now."""
-    path = _known(item.trimap)
-    stamp, wanted = _truth_of(path), digests[_known(item.alpha)]
-    return path.is_file() and stamp.is_file() and stamp.read_bytes().decode(errors="replace").strip() == wanted
-
-
-def _truth_of(trimap: Path) -> Path:
-    """Where the checksum of the truth is kept that a trimap was made from."""
-    return trimap.with_name(f"{trimap.name}.truth-sha256")
-
-
-def _made(dataset: str, items: Sequence[Item], radii: Sequence[int], out: Path) -> list[Item]:
-    """The items without a trimap, once for each radius, with the one that they are to get."""
-    place = out / "trimaps" / _slug(dataset)
-    return [
-        replace(item, trimap=place / f"{MADE}{radius}" / f"{item.name}.png", variant=f"{MADE}{radius}")
-        for radius in dict.fromkeys(radii)
-        for item in items
-        if item.trimap is None
-    ]
-
-
-def _checked(
-    items: Mapping[str, Sequence[Item]], new: Sequence[_Job], methods: Mapping[str, Method]
-) -> dict[_PictureKey, tuple[int, int]]:
-    """Height and width of every picture that is to be scored now; refuses what cannot be, each file read to its end."""
-    for dataset, some in items.items():
-        if not some:
-            raise InputError(f"the data set {dataset} has no pictures", hint="Look at --data and --limit.")
-    sizes: dict[_PictureKey, tuple[int, int]] = {}
-    mattes: list[Path] = []
-    for job in new:
-        item = job.item
-        if job.picture_key not in sizes:
-            if item.alpha is None:
-                raise InputError(
-                    f"{item.name} of {job.dataset} has no true matte to be scored against",
-                    hint="Make its matte with hdmatt matte, and have it scored where the truth is.",
-                )
-            sizes[job.picture_key] = _same_size(item)
-        if (method := methods[job.method]).kind == FOLDER:
-            finished = _finished(method, job.dataset, item)
-            _same(finished, _size_of(finished), *_reference(item))
-            mattes.append(finished)
-    pictures: list[Path] = []
-    for dataset, variant, name in sizes:
-        item = next(i for i in items[dataset] if (i.variant, i.name) == (variant, name))
-        truth, trimap = _known(item.alpha), _known(item.trimap)
-        marks = _trimap(trimap)
-        if not (marks == UNKNOWN).any():
-            raise InputError(
-                f"{trimap} has no unknown pixel, so there is nothing to score",
-                hint="Take another trimap, or take this picture out of the set.",
-            )
-        check_truth(read_bytes(truth), marks, str(truth))
-        pictures += _files(item.picture)
-    for path in dict.fromkeys(pictures):
-        _decode(path)
-    for path in dict.fromkeys(mattes):
-        read_bytes(path)
-    return sizes
-
-
-def _files(picture: Path | Composition) -> tuple[Path, ...]:
-    parts = isinstance(picture, Composition)
-    return (picture.foreground, picture.alpha, picture.background) if parts else (picture,)
-
-
-def _decode(path: Path) -> None:
-    """A picture that is cut short is found before hours of work and not at their end, in the report."""
-    with image.open_picture(path) as picture:
-        for y in range(0, picture.info.height, BAND):
-            picture.rows(y, min(y + BAND, picture.info.height))
-
-
-def _same_size(item: Item) -> tuple[int, int]:
-    path, size = _reference(item)
-    for other in (_known(item.trimap), _known(item.alpha)):
-        _same(other, _size_of(other), path, size)
-    if isinstance(item.picture, Composition):
-        _same(item.picture.alpha, _size_of(item.picture.alpha), path, size)
-        _size_of(item.picture.background)  # is there; any size will do
-    return size
-
-
-def _reference(item: Item) -> tuple[Path, tuple[int, int]]:
-    path = item.picture.foreground if isinstance(item.picture, Composition) else item.picture
-    return path, _size_of(path)
-
-
-def _size_of(path: Path) -> tuple[int, int]:
-    with image.open_picture(path) as opened:
-        return opened.info.height, opened.info.width
-
-
-def _same(path: Path, size: tuple[int, int], other: Path, wanted: tuple[int, int]) -> None:
-    if size != wanted:
-        raise InputError(
-            f"{path} is {size[1]}x{size[0]} but {other} is {wanted[1]}x{wanted[0]} "
-            "(width x height, after EXIF rotation)",
-            hint="All files of a picture must have its size; nothing is resized.",
-        )
-
-
-def _finished(method: Method, dataset: str, item: Item) -> Path:
-    folder = _known(method.path)
-    name = f"{item.name}.png"
-    for place in (folder / _slug(dataset) / _slug(item.variant), folder / item.variant, folder):
-        if (place / name).is_file():
-            return place / name
-    raise InputError(f"{folder / name} does not exist", hint=f"Put the matte of {item.name} there as a PNG.")
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be made: {error.strerror}", hint="Choose another --out.") from error
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# The record and the report
-# --------------------------------------------------------------------------------------------------------------------
+    if row.error is not None or cuts is None or row.borders == cuts.text:
+        return row
+    if row.matte is None or not (out / row.matte).is_file():
+        return replace(row, seam_control=None, seam_truth=None)
+    row = replace(row, **seams(out / row.matte, job.item, cuts))
+    append(out / "scores.jsonl", asdict(row))
+    return row
 
 
 def _finish(
@@ -846,63 +272,6 @@ def _finish(
     record["failed"] = [asdict(row) for row in rows if row.error is not None]
     put(out / "result.json", json.dumps(record, indent=1, allow_nan=False) + "\n")
     page = out / "report.html"
-    text = report.render(known, summaries, best_of(summaries), rows, list(_crops(rows, items, out)))
+    text = report.render(known, summaries, best_of(summaries), rows, list(crops(rows, items, out)))
     put(page, text)
     return Result(rows, summaries, computed, page, known)
-
-
-def _crops(rows: Sequence[Row], items: Mapping[str, Sequence[Item]], out: Path) -> Iterator[report.Crop]:
-    """The worst region of the pictures on which each method is worst, within its share of what is left of the room.
-
-    The first is cut smaller until it fits, so that every method has one.
-    """
-    found = {(d, i.variant, i.name): i for d, some in items.items() for i in some}
-    room, methods = CROPS_BYTES, list(dict.fromkeys(row.method for row in rows))
-    for i, method in enumerate(methods):
-        share = room // (len(methods) - i)
-        scored = [row for row in rows if row.method == method and row.mad is not None and row.matte is not None]
-        worst: dict[tuple[str, str], Row] = {}  # a picture once, with its worst trimap
-        for row in sorted(scored, key=lambda row: -(row.mad or 0)):
-            worst.setdefault((row.dataset, row.name), row)
-        there = [row for row in worst.values() if (out / str(row.matte)).is_file()]
-        for number, row in enumerate(there[:CROPS_EACH]):
-            side = CROP
-            while True:
-                crop = _crop(row, found[row.dataset, row.variant, row.name], out / str(row.matte), side)
-                size = sum(len(data) for _, _, data in crop.pictures)
-                if size <= share or number > 0 or side <= SMALLEST_CROP:
-                    break
-                side //= 2
-            if size > share and number > 0:
-                break
-            share, room = share - size, room - size
-            yield crop
-
-
-def _crop(row: Row, item: Item, path: Path, side: int) -> report.Crop:
-    truth, matte = read_bytes(_known(item.alpha)), read_bytes(path)
-    error = cv2.absdiff(truth, matte) * (_trimap(_known(item.trimap)) == UNKNOWN).astype(np.uint8)
-    y0, x0 = _worst_corner(error, side)
-    y1, x1 = min(y0 + side, truth.shape[0]), min(x0 + side, truth.shape[1])
-    with _open(item) as picture:
-        colours = image.network_colours(picture.window(y0, y1, x0, x1), linear=picture.info.linear)
-    photo = cv2.imencode(".jpg", np.rint(colours[..., ::-1] * 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 88])
-    pictures = [("picture", "jpeg", photo[1].tobytes())]
-    for name, pixels in (("truth", truth), ("matte", matte), ("error", error)):
-        shown = pixels[y0:y1, x0:x1]
-        if name == "error":
-            shown = cv2.applyColorMap(np.ascontiguousarray(shown), cv2.COLORMAP_INFERNO)
-        pictures.append((name, "png", cv2.imencode(".png", shown)[1].tobytes()))
-    return report.Crop(row.method, row.dataset, row.variant, row.name, (y0, x0), tuple(pictures))
-
-
-def _worst_corner(error: UInt8[np.ndarray, "h w"], side: int) -> tuple[int, int]:
-    """Top left corner of the crop with the largest sum of errors, on a raster of 16 pixels."""
-    height, width = error.shape
-    sums = cv2.integral(error, sdepth=cv2.CV_64F)
-    ys = np.unique(np.minimum(np.arange(0, height, 16), max(0, height - side)))
-    xs = np.unique(np.minimum(np.arange(0, width, 16), max(0, width - side)))
-    bottom, right = np.minimum(ys + side, height), np.minimum(xs + side, width)
-    total = sums[bottom][:, right] - sums[ys][:, right] - sums[bottom][:, xs] + sums[ys][:, xs]
-    y, x = np.unravel_index(int(total.argmax()), total.shape)
-    return int(ys[y]), int(xs[x])

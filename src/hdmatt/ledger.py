@@ -13,6 +13,7 @@ Read top to bottom:
     facts          command, date, commit, machine and versions, for records
     read_rows, read_runs, append    the two files
     new_run        the line of runs.jsonl for a call
+    locked, make_folder    the folder, for one evaluation at a time
     origins, provenance    which runs rows are of, and what a reader must be told about that
 """
 
@@ -24,7 +25,8 @@ import re
 import secrets
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -32,6 +34,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
+from filelock import FileLock, Timeout
 
 from hdmatt import __version__
 from hdmatt.datasets import Composition, Item
@@ -62,7 +65,10 @@ class Row:
     grad: float | None = None
     conn: float | None = None
     mad: float | None = None
-    seam: float | None = None  # only of methods that cut the picture
+    seam: float | None = None  # only of methods that cut the picture, on their own borders
+    seam_control: float | None = None  # only of others: the same on the borders of the grid, which they know nothing of
+    seam_truth: float | None = None  # steps of the truth on those borders by its steps elsewhere
+    borders: str = ""  # scoring.Cuts.text: where the three were measured; "": nowhere
     seconds: float | None = None
     peak_memory: int | None = None  # bytes, of the process on the host, libraries and network included
     matte: str | None = None  # relative to the report's folder
@@ -177,6 +183,52 @@ def put(path: Path, text: str) -> None:
         raise _unwritten(path, error) from error
     finally:
         hidden.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """A folder with those above it, where it is not there.
+
+    Raises:
+        OutputError: It cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path} cannot be made: {error.strerror}", hint="Choose another --out.") from error
+
+
+@contextmanager
+def locked(out: Path) -> Generator[None]:
+    """The folder, made if missing, for this evaluation alone; a process that dies leaves no lock.
+
+    A folder that was made for nothing, because what was asked for is refused, is removed again.
+
+    Raises:
+        InputError: Another evaluation writes to it.
+        OutputError: It cannot be made, or nothing can be locked there.
+    """
+    made = not out.exists()
+    make_folder(out)
+    path = out / ".lock"
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise InputError(
+            f"another evaluation writes to {out}", hint="Wait until it has finished, or choose another --out."
+        ) from error
+    except (OSError, NotImplementedError) as error:
+        raise OutputError(f"{path} cannot be locked: {error}", hint="Look at its rights, or choose --out.") from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            if made and {one.name for one in out.iterdir()} <= {path.name}:
+                path.unlink()
+        lock.release()
+        if made:
+            with suppress(OSError):  # not empty: it is the report's
+                out.rmdir()
 
 
 def _unwritten(path: Path, error: OSError) -> OutputError:

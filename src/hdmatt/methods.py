@@ -6,12 +6,13 @@ Names and values only: no torch, no pixels, no files. Read top to bottom:
     KINDS       every kind of method -> the settings that its name may change
     Method      a name, taken apart
     parse       "hdmatt:topk=0,overlap=32" -> Method
+    with_strategies    --strategy: "hdmatt" by crop and tiles -> "crop", "tiles"
 
 So several settings of one method stand side by side in one report. Who computes them is in evaluate.py and peers.py.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -45,6 +46,17 @@ GEGL = ("gegl-global", "gegl-levin")
 VITMATTE = ("vitmatte", "vitmatte-patches", "vitmatte-tiles", "vitmatte-downsample")
 FOLDER = "folder"
 WITH_PATH = (*VITMATTE, FOLDER)
+
+# methods that say which network but not how it gets through a picture -> strategy -> the method that does it so
+STRATEGIES: Mapping[str, Mapping[str, str]] = {
+    "hdmatt": {name: name for name in NETWORK},
+    "vitmatte": {
+        "crop": "vitmatte-patches",
+        "tiles": "vitmatte-tiles",
+        "downsample": "vitmatte-downsample",
+        "whole": "vitmatte",
+    },
+}
 
 KINDS: Mapping[str, tuple[str, ...]] = {
     "hdmatt": ("model", "patch", "overlap", "topk", "candidates", "memory", "batch", "cover", "refine", "runtime",
@@ -105,6 +117,41 @@ def parse(name: str, settings: Settings) -> Method:
     for change in changes:
         settings = _changed(settings, name, kind, change)
     return Method(name, kind, settings, path)
+
+
+def with_strategies(methods: Sequence[str], strategies: Sequence[str]) -> list[str]:
+    """The methods, `hdmatt` and `vitmatte:PATH` once for each strategy that they have, under the name of that.
+
+    Others stay as they are: `tiles` and `vitmatte-patches:PATH` name their strategy themselves. ViTMatte takes no
+    context, so it has no strategy `hdmatt`. Without strategies nothing changes.
+
+    Raises:
+        InputError: No such strategy; no method that takes one; a network has none of those asked for.
+    """
+    for strategy in strategies:
+        if strategy not in NETWORK:
+            near = get_close_matches(strategy, NETWORK, 1)
+            hint = f"Did you mean {near[0]}? " if near else ""
+            raise InputError(f"there is no strategy {strategy!r}", hint=f"{hint}Choose of: {', '.join(NETWORK)}.")
+    if not strategies:
+        return list(methods)
+    kinds = {name: name.partition(":")[0] for name in methods}
+    if not any(kind in STRATEGIES for kind in kinds.values()):
+        raise InputError(
+            f"--strategy {strategies[0]}, but none of the methods takes one: {', '.join(methods)}",
+            hint="Add --method hdmatt or --method vitmatte:PATH, or leave --strategy out.",
+        )
+    found: list[str] = []
+    for name, kind in kinds.items():
+        known = STRATEGIES.get(kind)
+        some = [known[one] + name.removeprefix(kind) for one in strategies if one in known] if known else [name]
+        if known and not some:
+            raise InputError(
+                f"{name} has no strategy {' or '.join(strategies)}",
+                hint=f"It has {', '.join(known)}; add one of them, or leave the method out.",
+            )
+        found += some
+    return list(dict.fromkeys(found))
 
 
 def _split(text: str, keys: tuple[str, ...]) -> tuple[str, list[str]]:

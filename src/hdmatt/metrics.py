@@ -199,7 +199,8 @@ def seam(prediction: Matte, truth: Matte, trimap: Matte, borders: Borders, *, ba
     as away.
 
     A picture whose detail happens to lie on a border differs from 1 without any patches: compare with a
-    method that does not cut the picture, scored with the same borders.
+    method that does not cut the picture, scored with the same borders, and with the truth against zeros, which
+    says how much of its detail lies there.
 
     Args:
         prediction: H x W, uint8 or float in [0, 1].

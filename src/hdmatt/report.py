@@ -2,9 +2,10 @@
 
 Text in, text out: no files, no pictures decoded, no addresses. All that comes from outside passes html.escape.
 
-    Crop      one worst region: picture, truth, matte and error as encoded pictures
+    Crop      one worst region: picture and truth, matte and error of each method, as encoded pictures
     COLUMNS   what the tables show, and how a number is printed
     cell      a value of a column as text
+    shown     the text and value of a row or summary in a column
     line      a row that was just computed, for logs
     render    the page
 """
@@ -15,16 +16,27 @@ from html import escape
 from string import Template
 from typing import Any, NamedTuple
 
+from hdmatt.errors import counted
+
+
+class Shown(NamedTuple):
+    """One encoded picture of a region."""
+
+    method: str  # "" for what all methods share
+    what: str
+    kind: str  # "png" or "jpeg"
+    data: bytes
+
 
 class Crop(NamedTuple):
-    """One region at 100 %."""
+    """One region at 100 %, the same for all methods."""
 
-    method: str
     dataset: str
     variant: str
     name: str
     corner: tuple[int, int]  # y, x
-    pictures: tuple[tuple[str, str, bytes], ...]  # what it shows, "png" or "jpeg", the encoded picture
+    pictures: tuple[Shown, ...]  # two of each method, side by side
+    missing: tuple[str, ...] = ()  # methods that have no matte of it
 
 
 COLUMNS: Mapping[str, tuple[str, Callable[[float], str]]] = {
@@ -34,6 +46,7 @@ COLUMNS: Mapping[str, tuple[str, Callable[[float], str]]] = {
     "conn": ("Conn", "{:.2f}".format),
     "mad": ("MAD", "{:.4f}".format),
     "seam": ("seam", "{:.3f}".format),
+    "seam_truth": ("seam, truth", "{:.3f}".format),
     "seconds": ("time, s", "{:.1f}".format),
     "peak_memory": ("peak, MiB", lambda value: f"{value / 2**20:.0f}"),
 }
@@ -42,6 +55,14 @@ COLUMNS: Mapping[str, tuple[str, Callable[[float], str]]] = {
 def cell(measure: str, value: float | None) -> str:
     """A value as the tables print it; a dash where there is none."""
     return "–" if value is None else COLUMNS[measure][1](value)
+
+
+def shown(row: Any, measure: str) -> tuple[str, float | None]:
+    """What a table prints of a row or a summary, and what it sorts by; a seam score in brackets is a control."""
+    value = getattr(row, measure)
+    if measure == "seam" and value is None and row.seam_control is not None:
+        return f"({cell(measure, row.seam_control)})", row.seam_control
+    return cell(measure, value), value
 
 
 def line(row: Any, done: int, total: int) -> str:
@@ -121,8 +142,8 @@ def _text(text: str) -> _Cell:
 
 
 def _measures(row: Any, bold: Callable[[str], bool]) -> list[_Cell]:
-    values = {measure: getattr(row, measure) for measure in COLUMNS}
-    return [(cell(m, v), "" if v is None else v, bold(m)) for m, v in values.items()]
+    values = {measure: shown(row, measure) for measure in COLUMNS}
+    return [(text, "" if value is None else value, bold(m)) for m, (text, value) in values.items()]
 
 
 def _summary(summaries: Sequence[Any], best: Collection[tuple[int, str]]) -> str:
@@ -172,15 +193,23 @@ def _pictures(rows: Sequence[Any], *, with_runs: bool) -> str:
 
 def _crop(crop: Crop) -> str:
     y, x = crop.corner
-    figures = "".join(
-        f'<figure><img alt="{escape(what)}" src="data:image/{kind};base64,{base64.b64encode(data).decode()}">'
-        f"<figcaption>{escape(what)}</figcaption></figure>"
-        for what, kind, data in crop.pictures
-    )
+    pairs = dict.fromkeys(shown.method for shown in crop.pictures)
+    groups = [_pair([shown for shown in crop.pictures if shown.method == method]) for method in pairs]
+    missing = f"<p>No matte of: {', '.join(map(_shown, crop.missing))}.</p>" if crop.missing else ""
     return (
-        f"<h3>{_shown(crop.method)}: {escape(_place(crop))} <small>at x {x}, y {y}</small></h3>"
-        f'<div class="crops">{figures}</div>'
+        f"<h3>{escape(_place(crop))} <small>at x {x}, y {y}</small></h3>"
+        f'<div class="crops">{"".join(groups)}</div>{missing}'
     )
+
+
+def _pair(pictures: Sequence[Shown]) -> str:
+    figures = "".join(
+        f'<figure><img alt="{escape(f"{one.method} {one.what}".strip())}" '
+        f'src="data:image/{one.kind};base64,{base64.b64encode(one.data).decode()}">'
+        f"<figcaption>{escape(one.what)}</figcaption></figure>"
+        for one in pictures
+    )
+    return f'<div class="pair"><p>{_shown(pictures[0].method) or "&nbsp;"}</p><div>{figures}</div></div>'
 
 
 def _place(row: Any) -> str:
@@ -219,7 +248,7 @@ def _runs(facts: Mapping[str, Any]) -> str:
 
 def _machine(machine: Mapping[str, Any]) -> str:
     ram = f"{machine['ram_bytes'] / 2**30:.0f} GiB"
-    described = f"{machine['cpu']}, {machine['usable_cores']} of {machine['cores']} cores, {ram} RAM, "
+    described = f"{machine['cpu']}, {machine['usable_cores']} of {counted(machine['cores'], 'core')}, {ram} RAM, "
     return described + ", ".join(str(machine[key]) for key in ("gpu", "system") if key in machine)
 
 
@@ -268,10 +297,11 @@ th[aria-sort=ascending]::after { content: " ↑"; } th[aria-sort=descending]::af
 .failed, tr.failed td { color: var(--bad); }
 details { margin-top: .7rem; } .options { font-size: .9rem; overflow-wrap: anywhere; }
 dt { float: left; clear: left; width: 6rem; opacity: .7; } dd { margin-left: 6.5rem; overflow-wrap: anywhere; }
-.crops { display: flex; flex-wrap: wrap; gap: .5rem; }
+.crops { display: flex; flex-wrap: wrap; gap: .5rem 1.5rem; }
+.pair p { margin: 0; font-size: .9rem; font-weight: bold; } .pair div { display: flex; gap: .5rem; }
 figure { margin: 0; } figcaption { font-size: .8rem; opacity: .7; }
 img { display: block; image-rendering: pixelated; background: #888; }
-@media print { .wide { overflow: visible; } th::after { content: none; } .crops { break-inside: avoid; } }
+@media print { .wide { overflow: visible; } th::after { content: none; } .pair { break-inside: avoid; } }
 </style>
 </head>
 <body>
@@ -279,6 +309,9 @@ img { display: block; image-rendering: pixelated; background: #888; }
 <p>SAD, Grad and Conn are in thousands, MSE is times 1000; lower is better, and for seam closer to 1. All are counted
 over the unknown pixels of the trimap. Means are plain means over pictures; the best is bold where a method scored all
 of them and another did, too. Memory is the peak of the method's own process.</p>
+<p>Seam is how many times rougher the error is across the borders of patches than elsewhere; 1 is no rougher. In
+brackets is a control: a method that cuts nothing, on the borders of the first method on the grid, so what a matte
+without seams has there. "Seam, truth" is the same of the truth's own steps: how much detail lies there by chance.</p>
 $provenance
 $summary
 $failed
@@ -286,7 +319,8 @@ $failed
 <p>A click on a heading sorts, another one turns the order.</p>
 $pictures
 <h2>Worst regions</h2>
-<p>At 100 %, where the error is largest; error from black (none) to yellow (all of 1), unknown pixels only.</p>
+<p>At 100 %, of the pictures on which a method is worst, where the errors of all methods together are largest: one place
+for all of them. Error from black (none) to yellow (all of 1), unknown pixels only.</p>
 $crops
 <h2>How it was made</h2>
 $facts

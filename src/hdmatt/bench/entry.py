@@ -21,13 +21,12 @@ from typing import Any, NamedTuple
 
 from hdmatt import memory
 from hdmatt.bench.pictures import Generated, write
+from hdmatt.compute import FOR_THE_NETWORK, method_program
 from hdmatt.datasets import Item
 from hdmatt.errors import HDMattError
-from hdmatt.evaluate import WARM_SIDE, method_program, said
 from hdmatt.methods import NETWORK, Method, Settings
+from hdmatt.timed import WARM_SIDE, said
 from hdmatt.worker import Stopped, Worker, answer, peak, reset_peak
-
-NOT_OPTIONS = ("model", "runtime", "precision")  # settings that are not engine.Options
 
 
 @dataclass(frozen=True)
@@ -148,7 +147,7 @@ def _ours(method: Method) -> Callable[[_Job], Measured]:
     from hdmatt.engine import Options
 
     settings = method.settings
-    options = Options(**{name: value for name, value in asdict(settings).items() if name not in NOT_OPTIONS})
+    options = Options(**{name: value for name, value in asdict(settings).items() if name not in FOR_THE_NETWORK})
     api.load_network(settings.model, runtime=settings.runtime, precision=settings.precision, device=settings.device)
 
     def run(job: _Job) -> Measured:

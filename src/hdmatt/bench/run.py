@@ -23,8 +23,9 @@ from typing import Any
 from hdmatt.bench import entry, plot
 from hdmatt.bench.entry import Limits, Measured
 from hdmatt.bench.pictures import Generated, Own, Scene, write
+from hdmatt.checks import fingerprint
 from hdmatt.errors import InputError, OutputError
-from hdmatt.evaluate import facts, fingerprint
+from hdmatt.ledger import facts
 from hdmatt.methods import FOLDER, Method, Settings, parse
 
 METHODS = ("hdmatt", "whole", "downsample", "cf", "knn")

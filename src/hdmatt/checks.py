@@ -1,0 +1,160 @@
+"""What is wrong with methods and data sets is said before anything is computed.
+
+Knows methods and files; nothing of scores and records. Read top to bottom:
+
+    fingerprint    what decides a method's mattes, as text; refuses methods that cannot run
+    check_files    refuses pictures that cannot be scored
+"""
+
+import hashlib
+import importlib.util
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from hdmatt import image
+from hdmatt.compute import BAND, FOR_THE_NETWORK, GRID, TILES
+from hdmatt.datasets import Composition, Item
+from hdmatt.errors import InputError
+from hdmatt.items import given, read_bytes, read_marks, reference, same_size, size_of
+from hdmatt.methods import CLASSICAL, FOLDER, GEGL, VITMATTE, Method, Settings
+from hdmatt.metrics import check_truth
+from hdmatt.patches import check_overlap
+from hdmatt.trimap import BACKGROUND, UNKNOWN
+
+
+def fingerprint(method: Method) -> str:
+    """What decides the method's mattes besides the picture, as text; refuses methods that cannot run at all."""
+    settings = method.settings
+    if method.kind == FOLDER:
+        if not given(method.path).is_dir():
+            raise InputError(f"{method.path} is not a folder", hint="Give the folder of the mattes: folder:PATH.")
+        return "finished mattes"
+    if method.kind in CLASSICAL:
+        if importlib.util.find_spec("pymatting") is None or importlib.util.find_spec("scipy") is None:
+            raise InputError(f"the method {method.name} needs PyMatting", hint="pip install 'hdmatt[baselines]'")
+        return f"pymatting {metadata.version('pymatting')}"
+    if method.kind in GEGL:
+        from hdmatt.peers import GEGL_OPERATIONS, gegl_version
+
+        return f"gegl {gegl_version(method.kind)}, {' '.join(GEGL_OPERATIONS[method.kind])}"
+    if method.kind in VITMATTE:
+        parts = [f"weights {_check_vitmatte(method)}, transformers {metadata.version('transformers')}"]
+    else:
+        parts = [f"model {settings.model} {_check_settings(settings, method.kind)}"]
+    if method.kind in GRID:
+        parts.append(f"patch {settings.patch} overlap {settings.overlap}")
+    if method.kind in TILES:
+        parts.append(f"patch {settings.patch}")
+    if method.kind == "hdmatt":
+        parts.append(f"topk {settings.topk} candidates {settings.candidates}")
+    if method.kind in GRID and settings.cover != "grid":
+        parts.append(f"cover {settings.cover}")
+    if (settings.runtime, settings.precision) != ("auto", "auto"):  # of any name: mattes agree to 1e-4
+        parts.append(f"runtime {settings.runtime} {settings.precision}")
+    return ", ".join([*parts, f"device {settings.device}"])
+
+
+def check_files(items: Mapping[str, Sequence[Item]], new: Iterable[tuple[str, Item, Path | None]]) -> None:
+    """Refuse what cannot be scored, each file read to its end.
+
+    Args:
+        items: All data sets; none may be empty.
+        new: What is to be scored now: data set, picture, finished matte or None where one is to be computed.
+
+    Raises:
+        InputError: A file is missing, damaged or of another size than its picture; there is nothing to score.
+    """
+    for dataset, some in items.items():
+        if not some:
+            raise InputError(f"the data set {dataset} has no pictures", hint="Look at --data and --limit.")
+    pictures: dict[tuple[str, str, str], Item] = {}
+    mattes: list[Path] = []
+    for dataset, item, finished in new:
+        key = dataset, item.variant, item.name
+        if key not in pictures:
+            if item.alpha is None:
+                raise InputError(
+                    f"{item.name} of {dataset} has no true matte to be scored against",
+                    hint="Make its matte with hdmatt matte, and have it scored where the truth is.",
+                )
+            _check_sizes(item)
+            pictures[key] = item
+        if finished is not None:
+            same_size(finished, size_of(finished), *reference(item))
+            mattes.append(finished)
+    for item in pictures.values():
+        _check_truth(item)
+    for path in dict.fromkeys(path for item in pictures.values() for path in _files(item.picture)):
+        _decode(path)
+    for path in dict.fromkeys(mattes):
+        read_bytes(path)
+
+
+def _check_truth(item: Item) -> None:
+    truth, trimap = given(item.alpha), given(item.trimap)
+    marks = read_marks(trimap)
+    if not (marks == UNKNOWN).any():
+        raise InputError(
+            f"{trimap} has no unknown pixel, so there is nothing to score",
+            hint="Take another trimap, or take this picture out of the set.",
+        )
+    check_truth(read_bytes(truth), marks, str(truth))
+
+
+def _check_sizes(item: Item) -> None:
+    path, size = reference(item)
+    for other in (given(item.trimap), given(item.alpha)):
+        same_size(other, size_of(other), path, size)
+    if isinstance(item.picture, Composition):
+        same_size(item.picture.alpha, size_of(item.picture.alpha), path, size)
+        size_of(item.picture.background)  # is there; any size will do
+
+
+def _files(picture: Path | Composition) -> tuple[Path, ...]:
+    parts = isinstance(picture, Composition)
+    return (picture.foreground, picture.alpha, picture.background) if parts else (picture,)
+
+
+def _decode(path: Path) -> None:
+    """A picture that is cut short is found before hours of work and not at their end, in the report."""
+    with image.open_picture(path) as picture:
+        for y in range(0, picture.info.height, BAND):
+            picture.rows(y, min(y + BAND, picture.info.height))
+
+
+def _check_settings(settings: Settings, kind: str) -> str:
+    """Model and options work; returns the start of the model file's checksum."""
+    from hdmatt import api
+    from hdmatt.checkpoint import models
+    from hdmatt.engine import Options, make_plan
+
+    network = api.load_network(
+        settings.model, runtime=settings.runtime, precision=settings.precision, device=settings.device
+    )
+    marks = np.full((64, 64), UNKNOWN, np.uint8)
+    marks[0] = BACKGROUND
+    if kind == "tiles":
+        settings = replace(settings, overlap=0)
+    options = Options(**{k: v for k, v in asdict(settings).items() if k not in FOR_THE_NETWORK})
+    make_plan(image.open_trimap(marks), network, options)
+    path = models().get(settings.model) or Path(settings.model)
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+
+
+def _check_vitmatte(method: Method) -> str:
+    from hdmatt.peers import check_vitmatte
+
+    settings = method.settings
+    if method.kind in (*GRID, *TILES):
+        batch = 1 if settings.batch is None else settings.batch
+        if settings.patch < 32 or batch < 1:
+            raise InputError(
+                f"{method.name}: a patch of {settings.patch} pixels, {batch} at once",
+                hint="Choose a patch of 32 pixels or more, and a batch of 1 or more.",
+            )
+        check_overlap(settings.patch, settings.overlap if method.kind in GRID else 0)
+    return check_vitmatte(given(method.path))

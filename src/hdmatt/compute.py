@@ -1,0 +1,130 @@
+"""What computes the mattes of each method: our own strategies, PyMatting, GEGL and ViTMatte behind one function.
+
+Knows methods and pictures; nothing of scores, processes and records. Read top to bottom:
+
+    GRID, TILES       the methods that cut the picture
+    windows           where a method cuts it
+    method_program    a method -> what turns an item into a matte's file, with everything loaded
+    _network, _vitmatte, _classical, _gegl    the kinds of methods
+
+Known pixels of every matte are the trimap's. Called by evaluate.py in the method's own process, and by bench.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from hdmatt import image
+from hdmatt.datasets import Item
+from hdmatt.image import BandReader, TrimapReader
+from hdmatt.items import given, opened, write_matte
+from hdmatt.methods import GEGL, NETWORK, VITMATTE, Method
+from hdmatt.patches import Network, Window, grid, tiles
+from hdmatt.trimap import FOREGROUND, UNKNOWN
+
+GRID = ("hdmatt", "crop", "vitmatte-patches")  # those that cut the picture, and so may show seams: overlapping,
+TILES = ("tiles", "vitmatte-tiles")  # and side by side
+
+BAND = 256  # rows of a picture that are held at once
+FOR_THE_NETWORK = ("model", "runtime", "precision")  # settings that are not engine.Options
+
+
+def windows(method: Method, height: int, width: int) -> list[Window] | None:
+    """Where the method cuts the picture; None if it does not, or not along whole rows and columns."""
+    if method.kind in GRID and method.settings.cover == "grid":
+        return grid(height, width, size=method.settings.patch, overlap=method.settings.overlap)
+    return tiles(height, width, size=method.settings.patch) if method.kind in TILES else None
+
+
+def method_program(method: Method) -> Callable[[Item, Path], None]:
+    """What computes the method's mattes, with everything loaded."""
+    if method.kind in NETWORK:
+        return _network(method)
+    if method.kind in VITMATTE:
+        return _vitmatte(method)
+    return _in_one_piece(_gegl(method) if method.kind in GEGL else _classical(method))
+
+
+def _network(method: Method) -> Callable[[Item, Path], None]:
+    """hdmatt's strategies, streamed: rows go to the file as they are finished."""
+    from hdmatt import api
+    from hdmatt.engine import Options
+    from hdmatt.strategies import matte_rows
+
+    settings = method.settings
+    model = api.load_network(
+        settings.model, runtime=settings.runtime, precision=settings.precision, device=settings.device
+    )
+    options = Options(**{k: v for k, v in asdict(settings).items() if k not in FOR_THE_NETWORK})
+
+    def compute(item: Item, path: Path) -> None:
+        with opened(item) as (picture, trimap):
+            job = matte_rows(method.kind, picture, trimap, model, options)
+            write_matte(path, picture.info.height, picture.info.width, (rows for _, rows in job.rows))
+
+    return compute
+
+
+def _vitmatte(method: Method) -> Callable[[Item, Path], None]:
+    """ViTMatte on the whole picture, on it shrunk, or patch by patch."""
+    from hdmatt.peers import load_vitmatte
+    from hdmatt.strategies import LONG_SIDE, patch_rows, shrunk_rows, small_trimap, with_unknown
+
+    network, settings = load_vitmatte(given(method.path), device=method.settings.device), method.settings
+
+    def rows(picture: BandReader, trimap: TrimapReader) -> Iterator[tuple[int, np.ndarray]]:
+        height, width = picture.info.height, picture.info.width
+        if method.kind in (*GRID, *TILES):
+            overlap = settings.overlap if method.kind in GRID else 0
+            cuts = windows(method, height, width)
+            assert cuts is not None
+            cuts = with_unknown(trimap, cuts, band=BAND)
+            return patch_rows(picture, trimap, cuts, network, overlap=overlap, batch=settings.batch or 1)
+        scale = min(1.0, LONG_SIDE / max(height, width)) if method.kind == "vitmatte-downsample" else 1.0
+        marks = small_trimap(trimap, (max(1, round(height * scale)), max(1, round(width * scale))), BAND)[0]
+        return shrunk_rows(picture, trimap, marks, network, band=BAND)
+
+    def compute(item: Item, path: Path) -> None:
+        with opened(item) as (picture, trimap):
+            some = (alpha for _, alpha in rows(picture, trimap))
+            write_matte(path, picture.info.height, picture.info.width, some)
+
+    return compute
+
+
+def _classical(method: Method) -> Network:
+    """PyMatting's estimators with their own defaults, on display-encoded colours."""
+    import pymatting
+
+    estimate = getattr(pymatting, f"estimate_alpha_{method.kind}")
+
+    def network(colours: np.ndarray, trimaps: np.ndarray) -> np.ndarray:
+        trimap = trimaps[0]
+        known = trimap / 255 * (trimap != UNKNOWN) + 0.5 * (trimap == UNKNOWN)
+        alpha = np.asarray(estimate(colours[0].astype(np.float64), known))
+        if not np.isfinite(alpha).all():
+            raise RuntimeError("the matte holds NaN or infinite values")
+        return np.where(trimap == UNKNOWN, alpha, trimap == FOREGROUND).astype(np.float32)[None]
+
+    return network
+
+
+def _gegl(method: Method) -> Network:
+    from hdmatt.peers import gegl_alpha
+
+    return lambda colours, trimaps: gegl_alpha(method.kind, colours[0], trimaps[0])[None]
+
+
+def _in_one_piece(network: Network) -> Callable[[Item, Path], None]:
+    """For programs that take a whole picture and set its known pixels themselves."""
+
+    def compute(item: Item, path: Path) -> None:
+        with opened(item) as (picture, trimap):
+            height = picture.info.height
+            colours = image.network_colours(picture.rows(0, height), linear=picture.info.linear)
+            marks = trimap.rows(0, height)
+        write_matte(path, height, colours.shape[1], network(colours[None], marks[None]))
+
+    return compute

@@ -1,0 +1,78 @@
+"""Trimaps made from the truth, for test sets that ship none; kept until the truth changes.
+
+Knows files; nothing of methods and scores. Called by evaluate.py.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from hdmatt import image
+from hdmatt.datasets import Item, require_trimaps
+from hdmatt.errors import InputError
+from hdmatt.items import given, read_bytes, reference, same_size, size_of, slug, write_matte
+from hdmatt.ledger import digest, make_folder, put
+from hdmatt.metrics import check_truth
+from hdmatt.trimap import UNKNOWN, from_alpha
+
+MADE = "made-"  # and a radius: the variant of trimaps made from the truth
+
+
+def with_trimaps(
+    items: Mapping[str, Sequence[Item]], radii: Sequence[int], out: Path, digests: dict[Path, str]
+) -> dict[str, list[Item]]:
+    """Each item without a trimap once for each radius, with one made from its truth; the others as they are."""
+    without = [item for some in items.values() for item in some if item.trimap is None]
+    for some in items.values():
+        require_trimaps(some, make_trimap=radii[0] if radii else None)
+    if radii and not without:
+        raise InputError(
+            "every picture has a trimap of its own, so none is made",
+            hint="Leave --make-trimap out, or name a data set without trimaps.",
+        )
+    for radius in radii:
+        if radius < 0:
+            raise InputError(f"--make-trimap is {radius}", hint="Give a radius in pixels, 0 or more, like 20.")
+    for item in without:
+        same_size(given(item.alpha), size_of(given(item.alpha)), *reference(item))
+    own = {name: [item for item in some if item.trimap is not None] for name, some in items.items()}
+    made = {name: _made(name, some, radii, out) for name, some in items.items()}
+    for alpha in dict.fromkeys(given(item.alpha) for item in without) if radii else ():
+        digests[alpha] = digest(alpha)
+    missing = [item for some in made.values() for item in some if not _is_made(item, digests)]
+    for alpha in dict.fromkeys(given(item.alpha) for item in missing):  # all are checked before one is made
+        truth = read_bytes(alpha)
+        check_truth(truth, np.full_like(truth, UNKNOWN), str(alpha))
+    for item in missing:
+        path, radius = given(item.trimap), int(item.variant.removeprefix(MADE))
+        trimap = from_alpha(read_bytes(given(item.alpha)), radius=radius)
+        make_folder(path.parent)
+        _truth_of(path).unlink(missing_ok=True)
+        write_matte(path, len(trimap), trimap.shape[1], [image.as_float(trimap)])
+        put(_truth_of(path), digests[given(item.alpha)] + "\n")  # last: a trimap without it is made again
+    return {name: own[name] + made[name] for name in items}
+
+
+def _is_made(item: Item, digests: Mapping[Path, str]) -> bool:
+    """Whether the item's trimap is there and was made from its truth as that is now."""
+    path = given(item.trimap)
+    stamp, wanted = _truth_of(path), digests[given(item.alpha)]
+    return path.is_file() and stamp.is_file() and stamp.read_bytes().decode(errors="replace").strip() == wanted
+
+
+def _truth_of(trimap: Path) -> Path:
+    """Where the checksum of the truth is kept that a trimap was made from."""
+    return trimap.with_name(f"{trimap.name}.truth-sha256")
+
+
+def _made(dataset: str, items: Sequence[Item], radii: Sequence[int], out: Path) -> list[Item]:
+    """The items without a trimap, once for each radius, with the one that they are to get."""
+    place = out / "trimaps" / slug(dataset)
+    return [
+        replace(item, trimap=place / f"{MADE}{radius}" / f"{item.name}.png", variant=f"{MADE}{radius}")
+        for radius in dict.fromkeys(radii)
+        for item in items
+        if item.trimap is None
+    ]

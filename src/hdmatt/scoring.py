@@ -1,0 +1,93 @@
+"""The numbers of one matte, from its file and the test picture's; and the borders on which its seams are looked for.
+
+Knows metrics, methods and files; nothing of processes and records. Read top to bottom:
+
+    Cuts       where patches meet, and whether the method that is scored cut there itself
+    cuts_of    of a method: its own borders, or for comparison those of the grid
+    control_of    whose grid that is
+    score_file    all numbers of a matte, as fields of ledger.Row
+    seams      those on the borders alone
+
+A seam score means little without one of a matte that has no seams, on the same borders of the same pictures: detail
+that lies there by chance moves it, too. So methods that cut nothing are measured there as well (`seam_control`), and
+so is the truth (`seam_truth`: its own steps, since it has no error).
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+
+from hdmatt.compute import GRID, TILES, windows
+from hdmatt.datasets import Item
+from hdmatt.items import given, read_bytes, read_marks
+from hdmatt.methods import Method, Settings
+from hdmatt.metrics import Borders, patch_borders, score, seam
+
+_Bytes = UInt8[np.ndarray, "h w"]
+
+
+class Cuts(NamedTuple):
+    """Borders of patches in pictures of any size."""
+
+    method: Method  # one that cuts along whole rows and columns
+    own: bool  # whether it is the method that is scored
+
+    @property
+    def text(self) -> str:
+        """As rows have it: grid and tiles, side of a patch, overlap."""
+        settings = self.method.settings
+        if self.method.kind in TILES:
+            return f"tiles {settings.patch}"
+        return f"grid {settings.patch} {settings.overlap}"
+
+    def borders(self, height: int, width: int) -> Borders:
+        """Those inside of a picture."""
+        return patch_borders(windows(self.method, height, width) or (), height=height, width=width)
+
+
+def control_of(methods: Iterable[Method], settings: Settings) -> Method:
+    """The first method on the grid; hdmatt with the call's settings if there is none."""
+    return next((one for one in methods if one.kind in GRID and _cuts(one)), Method("hdmatt", "hdmatt", settings))
+
+
+def cuts_of(method: Method, control: Method) -> Cuts | None:
+    """None if the method cuts, but not along whole rows and columns: it has seams, elsewhere."""
+    if _cuts(method):
+        return Cuts(method, own=True)
+    return None if method.kind in GRID else Cuts(control, own=False)
+
+
+def _cuts(method: Method) -> bool:
+    return method.kind in TILES or (method.kind in GRID and method.settings.cover == "grid")
+
+
+def score_file(path: Path, item: Item, cuts: Cuts | None) -> dict[str, Any]:
+    """SAD, MSE, Grad, Conn, MAD and what `seams` finds."""
+    matte, truth, trimap = read_bytes(path), read_bytes(given(item.alpha)), read_marks(given(item.trimap))
+    return {**asdict(score(matte, truth, trimap)), **_seams(matte, truth, trimap, cuts)}
+
+
+def seams(path: Path, item: Item, cuts: Cuts | None) -> dict[str, Any]:
+    """`seam` on the method's own borders or `seam_control` on others; `seam_truth` there; `borders`, their name.
+
+    What cannot be told (no border in the picture, a flat error) is None, with a note where it is infinite.
+    """
+    return _seams(read_bytes(path), read_bytes(given(item.alpha)), read_marks(given(item.trimap)), cuts)
+
+
+def _seams(matte: _Bytes, truth: _Bytes, trimap: _Bytes, cuts: Cuts | None) -> dict[str, Any]:
+    found: dict[str, Any] = {"seam": None, "seam_control": None, "seam_truth": None, "borders": "", "note": None}
+    if cuts is None:
+        return found
+    borders = cuts.borders(*truth.shape)
+    value = seam(matte, truth, trimap, borders)
+    found["seam" if cuts.own else "seam_control"] = value if math.isfinite(value) else None
+    if math.isinf(value) and cuts.own:
+        found["note"] = "seam is infinite: the error changes on the patch borders only"
+    detail = seam(truth, np.zeros_like(truth), trimap, borders)
+    return {**found, "seam_truth": detail if math.isfinite(detail) else None, "borders": cuts.text}

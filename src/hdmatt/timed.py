@@ -1,0 +1,122 @@
+"""One method's mattes with their time and memory, computed in a process of its own.
+
+Knows methods and processes; nothing of scores and records. Read top to bottom:
+
+    Run        seconds and peak memory of one matte, or why there is none
+    Timed      the process, kept from picture to picture
+    clocked    what runs in it
+    said       an exception as rows say it
+
+Time runs from opening the picture to the matte on the disk, without loading a network or a library: each process
+makes a tiny matte before its first.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hdmatt import image
+from hdmatt.bench.pictures import Generated, write
+from hdmatt.compute import method_program
+from hdmatt.datasets import Item
+from hdmatt.errors import InputError
+from hdmatt.items import write_matte
+from hdmatt.methods import GEGL, Method
+from hdmatt.worker import Stopped, Worker, answer, is_memory, peak, reset_peak, resets_peak
+
+WARM_SIDE = 96  # pixels of the picture that nobody clocks
+
+
+class Run(NamedTuple):
+    seconds: float | None
+    peak: int | None
+    error: str | None = None
+
+
+class Timed:
+    """Computes one method's mattes in a spawned process, which keeps its network from picture to picture.
+
+    Its peak memory is taken anew for each picture where the system can (Linux); elsewhere the process is.
+    """
+
+    def __init__(self, method: Method) -> None:
+        self.method = method
+        self._worker = Worker(_serve, method)
+
+    def run(self, item: Item, path: Path, finished: Path | None = None) -> Run:
+        """One matte, written to `path`; one that is finished is taken as it is."""
+        if finished is not None:
+            return _copy(finished, path)
+        try:
+            run = Run(*self._worker.ask((item, path)))
+        except Stopped as stop:
+            return Run(stop.seconds, stop.held, stop.text)
+        # a child's peak is never taken anew
+        if run.error or not resets_peak() or self.method.kind in GEGL:
+            self._worker.close()
+        return run
+
+    def close(self) -> None:
+        """End the process; twice is once."""
+        self._worker.close()
+
+    def __enter__(self) -> "Timed":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _serve(connection: Connection, method: Method) -> None:
+    """The spawned process: (item, path) in, Run out."""
+    answer(connection, clocked(method))
+
+
+def clocked(method: Method) -> Callable[[tuple[Item, Path]], tuple[Any, ...]]:
+    """What makes one matte and takes time and memory of that alone; loading and a tiny matte come before the first."""
+    compute: Callable[[Item, Path], None] | None = None
+
+    def run(question: tuple[Item, Path]) -> tuple[Any, ...]:
+        nonlocal compute
+        seconds, error, before = None, None, "before the first picture: "
+        try:
+            if compute is None:
+                loaded = method_program(method)
+                _warm(loaded)
+                compute = loaded
+            before = ""
+            reset_peak()
+            started = time.monotonic()
+            compute(*question)
+            seconds = time.monotonic() - started
+        except InputError as trouble:
+            error = before + trouble.message
+        except Exception as trouble:
+            error = before + said(trouble)
+        return tuple(Run(seconds, peak(), error))
+
+    return run
+
+
+def _warm(compute: Callable[[Item, Path], None]) -> None:
+    """A tiny matte, so that nothing is compiled or set up for the first time while the clock runs."""
+    with tempfile.TemporaryDirectory(prefix="hdmatt-") as name:
+        folder = Path(name)
+        picture, trimap = folder / "picture.tif", folder / "trimap.tif"
+        write(Generated(WARM_SIDE, unknown=0.2), picture, trimap)
+        compute(Item("warm-up", picture, trimap, None, ""), folder / "alpha.png")
+
+
+def said(trouble: Exception) -> str:
+    """An exception of a method as a row says it."""
+    return f"{'ran out of memory' if is_memory(trouble) else type(trouble).__name__}: {trouble}"
+
+
+def _copy(finished: Path, path: Path) -> Run:
+    """Nothing is timed."""
+    alpha = image.read_grey(finished)
+    write_matte(path, len(alpha), alpha.shape[1], [alpha])
+    return Run(None, None)

@@ -19,7 +19,8 @@ the keys of benchmarks/table3.py, which takes the folder of the landed rows: a m
 name says otherwise; all but C-literal are strict.
 
 Without a GPU the rows of a common start show what the context module adds to it: `start` takes everything but the
-module from WEIGHTS, then each row trains alike (preset cpu-ablation: 400 steps of two groups of four, 0.2 h a core and row):
+module from WEIGHTS, then each row trains alike (preset cpu-ablation: 400 steps of two groups of four, 0.2 h a core
+and row):
 
     python runs/ablation.py start WEIGHTS runs/out/ablation --row C     # -> runs/out/ablation/start/C.safetensors
     hdmatt train --data PACK --preset cpu-ablation --init runs/out/ablation/start/C.safetensors \\
@@ -67,7 +68,7 @@ def main() -> int:
     commands.add_parser("list", help="rows and what is set for each")
     train = commands.add_parser("train", help="one slice of one row; more options as gpu_slice.py train")
     train.add_argument("--row", choices=list(ROWS), required=True)
-    start = commands.add_parser("start", help="FOLDER/start/ROW.safetensors: the row's network with WEIGHTS but for its context module")
+    start = commands.add_parser("start", help="FOLDER/start/ROW.safetensors: WEIGHTS with the row's own context module")
     start.add_argument("weights", type=Path)
     start.add_argument("folder", type=Path)
     start.add_argument("--row", choices=list(ROWS), required=True)

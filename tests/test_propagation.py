@@ -107,7 +107,7 @@ def test_smoothing_follows_the_colours_and_keeps_what_is_known():
 
 
 def test_an_alpha_that_is_linear_in_colour_stays_as_it_is():
-    truth, picture, trimap = scene(side=61)  # not a multiple of 4
+    truth, _, trimap = scene(side=61)  # not a multiple of 4
     flat = (truth[..., None] * FRONT + (1 - truth[..., None]) * BACK).astype(np.float32)
     np.testing.assert_allclose(smoothed(flat, trimap, truth), truth, atol=2e-3)
 

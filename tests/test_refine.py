@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from hdmatt.errors import OutputError
 from hdmatt.image import ArrayReader, TrimapReader
 from hdmatt.propagation import smoothed
 from hdmatt.refine import _Spool, refined
@@ -49,7 +50,7 @@ def test_bands_do_not_matter(step):
 
 
 def test_what_is_known_stays_and_squares_move_what_lies_between():
-    picture, trimap, rough, truth = job()
+    picture, trimap, rough, _ = job()
     found = run(picture, trimap, rough, sizes=[90], step=4)
     assert (found[trimap == 0] == 0).all() and (found[trimap == 255] == 1).all()
     assert found.min() >= 0 and found.max() <= 1 and (found != rough)[trimap == 128].mean() > 0.4
@@ -67,8 +68,26 @@ def test_an_error_of_the_network_passes_through_and_its_rows_are_closed():
 
     trimap = np.full((4, 5), 128, np.uint8)
     with pytest.raises(RuntimeError, match="network"):
-        list(refined(rows(), ArrayReader(np.zeros((4, 5, 3), np.uint8)), TrimapReader(ArrayReader(trimap)), step=1, band=2))
+        picture = ArrayReader(np.zeros((4, 5, 3), np.uint8))
+        list(refined(rows(), picture, TrimapReader(ArrayReader(trimap)), step=1, band=2))
     assert closed
+
+
+def test_a_full_disk_is_named(monkeypatch):
+    spool = _Spool(4)
+
+    class Full:
+        def write(self, _):
+            raise OSError(28, "No space left on device")
+
+        def close(self):
+            pass
+
+    spool.close()
+    monkeypatch.setattr(spool, "_file", Full())
+    with pytest.raises(OutputError, match="No space left on device") as caught:
+        spool.write(np.full((1, 4), 0.5, np.float32))
+    assert "TMPDIR" in caught.value.hint
 
 
 @pytest.mark.parametrize("width", [1, 8, 13])

@@ -170,7 +170,8 @@ def test_the_coarse_part_alone_learns_and_leaves_what_comes_before_and_after_as_
     model = replace(TEN.model, hints=True, normed=True, coarse=True)
     sample = replace(TEN.sample, procedural=0.0, merge=0.0, faults=0.0, crops=(1.0,), band=4.0, wide=0.0, blunt=0.0)
     config = replace(
-        TEN, model=model, sample=sample, part="coarse", groups=4, steps=100, rate=1e-2, probes=0.0, save_every=25, ema=0.0
+        TEN, model=model, sample=sample, part="coarse", groups=4, steps=100, rate=1e-2, probes=0.0, save_every=25,
+        ema=0.0,
     )
     before = {n: t.clone() for n, t in _started(config).items()}
     after = load_model(train(config, [pack], tmp_path / "run", fabric=cpu())).state_dict()
@@ -184,7 +185,7 @@ def test_the_coarse_part_alone_learns_and_leaves_what_comes_before_and_after_as_
 
 
 def test_a_network_without_a_coarse_alpha_has_no_coarse_part(pack, tmp_path):
-    with pytest.raises(InputError, match="model.coarse=true"):
+    with pytest.raises(InputError, match=r"model\.coarse=true"):
         train(replace(TEN, part="coarse"), [pack], tmp_path / "run", fabric=cpu())
 
 

@@ -62,7 +62,9 @@ def colour_hints(inputs_B6HW: Tensor, around_BHWM: Tensor | None = None) -> Tens
         colours = planes[:, :3] * unit + mean
         moments = moments_of(colours)
         sure_front, sure_back = planes[:, 5:6], planes[:, 3:4]
-        outer = (None, None) if around_BHWM is None else around_BHWM[..., : 2 * MOMENTS].float().permute(0, 3, 1, 2).split(MOMENTS, dim=1)
+        outer: Sequence[Tensor | None] = (None, None)
+        if around_BHWM is not None:
+            outer = around_BHWM[..., : 2 * MOMENTS].float().permute(0, 3, 1, 2).split(MOMENTS, dim=1)
         front, back = (
             _gaussian(_spread(moments, sure, o))
             for sure, o in zip((sure_front, sure_back), outer, strict=True)
@@ -91,9 +93,9 @@ def _carried(around_BHWM: Tensor, planes_B6HW: Tensor) -> Tensor:
     blocks = around_BHWM[..., 2 * MOMENTS :].float().permute(0, 3, 1, 2)
     small = F.pixel_shuffle(blocks, BLOCK)  # one for every AROUND / BLOCK pixels
     height, width = planes_B6HW.shape[-2:]
-    full = F.interpolate(small, scale_factor=AROUND // BLOCK, mode="bilinear", align_corners=False)[..., :height, :width]
+    full = F.interpolate(small, scale_factor=AROUND // BLOCK, mode="bilinear", align_corners=False)
     back, front = planes_B6HW[:, 3:4], planes_B6HW[:, 5:6]
-    return torch.where(back + front > 0, front, full)
+    return torch.where(back + front > 0, front, full[..., :height, :width])
 
 
 class _Gaussian(NamedTuple):

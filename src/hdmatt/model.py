@@ -99,7 +99,8 @@ class HDMatt(nn.Module):
         if coarse and not self.config.hints:
             raise ModelError("a network with `coarse` needs `hints`", hint="Set hints too, or neither.")
         self.encoder = Encoder(width, hints=self.config.hints, coarse=coarse)
-        self.decoder = Decoder(width, inputs=self.encoder.inputs, coarse=coarse)  # before CPC: A, B, C start from the same weights
+        # before CPC: A, B, C start from the same weights
+        self.decoder = Decoder(width, inputs=self.encoder.inputs, coarse=coarse)
         self.cpc = CPC(
             4 * width,
             key=2 * width,
@@ -242,8 +243,8 @@ class ASPP(nn.Module):
 class Decoder(nn.Module):
     """Back to full resolution: unpool with the encoder's indices, join the encoder's features, convolve.
 
-    With `coarse`, what is known at stride 8 also takes a short way: as an alpha, a correction of the hinted one, enlarged
-    and joined to the last stage.
+    With `coarse`, what is known at stride 8 also takes a short way: as an alpha, a correction of the hinted one,
+    enlarged and joined to the last stage.
     """
 
     def __init__(self, width: int, *, inputs: int, coarse: bool) -> None:

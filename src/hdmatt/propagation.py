@@ -1,10 +1,10 @@
-"""Alpha of a whole picture at low resolution: carried from the known pixels, or smoothed, along the picture's colours.
+"""Alpha of a whole picture, small: carried from the known pixels, or smoothed, along the picture's colours.
 
-What a patch cannot know: that a strand hangs together with the hair far away. Closed-form matting (Levin, Lischinski and
-Weiss, "A closed-form solution to natural image matting", 2008) solves for the alpha that is linear in colour within
+What a patch cannot know: that a strand hangs together with the hair far away. Closed-form matting (Levin, Lischinski
+and Weiss, "A closed-form solution to natural image matting", 2008) solves for the alpha that is linear in colour within
 every 3 x 3 window; here from coarse to fine, a fixed number of steps at each size, so that the time is known and a
-picture gives the same bytes. `propagate` knows the trimap only and comes before the network, on some ten thousand pixels;
-`smoothed` starts from the network's alpha and stays close to it. NumPy and SciPy only. Top to bottom:
+picture gives the same bytes. `propagate` knows the trimap only and comes before the network, on some ten thousand
+pixels; `smoothed` starts from the network's alpha and stays close to it. NumPy and SciPy only. Top to bottom:
 
     Shrinker      rows of a picture in, a small picture and its trimap out, and their alpha
     propagate     picture and trimap, small -> alpha
@@ -125,8 +125,9 @@ def smoothed(
 ) -> Float32[np.ndarray, "h w"]:
     """An alpha close to the one given that is, as far as possible, linear in colour in every 3 x 3 window.
 
-    Minimises a' L a + TRUST |a - alpha|^2 over the unknown pixels, L the matting Laplacian, on squares of 4 x 4 pixels, then of
-    2 x 2, then on the pixels; what a level changes is added to the alpha of the next. Known pixels come out as 0 and 1.
+    Minimises a' L a + TRUST |a - alpha|^2 over the unknown pixels, L the matting Laplacian, on squares of 4 x 4 pixels,
+    then of 2 x 2, then on the pixels; what a level changes is added to the alpha of the next. Known pixels come out
+    as 0 and 1.
 
     Args:
         picture: Display-encoded colours in [0, 1].
@@ -173,7 +174,7 @@ def _laplacian(
     picture: Float32[np.ndarray, "h w 3"], doubt: np.ndarray, unknown: np.ndarray
 ) -> tuple[sparse.csr_matrix, Float64[np.ndarray, " u"]]:
     """The matting Laplacian's rows of the unknown pixels, a column for every pixel, and its diagonal (eq. 12 there)."""
-    height, width = doubt.shape
+    width = doubt.shape[1]
     near = cv2.dilate(doubt.astype(np.uint8), np.ones((3, 3), np.uint8))[1:-1, 1:-1]
     corners = np.flatnonzero(np.pad(near, ((0, 2), (0, 2)))).astype(np.int32)  # the upper left pixels of the windows
     inside = [(y, x, y * width + x) for y in range(3) for x in range(3)]
@@ -208,17 +209,17 @@ def _laplacian(
 def _affinity(colours: Float64[np.ndarray, "3 9 n"]) -> Float64[np.ndarray, "9 9 n"]:
     """(1 + (c_i - mean) (covariance + EPSILON / 9)^-1 (c_j - mean)) / 9 of the pixels i and j of n windows."""
     colours = colours - colours.mean(1, keepdims=True)
-    covariance = np.stack([(colours[i] * colours[j]).mean(0) + EPSILON / 9 * (i == j) for i, j in zip(*np.triu_indices(3), strict=True)])
-    a, b, c, d, e, f = covariance
-    A, B, C, D, E, F = d * f - e * e, c * e - b * f, b * e - c * d, a * f - c * c, b * c - a * e, a * d - b * b
-    det = a * A + b * B + c * C
-    inverse = ((A, B, C), (B, D, E), (C, E, F))
-    turned = [sum(m * x for m, x in zip(row, colours, strict=True)) / det for row in inverse]
+    upper = zip(*np.triu_indices(3), strict=True)
+    a, b, c, d, e, f = ((colours[i] * colours[j]).mean(0) + EPSILON / 9 * (i == j) for i, j in upper)
+    first = d * f - e * e, c * e - b * f, b * e - c * d  # of the adjugate, which is symmetric
+    middle, last = b * c - a * e, a * d - b * b
+    det = a * first[0] + b * first[1] + c * first[2]
+    adjugate = first, (first[1], a * f - c * c, middle), (first[2], middle, last)
+    x, y, z = ((p * colours[0] + q * colours[1] + r * colours[2]) / det for p, q, r in adjugate)
     out = np.empty((9, 9, colours.shape[-1]))
     for i in range(9):
         for j in range(i, 9):
-            value = sum(t[i] * x[j] for t, x in zip(turned, colours, strict=True))
-            out[i, j] = out[j, i] = (1 + value) / 9
+            out[i, j] = out[j, i] = (1 + (x[i] * colours[0, j] + y[i] * colours[1, j] + z[i] * colours[2, j])) / 9
     return out
 
 

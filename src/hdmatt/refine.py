@@ -1,8 +1,8 @@
-"""The finished matte smoothed along the picture's colours, all of it at once, in memory that the picture does not bound.
+"""The finished matte smoothed along the picture's colours, all of it at once, in bounded memory.
 
-The network sees a patch; what it gets wrong by a little on a whole strand, or smooths over a sharp rim, the picture's own
-colours tell. `propagation.smoothed` solves for an alpha close to the network's that follows them, on the picture itself or,
-where that has too many pixels, on squares of `step` pixels; the change is added to the matte. Top to bottom:
+The network sees a patch; what it gets wrong by a little on a whole strand, or smooths over a sharp rim, the picture's
+own colours tell. `propagation.smoothed` solves for an alpha close to the network's that follows them, on the picture
+itself or, where that has too many pixels, on squares of `step` pixels; the change is added to the matte. Top to bottom:
 
     refined    rows of a matte in, rows of the smoothed matte out, once the last has come in
     _Spool     the rows that wait, in a file without a name
@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from hdmatt.engine import Rows
+from hdmatt.errors import OutputError
 from hdmatt.image import network_colours
 from hdmatt.patches import grown_rows
 from hdmatt.propagation import Shrinker, smoothed
@@ -65,13 +66,21 @@ class _Spool:
 
     def __init__(self, width: int) -> None:
         self._width = width
-        self._file: IO[bytes] = tempfile.TemporaryFile(prefix="hdmatt-")
+        self._file: IO[bytes] = tempfile.TemporaryFile(prefix="hdmatt-")  # noqa: SIM115 - `close` is below
 
     def write(self, rows: Float32[np.ndarray, "h w"]) -> None:
-        for row in rows:
-            between = (row > 0) & (row < 1)
-            self._file.write(np.packbits(between).tobytes() + np.packbits(row == 1).tobytes())
-            self._file.write(row[between].astype(np.float32).tobytes())
+        """The next rows. Raises OutputError when the disk is full."""
+        try:
+            for row in rows:
+                between = (row > 0) & (row < 1)
+                self._file.write(np.packbits(between).tobytes() + np.packbits(row == 1).tobytes())
+                self._file.write(row[between].astype(np.float32).tobytes())
+            self._file.flush()
+        except OSError as error:
+            raise OutputError(
+                f"the unfinished matte cannot be kept in {tempfile.gettempdir()}: {error.strerror}",
+                hint="Free some space there, name another folder by TMPDIR, or use --no-refine.",
+            ) from error
 
     def rewind(self) -> None:
         self._file.seek(0)

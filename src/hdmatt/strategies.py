@@ -6,9 +6,10 @@
     shrunk_rows    all at once, or shrunk, through any network
 
 `crop` is the engine without anything from outside the patch (no context, no colours around), `hdmatt` the engine
-with both. `tiles` cuts hard: patches side by side, no overlap, no feather, and nothing smoothed; it shows what seams look like. `whole` puts
-the whole picture through the network at once; `downsample` does that with the picture shrunk to a long side and grows
-the matte back. They are the paper's Fig. 1 and Table 1. How other networks go through them is in peers.py.
+with both. `tiles` cuts hard: patches side by side, no overlap, no feather, and nothing smoothed; it shows what seams
+look like. `whole` puts the whole picture through the network at once; `downsample` does that with the picture shrunk
+to a long side and grows the matte back. All but `tiles` are smoothed at the end (refine.py) unless told otherwise. They
+are the paper's Fig. 1 and Table 1. How other networks go through them is in peers.py.
 """
 
 from collections.abc import Callable, Generator, Iterator, Sequence

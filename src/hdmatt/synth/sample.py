@@ -21,7 +21,6 @@ from hdmatt.synth.assets import Assets
 from hdmatt.synth.faults import camera_faults
 from hdmatt.synth.procedural import procedural_foreground
 
-
 STEPS = (3, 4, 6, 8)  # canvas pixels to one of the low-resolution alpha
 
 
@@ -70,7 +69,7 @@ class Sample:
     alpha: UInt8[np.ndarray, "g p p"]
     foreground: UInt8[np.ndarray, "g p p 3"]
     background: UInt8[np.ndarray, "g p p 3"]
-    around: Float32[np.ndarray, "g n n 82"]  # known colours and low-resolution alpha of the whole composite, see field.py
+    around: Float32[np.ndarray, "g n n 82"]  # known colours and small alpha of the whole composite, see field.py
 
 
 def make_sample(assets: Assets, config: SampleConfig, *, seed: int, index: int) -> Sample:

@@ -17,7 +17,7 @@ from hdmatt.model import HDMatt, ModelConfig, network_input
 from hdmatt.runtime import choose, choose_precision, copies, exact, prepare
 from hdmatt.strategies import matte_rows
 
-SMALL = Options(patch=64, overlap=16, candidates=6, memory=memory.GIB * 4)
+SMALL = Options(patch=64, overlap=16, candidates=6, memory=memory.GIB * 4, refine=False)
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +163,7 @@ def test_an_answer_that_is_no_number_is_an_error(model):
 
 def test_the_plan_counts_a_copy_of_the_weights_and_a_batch_for_each_device(model, monkeypatch):
     monkeypatch.setattr(memory, "settled", lambda: 100 * memory.MIB)
+    monkeypatch.setattr(memory, "carry_bytes", lambda *_: 0)
     trimap = scene()[1]
     one, two, three = (
         make_plan(open_trimap(trimap), model, replace(SMALL, batch=2, device=device))

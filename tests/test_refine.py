@@ -1,8 +1,9 @@
 import numpy as np
+import OpenImageIO as oiio
 import pytest
 
 from hdmatt.errors import OutputError
-from hdmatt.image import ArrayReader, TrimapReader
+from hdmatt.image import ArrayReader, TrimapReader, open_picture
 from hdmatt.propagation import smoothed
 from hdmatt.refine import _Spool, refined
 
@@ -102,3 +103,44 @@ def test_the_spool_gives_back_what_it_was_given(width):
         spool.rewind()
         assert np.concatenate([spool.read(n) for n in sizes]).tobytes() == rows.tobytes()
     spool.close()
+
+
+def test_far_from_unknown_pixels_nothing_is_read():
+    picture, trimap, rough, _ = job(height=400)
+    trimap[:150], trimap[250:] = 0, 255
+    rough[:150], rough[250:] = 0, 1
+
+    class Counting(ArrayReader):
+        rows_read = 0
+
+        def rows(self, y0, y1):
+            Counting.rows_read += y1 - y0
+            return super().rows(y0, y1)
+
+    noisy = picture.copy()  # what is not read cannot matter
+    noisy[:100], noisy[300:] = 77, 99
+    found = []
+    for colours in (picture, noisy):
+        reader = Counting(colours)
+        rows = refined(bands(rough, [400]), reader, TrimapReader(ArrayReader(trimap)), step=1, band=20)
+        found.append(np.concatenate([r for _, r in rows]))
+    assert Counting.rows_read <= 2 * 180 and (found[0] != rough)[150:250].any()
+    np.testing.assert_array_equal(*found)
+
+
+def test_of_a_tiled_file_the_tiles_beside_unknown_pixels_are_read(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 255, (512, 512, 3), np.uint8)
+    trimap = np.zeros((512, 512), np.uint8)
+    trimap[250:270, 200:220], trimap[255:260, 205:210] = 128, 255
+    rough = np.where(trimap == 128, np.float32(0.4), trimap / np.float32(255))
+    output = oiio.ImageOutput.create(str(tmp_path / "tiled.tif"))
+    spec = oiio.ImageSpec(512, 512, 3, "uint8")
+    spec.tile_width = spec.tile_height = 32
+    output.open(str(tmp_path / "tiled.tif"), spec)
+    output.write_image(picture)
+    output.close()
+    with open_picture(tmp_path / "tiled.tif") as tiled:
+        marks = TrimapReader(ArrayReader(trimap))
+        found = np.concatenate([r for _, r in refined(bands(rough, [512]), tiled, marks, step=1, band=32)])
+        assert 0 < tiled.decoded < 0.1 * trimap.size
+    np.testing.assert_allclose(found, smoothed(picture / np.float32(255), trimap, rough), atol=1e-6)

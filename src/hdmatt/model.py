@@ -270,7 +270,7 @@ class Decoder(nn.Module):
         at2 = self.fill2(self.at2([unpool(at4, stem.index2), stem.half]))
         maps = [unpool(at2, stem.index1), stem.full, stem.inputs]
         if coarse is not None:
-            maps.append(enlarged(coarse))
+            maps.append(enlarged(coarse).to(at2.dtype))
         x = self.at1(maps)
         return Decoded(torch.sigmoid(self.alpha(self.detail(x)).float()), deep, at4, at2, coarse)
 

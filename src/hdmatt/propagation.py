@@ -28,6 +28,7 @@ PRIOR = 1e-5  # weight of the guess before: parts that touch nothing known keep 
 STEPS = 150  # of the conjugate gradients at each size
 TRUST = 1e-2  # weight of the alpha that `smoothed` is given
 LEVELS = ((4, 30), (2, 30), (1, 20))  # `smoothed`: pixels averaged along a side, steps
+REACH = 3 * LEVELS[0][0] + 1  # `smoothed`: pixels from an unknown one whose colours count, at most
 WINDOWS = 4096  # of the Laplacian, computed at once
 COARSEST = 24  # pixels of the longer side at which solving starts
 _SMOOTHED, _SMOOTHED_UNKNOWN = 2_500_000, 300_000  # pixels that `smoothed` is given, at most, and unknown ones

@@ -77,7 +77,7 @@ def main(arguments: list[str]) -> int:
     if given.json and not given.json.parent.is_dir():
         raise OutputError(f"the folder {given.json.parent} does not exist", hint="Make it, or give another --json.")
     precisions = given.precision or PRECISIONS
-    options = Options(patch=given.patch, overlap=given.overlap, batch=given.batch, device=device, refine=False)
+    options = Options(patch=given.patch, overlap=given.overlap, batch=given.batch, device=device)
     pair = _pair(round(math.sqrt(given.megapixels * 1e6)), given.unknown)
     plain = {name: _network(name) for name in given.network or NETWORKS}
     flops = {name: _flops(network, pair, options) for name, network in plain.items()}
@@ -109,7 +109,7 @@ def main(arguments: list[str]) -> int:
     checks = [check for row in rows for check in _checks(row)] if kind(device) == "cuda" else []
     _print(rows, checks, pair, device, peak)
     if given.json:
-        settings = Settings(patch=given.patch, overlap=given.overlap, device=device, refine=False, runtime="folded")
+        settings = Settings(patch=given.patch, overlap=given.overlap, device=device, runtime="folded")
         record = {
             **facts(settings, shlex.join(["python", "benchmarks/gpu.py", *arguments])),
             "settings": asdict(settings),

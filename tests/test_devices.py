@@ -17,7 +17,7 @@ from hdmatt.model import HDMatt, ModelConfig, network_input
 from hdmatt.runtime import choose, choose_precision, copies, exact, prepare
 from hdmatt.strategies import matte_rows
 
-SMALL = Options(patch=64, overlap=16, candidates=6, memory=memory.GIB * 4, refine=False)
+SMALL = Options(patch=64, overlap=16, candidates=6, memory=memory.GIB * 4)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from hdmatt.model import HDMatt, ModelConfig
 from hdmatt.patches import Window, grid
 from hdmatt.strategies import matte_rows
 
-SMALL = Options(patch=64, overlap=16, candidates=6, memory=memory.GIB * 4, refine=False)
+SMALL = Options(patch=64, overlap=16, candidates=6, memory=memory.GIB * 4)
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["paper", "hints"])

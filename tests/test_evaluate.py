@@ -196,7 +196,7 @@ def test_a_failed_row_is_held_until_it_is_to_be_tried_again(data, tmp_path):
 
 
 def test_settings_of_one_method_stand_side_by_side(data, tmp_path, weights):
-    names = [f"{kind}:model={weights},patch=64,overlap=16,batch=1,refine=0" for kind in ("crop", "hdmatt")]
+    names = [f"{kind}:model={weights},patch=64,overlap=16,batch=1" for kind in ("crop", "hdmatt")]
     names[1] += ",topk=0"
     result = program.evaluate(find_items([data], limit=1), names, tmp_path / "report")
     assert [(row.method, row.error) for row in result.rows] == [(name, None) for name in names]
@@ -206,7 +206,7 @@ def test_settings_of_one_method_stand_side_by_side(data, tmp_path, weights):
     summary = json.loads((tmp_path / "report" / "result.json").read_text())["summary"]
     assert [one["method"] for one in summary] == names
     item = find_items([data])["toys"][0]
-    for name in (f"hdmatt:model={weights},patch=64,overlap=0,topk=0,refine=0", f"tiles:model={weights},patch=64"):
+    for name in (f"hdmatt:model={weights},patch=64,overlap=0,topk=0", f"tiles:model={weights},patch=64"):
         method_program(parse(name, Settings()))(item, tmp_path / "matte.png")
         assert (read(tmp_path / "matte.png") != mattes[0]).any()
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from hdmatt import propagation
-from hdmatt.propagation import Shrinker, propagate, smooth_step, smoothed
+from hdmatt.propagation import Shrinker, propagate
 
 FRONT, BACK = np.array([0.9, 0.2, 0.1], np.float32), np.array([0.1, 0.3, 0.8], np.float32)
 
@@ -94,35 +94,3 @@ def test_squares_are_averaged_however_the_rows_come_and_known_only_when_all_agre
             np.testing.assert_allclose(small[i, j], picture[square].mean((0, 1)), rtol=1e-5)
             kinds = set(trimap[square].ravel().tolist())
             assert marks[i, j] == (kinds.pop() if len(kinds) == 1 else 128)
-
-
-def test_smoothing_follows_the_colours_and_keeps_what_is_known():
-    truth, picture, trimap = scene(side=64)
-    rough = np.clip(truth + 0.2 * np.random.default_rng(0).standard_normal(truth.shape), 0, 1).astype(np.float32)
-    found = smoothed(picture, trimap, rough)
-    unknown = trimap == 128
-    assert found.dtype == np.float32 and found.shape == truth.shape
-    assert np.abs(found - truth)[unknown].mean() < 0.25 * np.abs(rough - truth)[unknown].mean()
-    assert (found[trimap == 0] == 0).all() and (found[trimap == 255] == 1).all()
-
-
-def test_an_alpha_that_is_linear_in_colour_stays_as_it_is():
-    truth, _, trimap = scene(side=61)  # not a multiple of 4
-    flat = (truth[..., None] * FRONT + (1 - truth[..., None]) * BACK).astype(np.float32)
-    np.testing.assert_allclose(smoothed(flat, trimap, truth), truth, atol=2e-3)
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (2, 50), (3, 3), (5, 70)])
-def test_smoothing_takes_any_shape(shape):
-    rng = np.random.default_rng(0)
-    found = smoothed(rng.random((*shape, 3), np.float32), np.full(shape, 128, np.uint8), rng.random(shape, np.float32))
-    assert found.shape == shape and np.isfinite(found).all() and found.min() >= 0 and found.max() <= 1
-
-
-def test_the_solve_is_bounded_by_the_squares():
-    assert smooth_step(600, 800, 200_000) == 1
-    assert smooth_step(3000, 3000, 1_200_000) == 2  # unknown pixels
-    assert smooth_step(20_000, 20_000, 1000) == 13  # all pixels
-    for height, width, unknown in ((600, 800, 480_000), (20_000, 20_000, 20_000_000)):
-        step = smooth_step(height, width, unknown)
-        assert unknown / step**2 <= 300_000 and height * width / step**2 <= 2_500_000

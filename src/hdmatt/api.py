@@ -168,7 +168,6 @@ def matte(
     batch: int | None = None,
     device: str = "auto",
     cover: str = "fewest",
-    refine: bool = True,
     runtime: str = "auto",
     precision: str = "auto",
     linear: bool = False,
@@ -190,7 +189,6 @@ def matte(
         batch: Patches computed at once; default: by the limit.
         device: "auto", a device that `hdmatt info` lists, several of one kind by commas ("cuda:0,cuda:1"), "cuda:all".
         cover: "fewest" places the patches where the unknown pixels are, "grid" at fixed steps.
-        refine: Smooth the matte along the picture's colours at the end (strategy "tiles" never does).
         runtime, precision: What computes the network, see `load_network`.
         linear: An array's float colours are scene-linear; files say so themselves.
         max_pixels: Larger pictures are refused.
@@ -210,7 +208,6 @@ def matte(
         batch=batch,
         device=device,
         cover=cover,
-        refine=refine,
     )
     with ExitStack() as stack:
         pixels, marks = _open(stack, picture, trimap, max_pixels, linear=linear)

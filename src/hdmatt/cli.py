@@ -58,7 +58,6 @@ def matte_command(
     memory: Annotated[str | None, typer.Option(help="Peak memory: 2GiB, 2GB. Default: half of what is free.")] = None,
     batch: Annotated[int | None, typer.Option(help="Patches computed at once. Default: by --memory.")] = None,
     cover: Annotated[str, typer.Option(help="Places of the patches: fewest, or grid (fixed steps).")] = "fewest",
-    refine: Annotated[bool, typer.Option(help="Smooth the matte along the picture's colours at the end.")] = True,
     device: Annotated[str, typer.Option(help=_DEVICES)] = "auto",
     runtime: Annotated[str, typer.Option(help=_RUNTIMES)] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16: bf16 where the device has it.")] = "auto",
@@ -92,7 +91,6 @@ def matte_command(
         batch=batch,
         device=api.pick_device(device),
         cover=cover,
-        refine=refine,
     )
     given: dict[str, Any] = {
         "picture": picture,

@@ -31,7 +31,7 @@ from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor
 
 from hdmatt import memory, transfer
-from hdmatt.cover import CELL, CellMap, cover
+from hdmatt.cover import CellMap, cover
 from hdmatt.cpc import Context, rank, select
 from hdmatt.errors import InputError, MemoryLimitError, ModelError
 from hdmatt.field import ColourField, FieldBuilder, alpha_step, cell_size
@@ -39,7 +39,6 @@ from hdmatt.image import PictureInfo, PictureReader, network_colours
 from hdmatt.model import STRIDE, Body, HDMatt, Stem, labels, network_input
 from hdmatt.patches import Stitcher, Window, check_overlap, cut, feather, grid, rows_of
 from hdmatt.pipeline import ahead, spread
-from hdmatt.propagation import smooth_step
 from hdmatt.runtime import copies, exact, has_graphs
 from hdmatt.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
@@ -81,8 +80,6 @@ class Options:
         device: A torch device, "cpu", "cuda:0", "mps", or several of one kind, "cuda:0,cuda:1"; one of them may be
             named twice. api.pick_device checks it.
         cover: "fewest" places the patches where the unknown pixels are, "grid" at fixed steps.
-        refine: Whether the matte will be smoothed along the picture's colours (refine.py); `run` leaves that to
-            strategies.matte_rows, the plan has room for it.
     """
 
     patch: int = 320
@@ -96,7 +93,6 @@ class Options:
     turns: int = 0
     device: str = "cpu"
     cover: str = "fewest"
-    refine: bool = True
 
 
 @dataclass(frozen=True)
@@ -117,7 +113,6 @@ class Plan:
     cache: int  # candidates that are queries, too, and whose features are kept until they are decoded
     cache_bytes: int  # of the context pool, these features and stems
     stems: int  # of these patches, those whose first layers are kept, too; on a CPU only
-    smooth: int  # pixels of the picture to one of the solve that smooths the matte; 0: none
 
     @property
     def encodes(self) -> int:
@@ -190,11 +185,6 @@ def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: 
     work = bool(queries)
     if field:
         options = replace(options, turns=max(options.turns, memory.carry_bytes(info.height, info.width)))
-    area = min(CELL**2 * int(np.count_nonzero(cells.unknown)), info.height * info.width)
-    smooth = smooth_step(info.height, info.width, area) if options.refine and work else 0
-    if smooth:
-        solve = memory.smooth_bytes(info.height, info.width, area, step=smooth)
-        options = replace(options, turns=max(options.turns, solve))
     room = _fit(info, model, options, pool=len(pool), shared=shared, field=field, pixel=channels_bytes, work=work)
     at_once = min(room.batch * len(transfer.names(options.device)), len(queries))
     return Plan(
@@ -212,7 +202,6 @@ def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: 
         cache=room.cache,
         cache_bytes=room.cache_bytes,
         stems=room.stems,
-        smooth=smooth,
     )
 
 
@@ -224,7 +213,7 @@ def run(
     *,
     progress: Progress | None = None,
     counters: Counters | None = None,
-) -> Generator[tuple[int, Float32[np.ndarray, "rows width"]]]:
+) -> Iterator[tuple[int, Float32[np.ndarray, "rows width"]]]:
     """Rows of the matte, top to bottom, as (first row, rows); together they are the whole matte.
 
     Known pixels come out exactly 0 or 1.

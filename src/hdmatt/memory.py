@@ -9,7 +9,6 @@
     fixed_bytes, context_bytes, body_bytes, stem_bytes, field_bytes, patch_bytes
                          the engine's needs: per job, per candidate, per patch kept, and per patch computed at once
     carry_bytes          the low-resolution alpha's, before the first patch
-    smooth_bytes         the smoothing's, after the last
     colour_bytes, tile_bytes   the colour estimation's, and that of the tile in work; never while a patch is computed
     weight_bytes, way_bytes    with several devices or a GPU: per copy of the network, per patch on its way
 """
@@ -204,16 +203,6 @@ def carry_bytes(height: int, picture_width: int) -> int:
     """Carrying alpha over the whole picture at low resolution (propagation.py; measured: 770 bytes a pixel of it)."""
     step = alpha_step(height, picture_width)
     return 800 * -(-height // step) * -(-picture_width // step)
-
-
-def smooth_bytes(height: int, picture_width: int, unknown: int, *, step: int) -> int:
-    """Smoothing the matte on squares of `step` pixels (refine.py; measured on HR25: 200 MiB, 221 by this).
-
-    Args:
-        unknown: Unknown pixels of the picture, at least.
-    """
-    pixels = -(-height // step) * -(-picture_width // step)
-    return 70 * pixels + 400 * min(pixels, -(-unknown // step**2))
 
 
 def colour_bytes(picture_width: int, *, pixel: int) -> int:

@@ -35,7 +35,6 @@ class Settings:
     device: str = "cpu"
     batch: int | None = None
     cover: str = "grid"  # engine.COVERS; the seam score needs borders that run through the whole picture
-    refine: bool = True
     runtime: str = "auto"  # api.load_network
     precision: str = "auto"
 
@@ -59,12 +58,11 @@ STRATEGIES: Mapping[str, Mapping[str, str]] = {
 }
 
 KINDS: Mapping[str, tuple[str, ...]] = {
-    "hdmatt": ("model", "patch", "overlap", "topk", "candidates", "memory", "batch", "cover", "refine", "runtime",
-               "precision"),
-    "crop": ("model", "patch", "overlap", "memory", "batch", "cover", "refine", "runtime", "precision"),
+    "hdmatt": ("model", "patch", "overlap", "topk", "candidates", "memory", "batch", "cover", "runtime", "precision"),
+    "crop": ("model", "patch", "overlap", "memory", "batch", "cover", "runtime", "precision"),
     "tiles": ("model", "patch", "memory", "batch"),
-    "downsample": ("model", "memory", "refine"),
-    "whole": ("model", "memory", "refine"),
+    "downsample": ("model", "memory"),
+    "whole": ("model", "memory"),
     **dict.fromkeys((*CLASSICAL, *GEGL, FOLDER), ()),
     "vitmatte": (),
     "vitmatte-patches": ("patch", "overlap", "batch"),
@@ -171,10 +169,6 @@ def _changed(settings: Settings, name: str, kind: str, change: str) -> Settings:
     value: Any = text
     if key == "memory":
         value = memory.parse(text)
-    elif key == "refine":
-        if text not in ("0", "1"):
-            raise InputError(f"{name!r} sets refine to {text!r}", hint="Give refine=0 or refine=1.")
-        value = text == "1"
     elif key not in _TEXTS:
         if not re.fullmatch(r"-?\d+", text):
             raise InputError(f"{name!r} sets {key} to {text!r}", hint=f"Give a whole number, like {key}=2.")

@@ -9,7 +9,6 @@ rows y .. y + size - 1. Read top to bottom:
     cut          the pixels of one window, mirrored where it leaves the picture
     feather      how much each pixel of a patch counts
     Stitcher     the running weighted mean of all patches, handed out as finished rows
-    grown_rows   some rows of a small matte, enlarged
     Network      what a batch of patches goes through, whoever's it is
 
 Called by engine.py and strategies.py. What one patch learns from the others is in cpc.py.
@@ -18,7 +17,6 @@ Called by engine.py and strategies.py. What one patch learns from the others is 
 from collections.abc import Callable
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
@@ -200,18 +198,3 @@ def _starts(length: int, *, size: int, step: int) -> list[int]:
         return [-((size - length) // 2)]
     count = -(-(length - size) // step)
     return [min(i * step, length - size) for i in range(count + 1)]
-
-
-def grown_rows(
-    alpha: Float32[np.ndarray, "h w"], y0: int, y1: int, height: int, width: int
-) -> Float32[np.ndarray, "rows width"]:
-    """Rows y0 .. y1 - 1 of `alpha` enlarged to height x width, bilinear at pixel centres."""
-    if alpha.shape == (height, width):
-        return alpha[y0:y1]
-    centre = np.clip((np.arange(y0, y1) + 0.5) * len(alpha) / height - 0.5, 0, len(alpha) - 1)
-    above = np.floor(centre).astype(int)
-    below = np.minimum(above + 1, len(alpha) - 1)
-    first, last = int(above[0]), int(below[-1]) + 1
-    wide = cv2.resize(alpha[first:last], (width, last - first), interpolation=cv2.INTER_LINEAR)
-    share = (centre - above).astype(np.float32)[:, None]
-    return wide[above - first] * (1 - share) + wide[below - first] * share

@@ -1,19 +1,15 @@
-"""Alpha of a whole picture, small: carried from the known pixels, or smoothed, along the picture's colours.
+"""Alpha of a whole picture at low resolution, carried from the known pixels along colours that change smoothly.
 
 What a patch cannot know: that a strand hangs together with the hair far away. Closed-form matting (Levin, Lischinski
 and Weiss, "A closed-form solution to natural image matting", 2008) solves for the alpha that is linear in colour within
-every 3 x 3 window; here from coarse to fine, a fixed number of steps at each size, so that the time is known and a
-picture gives the same bytes. `propagate` knows the trimap only and comes before the network, on some ten thousand
-pixels; `smoothed` starts from the network's alpha and stays close to it. NumPy and SciPy only. Top to bottom:
+every 3 x 3 window; here on some ten thousand pixels, from coarse to fine, a fixed number of steps at each size, so that
+the time is known and a picture gives the same bytes. NumPy and SciPy only. Top to bottom:
 
     Shrinker      rows of a picture in, a small picture and its trimap out, and their alpha
     propagate     picture and trimap, small -> alpha
-    smoothed      picture, trimap and an alpha -> one that follows the picture's colours
     _laplacian    the matting Laplacian's rows of the unknown pixels
-    _solve        conjugate gradients, as many steps as asked for
+    _solve        conjugate gradients, a fixed number of steps
 """
-
-import math
 
 import cv2
 import numpy as np
@@ -26,12 +22,8 @@ from hdmatt.trimap import UNKNOWN as DOUBT
 EPSILON = 1e-6  # of the windows' covariance, colours in [0, 1]
 PRIOR = 1e-5  # weight of the guess before: parts that touch nothing known keep it
 STEPS = 150  # of the conjugate gradients at each size
-TRUST = 1e-2  # weight of the alpha that `smoothed` is given
-LEVELS = ((4, 30), (2, 30), (1, 20))  # `smoothed`: pixels averaged along a side, steps
-REACH = 3 * LEVELS[0][0] + 1  # `smoothed`: pixels from an unknown one whose colours count, at most
 WINDOWS = 4096  # of the Laplacian, computed at once
 COARSEST = 24  # pixels of the longer side at which solving starts
-_SMOOTHED, _SMOOTHED_UNKNOWN = 2_500_000, 300_000  # pixels that `smoothed` is given, at most, and unknown ones
 
 
 class Shrinker:
@@ -39,18 +31,12 @@ class Shrinker:
 
     def __init__(self, step: int) -> None:
         self.step = step
-        self._rows: list[np.ndarray] = []  # means of squares: colours, sure foreground and background, (alpha)
+        self._rows: list[np.ndarray] = []  # means of squares: colours, sure foreground and background
         self._held: list[np.ndarray] = []  # rows, their columns averaged, that wait for the rest of their squares
 
-    def add(
-        self,
-        colours: Float32[np.ndarray, "h w 3"],
-        trimap: UInt8[np.ndarray, "h w"],
-        alpha: Float32[np.ndarray, "h w"] | None = None,
-    ) -> None:
-        """The next rows, any number of them; colours display-encoded in [0, 1]; alpha always or never."""
-        more = [] if alpha is None else [alpha]
-        planes = [(trimap == FOREGROUND).view(np.uint8), (trimap == BACKGROUND).view(np.uint8), *more]
+    def add(self, colours: Float32[np.ndarray, "h w 3"], trimap: UInt8[np.ndarray, "h w"]) -> None:
+        """The next rows, any number of them; colours display-encoded in [0, 1]."""
+        planes = [(trimap == value).view(np.uint8) for value in (FOREGROUND, BACKGROUND)]
         wide = np.concatenate([self._across(colours), *(self._across(plane[..., None]) for plane in planes)], axis=-1)
         rows = np.concatenate([*self._held, wide])
         whole = len(rows) // self.step * self.step
@@ -70,19 +56,12 @@ class Shrinker:
         counts = np.minimum(self.step, width - self.step * np.arange(number))
         return out / counts[:, None].astype(np.float32)
 
-    def _grid(self) -> np.ndarray:
-        rest = [rows.mean(axis=0, keepdims=True) for rows in self._held if len(rows)]
-        return np.concatenate([*self._rows, *rest])
-
     def picture(self) -> tuple[Float32[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
         """The small picture and its trimap."""
-        grid = self._grid()
+        rest = [rows.mean(axis=0, keepdims=True) for rows in self._held if len(rows)]
+        grid = np.concatenate([*self._rows, *rest])
         known = np.where(grid[..., 4] == 1, BACKGROUND, DOUBT)
         return grid[..., :3].copy(), np.where(grid[..., 3] == 1, FOREGROUND, known).astype(np.uint8)
-
-    def averaged(self) -> Float32[np.ndarray, "h w"]:
-        """The small alpha, where alpha was given."""
-        return self._grid()[..., 5].copy()
 
     def alpha(self) -> Float32[np.ndarray, "h w"]:
         """What `propagate` makes of it."""
@@ -108,67 +87,16 @@ def propagate(picture: Float32[np.ndarray, "h w 3"], trimap: UInt8[np.ndarray, "
     both = (trimap == FOREGROUND).any() and (trimap == BACKGROUND).any()  # one alone would be carried everywhere
     if len(unknown) and both and min(height, width) >= 3:
         rows, diagonal = _laplacian(picture, trimap == DOUBT, unknown)
-        alpha.flat[unknown] = _solve(rows, diagonal, alpha.ravel(), unknown, weight=PRIOR, steps=STEPS)
+        alpha.flat[unknown] = _solve(rows, diagonal, alpha.ravel(), unknown)
     return np.clip(alpha, 0, 1).astype(np.float32)
-
-
-def smooth_step(height: int, width: int, unknown: int) -> int:
-    """Side of the squares of a picture that one pixel of `smoothed` stands for: it is given 2.5 million pixels at most.
-
-    Args:
-        unknown: Unknown pixels of the picture; about 300000 at most are left of them.
-    """
-    return max(1, math.ceil(math.sqrt(max(height * width / _SMOOTHED, unknown / _SMOOTHED_UNKNOWN))))
-
-
-def smoothed(
-    picture: Float32[np.ndarray, "h w 3"], trimap: UInt8[np.ndarray, "h w"], alpha: Float32[np.ndarray, "h w"]
-) -> Float32[np.ndarray, "h w"]:
-    """An alpha close to the one given that is, as far as possible, linear in colour in every 3 x 3 window.
-
-    Minimises a' L a + TRUST |a - alpha|^2 over the unknown pixels, L the matting Laplacian, on squares of 4 x 4 pixels,
-    then of 2 x 2, then on the pixels; what a level changes is added to the alpha of the next. Known pixels come out
-    as 0 and 1.
-
-    Args:
-        picture: Display-encoded colours in [0, 1].
-        trimap: 0, 128, 255; known where all that a pixel stands for is known.
-    """
-    height, width = trimap.shape
-    ragged = ((0, -height % LEVELS[0][0]), (0, -width % LEVELS[0][0]))
-    alpha = np.where(trimap == DOUBT, alpha, np.float32(trimap == FOREGROUND))
-    alpha, trimap = (np.pad(values, ragged, mode="edge") for values in (alpha, trimap))
-    picture = np.pad(picture, (*ragged, (0, 0)), mode="edge")
-    for square, steps in LEVELS:
-        marks = trimap if square == 1 else _agreed(trimap, square)
-        if min(marks.shape) < 3:
-            continue
-        before = _averaged(alpha, square)
-        unknown = np.flatnonzero(marks == DOUBT)
-        rows, diagonal = _laplacian(_averaged(picture, square), marks == DOUBT, unknown)
-        after = before.astype(np.float64)
-        after.flat[unknown] = _solve(rows, diagonal, after.ravel(), unknown, weight=TRUST, steps=steps)
-        change = (after - before).astype(np.float32)
-        if square > 1:
-            change = cv2.resize(change, trimap.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        alpha = np.where(trimap == DOUBT, np.clip(alpha + change, 0, 1), alpha)
-    return alpha[:height, :width]
-
-
-def _averaged(values: np.ndarray, square: int) -> np.ndarray:
-    blocks = values.reshape(values.shape[0] // square, square, values.shape[1] // square, square, *values.shape[2:])
-    return blocks.mean((1, 3), dtype=np.float32)
-
-
-def _agreed(trimap: np.ndarray, square: int) -> np.ndarray:
-    blocks = trimap.reshape(trimap.shape[0] // square, square, trimap.shape[1] // square, square)
-    least, most = blocks.min((1, 3)), blocks.max((1, 3))
-    return np.where(least == most, least, DOUBT).astype(np.uint8)
 
 
 def _halved(trimap: np.ndarray) -> np.ndarray:
     height, width = trimap.shape
-    return _agreed(np.pad(trimap, ((0, height % 2), (0, width % 2)), mode="edge"), 2)
+    even = np.pad(trimap, ((0, height % 2), (0, width % 2)), mode="edge")
+    blocks = even.reshape(even.shape[0] // 2, 2, even.shape[1] // 2, 2)
+    least, most = blocks.min((1, 3)), blocks.max((1, 3))
+    return np.where(least == most, least, DOUBT).astype(np.uint8)
 
 
 def _laplacian(
@@ -229,20 +157,17 @@ def _solve(
     diagonal: np.ndarray,
     alpha: Float64[np.ndarray, " n"],
     unknown: np.ndarray,
-    *,
-    weight: float,
-    steps: int,
 ) -> Float64[np.ndarray, " u"]:
-    """Minimise a' L a + weight |a - alpha|^2 over the unknown pixels, from their values in `alpha`."""
+    """Minimise a' L a + PRIOR |a - alpha|^2 over the unknown pixels, from their values in `alpha`."""
     x, residual, everywhere = alpha[unknown], -(rows @ alpha), np.zeros_like(alpha)
-    scale = 1 / (diagonal + weight)
+    scale = 1 / (diagonal + PRIOR)
     step = scale * residual
     energy = residual @ step
-    for _ in range(steps):
+    for _ in range(STEPS):
         if energy < 1e-12:
             break
         everywhere[unknown] = step
-        product = rows @ everywhere + weight * step
+        product = rows @ everywhere + PRIOR * step
         length = energy / (step @ product)
         x += length * step
         residual -= length * product

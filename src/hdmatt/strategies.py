@@ -6,13 +6,12 @@
     shrunk_rows    all at once, or shrunk, through any network
 
 `crop` is the engine without anything from outside the patch (no context, no colours around), `hdmatt` the engine
-with both. `tiles` cuts hard: patches side by side, no overlap, no feather, and nothing smoothed; it shows what seams
-look like. `whole` puts the whole picture through the network at once; `downsample` does that with the picture shrunk
-to a long side and grows the matte back. All but `tiles` are smoothed at the end (refine.py) unless told otherwise. They
-are the paper's Fig. 1 and Table 1. How other networks go through them is in peers.py.
+with both. `tiles` cuts hard: patches side by side, no overlap, no feather; it shows what seams look like. `whole` puts
+the whole picture through the network at once; `downsample` does that with the picture shrunk to a long side and grows
+the matte back. They are the paper's Fig. 1 and Table 1. How other networks go through them is in peers.py.
 """
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -26,9 +25,7 @@ from hdmatt.engine import Counters, Options, Plan, Progress, Rows
 from hdmatt.errors import InputError, MemoryLimitError
 from hdmatt.image import network_colours
 from hdmatt.model import STRIDE, HDMatt, network_input
-from hdmatt.patches import Network, Stitcher, Window, cut, feather, grown_rows, mirror, rows_of, tiles
-from hdmatt.propagation import smooth_step
-from hdmatt.refine import refined
+from hdmatt.patches import Network, Stitcher, Window, cut, feather, mirror, rows_of, tiles
 from hdmatt.runtime import exact
 from hdmatt.transfer import names
 from hdmatt.trimap import FOREGROUND, UNKNOWN
@@ -43,8 +40,7 @@ class Job:
 
     plan: Plan | None
     unknown: int
-    smooth: int  # see Plan
-    rows: Generator[tuple[int, Float32[np.ndarray, "rows width"]]]
+    rows: Iterator[tuple[int, Float32[np.ndarray, "rows width"]]]
 
 
 def matte_rows(
@@ -77,10 +73,7 @@ def matte_rows(
             f"{b.width}x{b.height} (width x height, after EXIF rotation)",
             hint="Give a trimap of the picture's size; a trimap is never resized.",
         )
-    job = STRATEGIES[strategy](_Task(picture, trimap, model, options, progress, counters))
-    if not job.smooth:
-        return job
-    return replace(job, rows=refined(job.rows, picture, trimap, step=job.smooth, band=options.band))
+    return STRATEGIES[strategy](_Task(picture, trimap, model, options, progress, counters))
 
 
 @dataclass(frozen=True)
@@ -105,7 +98,7 @@ class _Task:
 def _hdmatt(task: _Task) -> Job:
     plan = task.plan()
     rows = engine.run(plan, task.picture, task.trimap, task.model, progress=task.progress, counters=task.counters)
-    return Job(plan, plan.unknown, plan.smooth, rows)
+    return Job(plan, plan.unknown, rows)
 
 
 def _crop(task: _Task) -> Job:
@@ -113,7 +106,7 @@ def _crop(task: _Task) -> Job:
 
 
 def _tiles(task: _Task) -> Job:
-    task = task.with_options(topk=0, overlap=0, refine=False)
+    task = task.with_options(topk=0, overlap=0)
     plan, options, info = task.plan(), task.options, task.trimap.info
     queries = with_unknown(task.trimap, tiles(info.height, info.width, size=options.patch), band=options.band)
     rows = patch_rows(
@@ -126,7 +119,7 @@ def _tiles(task: _Task) -> Job:
         progress=task.progress,
         counters=task.counters,
     )
-    return Job(replace(plan, queries=queries, field=False), plan.unknown, 0, rows)
+    return Job(replace(plan, queries=queries, field=False), plan.unknown, rows)
 
 
 def _whole(task: _Task, *, long_side: int | None = None) -> Job:
@@ -143,9 +136,7 @@ def _whole(task: _Task, *, long_side: int | None = None) -> Job:
         )
     limit = options.memory or memory.default_limit()
     at_once = memory.patch_bytes(1, width=model.config.width) * small[0] * small[1]
-    smooth = smooth_step(height, width, unknown) if options.refine and unknown else 0
-    solve = memory.smooth_bytes(height, width, unknown, step=smooth) if smooth else 0
-    need = memory.settled() + memory.LIBRARIES + max(at_once, options.turns, solve)
+    need = memory.settled() + memory.LIBRARIES + max(at_once, options.turns)
     need += options.reserve + 40 * options.band * width  # a band of rows, as read, as floats and grown
     if need > limit and unknown and options.device == "cpu":
         raise MemoryLimitError(
@@ -158,7 +149,7 @@ def _whole(task: _Task, *, long_side: int | None = None) -> Job:
     rows = shrunk_rows(
         picture, trimap, marks, network, band=options.band, progress=task.progress, counters=task.counters
     )
-    return Job(None, unknown, smooth, rows)
+    return Job(None, unknown, rows)
 
 
 def _downsample(task: _Task) -> Job:
@@ -183,7 +174,7 @@ def shrunk_rows(
     band: int,
     progress: Progress | None = None,
     counters: Counters | None = None,
-) -> Generator[tuple[int, Float32[np.ndarray, "rows width"]]]:
+) -> Iterator[tuple[int, Float32[np.ndarray, "rows width"]]]:
     """One pass over the picture at the size of `marks`, grown back; (first row, rows), top to bottom.
 
     Args:
@@ -202,7 +193,7 @@ def shrunk_rows(
         progress(1, 1)
     for y0 in range(0, height, band):
         y1 = min(y0 + band, height)
-        yield y0, _with_known(grown_rows(alpha, y0, y1, height, width), trimap.rows(y0, y1))
+        yield y0, _with_known(_grow(alpha, y0, y1, height, width), trimap.rows(y0, y1))
 
 
 def patch_rows(
@@ -215,7 +206,7 @@ def patch_rows(
     batch: int,
     progress: Progress | None = None,
     counters: Counters | None = None,
-) -> Generator[tuple[int, Float32[np.ndarray, "rows width"]]]:
+) -> Iterator[tuple[int, Float32[np.ndarray, "rows width"]]]:
     """Patch by patch through a network that sees nothing else; (first row, rows), top to bottom.
 
     Args:
@@ -335,3 +326,16 @@ def _small_picture(picture: Rows, size: tuple[int, int], band: int) -> Float32[n
     if joined.shape[:2] == size:
         return joined
     return cv2.resize(joined, size[::-1], interpolation=cv2.INTER_AREA)
+
+
+def _grow(alpha: np.ndarray, y0: int, y1: int, height: int, width: int) -> np.ndarray:
+    """Rows y0 .. y1 - 1 of `alpha` enlarged to height x width, bilinear at pixel centres."""
+    if alpha.shape == (height, width):
+        return alpha[y0:y1]
+    centre = np.clip((np.arange(y0, y1) + 0.5) * len(alpha) / height - 0.5, 0, len(alpha) - 1)
+    above = np.floor(centre).astype(int)
+    below = np.minimum(above + 1, len(alpha) - 1)
+    first, last = int(above[0]), int(below[-1]) + 1
+    wide = cv2.resize(alpha[first:last], (width, last - first), interpolation=cv2.INTER_LINEAR)
+    share = (centre - above).astype(np.float32)[:, None]
+    return wide[above - first] * (1 - share) + wide[below - first] * share

@@ -134,7 +134,6 @@ class Folders:
             topk=self.config.topk,
             memory=memory.resident() + ENGINE_MEMORY,
             device=str(next(model.parameters()).device),
-            refine=False,  # the network alone is what is trained
         )
         scores: list[Scores] = []
         lines: list[Arrays] = []

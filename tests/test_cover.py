@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hdmatt.cover import CELL, CellMap, core, cover
 from hdmatt.engine import Options, _weight
 from hdmatt.errors import InputError
-from hdmatt.patches import Window, feather, grid
+from hdmatt.patches import Window, grid
 
 SIZES = st.sampled_from([(64, 0), (64, 16), (64, 32), (72, 17)])
 

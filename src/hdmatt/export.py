@@ -252,7 +252,7 @@ def _examples(model: HDMatt) -> dict[str, Tensor]:
         stem, body = model.encoder(network_input(torch.rand(2, 64, 96, 3), torch.full((2, 64, 96), 128).byte()))
         joined = torch.rand(2, (4 + 4 * model.cpc.reads) * model.config.width, 8, 12)
     maps: dict[str, Tensor] = {**stem._asdict(), **body._asdict(), "enriched": body.deep, "joined": joined}
-    maps["pooled"] = F.max_pool2d(body.quarter, 2)
+    maps["pooled"] = model.encoder.before_trunk(stem.inputs, body.quarter)[0]
     return {name: t.clone(memory_format=torch.contiguous_format) for name, t in maps.items()}
 
 

@@ -378,6 +378,7 @@ def _with_graphs(model: HDMatt, graphs: dict[str, Graph]) -> HDMatt:
     encoder.trunk = lambda pooled: tuple(graphs["trunk"](pooled))
     for head in HEADS.keys() & graphs.keys():
         setattr(network.cpc, head, _Head(graphs[head]))
+    network.cpc.key_norm = nn.Identity()  # folded into theta
     network.decoder = _GraphDecoder(graphs["decoder"])  # type: ignore[assignment]
     return network
 

@@ -45,7 +45,7 @@ from hdmatt.transfer import kind as kind_of
 from hdmatt.transfer import names
 
 RUNTIMES = ("torch", "folded", "compiled", "onnx", "openvino")
-AUTO = "folded"  # of a CPU, until benchmarks/runtimes.py was run on a quiet machine: docs/runtimes.md
+AUTO = "folded"  # of a CPU: the fastest in benchmarks/results/runtimes.json, see docs/runtimes.md
 COPIED = ("torch", "folded")  # of which several devices can have a copy each
 PRECISIONS = ("fp32", "bf16")
 HALF_HEADS = ("delta", "phi", "fuse")  # not theta: attention multiplies an error of its keys by logits of 100 and more

@@ -8,7 +8,7 @@
 #   runs/train_cpu.sh PACK runs/out/dry --threads 1 --set steps=3 --set held_out=1
 #
 # Hardware: two x86 cores with AMX (bf16); without AMX about four times slower.
-# Hours:    about 1.1 h the first stage, 1 h the second, 1.2 h the third, on one core (--threads 1) of an otherwise idle machine.
+# Hours:    about 1.1 h the first stage, 1 h the second, 1.5 h the third, on one core (--threads 1) of an otherwise idle machine.
 # Expected: the presets are those of the last stages of the weights in the package, which came there from older ones
 #           (docs/model-card.md has the way and the scores); from random weights only the dry run has been to its end.
 #

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from test_runtime import matte, network
 
 from hdmatt import export as program
 from hdmatt import memory
-from hdmatt.checkpoint import save_model
+from hdmatt.checkpoint import load_model, save_model
 from hdmatt.cli import main
 from hdmatt.engine import Options, make_plan
 from hdmatt.errors import HDMattError, InputError, ModelError, OutputError
@@ -39,6 +40,11 @@ def folders(model, tmp_path_factory):
     for path in sorted((root / "openvino").glob("*.onnx")):
         program._to_openvino(path, json.dumps(metadata(model)))
     return {"onnx": root / "onnx", "openvino": root / "openvino"}
+
+
+def test_the_network_of_these_tests_has_every_part_that_the_shipped_one_has(model):
+    shipped = load_model("hdmatt-s").config
+    assert replace(shipped, width=model.config.width, patch=model.config.patch) == model.config
 
 
 @pytest.mark.parametrize("kind", ["onnx", "openvino"])

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from hdmatt import api
+from hdmatt import api, memory
 from hdmatt.checkpoint import load_model
-from hdmatt.engine import Options
+from hdmatt.engine import Options, make_plan
 from hdmatt.errors import InputError, ModelError
 from hdmatt.export import check
 from hdmatt.hints import HINTS
 from hdmatt.image import ArrayReader, open_trimap
 from hdmatt.memory import GIB
 from hdmatt.model import HDMatt, ModelConfig, labels, network_input
-from hdmatt.runtime import choose, choose_precision, fold, load_graphs, prepare, weights_hash
+from hdmatt.runtime import choose, choose_precision, fold, has_compiled, load_graphs, prepare, weights_hash
 from hdmatt.strategies import matte_rows
 
 
@@ -119,6 +119,19 @@ def test_the_same_options_give_the_same_bytes_and_the_batch_moves_rounding_only(
         assert matte(folded).tobytes() == matte(prepare(model, "folded", precision=precision)).tobytes()
         # 1e-5 for float32 sums in another order; a patch's bfloat16 sums do not depend on its batch
         np.testing.assert_allclose(matte(folded, batch=1), matte(folded, batch=4), rtol=0, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # torch's own, when it first loads its compiler
+def test_the_plan_of_a_compiled_network_has_room_for_its_compilation():
+    model = network()
+    folded, bf16, compiled = (
+        prepare(model, name, precision=p) for name, p in (("folded", "fp32"), ("folded", "bf16"), ("compiled", "fp32"))
+    )
+    assert [has_compiled(m) for m in (model, folded, bf16, compiled)] == [False, False, False, True]
+    options = Options(patch=64, overlap=16, memory=8 * GIB)
+    plain, more = (make_plan(open_trimap(scene()[1]), m, options).peak for m in (folded, compiled))
+    # 4 MiB: the process itself moves between two looks at it
+    assert more - plain == pytest.approx(memory.COMPILER, abs=4 * memory.MIB)
 
 
 @pytest.mark.parametrize("amx", [True, False])

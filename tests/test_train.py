@@ -189,6 +189,14 @@ def test_a_network_without_a_coarse_alpha_has_no_coarse_part(pack, tmp_path):
         train(replace(TEN, part="coarse"), [pack], tmp_path / "run", fabric=cpu())
 
 
+@pytest.mark.parametrize(("changes", "words"), [({"part": "coarse", "coarse": 0.0}, "has no weight"),
+                                                ({"coarse": -1.0}, "negative"), ({"probes": -0.1}, "negative")])
+def test_a_loss_that_leaves_nothing_to_learn_by_is_refused_before_a_step(pack, tmp_path, changes, words):
+    model = replace(TEN.model, hints=True, coarse=True)
+    with pytest.raises(InputError, match=words):
+        train(replace(TEN, model=model, **changes), [pack], tmp_path / "run", fabric=cpu())
+
+
 def _started(config):
     torch.manual_seed(config.seed)
     return Run(config).model.state_dict()

@@ -39,7 +39,7 @@ from hdmatt.image import PictureInfo, PictureReader, network_colours
 from hdmatt.model import STRIDE, Body, HDMatt, Stem, labels, network_input
 from hdmatt.patches import Stitcher, Window, check_overlap, cut, feather, grid, rows_of
 from hdmatt.pipeline import ahead, spread
-from hdmatt.runtime import copies, exact, has_graphs
+from hdmatt.runtime import copies, exact, has_compiled, has_graphs
 from hdmatt.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
 # a patch alone fits the caches, and its maps come back from the allocator, which returns larger ones to the system:
@@ -444,6 +444,7 @@ def _fit(
     fixed = memory.fixed_bytes(info.width, patch=options.patch, band=options.band, width=width, pixel=pixel)
     contexts = pool * memory.context_bytes(options.patch, width=width)
     fixed += options.reserve + contexts + (memory.field_bytes(info.height, info.width) if field else 0)
+    fixed += memory.COMPILER * has_compiled(model)
     body = memory.body_bytes(options.patch, width=width)
     # graphs keep what a patch took beside what torch keeps (measured: 50 MiB more with ONNX Runtime, 99 with OpenVINO)
     each = memory.patch_bytes(options.patch, width=width) * (2 if has_graphs(model) else 1)

@@ -1,4 +1,4 @@
-"""The known colours of a whole picture on a coarse grid: what a patch cannot see from where it lies.
+"""The known colours of a whole picture on a coarse grid, and its alpha at low resolution: what a patch cannot see.
 
 A patch in the middle of a wide unknown area holds no sure foreground or no sure background. The field spreads the
 sure colours of the whole picture over a grid of cells, so that every patch has both. Arrays only; no torch, no
@@ -7,9 +7,11 @@ files. Lengths are pixels, y before x. Read top to bottom:
     cell_size       how large a picture's cells are
     FieldBuilder    rows of the picture in, a ColourField out, in memory of one cell row
     ColourField     the filled grid, and the piece of it that belongs to a window
+    mirrored        that piece of a window turned left to right
+    alpha_step      how small the low-resolution alpha is (propagation.py makes it)
     spread          colours where the mass is, continued elsewhere
 
-Used by engine.py and synth/sample.py; what a patch makes of it is in model.colour_hints.
+Used by engine.py and synth/sample.py; what a patch makes of it is in hints.colour_hints.
 """
 
 import math

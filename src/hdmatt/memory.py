@@ -28,6 +28,7 @@ from hdmatt.field import alpha_step, cell_size
 
 MIB, GIB = 2**20, 2**30
 LIBRARIES = 100 * MIB  # kernels and buffers that torch and OpenImageIO make while they work (measured: 50 to 93)
+COMPILER = 64 * MIB  # torch.compile at the first patch, beyond the rest (measured: 24)
 NUMBA = 150 * MIB  # numba and PyMatting's code, compiled before (measured: 142)
 TILE_PIXEL = 100  # bytes that PyMatting's estimate takes for a pixel of its tile (measured: 92)
 BAND = 256  # rows that the engine hands out at a time, at most

@@ -62,7 +62,7 @@ class ModelConfig:
 class Stem(NamedTuple):
     """A batch of patches after the first convolution and its two poolings: large to keep, cheap to compute again."""
 
-    inputs: Tensor  # B 6 H W, with hints B 19 H W
+    inputs: Tensor  # B 6 H W, with hints B 20 H W
     full: Tensor  # B w H W
     half: Tensor  # B w H/2 W/2
     pooled: Tensor  # B w H/4 W/4
@@ -133,7 +133,7 @@ class HDMatt(nn.Module):
         Args:
             inputs_B6HW: Normalised RGB and trimap one-hot, see `network_input`.
             contexts: For each patch the indices, within the batch, of the patches it may look at.
-            around: For a network with hints, the colours around each patch, see hints.colour_hints.
+            around: For a network with hints, the colours and the alpha around each patch, see hints.colour_hints.
             detach: Let no gradient flow into the encoder through the contexts.
             coarse_only: Stop at stride 8, with no gradient for what comes before layer2 (`in_coarse`): `alpha` is the
                 enlarged `coarse`, and there are no maps at strides 4 and 2. For a network with `coarse`.
@@ -260,8 +260,8 @@ class Decoder(nn.Module):
         self.alpha = nn.Conv2d(width // 2, 1, 3, padding=1)
         self.coarse = nn.Conv2d(2 * width, 1, 1) if coarse else None
         if self.coarse is not None:  # starts as the hint
-            nn.init.zeros_(self.coarse.weight)
-            nn.init.zeros_(self.coarse.bias) if self.coarse.bias is not None else None
+            for parameter in self.coarse.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, stem: Stem, body: Body, deep: Tensor) -> Decoded:
         at8 = self.at8([deep, body.eighth])

@@ -271,6 +271,11 @@ def check(config: TrainConfig, *, processes: int = 1) -> None:
             config.part == "all" or config.model.coarse,
             "part is 'coarse', but the model has no coarse alpha (model.coarse=true)",
         ),
+        (config.coarse >= 0 and config.probes >= 0, "coarse and probes are weights, they must not be negative"),
+        (
+            config.part == "all" or config.coarse > 0,
+            "part is 'coarse', but its loss has no weight (coarse is 0)",
+        ),
         (config.workers >= 0, f"workers is {config.workers}, it must not be negative"),
         (config.save_every >= 1, f"save_every is {config.save_every}, at least 1 is needed"),
         (config.validate_every >= 0 and config.held_out >= 1, "validate_every must be 0 or more, held_out 1 or more"),

@@ -5,6 +5,7 @@ Knows networks and exported graphs; nothing of pictures, windows or the terminal
     RUNTIMES, AUTO   the names, and what "auto" stands for
     choose, choose_precision    what runs for a name, on this device and processor
     has_graphs       whether a runtime with memory of its own computes parts of a network
+    has_compiled     whether parts of it are compiled when the first patch comes
     prepare          a network -> the same network, computed by a named runtime
     copies           a network -> one for each of several devices, on its device
     exact            a block in which a GPU does not round what it is to compute in float32
@@ -133,6 +134,11 @@ def has_graphs(model: HDMatt) -> bool:
     return isinstance(model.decoder, _GraphDecoder)
 
 
+def has_compiled(model: HDMatt) -> bool:
+    """Whether the first patch has parts of the network compiled, which takes memory, too."""
+    return not has_graphs(model) and _has_foreign(model)
+
+
 def prepare(
     model: HDMatt, name: str, *, precision: str = "fp32", graphs: Path | None = None, device: str = "cpu"
 ) -> HDMatt:
@@ -181,9 +187,7 @@ def copies(model: HDMatt, devices: Sequence[str]) -> list[HDMatt]:
     Raises:
         InputError: Several devices, and a network of a runtime that is not in COPIED.
     """
-    replaced = [vars(part)[name] for part in (model.encoder, model.decoder) for name in _METHODS & vars(part).keys()]
-    alone = has_graphs(model) or any(not isinstance(method, MethodType) for method in replaced)
-    if len(devices) > 1 and alone:  # a method of ours is copied with its owner; a graph or compiled code is not
+    if len(devices) > 1 and (has_graphs(model) or _has_foreign(model)):
         raise InputError(
             "this network is prepared for a runtime that runs on one device",
             hint=f"Prepare it for one of {', '.join(COPIED)}, or give one device.",
@@ -234,6 +238,12 @@ def fold(model: HDMatt) -> HDMatt:
                 _absorb(module, "1", [module[0]])
         assert not any(isinstance(m, nn.BatchNorm2d) for m in root.modules()), "a batch norm that fold does not know"
     return network
+
+
+def _has_foreign(model: HDMatt) -> bool:
+    """A method of ours is copied with its owner; a graph or compiled code is not."""
+    replaced = [vars(part)[name] for part in (model.encoder, model.decoder) for name in _METHODS & vars(part).keys()]
+    return any(not isinstance(method, MethodType) for method in replaced)
 
 
 def _has_norms(model: HDMatt) -> bool:

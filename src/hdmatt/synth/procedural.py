@@ -442,13 +442,39 @@ def _dandelion(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
 
 
 def _net(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
-    """A net, a mesh, chain link or lace: threads at an even pitch over a warped surface."""
+    """A net, a mesh, chain link or lace: threads at an even pitch over a warped surface; some have a far side."""
     pitch = size * rng.uniform(0.02, 0.12)
+    tint = _any_colour(rng) if rng.random() < 0.7 else np.full(3, rng.uniform(0.05, 0.95))
+    flat = _tinted(colours, tint, rng.uniform(0.3, 0.95))
+    shiny = rng.random() < 0.5
+    layer = _mesh(rng, size, flat, pitch, shiny=shiny)
+    if rng.random() < 0.35:  # the far side of a basket, a cage, a folded net
+        far = flat * np.float32(rng.uniform(0.4, 1.1))
+        layer = _over(layer, _mesh(rng, size, far, pitch * rng.uniform(0.6, 1.0), shiny=shiny))
+    outline = _outline(rng, size, cloth=rng.random() < 0.6)
+    layer = layer * _spread(_fill(size, [outline]), 4)
+    canvas = _Canvas(size)
+    hem = rng.uniform(1.0, 14.0) * size / 480 * (rng.random() < 0.7)
+    if hem:
+        ring = np.concatenate([outline, outline[:2]])
+        for part, shade in ((1.0, 0.7), (0.6, 1.0), (0.2, 1.3)):
+            canvas.ribbons(ring[None], np.array([hem * part]), (tint * shade)[None], taper=0.0)
+        layer = _over(canvas.layer(), layer)
+    if rng.random() < 0.5:
+        inner = _fill(size, [_blob(rng, size * rng.uniform(0.3, 0.7, 2), size * rng.uniform(0.08, 0.25), 0.2)])
+        thing = _shaded(rng, inner, np.roll(colours, size // 3, axis=1))
+        layer = _over(layer, thing)
+    return _light(rng, layer, rim=0.0)
+
+
+def _mesh(rng: np.random.Generator, size: int, colours: Colours, pitch: float, *, shiny: bool) -> Layer:
+    """Round threads `pitch` pixels apart over the whole canvas; shiny ones mirror what is bright and dark around."""
     u, v = _warped(rng, size, pitch)
     slope = pitch * np.hypot(*np.gradient(u)).clip(1e-3)  # lattice units per pixel, times the pitch: about 1
     wire = rng.uniform(0.04, 0.22)
-    kind = rng.choice(["square", "diamond", "hexagon", "lace", "cloth"])
+    kind = rng.choice(["square", "square", "diamond", "hexagon", "lace", "cloth"])
     off_u, off_v = np.abs(u - np.round(u)), np.abs(v - np.round(v))
+    along_u = off_v < off_u  # which thread is nearer
     if kind in ("square", "diamond"):
         distance = np.minimum(off_u, off_v)
         wire *= 1 + 0.6 * (np.hypot(off_u, off_v) < 2.2 * wire) * (rng.random() < 0.5)  # knots
@@ -469,23 +495,14 @@ def _net(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
     alpha = np.clip(np.minimum(width_px / 2 + 0.5 - distance_px, width_px), 0, 1).astype(np.float32)
     round_light = np.sqrt(np.clip(1 - (2 * distance_px / np.maximum(width_px, 1)) ** 2, 0.1, 1)).astype(np.float32)
     weave = 1 + 0.25 * np.sin(np.pi * (u + v)).astype(np.float32)
-    tint = _any_colour(rng) if rng.random() < 0.7 else np.full(3, rng.uniform(0.05, 0.95))
-    flat = _tinted(colours, tint, rng.uniform(0.3, 0.95))
-    outline = _outline(rng, size, cloth=rng.random() < 0.6)
-    shape = _fill(size, [outline])
-    layer = _associate(flat * _spread(round_light * weave, 3), alpha * shape)
-    canvas = _Canvas(size)
-    hem = rng.uniform(1.0, 14.0) * size / 480 * (rng.random() < 0.7)
-    if hem:
-        ring = np.concatenate([outline, outline[:2]])
-        for part, shade in ((1.0, 0.7), (0.6, 1.0), (0.2, 1.3)):
-            canvas.ribbons(ring[None], np.array([hem * part]), (tint * shade)[None], taper=0.0)
-        layer = _over(canvas.layer(), layer)
-    if rng.random() < 0.5:
-        inner = _fill(size, [_blob(rng, size * rng.uniform(0.3, 0.7, 2), size * rng.uniform(0.08, 0.25), 0.2)])
-        thing = _shaded(rng, inner, np.roll(colours, size // 3, axis=1))
-        layer = _over(layer, thing)
-    return _light(rng, layer, rim=0.0)
+    rgb = colours * _spread(round_light * weave, 3)
+    if shiny:
+        dark = rng.uniform(0.15, 0.8)
+        mirrored = [dark + (1.2 - dark) * _noise(rng, size, first=int(rng.integers(2, 9)), octaves=2) for _ in "uv"]
+        rgb = rgb * _spread(np.where(along_u, *mirrored).clip(0.05, 1.4), 3)
+        spots = _noise(rng, size, first=int(rng.integers(4, 16)), octaves=2).clip(0, 1)
+        rgb = rgb + _spread(rng.uniform(0, 1.5) * spots * round_light ** int(rng.integers(2, 9)), 3)
+    return _associate(rgb, alpha)
 
 
 def _perforated(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
@@ -767,18 +784,18 @@ def _dab(alpha: Float32[np.ndarray, "h w"], x: float, y: float, radius: float, p
 
 
 FAMILIES: dict[str, tuple[Callable[[np.random.Generator, int, Colours], Layer], float]] = {
-    "hair": (_hair, 0.22),
-    "fur": (_fur, 0.17),
+    "hair": (_hair, 0.20),
+    "fur": (_fur, 0.15),
     "foliage": (_foliage, 0.14),
-    "feather": (_feather, 0.07),
-    "net": (_net, 0.10),
+    "feather": (_feather, 0.06),
+    "net": (_net, 0.18),
     "perforated": (_perforated, 0.04),
-    "solid": (_solid, 0.07),
-    "veil": (_veil, 0.05),
-    "smoke": (_smoke, 0.04),
-    "glass": (_glass, 0.04),
-    "wires": (_wires, 0.06),
-    "drops": (_drops, 0.04),
+    "solid": (_solid, 0.06),
+    "veil": (_veil, 0.03),
+    "smoke": (_smoke, 0.02),
+    "glass": (_glass, 0.03),
+    "wires": (_wires, 0.07),
+    "drops": (_drops, 0.02),
 }
 
 

@@ -5,7 +5,9 @@
 #
 # The options go to every `hdmatt train`, like --threads 1. A dry run of a minute, in which each stage hands over:
 #
-#   runs/train_cpu.sh PACK runs/out/dry --threads 1 --set steps=3 --set held_out=1
+#   NORMS=1 runs/train_cpu.sh PACK runs/out/dry --threads 1 --set steps=3 --set held_out=1
+#
+# The weights are OUT/model.safetensors.
 #
 # Hardware: two x86 cores with AMX (bf16); without AMX about four times slower.
 # Hours:    about 1.1 h the first stage, 1 h the second, 1.5 h the third, on one core (--threads 1) of an otherwise idle machine.
@@ -27,3 +29,5 @@ stage() { # NAME PRESET [INIT]
 stage 1-small cpu-128
 stage 2-coarse cpu-coarse "$out/1-small/model.safetensors"
 stage 3-large cpu-160 "$out/2-coarse/model.safetensors"
+# the package's weights compute patches of 320: their norms are counted there
+hdmatt train norms "$out/3-large/model.safetensors" --data "$pack" -o "$out/model.safetensors" --count "${NORMS:-40}"

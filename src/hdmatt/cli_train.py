@@ -1,7 +1,8 @@
-"""`hdmatt train`: the command line of train.py and backbone.py. Loads torch only when a command runs.
+"""`hdmatt train`: the command line of train.py, backbone.py and norms.py. Loads torch only when a command runs.
 
     train              a matting network, from random or given weights
     train backbone     stage 1: the encoder as a classifier
+    train norms        batch norms counted again, for patches of the size they are used on
 """
 
 from pathlib import Path
@@ -27,6 +28,7 @@ model.safetensors; the best on held-out samples: best.safetensors) and state.saf
 Presets: paper (200k steps), gpu-s, gpu-r34, gpu-ablation (one GPU), cpu-128, cpu-160 (two cores), tiny (a dry run).
 
 `hdmatt train backbone` is stage 1 of the paper: the encoder as a classifier of labelled pictures.
+`hdmatt train norms` is a last touch for weights that were trained on small patches.
 docs/training.md tells the whole story.
 """
 
@@ -131,6 +133,43 @@ def backbone_command(
         config, data, out, resume=resume, max_minutes=max_minutes, say=lambda line: typer.echo(line, err=True)
     )
     typer.echo(f"{weights}: use it with hdmatt train --backbone {weights}")
+
+
+@app.command("norms")
+def norms_command(
+    weights: Annotated[Path, typer.Argument(help="Weights, OUT/model.safetensors of a run.")],
+    data: Annotated[list[Path], typer.Option(help="Asset pack, as for hdmatt train.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The weights' new file.")],
+    preset: Annotated[str, typer.Option(help="Whose samples; its patch becomes the network's.")] = "cpu-160",
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a setting, as for hdmatt train.")
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="Batches to count.")] = 40,
+    threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """Count the batch norms' means and variances again, on patches of the size that the network is used on.
+
+    For weights that were trained on smaller patches: a few percent less error for a minute of work, and nothing that
+    was learned changes.
+    """
+    import cv2
+    import torch
+
+    from hdmatt.checkpoint import load_model, save_model
+    from hdmatt.norms import recompute_norms
+    from hdmatt.recipe import PRESETS, changed
+    from hdmatt.synth.assets import load_assets
+
+    _choice("--preset", preset, tuple(PRESETS))
+    if threads:
+        torch.set_num_threads(threads)
+    cv2.setNumThreads(0)  # samples are drawn in forked workers, in which OpenCV's threads do not survive
+    config = changed(PRESETS[preset], changes or [])
+    model = load_model(weights)
+    recompute_norms(model, load_assets(data), config, count=count)
+    save_model(model, out, half=False)
+    typer.echo(f"{out}: norms of {count} batches of patches of {model.config.patch}")
 
 
 def _choice(option: str, value: str, choices: tuple[str, ...]) -> None:

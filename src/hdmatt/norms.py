@@ -1,0 +1,70 @@
+"""Batch-norm statistics for patches of the size that a network is used on.
+
+A network that was trained on small patches keeps their statistics. What padding, pooling and the wide dilations make of
+a patch depends on its size, so means and variances are others on large ones. Counting them again changes no weight
+that learns. Knows synth and the network; no files. Top to bottom:
+
+    recompute_norms    statistics of a network, counted again on fresh samples
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import update_bn
+
+from hdmatt.errors import InputError
+from hdmatt.feed import batches
+from hdmatt.model import HDMatt, network_input
+from hdmatt.recipe import TrainConfig
+from hdmatt.synth.assets import Assets
+from hdmatt.train import group_contexts
+
+
+def recompute_norms(
+    model: HDMatt, assets: Assets, config: TrainConfig, *, count: int, patch: int | None = None
+) -> None:
+    """Replace the network's batch-norm statistics by plain means over `count` batches of patches.
+
+    Each batch holds `config.groups` groups of `config.sample.group` patches with `config.topk` contexts, as a step of a
+    training does, drawn with `config.seed`.
+
+    Args:
+        model: Changed in place; left in evaluation mode.
+        count: Batches.
+        patch: Side of the patches in pixels; None: that for which the network was made (`ModelConfig.patch`).
+
+    Raises:
+        InputError: No batches, or a network without batch norms.
+    """
+    if count < 1:
+        raise InputError(f"norms of {count} batches", hint="Give 1 or more; 60 are enough.")
+    if not any(isinstance(module, nn.BatchNorm2d) for module in model.modules()):
+        raise InputError("this network has no batch norms", hint="Use its weights as they are.")
+    sample = replace(config.sample, patch=patch or model.config.patch)
+    steps = replace(config, sample=sample, steps=count)
+    with torch.no_grad():
+        update_bn(_numbered(batches(assets, steps, first=0)), _Fed(model, steps))
+    model.eval()
+
+
+def _numbered(source: Iterator[dict[str, Tensor]]) -> Iterator[dict[str, Tensor | int]]:
+    for step, batch in enumerate(source):
+        yield {**batch, "step": step}
+
+
+class _Fed(nn.Module):
+    """A network that takes a batch as training makes them: what update_bn asks for."""
+
+    def __init__(self, model: HDMatt, config: TrainConfig) -> None:
+        super().__init__()
+        self.model, self.config = model, config
+
+    def forward(self, batch: dict[str, Tensor | int]) -> Tensor:
+        config = self.config
+        contexts = group_contexts(
+            config.groups, config.sample.group, topk=config.topk, seed=(config.seed, int(batch["step"]))
+        )
+        image, trimap, around = (torch.as_tensor(batch[name]) for name in ("image", "trimap", "around"))
+        return self.model(network_input(image.float() / 255, trimap), contexts, around=around).alpha

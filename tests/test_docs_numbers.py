@@ -41,3 +41,18 @@ def test_every_line_of_the_results_names_its_command_commit_and_machine():
         assert line["command"].startswith("python benchmarks/any_size.py ")
         assert re.fullmatch(r"[0-9a-f]{40}\+?", line["commit"])
         assert line["machine"]["cpu"] and line["machine"]["usable_cores"]
+
+
+def test_the_table_of_runtimes_is_that_of_the_results():
+    found = json.loads((ROOT / "benchmarks/results/runtimes.json").read_text())["runtimes"]
+    section = (ROOT / "docs/runtimes.md").read_text().split("## The promise")[0]
+    rows = re.findall(r"^\| `(\w+)`(?:, (\w+))?[^|]*\| ([^`]*) \|$", section, re.MULTILINE)
+    shown = {name + "/bf16" * (half == "bf16"): text.split(" | ") for name, half, text in rows if text[0].isdigit()}
+    assert len(found) == len(shown) == 7
+    for row in found:
+        ratio, *parts, seconds, _ = shown[row["runtime"]]
+        assert [float(ratio), *map(float, parts)] == [
+            round(row["ratio"], 2),
+            *(round(r, 2) for r in row["parts"].values()),
+        ]
+        assert float(seconds) == round(row["seconds_a_patch"], 3)

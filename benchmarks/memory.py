@@ -1,17 +1,18 @@
 """Peak memory and time against the picture's size, under one limit.
 
-    python benchmarks/memory.py [--limit 1GiB] [--colours] MEGAPIXELS ...
+    python benchmarks/memory.py [--limit 1GiB] [--colours] [--json FILE] MEGAPIXELS ...
     python benchmarks/memory.py [--limit 1.5GB] --size 20000x20000 [--unknown 0.05]
     python benchmarks/memory.py [--limit 1.2GB] --colours --files picture.png trimap.png
 
 Makes tiled TIFF pictures (8 bit), band by band, and runs `hdmatt matte` on them in processes of their own; prints what
 each promised and what it held at most. MEGAPIXELS: square, with a ring of unknown pixels of the same length in each.
 --size WIDTHxHEIGHT: with a given share of unknown pixels, in rings around the middle. --files: a picture of your own.
-Hardware of the README's numbers: two x86 cores.
+--json keeps the rows with command, date, commit and machine. Exit code 1: a run failed.
 """
 
 import argparse
 import json
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,10 @@ from pathlib import Path
 
 import numpy as np
 import OpenImageIO as oiio
+
+from hdmatt.evaluate import facts
+from hdmatt.memory import parse
+from hdmatt.methods import Settings
 
 TILE = 256
 
@@ -58,17 +63,20 @@ def write(path: Path, height: int, width: int, *, channels: int, unknown: float 
     return unknown_pixels / (height * width)
 
 
-def run(name: str, picture: Path, trimap: Path, folder: Path, arguments: argparse.Namespace) -> None:
+def run(
+    name: str, picture: Path, trimap: Path, folder: Path, arguments: argparse.Namespace
+) -> dict[str, str | int | float]:
+    """What `hdmatt matte --json` said of one picture, or its error."""
     command = [sys.executable, "-c", "import sys; from hdmatt.cli import main; sys.exit(main())", "matte"]
     command += [str(picture), str(trimap), "-o", str(folder / f"alpha{arguments.suffix}")]
     command += ["--memory", arguments.limit, "--device", "cpu", "--json"]
     if arguments.colours:
         command += ["--foreground", str(folder / f"foreground{arguments.suffix}")]
         command += ["--cutout", str(folder / f"cutout{arguments.suffix}")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = _matte(command)
     if done.returncode:
         print(f"{name:>14} {done.stderr.strip()}", flush=True)
-        return
+        return {"picture": name, "error": done.stderr.strip()}
     found = json.loads(done.stdout)
     expected, peak = found["expected_memory"] / 2**20, found["peak_memory"] / 2**20
     share, hits = 100 * found["unknown_share"], found["cache_hits"]
@@ -77,9 +85,15 @@ def run(name: str, picture: Path, trimap: Path, folder: Path, arguments: argpars
         f"{expected:>13.0f} {peak:>9.0f}",
         flush=True,
     )
+    kept = ("unknown_share", "patches", "encoded", "cache_hits", "expected_memory", "memory_limit", "peak_memory")
+    return {"picture": name, "colours": arguments.colours, **{key: found[key] for key in kept}}
 
 
-def main() -> None:
+def _matte(command: list[str]) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--limit", default="1GiB")
     parser.add_argument("--colours", action="store_true", help="write foreground and cut-out too")
@@ -87,6 +101,7 @@ def main() -> None:
     parser.add_argument("--unknown", type=float, default=0.05, help="share of unknown pixels, with --size")
     parser.add_argument("--files", type=Path, nargs=2, metavar=("PICTURE", "TRIMAP"))
     parser.add_argument("--suffix", default=".tif", help="format of the outputs")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep the rows, too")
     parser.add_argument("megapixels", type=int, nargs="*")
     arguments = parser.parse_args()
     heads = ("picture", 14), ("unknown", 8), ("patches", 8), ("encodes", 8), ("hits", 5), ("seconds", 8)
@@ -94,16 +109,22 @@ def main() -> None:
     print(*(f"{head:>{width}}" for head, width in heads), f"  limit {arguments.limit}", flush=True)
     sizes = [(round((m * 1e6) ** 0.5),) * 2 + (None,) for m in arguments.megapixels]
     sizes += [(*map(int, size.split("x")), arguments.unknown) for size in arguments.size]
+    rows = []
     for width, height, unknown in sizes:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             write(folder / "picture.tif", height, width, channels=3, unknown=unknown)
             write(folder / "trimap.tif", height, width, channels=1, unknown=unknown)
-            run(f"{width}x{height}", folder / "picture.tif", folder / "trimap.tif", folder, arguments)
+            rows.append(run(f"{width}x{height}", folder / "picture.tif", folder / "trimap.tif", folder, arguments))
     if arguments.files:
         with tempfile.TemporaryDirectory() as name:
-            run(arguments.files[0].name[:14], *arguments.files, Path(name), arguments)
+            rows.append(run(arguments.files[0].name[:14], *arguments.files, Path(name), arguments))
+    if arguments.json:
+        command = shlex.join(["python", "benchmarks/memory.py", *sys.argv[1:]])
+        record = {**facts(Settings(memory=parse(arguments.limit)), command), "rows": rows}
+        arguments.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return int(any("error" in row for row in rows))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""Norms counted again: statistics move, weights do not, and they are those of the patches that were shown."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from training import SHORT, make_pack
+from typer.testing import CliRunner
+
+from hdmatt.checkpoint import load_model, save_model
+from hdmatt.cli import app
+from hdmatt.errors import InputError
+from hdmatt.feed import batches
+from hdmatt.model import HDMatt, ModelConfig, network_input
+from hdmatt.norms import recompute_norms
+from hdmatt.synth.assets import load_assets
+
+CONFIG = ModelConfig(width=4, patch=96, hints=True)
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory):
+    return make_pack(tmp_path_factory.mktemp("data") / "pack")
+
+
+def test_statistics_are_counted_on_the_networks_own_patches_and_nothing_else_changes(pack):
+    torch.manual_seed(0)
+    model, assets = HDMatt(CONFIG).eval(), load_assets([pack])
+    before = {n: t.clone() for n, t in model.state_dict().items()}
+    recompute_norms(model, assets, SHORT, count=2)
+    changed = {n for n, t in model.state_dict().items() if not torch.equal(t, before[n])}
+    assert changed
+    assert all(n.endswith(("running_mean", "running_var", "num_batches_tracked")) for n in changed)
+    assert not model.training
+
+    # the first norm follows a convolution of the input: its statistics can be worked out by hand
+    seen = []
+    steps = replace(SHORT, sample=replace(SHORT.sample, patch=96))
+    for batch in batches(assets, steps, first=0):
+        assert batch["image"].shape[1:3] == (96, 96)
+        inputs = network_input(batch["image"].float() / 255, batch["trimap"])
+        hook = model.encoder.bn1.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach()))
+        with torch.no_grad():
+            model(inputs, [[] for _ in inputs], around=batch["around"])
+        hook.remove()
+        if len(seen) == 2:
+            break
+    mean = torch.stack([x.mean((0, 2, 3)) for x in seen]).mean(0)
+    np.testing.assert_allclose(model.encoder.bn1.running_mean, mean, rtol=1e-4, atol=1e-5)
+
+
+def test_the_command_writes_a_model_of_the_same_weights(pack, tmp_path):
+    torch.manual_seed(0)
+    save_model(HDMatt(CONFIG), tmp_path / "before.safetensors", half=False)
+    command = ["train", "norms", str(tmp_path / "before.safetensors"), "--data", str(pack), "--count", "1"]
+    result = CliRunner().invoke(app, [*command, "--preset", "tiny", "-o", str(tmp_path / "after.safetensors")])
+    assert result.exit_code == 0, result.output
+    one, two = (load_model(tmp_path / f"{name}.safetensors") for name in ("before", "after"))
+    assert one.config == two.config
+    for (_, a), (_, b) in zip(one.named_parameters(), two.named_parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert not torch.equal(one.encoder.bn1.running_mean, two.encoder.bn1.running_mean)
+
+
+def test_no_batches_are_refused(pack):
+    with pytest.raises(InputError, match="norms of 0 batches"):
+        recompute_norms(HDMatt(CONFIG), load_assets([pack]), SHORT, count=0)

@@ -12,7 +12,8 @@ is timed.
 
 import argparse
 import json
-import platform
+import shlex
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,8 @@ from torch.nn import functional as F
 import hdmatt.export as exporter
 from hdmatt.api import load_model
 from hdmatt.image import network_colours, open_picture, open_trimap
+from hdmatt.ledger import facts
+from hdmatt.methods import Settings
 from hdmatt.model import Body, HDMatt, labels, network_input
 from hdmatt.runtime import RUNTIMES, installed, prepare
 from hdmatt.trimap import UNKNOWN
@@ -168,10 +171,9 @@ def main() -> None:
     print(f"a plain convolution reaches {peak:.0f} GFLOP/s with {torch.get_num_threads()} threads")
     if arguments.json:
         record = {
-            "machine": platform.processor() or platform.machine(),
+            **facts(Settings(model=arguments.model), shlex.join(["python", "benchmarks/runtimes.py", *sys.argv[1:]])),
             "cpu_capability": torch.backends.cpu.get_cpu_capability(),
             "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
             "model": arguments.model,
             "patch": arguments.patch,
             "batch": arguments.batch,

@@ -299,7 +299,7 @@ th[aria-sort=ascending]::after { content: " ↑"; } th[aria-sort=descending]::af
 details { margin-top: .7rem; } .options { font-size: .9rem; overflow-wrap: anywhere; }
 dt { float: left; clear: left; width: 6rem; opacity: .7; } dd { margin-left: 6.5rem; overflow-wrap: anywhere; }
 .crops { display: flex; flex-wrap: wrap; gap: .5rem 1.5rem; }
-.pair p { margin: 0; font-size: .9rem; font-weight: bold; } .pair div { display: flex; gap: .5rem; }
+.pair p { margin: 0; font-size: .9rem; font-weight: bold; } .pair div { display: flex; flex-wrap: wrap; gap: .5rem; }
 figure { margin: 0; } figcaption { font-size: .8rem; opacity: .7; }
 img { display: block; image-rendering: pixelated; background: #888; }
 @media print { .wide { overflow: visible; } th::after { content: none; } .pair { break-inside: avoid; } }

@@ -65,6 +65,11 @@ def test_the_readme_says_what_the_results_say():
     assert readme_table.main(["--check"]) == 0
 
 
+def test_the_model_card_has_the_same_table():
+    records = readme_table.read(ROOT / "benchmarks" / "results")
+    assert readme_table.table(records).split("\n\n")[0] in (ROOT / "docs" / "model-card.md").read_text(encoding="utf-8")
+
+
 def test_every_result_that_is_kept_says_where_it_is_from():
     paths = sorted((ROOT / "benchmarks" / "results").rglob("*.json"))
     assert paths

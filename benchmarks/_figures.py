@@ -56,11 +56,19 @@ def also_of(texts: Sequence[str]) -> dict[str, Path]:
     return found
 
 
-def compute(given: argparse.Namespace, picture: Path, trimap: Path, also: dict[str, Path], truth: Path | None) -> View:
-    """Mattes by DS, C and HDMatt under OUT/mattes, and where they differ."""
+def compute(
+    given: argparse.Namespace,
+    picture: Path,
+    trimap: Path,
+    also: dict[str, Path],
+    truth: Path | None,
+    *,
+    dataset: str = "",
+) -> View:
+    """Mattes by DS, C and HDMatt under OUT/mattes/<data set>, and where they differ."""
     settings = {k: v for k, v in asdict(settings_of(given)).items() if k not in ("model", "runtime", "precision")}
     settings["cover"] = Options().cover  # as hdmatt matte does; eval stays on the grid for its seam score
-    folder = given.out / "mattes" / picture.stem
+    folder = given.out / "mattes" / dataset / picture.stem  # two sets may have pictures of one name
     folder.mkdir(parents=True, exist_ok=True)
     mattes: dict[str, Path] = {}
     for name, strategy in WAYS.items():

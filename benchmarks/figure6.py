@@ -30,13 +30,13 @@ def main(arguments: list[str]) -> int:
             raise InputError(f"there is no picture {min(missing)!r}", hint="Look at --name, --data and --limit.")
         items = {key: item for key, item in items.items() if key[1] in given.name}
     views = []
-    for (_, name), item in items.items():
+    for (dataset, name), item in items.items():
         if isinstance(item.picture, Composition) or item.trimap is None:
             raise InputError(
                 f"{name} is published in parts or without a trimap", hint="Compose the set first: docs/datasets.md."
             )
         also = {label: folder / f"{name}.png" for label, folder in also_of(given.also).items()}
-        views.append(compute(given, item.picture, item.trimap, also, item.alpha))
+        views.append(compute(given, item.picture, item.trimap, also, item.alpha, dataset=dataset))
     write(given.out / "figure6", draw(views, given, per_row=0), views, given, command_of(__file__, arguments))
     return 0
 

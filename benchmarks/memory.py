@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import OpenImageIO as oiio
 
-from hdmatt.evaluate import facts
+from hdmatt.ledger import facts
 from hdmatt.memory import parse
 from hdmatt.methods import Settings
 

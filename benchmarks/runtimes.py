@@ -25,8 +25,8 @@ from torch.nn import functional as F
 
 import hdmatt.export as exporter
 from hdmatt.api import load_model
-from hdmatt.evaluate import facts
 from hdmatt.image import network_colours, open_picture, open_trimap
+from hdmatt.ledger import facts
 from hdmatt.methods import Settings
 from hdmatt.model import Body, HDMatt, labels, network_input
 from hdmatt.runtime import RUNTIMES, installed, prepare
@@ -174,7 +174,6 @@ def main() -> None:
             **facts(Settings(model=arguments.model), shlex.join(["python", "benchmarks/runtimes.py", *sys.argv[1:]])),
             "cpu_capability": torch.backends.cpu.get_cpu_capability(),
             "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
             "model": arguments.model,
             "patch": arguments.patch,
             "batch": arguments.batch,

@@ -281,7 +281,7 @@ def test_stopping_by_hand_has_its_own_exit_code(scene, weights, capsys, monkeypa
     before = names(scene)
     monkeypatch.setattr("hdmatt.api.matte_files", stopped)
     assert call(scene, weights) == 130
-    assert "Traceback" not in capsys.readouterr().err and names(scene) == before
+    assert capsys.readouterr().err == "hdmatt: stopped\n" and names(scene) == before
 
 
 def test_the_plan_is_printed_and_nothing_is_written(scene, weights, capsys):

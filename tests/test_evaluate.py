@@ -409,14 +409,17 @@ def test_the_page_sorts_every_table_marks_failed_rows_and_shortens_long_folders(
     rows = [
         Row("folder:/a/very/long/path/to/the/mattes", "", "set", "t", "1", sad=10.0),
         Row("cf", "", "set", "t", "1", error="too <large>"),
-        Row("cf", "", "set", "u", "1", sad=9.0),
+        Row("cf", "", "set", "u", "1", sad=9.0, note="of /a/folder/with/a/long/name: all of it"),
+        Row("cf", "", "set", "t", "2", error="OSError: /a/folder/with/a/long/name/alpha.exr: no space is left"),
     ]
     summaries = summarise(rows)
     facts = program.facts(Settings(), "hdmatt eval")
     page = program.report.render(facts, summaries, best_of(summaries), rows, [])
     assert '<span title="folder:/a/very/long/path/to/the/mattes">folder:…/the/mattes</span>' in page
     assert '<th class="n" tabindex="0" scope="col">SAD</th>' in page and 'data-v="10.0">10.00</td>' in page
-    assert page.count('<tr class="failed">') == 2 and '<tr class="first">' in page  # a summary and a picture
+    assert page.count('<tr class="failed">') == 3 and '<tr class="first">' in page  # a summary and two pictures
+    for remark in (rows[2].note, f"failed: {rows[3].error}"):  # a path is shortened where it names a method only
+        assert f">{remark}</td>" in page
     assert "too &lt;large&gt;" in page and "<large>" not in page
     assert '<th tabindex="0" scope="col">remark</th>' in page
     without = program.report.render(facts, summaries, set(), rows[:1], [])

@@ -208,6 +208,19 @@ def test_figure_6_has_a_row_of_views_for_each_picture(script, data, weights, tmp
         figure6.main([str(word) for word in [*words, "--also", "DS=x"]])
 
 
+def test_figure_6_keeps_the_mattes_of_two_sets_with_pictures_of_one_name(script, data, weights, tmp_path):
+    figure6, out, other = script("figure6"), tmp_path / "f6", tmp_path / "others"
+    shutil.copytree(data, other)
+    for name in NAMES:
+        path = other / "image" / f"{name}.png"
+        cv2.imwrite(str(path), 255 - cv2.imread(str(path)))
+    words = ["--data", data, "--data", other, "--name", "troll", "--out", out, "--crop", 40]
+    assert figure6.main([str(word) for word in [*words, "--model", weights / "c.safetensors", *SMALL]]) == 0
+    views = json.loads((out / "figure6.json").read_text())["figure"]
+    first, second = (Path(view["mattes"]["HDMatt"]).read_bytes() for view in views)
+    assert first != second
+
+
 def test_crops_do_not_overlap_and_end_where_nothing_differs(rng):
     from hdmatt.figure import crops
 

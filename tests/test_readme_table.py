@@ -65,6 +65,21 @@ def test_the_readme_says_what_the_results_say():
     assert readme_table.main(["--check"]) == 0
 
 
+def test_the_model_card_has_the_same_table():
+    records = readme_table.read(ROOT / "benchmarks" / "results")
+    assert readme_table.table(records).split("\n\n")[0] in (ROOT / "docs" / "model-card.md").read_text(encoding="utf-8")
+
+
+def test_every_result_that_is_kept_says_where_it_is_from():
+    paths = sorted((ROOT / "benchmarks" / "results").rglob("*.json"))
+    assert paths
+    for path in paths:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        for part in found.values() if path.name == "any-size.json" else [found]:  # it has one for each measurement
+            assert {"command", "commit", "date", "machine", "versions"} <= part.keys(), path.name
+            assert part["command"] and part["machine"]["cpu"] and part["versions"], path.name
+
+
 def test_the_newest_result_of_each_method_counts_and_methods_have_one_order(page):
     write(page, "b.json", record("2026-01-02", scores("cf", 4.0), scores("hdmatt:topk=0", 3.0), scores("hdmatt", 2.0)))
     write(page, "a.json", record("2026-01-03", scores("hdmatt", 1.0, seam=1.234), scores("tiles", None, failed=["x"])))

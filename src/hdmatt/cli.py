@@ -33,6 +33,7 @@ app = typer.Typer(
     help="Alpha mattes of pictures as large as cameras make them.",
 )
 _DEBUG = "--debug"
+_STOPPED = 130  # exit code after Ctrl-C, as shells have it
 _RUNTIMES = "What computes the network: auto, torch, folded, compiled, onnx, openvino."
 _DEVICES = "auto, cpu, cuda, cuda:1, mps; several by commas, as cuda:0,cuda:1, or cuda:all."
 _TYPED: ContextVar[tuple[str, ...]] = ContextVar("typed", default=())  # what main was called with, for records
@@ -422,8 +423,7 @@ def main(arguments: list[str] | None = None) -> int:
     except typer.Exit as stop:
         return stop.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        _say("hdmatt: stopped")
-        return 130
+        code = _STOPPED
     except Exception as error:
         if _DEBUG in arguments:
             raise
@@ -435,6 +435,8 @@ def main(arguments: list[str] | None = None) -> int:
         _say(f"hdmatt: internal error: {type(error).__name__}: {error}")
         _say("  This is our mistake: run again with --debug and report what it prints.")
         return 1
+    if code == _STOPPED:  # typer catches Ctrl-C itself and returns this
+        _say("hdmatt: stopped")
     return code if isinstance(code, int) else 0
 
 

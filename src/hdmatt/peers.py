@@ -228,7 +228,8 @@ def _read_answer(path: Path, size: tuple[int, ...]) -> np.ndarray | None:
                 return None
             return answer.rows(0, size[0])[..., 0].astype(np.float32)
     except InputError as error:  # damaged, or NaN in it
-        raise RuntimeError(f"gegl's matte cannot be used: {error.message}") from error
+        said = error.message.replace(str(path), path.name)  # its folder is gone when a reader gets there
+        raise RuntimeError(f"gegl's matte cannot be used: {said}") from error
 
 
 def _write_png(path: Path, pixels: np.ndarray) -> None:

@@ -17,6 +17,7 @@ from string import Template
 from typing import Any, NamedTuple
 
 from hdmatt.errors import counted
+from hdmatt.methods import KINDS
 
 
 class Shown(NamedTuple):
@@ -129,10 +130,10 @@ def _table(
 
 
 def _shown(text: str) -> str:
-    """Escaped; of a long path (folder:/a/b/c) only the end, the whole of it when the mouse rests there."""
-    kind, colon, path = text.partition(":")
+    """Escaped; of a method's long path (folder:/a/b/c) only the end, the whole of it when the mouse rests there."""
+    kind, _, path = text.partition(":")
     parts = path.replace("\\", "/").rstrip("/").split("/")
-    if not colon or " " in kind or len(path) < 24 or len(parts) < 3:
+    if kind not in KINDS or len(path) < 24 or len(parts) < 3:  # a remark may have a colon and a path in it, too
         return escape(text)
     return f'<span title="{escape(text)}">{escape(kind)}:…/{escape("/".join(parts[-2:])[-40:])}</span>'
 
@@ -298,7 +299,7 @@ th[aria-sort=ascending]::after { content: " ↑"; } th[aria-sort=descending]::af
 details { margin-top: .7rem; } .options { font-size: .9rem; overflow-wrap: anywhere; }
 dt { float: left; clear: left; width: 6rem; opacity: .7; } dd { margin-left: 6.5rem; overflow-wrap: anywhere; }
 .crops { display: flex; flex-wrap: wrap; gap: .5rem 1.5rem; }
-.pair p { margin: 0; font-size: .9rem; font-weight: bold; } .pair div { display: flex; gap: .5rem; }
+.pair p { margin: 0; font-size: .9rem; font-weight: bold; } .pair div { display: flex; flex-wrap: wrap; gap: .5rem; }
 figure { margin: 0; } figcaption { font-size: .8rem; opacity: .7; }
 img { display: block; image-rendering: pixelated; background: #888; }
 @media print { .wide { overflow: visible; } th::after { content: none; } .pair { break-inside: avoid; } }

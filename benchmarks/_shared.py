@@ -28,7 +28,7 @@ def parser(text: str, *, data: bool = True) -> argparse.ArgumentParser:
         made.add_argument("--layout", default="auto", help="layout of all --data; see docs/datasets.md")
         made.add_argument("--backgrounds", type=Path, help="for sets published in parts")
         made.add_argument("--limit", type=int, help="only the first N pictures of each set")
-    made.add_argument("--out", type=Path, required=True, help="folder of the results; an unfinished run continues")
+    made.add_argument("--out", type=Path, required=True, help="folder of the results; tables continue a run")
     made.add_argument("--model", default="hdmatt-s", help="name or safetensors file")
     made.add_argument("--patch", type=int, default=320)
     made.add_argument("--overlap", type=int, default=64)

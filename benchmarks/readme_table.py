@@ -100,7 +100,7 @@ def called(method: str, model: str) -> str:
 
 def numbers(one: dict[str, Any]) -> list[tuple[float | None, int]]:
     mse = None if one["mse"] is None else 1000 * one["mse"]
-    return [(one["sad"], 2), (mse, 1), (one["grad"], 1), (one["conn"], 1), (one["seam"], 2)]
+    return [(one["sad"], 2), (mse, 1), (one["grad"], 1), (one["conn"], 1), (one["seam"], 3)]
 
 
 def number(value: float | None, digits: int) -> str:

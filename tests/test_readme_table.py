@@ -90,7 +90,7 @@ def test_the_newest_result_of_each_method_counts_and_methods_have_one_order(page
     text = page.read_text()
     assert text.startswith("Before.\n\n") and text.endswith("\n\nAfter.\n") and "old" not in text
     assert [line for line in text.splitlines() if line.startswith("| toys")] == [
-        "| toys (2) | **hdmatt-s** | 1.00 | 1.0 | 1.0 | 1.0 | 1.23 |",
+        "| toys (2) | **hdmatt-s** | 1.00 | 1.0 | 1.0 | 1.0 | 1.234 |",
         "| toys (2) | hdmatt-s, `hdmatt:topk=0` | 3.00 | 3.0 | 3.0 | 3.0 |  |",
         "| toys (2 of 3) | hdmatt-s, `tiles` |  |  |  |  |  |",
         "| toys (2) | closed-form (PyMatting) | 4.00 | 4.0 | 4.0 | 4.0 |  |",

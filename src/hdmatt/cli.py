@@ -444,9 +444,10 @@ def _plan_text(plan: Any) -> str:
     from hdmatt.memory import MIB
 
     kept = f"{plan.context_pool} candidates, features of {plan.cached} kept, {plan.cache_bytes / MIB:.0f} MiB"
+    patches = f"{plan.patches} {'patch' if plan.patches == 1 else 'patches'} to decode"
     lines = {
         "picture": f"{plan.width}x{plan.height}, {100 * plan.unknown_share:.1f} % unknown",
-        "cover": f"{plan.cover}: {plan.patches} patches to decode ({plan.patches_on_grid} on the grid)",
+        "cover": f"{plan.cover}: {patches} ({plan.patches_on_grid} on the grid)",
         "encodes": f"{plan.encodes}",
         "batch": f"{plan.batch}, {plan.runtime} {plan.precision}, {plan.device}",
         "context": kept,

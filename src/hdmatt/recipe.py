@@ -155,10 +155,10 @@ PRESETS: dict[str, TrainConfig] = {
     "cpu-160": replace(
         _CPU,
         sample=replace(
-            _CPU.sample, patch=160, group=2, crops=(0.5, 1.0, 1.5, 2.0, 3.0), procedural=0.35, merge=0.04, similar=0.12,
-            faults=0.2, band=20.0, wide=0.06, blunt=0.4, elsewhere=0.0,
+            _CPU.sample, patch=160, group=2, crops=(0.5, 1.0, 1.5, 2.0, 3.0), procedural=0.45, merge=0.04, similar=0.12,
+            faults=0.3, band=20.0, wide=0.06, blunt=0.45, elsewhere=0.0,
         ),
-        steps=8000,
+        steps=10500,
         warmup=100,
         rate=6e-4,
         floor=0.01,

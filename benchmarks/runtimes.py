@@ -1,6 +1,6 @@
 """Every runtime against eager PyTorch, part by part, in one run on one machine.
 
-    python benchmarks/runtimes.py [--model hdmatt-s] [--patch 320] [--batch 4] [--rounds 5] [--json FILE] [RUNTIME ...]
+    python benchmarks/runtimes.py [--model hdmatt-s] [--patch 320] [--batch 1] [--rounds 5] [--json FILE] [RUNTIME ...]
 
 Five patches of examples/hair.jpg with three contexts each go through every runtime in turns (round by round, so that a
 disturbance hits all alike); the fastest of the rounds counts. Printed for each part: the ratio to eager PyTorch
@@ -27,6 +27,7 @@ import hdmatt.export as exporter
 from hdmatt.api import load_model
 from hdmatt.image import network_colours, open_picture, open_trimap
 from hdmatt.ledger import facts
+from hdmatt.memory import keeping_freed
 from hdmatt.methods import Settings
 from hdmatt.model import Body, HDMatt, labels, network_input
 from hdmatt.runtime import RUNTIMES, installed, prepare
@@ -122,7 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="hdmatt-s")
     parser.add_argument("--patch", type=int, default=320)
-    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path)
     parser.add_argument("runtimes", nargs="*", metavar="RUNTIME", help="like folded or openvino/bf16; default: all")
@@ -141,12 +142,13 @@ def main() -> None:
         networks[name] = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     best = {name: dict.fromkeys(PARTS, float("inf")) for name in networks}
     peak, alphas = 0.0, {}
-    for turn in range(arguments.rounds + 1):  # the first one warms up
-        peak = max(peak, convolution_peak(3))
-        for name, network in networks.items():
-            seconds, alphas[name] = once(network, inputs, arguments.batch)
-            if turn:
-                best[name] = {part: min(best[name][part], s) for part, s in seconds.items()}
+    with keeping_freed():  # as in the engine
+        for turn in range(arguments.rounds + 1):  # the first one warms up
+            peak = max(peak, convolution_peak(3))
+            for name, network in networks.items():
+                seconds, alphas[name] = once(network, inputs, arguments.batch)
+                if turn:
+                    best[name] = {part: min(best[name][part], s) for part, s in seconds.items()}
     rows = []
     for name, seconds in best.items():
         difference = (alphas[name] - alphas["torch"]).abs()

@@ -367,6 +367,73 @@ def fence(rng: random.Random) -> None:
             paint(tube_mesh([lay(x, -1.6, 0.06), lay(x, 1.6, 0.06)], rng.uniform(0.03, 0.09)), post)
 
 
+def basket(rng: random.Random) -> None:
+    """A wire basket, a mesh cup, a bowl, a cage: bright or lacquered, its far side seen through the near one."""
+    rows, columns = rng.randint(4, 28), rng.randint(16, 76)
+    weave = rng.choice(["square", "square", "diamond", "diamond", "rods"])
+    low, high, tall = rng.uniform(0.45, 1.0), rng.uniform(0.6, 1.1), rng.uniform(0.9, 2.4)
+    power = rng.choice([2.0, 2.0, 2.0, 6.0])  # of a superellipse: round or boxy
+    bowl = rng.random() < 0.25
+    dent, shift = rng.choice([0.0, rng.uniform(0.02, 0.08)]), Vector((rng.random() * 40, 0, 0))
+    tilt = Matrix.Rotation(rng.gauss(0.15, 0.3), 4, "X") @ Matrix.Rotation(rng.uniform(0, TAU), 4, "Z")
+
+    def lay(turn: float, t: float) -> Vector:
+        """A place on the wall: `turn` in turns around it, `t` from the foot (0) to the rim (1)."""
+        angle = TAU * turn
+        widen, height = (math.sin(0.5 * math.pi * t), 1 - math.cos(0.5 * math.pi * t)) if bowl else (t, t)
+        radius = (0.15 if bowl else low) * (1 - widen) + high * widen
+        radius /= (abs(math.cos(angle)) ** power + abs(math.sin(angle)) ** power) ** (1 / power)
+        at = around(angle, radius, tall * (height * (0.6 if bowl else 1) - 0.4))
+        return tilt @ (at + noise.noise_vector(at * 1.5 + shift) * dent)
+
+    surroundings(rng)
+    metal = surface(
+        rng,
+        rng.choice([hsv(0.1, rng.uniform(0, 0.2), rng.uniform(0.5, 0.9)), (0.02, 0.02, 0.02), any_colour(rng)]),
+        rough=(0.08, 0.5),
+        metallic=rng.choice([1.0, 1.0, 0.0]),
+        pattern=0,
+        vary=0,
+    )
+    if weave == "rods":  # round wires upright, held by a few rings
+        wire = rng.uniform(0.006, 0.02)
+        uprights = [[lay(c / columns, k / 12) for k in range(13)] for c in range(columns)]
+        rings = [[lay(c / 72, t) for c in range(73)] for t in (rng.random() for _ in range(rng.randint(1, 4)))]
+        strands([*uprights, *rings], wire, metal, rng=rng, taper=0)
+    else:
+        step = 0.5 if weave == "diamond" else 0.0  # every second row is shifted by half a mesh
+        points = [
+            lay((c + step * (r % 2)) / columns, r / rows) for r in range(rows + 1) for c in range(columns)
+        ]
+        faces = ring_faces(rows + 1, columns)
+        if weave == "diamond":
+            faces = [
+                (
+                    r * columns + c,
+                    (r + 1) * columns + (c + r % 2) % columns,
+                    (r + 2) * columns + c,
+                    (r + 1) * columns + (c + r % 2 - 1) % columns,
+                )
+                for r in range(rows - 1)
+                for c in range(columns)
+            ]
+        wall = mesh(points, faces)
+        paint(wall, metal)
+        wire = wall.modifiers.new("wire", "WIREFRAME")
+        wire.thickness = min(tall / rows, TAU * high / columns) * rng.uniform(0.1, 0.45)
+    for t, thick in ((0.0, rng.uniform(0.01, 0.03)), (1.0, rng.uniform(0.015, 0.05))):
+        paint(tube_mesh([lay(c / 72, t) for c in range(73)], thick), metal)
+    if rng.random() < 0.5:  # a foot of sheet metal
+        paint(mesh([lay(c / 72, 0) for c in range(72)], [tuple(range(72))]), metal)
+    if rng.random() < 0.3:  # a handle over it
+        ends = lay(0, 1), lay(0.5, 1)
+        paint(tube_mesh(arc(*ends, bulge=tilt @ Vector((0, 0, rng.uniform(0.5, 1.2))), steps=24), 0.02), metal)
+    if rng.random() < 0.35:  # something in it
+        for _ in range(rng.randint(1, 4)):
+            foot, top = (Vector((rng.gauss(0, 0.15), rng.gauss(0, 0.15), z)) for z in (-0.38 * tall, 0.9 * tall))
+            paint(tube_mesh([tilt @ foot, tilt @ top], rng.uniform(0.03, 0.1)), surface(rng, any_colour(rng)))
+
+
 def lace(rng: random.Random) -> None:
     """Lace and doilies: rosettes and net of thin thread on cloth that hangs in folds."""
     cells, petals = rng.randint(6, 14), rng.randint(3, 8)
@@ -854,12 +921,13 @@ def toy(rng: random.Random) -> None:
 
 
 FAMILIES: dict[str, tuple[Callable[[random.Random], None], float]] = {
-    "hair": (hair, 0.19),
+    "hair": (hair, 0.16),
     "braid": (braid, 0.05),
     "coat": (coat, 0.17),
     "knit": (knit, 0.05),
     "wheel": (wheel, 0.04),
-    "fence": (fence, 0.05),
+    "fence": (fence, 0.04),
+    "basket": (basket, 0.04),
     "lace": (lace, 0.04),
     "flower": (flower, 0.07),
     "plant": (plant, 0.1),
@@ -937,6 +1005,17 @@ def stage(rng: random.Random, *, size: int, samples: int, threads: int) -> None:
     target = Vector((rng.gauss(0, 0.15), 0, rng.gauss(0, 0.15)))
     scene.camera.location, scene.camera.rotation_euler = eye, (target - eye).to_track_quat("-Z", "Y").to_euler()
     camera.sensor_width, camera.lens = 36, 36 * (eye - target).length / rng.uniform(2.2, 3.7)
+
+
+def surroundings(rng: random.Random) -> None:
+    """Bright and dark places all around instead of an even sky: what polished metal shows is mostly these."""
+    tree = bpy.context.scene.world.node_tree
+    place = add(tree, "ShaderNodeTexCoord").outputs["Generated"]
+    cloud = add(tree, "ShaderNodeTexNoise", Vector=place, Scale=rng.uniform(1, 5), Detail=2.0)
+    share = add(tree, "ShaderNodeMapRange", Value=cloud.outputs["Fac"])
+    share.inputs["From Min"].default_value, share.inputs["From Max"].default_value = 0.42, 0.58
+    dark, bright = rgba(any_colour(rng), 0.3), rgba(hsv(rng.random(), rng.uniform(0, 0.3), 1))
+    feed(tree, tree.nodes["Background"].inputs["Color"], mixed(tree, share.outputs[0], dark, bright))
 
 
 def light(rng: random.Random, at: Vector, watts: float, colour: Colour) -> None:

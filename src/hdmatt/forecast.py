@@ -16,6 +16,7 @@ import torch
 
 from hdmatt.cpc import Context
 from hdmatt.engine import Plan, Rows
+from hdmatt.memory import keeping_freed
 from hdmatt.model import HDMatt, labels, network_input
 from hdmatt.runtime import exact
 from hdmatt.transfer import names
@@ -64,7 +65,7 @@ def measure(plan: Plan, picture: Rows, trimap: Rows, model: HDMatt) -> Speed:
             torch.cuda.synchronize(device)
         return time.perf_counter() - start
 
-    with torch.inference_mode(), exact():
+    with torch.inference_mode(), keeping_freed(), exact():
         stem = model.encoder.stem(inputs)
 
         def encode() -> list[Context]:

@@ -26,6 +26,7 @@ from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
 from hdmatt.cpc import Context
 from hdmatt.hints import colour_hints
+from hdmatt.memory import keeping_freed
 from hdmatt.model import HDMatt, labels, network_input
 from hdmatt.runtime import exact
 
@@ -156,15 +157,16 @@ def measure_layers(
         synchronise(device)
         return time.perf_counter()
 
-    once()
-    whole = _median([_timed(once, clock) for _ in range(repeats)])
-    spent = _medians([by_group(model, once, clock) for _ in range(repeats)])
-    if model.config.hints:
-        spent[HINTS] = _median([_timed(hints, clock) for _ in range(repeats)])
-        spent[REST] -= spent[HINTS]
+    with keeping_freed():  # as in the engine
+        once()
+        whole = _median([_timed(once, clock) for _ in range(repeats)])
+        spent = _medians([by_group(model, once, clock) for _ in range(repeats)])
+        if model.config.hints:
+            spent[HINTS] = _median([_timed(hints, clock) for _ in range(repeats)])
+            spent[REST] -= spent[HINTS]
+        kinds = _medians([_by_kind(once, clock) for _ in range(repeats)])
     with Count() as count:
         counted = by_group(model, once, lambda: float(count.flops))
-    kinds = _medians([_by_kind(once, clock) for _ in range(repeats)])
     order = [name for name in (HINTS, *dict.fromkeys(GROUPS.values()), REST) if name in spent]
     return Layers(
         seconds=whole / batch,

@@ -402,9 +402,7 @@ def basket(rng: random.Random) -> None:
         strands([*uprights, *rings], wire, metal, rng=rng, taper=0)
     else:
         step = 0.5 if weave == "diamond" else 0.0  # every second row is shifted by half a mesh
-        points = [
-            lay((c + step * (r % 2)) / columns, r / rows) for r in range(rows + 1) for c in range(columns)
-        ]
+        points = [lay((c + step * (r % 2)) / columns, r / rows) for r in range(rows + 1) for c in range(columns)]
         faces = ring_faces(rows + 1, columns)
         if weave == "diamond":
             faces = [

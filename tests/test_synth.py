@@ -42,12 +42,32 @@ def test_the_picture_is_the_exact_composite_when_the_camera_has_no_faults(assets
         assert np.abs(sample.image - exact).max() <= 0.51
 
 
-def test_faults_touch_the_picture_only(assets):
+def test_faults_touch_the_picture_and_what_is_computed_from_it_only(assets):
     clean = make_sample(assets, CONFIG, seed=0, index=1)
     faulty = make_sample(assets, replace(CONFIG, faults=1.0), seed=0, index=1)
     for name in ("alpha", "foreground", "background", "trimap"):
         np.testing.assert_array_equal(getattr(clean, name), getattr(faulty, name))
     assert (clean.image != faulty.image).any()
+    # colours and carried alpha of the whole picture are of the faulty picture, as when a photograph is matted
+    assert (clean.around[..., :18] != faulty.around[..., :18]).any()
+    assert (clean.around[..., 18:] != faulty.around[..., 18:]).any()
+
+
+def test_a_tone_mixes_light_and_leaves_pure_colours_alone(assets):
+    found = []
+    for index in range(8):
+        plain = make_sample(assets, CONFIG, seed=0, index=index)
+        sample = make_sample(assets, replace(CONFIG, tone=(2.0, 2.0)), seed=0, index=index)
+        for name in ("alpha", "foreground", "background", "trimap"):
+            np.testing.assert_array_equal(getattr(plain, name), getattr(sample, name))
+        alpha = sample.alpha[..., None] / 255
+        foreground, background = sample.foreground.astype(float), sample.background.astype(float)
+        mixed = np.sqrt(alpha * foreground**2 + (1 - alpha) * background**2)
+        # 0.51: rounding to 8 bits once, and float32 inside
+        assert np.abs(sample.image - mixed).max() <= 0.51
+        found.append((sample.image.astype(int) - plain.image)[(sample.alpha > 50) & (sample.alpha < 200)])
+    brighter = np.concatenate(found)
+    assert brighter.min() >= -1 and brighter.mean() > 2  # a root of a mean of squares is above the mean
 
 
 def test_a_blunt_trimap_leaves_the_holes_of_a_net_and_its_wires_unknown():
@@ -92,9 +112,11 @@ def test_shapes_are_those_of_the_configuration(assets):
 
 
 def test_no_fault_is_no_change():
-    patches = np.random.default_rng(0).integers(0, 255, (2, 32, 32, 3), np.uint8)
-    np.testing.assert_array_equal(camera_faults(patches, np.random.default_rng(0), probability=0.0), patches)
-    assert (camera_faults(patches, np.random.default_rng(0), probability=1.0) != patches).any()
+    photo = np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)
+    assert camera_faults(photo, np.random.default_rng(0), probability=0.0) is photo
+    before = photo.copy()
+    assert (camera_faults(photo, np.random.default_rng(0), probability=1.0) != photo).any()
+    np.testing.assert_array_equal(photo, before)
 
 
 def test_a_pack_without_foregrounds_a_flat_foreground_and_a_broken_file_are_refused(tmp_path):

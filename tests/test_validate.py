@@ -11,6 +11,7 @@ from hdmatt.checkpoint import load_model, load_state
 from hdmatt.curves import Curves, append_row, sheet
 from hdmatt.errors import InputError
 from hdmatt.feed import groups_of
+from hdmatt.field import mirrored
 from hdmatt.metrics import score
 from hdmatt.model import HDMatt, ModelConfig
 from hdmatt.synth.assets import load_assets
@@ -134,3 +135,20 @@ def test_repeat_cuts_several_groups_from_one_canvas(pack):
     assert all((twice[n] == again[n]).all() for n in twice)
     known = twice["trimap"] != 128
     assert (np.abs(twice["alpha"].astype(int) - twice["trimap"])[known] <= 5).all()  # mirrored alike
+
+
+def test_a_turned_group_knows_the_same_of_the_whole_picture(pack):
+    """A turned patch keeps each place's carried alpha with its pixels, also inside of the field's cells."""
+    assets, turned = load_assets([pack]), 0
+    config = replace(SHORT, repeat=3)
+    for index in range(4):
+        plain = make_sample(assets, replace(SHORT.sample, group=6), seed=config.seed, index=index)
+        group = groups_of(assets, config, index)
+        for i in range(6):
+            if (group["alpha"][i] == plain.alpha[i]).all() and (group["image"][i] == plain.image[i]).all():
+                np.testing.assert_array_equal(group["around"][i], plain.around[i])
+                continue
+            turned += 1
+            np.testing.assert_array_equal(group["image"][i], plain.image[i][:, ::-1])
+            np.testing.assert_array_equal(group["around"][i], mirrored(plain.around[i]))
+    assert 4 <= turned <= 20

@@ -25,7 +25,8 @@ A run can be stopped at any moment and goes on with --resume from its last check
 OUT gets config.json, curve.csv, validation.csv, previews/, tensorboard/, the weights (their running mean:
 model.safetensors; the best on held-out samples: best.safetensors) and state.safetensors.
 
-Presets: paper (200k steps), gpu-s, gpu-r34, gpu-ablation (one GPU), cpu-128, cpu-160 (two cores), tiny (a dry run).
+Presets: paper (200k steps), gpu-s, gpu-r34, gpu-ablation (one GPU), cpu-128, cpu-coarse,
+cpu-160, cpu-320 (two cores), tiny (a dry run).
 
 `hdmatt train backbone` is stage 1 of the paper: the encoder as a classifier of labelled pictures.
 `hdmatt train norms` is a last touch for weights that were trained on small patches.

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from hdmatt.field import mirrored
 from hdmatt.recipe import TrainConfig
 from hdmatt.synth.assets import Assets
 from hdmatt.synth.sample import Sample, make_sample
@@ -71,16 +72,16 @@ def groups_of(assets: Assets, config: TrainConfig, index: int) -> Arrays:
     arrays = {f.name: np.asarray(getattr(sample, f.name)) for f in fields(Sample)}
     if config.repeat == 1:
         return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    mirrored = np.random.default_rng([config.seed, index, 1]).random(config.repeat) < 0.5
+    turned = np.random.default_rng([config.seed, index, 1]).random(config.repeat) < 0.5
     return {
-        name: np.concatenate(
-            [
-                array[i * group : (i + 1) * group, :, ::-1] if mirrored[i] else array[i * group : (i + 1) * group]
-                for i in range(config.repeat)
-            ]
-        )
+        name: np.stack([_turned(name, patch) if turned[i // group] else patch for i, patch in enumerate(array)])
         for name, array in arrays.items()
     }
+
+
+def _turned(name: str, patch: np.ndarray) -> np.ndarray:
+    """One array of a patch, left to right; what it knows of the whole picture has alphas inside of its cells."""
+    return mirrored(patch) if name == "around" else patch[:, ::-1]
 
 
 class _Samples(Dataset[Arrays]):

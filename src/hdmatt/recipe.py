@@ -95,10 +95,11 @@ class TrainConfig:
 
 
 _SMALL = ModelConfig(width=32, normed=True, coarse=True, hints=True)
+_LIGHT = (1.0, 2.2)  # from the paper's composites to a sensor's, see SampleConfig.tone
 _EXTRA = {"alpha": 0.5, "composition": 0.5, "laplacian": 0.5}
 _GPU = TrainConfig(
     model=_SMALL,
-    sample=SampleConfig(patch=320, group=4, procedural=0.25, merge=0.15, similar=0.1, faults=0.25),
+    sample=SampleConfig(patch=320, group=4, procedural=0.25, merge=0.15, similar=0.1, faults=0.25, tone=_LIGHT),
     groups=16,
     repeat=2,
     steps=40_000,
@@ -117,7 +118,7 @@ _CPU = TrainConfig(
     model=_SMALL,
     sample=SampleConfig(
         patch=128, crops=(0.5, 0.75, 1.0, 1.5, 2.0), group=3, procedural=0.25, merge=0.08, similar=0.08, faults=0.2,
-        band=24.0, wide=0.15, elsewhere=0.1,
+        band=24.0, wide=0.15, elsewhere=0.1, tone=_LIGHT,
     ),
     groups=3,
     steps=6000,
@@ -130,6 +131,20 @@ _CPU = TrainConfig(
     clip=1.0,
     ema=0.998,
     precision="bf16-mixed",
+)
+_CPU_160 = replace(
+    _CPU,
+    sample=replace(
+        _CPU.sample, patch=160, group=2, crops=(0.5, 1.0, 1.5, 2.0, 3.0), procedural=0.45, merge=0.04, similar=0.12,
+        faults=0.3, band=20.0, wide=0.06, blunt=0.45, elsewhere=0.0,
+    ),
+    steps=10500,
+    warmup=100,
+    rate=6e-4,
+    floor=0.01,
+    topk=1,
+    probes=0.3,
+    seed=1,
 )
 PRESETS: dict[str, TrainConfig] = {
     # the paper: Adam 5e-4, cosine, 200k steps, batch 32, weight decay 1e-4 (as AdamW: docs/log.md)
@@ -152,19 +167,23 @@ PRESETS: dict[str, TrainConfig] = {
         seed=2,
     ),
     # from the weights of the one above: larger patches, pairs of more composites
-    "cpu-160": replace(
-        _CPU,
+    "cpu-160": _CPU_160,
+    # from the weights of the one above and their norms counted at 320 (`hdmatt train norms`), which stay: the size that
+    # the network is used on, at which a step has few patches for a batch norm. Made for --devices 2 --threads 1
+    "cpu-320": replace(
+        _CPU_160,
         sample=replace(
-            _CPU.sample, patch=160, group=2, crops=(0.5, 1.0, 1.5, 2.0, 3.0), procedural=0.45, merge=0.04, similar=0.12,
-            faults=0.3, band=20.0, wide=0.06, blunt=0.45, elsewhere=0.0,
+            _CPU_160.sample, patch=320, crops=(0.5, 0.75, 1.0, 1.5, 2.0), procedural=0.4, band=22.0, elsewhere=0.4
         ),
-        steps=10500,
-        warmup=100,
-        rate=6e-4,
-        floor=0.01,
-        topk=1,
-        probes=0.3,
-        seed=1,
+        groups=4,
+        steps=2600,
+        warmup=80,
+        rate=4e-4,
+        norm="frozen",
+        ema=0.995,
+        save_every=100,
+        held_out=16,
+        seed=3,
     ),
     # hdmatt-s on one GPU: 64 patches a step, two groups from a canvas so that 15 workers keep up
     "gpu-s": _GPU,
@@ -243,6 +262,11 @@ def check(config: TrainConfig, *, processes: int = 1) -> None:
             bool(sample.crops) and min(sample.crops, default=0) > 0,
             f"sample.crops is {sample.crops}, positive numbers are needed",
         ),
+        (
+            len(sample.tone) == 2 and min(sample.tone, default=0) > 0 and sample.tone[0] <= sample.tone[-1],
+            f"sample.tone is {sample.tone}, a range of two positive numbers is needed, the lower one first",
+        ),
+        (config.seed >= 0, f"seed is {config.seed}, it must not be negative"),
         (config.topk >= 0, f"topk is {config.topk}, it must not be negative"),
         (config.repeat >= 1, f"repeat is {config.repeat}, at least 1 is needed"),
         (

@@ -6,7 +6,7 @@ context, so each is encoded once a step, exactly as in the engine. Read top to b
     SampleConfig   what is drawn, and how often
     Sample         the arrays a training step needs
     make_sample    (assets, config, seed, index) -> Sample
-    _layer, _canvas, _trimap, _centres, _crop    its steps, in order
+    _layer, _background, _trimap, _field, _centres, _crop, _composite    its steps, in order
 """
 
 from dataclasses import dataclass
@@ -43,6 +43,9 @@ class SampleConfig:
         wide: Chance of a very wide unknown band instead, 30 to 110 pixels.
         blunt: Chance that known parts narrower than 8 to 90 canvas pixels are unknown, as in a trimap drawn by hand:
             nobody marks the holes of a net as background, or a strand as foreground.
+        tone: Range of the exponent (log-uniform, one a sample) with which colours are mixed,
+            C = (a F^t + (1 - a) B^t)^(1/t). 1 mixes display values, as the paper's composites do. Sensors add light,
+            and a camera's curve comes after: in photographs it is about 2, and a half-covered pixel is brighter.
         elsewhere: Chance that the last patch of a group is centred anywhere, so that plain F and B occur as context.
     """
 
@@ -57,6 +60,7 @@ class SampleConfig:
     band: float = 30.0
     wide: float = 0.06
     blunt: float = 0.5
+    tone: tuple[float, ...] = (1.0, 1.0)
     elsewhere: float = 0.4
 
 
@@ -84,16 +88,19 @@ def make_sample(assets: Assets, config: SampleConfig, *, seed: int, index: int) 
         colours, background = _smoothed(colours, rng), _smoothed(background, rng)
     trimap = _trimap(alpha, config, rng)
     crop = round(config.patch * rng.choice(config.crops))  # one scale: the patches belong to one photograph
-    field = _field(colours, alpha, background, trimap, step=int(rng.choice(STEPS)))
+    centres, turned, step = _centres(trimap, config, rng), rng.random() < 0.5, int(rng.choice(STEPS))
+    tone = float(np.exp(rng.uniform(*np.log(config.tone))))
+    clean = _composite(colours, alpha, background, tone)
+    photo = camera_faults(clean, rng, probability=config.faults)
+    damage = None if photo is clean else photo.astype(np.int16) - clean
+    field = _field(photo, trimap, step=step)
     crops = [
-        _crop(colours, alpha, background, trimap, field, centre, crop, config.patch)
-        for centre in _centres(trimap, config, rng)
+        _crop(colours, alpha, background, trimap, damage, field, centre, crop, config.patch, tone)
+        for centre in centres
     ]
-    if rng.random() < 0.5:
+    if turned:
         crops = [(*(array[:, ::-1] for array in pixels), mirrored(around)) for *pixels, around in crops]
-    foreground, alpha, background, trimap, around = (np.stack(arrays) for arrays in zip(*crops, strict=True))
-    image = _composite(foreground, alpha, background)
-    image = camera_faults(image, rng, probability=config.faults)
+    foreground, alpha, background, trimap, image, around = (np.stack(arrays) for arrays in zip(*crops, strict=True))
     return Sample(image, trimap, alpha, foreground, background, around)
 
 
@@ -239,44 +246,58 @@ def _crop(
     alpha: np.ndarray,
     background: np.ndarray,
     trimap: np.ndarray,
+    damage: np.ndarray | None,
     field: ColourField,
     centre: tuple[int, int],
     side: int,
     patch: int,
+    tone: float,
 ) -> tuple[np.ndarray, ...]:
-    """F, alpha, B, trimap and surroundings of the square around `centre`, moved inside, resized to the patch."""
+    """F, alpha, B, trimap, picture and surroundings of the square around `centre`, moved inside, resized to the patch.
+
+    The picture is the exact composite at the patch's size, and what the camera did to it at the canvas's, resized.
+    """
     side = min(side, len(alpha))
     y, x = (min(max(c - side // 2, 0), len(alpha) - side) for c in centre)
     square = np.s_[y : y + side, x : x + side]
     small_alpha, small_trimap = alpha[square], trimap[square]
     small_colours, small_background = colours[square], background[square]
+    small_damage = None if damage is None else damage[square]
     if side != patch:
         size = (patch, patch)
         small_alpha = cv2.resize(small_alpha, size, interpolation=cv2.INTER_AREA)
         small_colours = cv2.resize(small_colours, size, interpolation=cv2.INTER_AREA)
         small_background = cv2.resize(small_background, size, interpolation=cv2.INTER_AREA)
         small_trimap = cv2.resize(small_trimap, size, interpolation=cv2.INTER_NEAREST)
+        if small_damage is not None:
+            small_damage = cv2.resize(small_damage, size, interpolation=cv2.INTER_AREA)
+    image = _composite(small_colours, small_alpha, small_background, tone)
+    if small_damage is not None:
+        image = np.clip(image + small_damage, 0, 255).astype(np.uint8)
     wrong = ((small_trimap == 255) & (small_alpha < 250)) | ((small_trimap == 0) & (small_alpha > 5))
     around = field.around(y, x, size=side, patch=patch)
-    return small_colours, small_alpha, small_background, np.where(wrong, 128, small_trimap).astype(np.uint8), around
+    honest = np.where(wrong, 128, small_trimap).astype(np.uint8)
+    return small_colours, small_alpha, small_background, honest, image, around
 
 
-def _field(
-    colours: np.ndarray, alpha: np.ndarray, background: np.ndarray, trimap: np.ndarray, *, step: int
-) -> ColourField:
-    """Of the whole composite: its colours from an eighth of its size, its alpha from squares of `step` pixels."""
+def _field(photo: np.ndarray, trimap: np.ndarray, *, step: int) -> ColourField:
+    """Of the whole picture: its colours from an eighth of its size, its alpha from squares of `step` pixels."""
     small = tuple(side // 8 for side in trimap.shape)
-    front, a, back = (cv2.resize(t, small, interpolation=cv2.INTER_AREA) for t in (colours, alpha, background))
-    image = _composite(front, a, back) / np.float32(255)
+    image = cv2.resize(photo, small, interpolation=cv2.INTER_AREA) / np.float32(255)
     marks = np.ascontiguousarray(trimap[4::8, 4::8][: small[0], : small[1]])
     builder = FieldBuilder(cell=AROUND // 8, step=1)
     for y in range(0, len(marks), builder.cell):
         builder.add(image[y : y + builder.cell], marks[y : y + builder.cell])
     shrinker = Shrinker(step)
-    shrinker.add(_composite(colours, alpha, background) / np.float32(255), trimap)
+    shrinker.add(photo / np.float32(255), trimap)
     return ColourField(builder.moments(), float(AROUND), shrinker.alpha(), float(step))
 
 
-def _composite(foreground: np.ndarray, alpha: np.ndarray, background: np.ndarray) -> np.ndarray:
-    a: Float32[np.ndarray, "g p p 1"] = alpha[..., None].astype(np.float32) / 255
-    return (foreground * a + background * (1 - a) + 0.5).astype(np.uint8)
+def _composite(foreground: np.ndarray, alpha: np.ndarray, background: np.ndarray, tone: float) -> np.ndarray:
+    """C = (a F^tone + (1 - a) B^tone)^(1 / tone), colours in [0, 1]; uint8 in and out, rounded once."""
+    a: Float32[np.ndarray, "h w 1"] = alpha[..., None].astype(np.float32) / 255
+    if tone == 1:
+        return (foreground * a + background * (1 - a) + 0.5).astype(np.uint8)
+    light = ((np.arange(256) / 255) ** tone).astype(np.float32)
+    mixed = light[foreground] * a + light[background] * (1 - a)
+    return (255 * cv2.pow(mixed, 1 / tone) + 0.5).astype(np.uint8)

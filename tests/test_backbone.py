@@ -7,6 +7,7 @@ import pytest
 import torch
 from training import SHORT, cpu, make_pack
 
+from hdmatt import feed
 from hdmatt.backbone import BackboneConfig, Classifier, discover_classes, train_backbone
 from hdmatt.checkpoint import load_state, load_tensors
 from hdmatt.cli import main
@@ -71,6 +72,23 @@ def test_a_pre_training_stops_and_continues_bit_for_bit(labelled, tmp_path):
     train_backbone(SMALL, labelled, tmp_path / "stopped", fabric=cpu(), max_steps=2, resume=True)
     ours, theirs = (load_state(tmp_path / n / "state.safetensors")[0] for n in ("stopped", "straight"))
     assert set(ours) == set(theirs) and all(torch.equal(ours[n], theirs[n]) for n in ours)
+
+
+def test_a_pre_training_goes_on_as_it_was_started_or_not_at_all(labelled, tmp_path):
+    train_backbone(SMALL, labelled, tmp_path / "run", fabric=cpu(), max_steps=1)
+    for name, value in (("batch", SMALL.batch + 1), ("epochs", SMALL.epochs + 1), ("rate", 0.7)):
+        with pytest.raises(InputError, match=f"{name} is {value}, but .* was trained with {getattr(SMALL, name)}"):
+            train_backbone(replace(SMALL, **{name: value}), labelled, tmp_path / "run", fabric=cpu(), resume=True)
+    assert load_state(tmp_path / "run/state.safetensors")[1]["step"] == 1
+
+
+def test_a_worker_without_shared_memory_sends_the_same_pictures(labelled, tmp_path, monkeypatch):
+    config = replace(SMALL, workers=1)
+    train_backbone(config, labelled, tmp_path / "shared", fabric=cpu(), max_steps=2)
+    monkeypatch.setattr(feed, "SHARED_MEMORY", tmp_path / "none")
+    train_backbone(config, labelled, tmp_path / "pipes", fabric=cpu(), max_steps=2)
+    ours, theirs = (load_state(tmp_path / n / "state.safetensors")[0] for n in ("pipes", "shared"))
+    assert all(torch.equal(ours[n], theirs[n]) for n in theirs)
 
 
 def test_a_folder_without_classes_is_refused(labelled, tmp_path):

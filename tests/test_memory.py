@@ -78,6 +78,13 @@ def test_the_engines_needs_grow_with_the_width_and_the_pool_only():
     assert memory.field_bytes(20000, 20000) < 60 * memory.MIB
 
 
+def test_rows_that_can_only_be_decoded_together_are_counted_beyond_a_band():
+    assert memory.tall_bytes(6000, tall=256, band=256, pixel=3) == 0
+    more = memory.tall_bytes(6000, tall=4096, band=256, pixel=3)
+    assert more == 3 * 3840 * 6000 * 3
+    assert memory.tall_bytes(6000, tall=4096, band=256, pixel=6) == 2 * more
+
+
 def groups(root, lines, files):
     (root / "proc/self").mkdir(parents=True)
     (root / "proc/self/cgroup").write_text("\n".join(lines) + "\n")

@@ -7,8 +7,10 @@ import pytest
 import torch
 from training import SHORT, cpu, make_pack
 
+from hdmatt import validate
 from hdmatt.checkpoint import load_model, load_state
 from hdmatt.curves import Curves, append_row, sheet
+from hdmatt.datasets import Composition, Item
 from hdmatt.errors import InputError
 from hdmatt.feed import groups_of
 from hdmatt.field import mirrored
@@ -90,6 +92,22 @@ def test_a_folder_without_truth_is_refused(test_set):
     (test_set / "alpha").rmdir()
     with pytest.raises(InputError, match="no truth"):
         Folders([test_set], SHORT)
+
+
+def test_a_set_that_is_published_in_parts_is_refused(test_set, monkeypatch):
+    parts = Composition(test_set / "fg.png", test_set / "alpha.png", test_set / "bg.png")
+    item = Item("one", parts, test_set / "trimap.png", test_set / "alpha.png", "")
+    monkeypatch.setattr(validate, "discover", lambda folder: [item])
+    with pytest.raises(InputError, match="published in parts"):
+        Folders([test_set], SHORT)
+
+
+def test_a_test_set_that_cannot_be_read_costs_no_step(pack, test_set, tmp_path):
+    """The checkpoint is written before the pictures are looked at."""
+    next((test_set / "image").iterdir()).write_bytes(b"not a picture")
+    with pytest.raises(InputError, match="cannot be decoded"):
+        train(replace(SHORT, steps=2, validate_every=2), [pack], tmp_path / "run", validate=[test_set], fabric=cpu())
+    assert load_state(tmp_path / "run/state.safetensors")[1]["step"] == 2
 
 
 def test_curves_survive_new_columns_and_drop_what_a_killed_run_wrote_too_much(tmp_path):

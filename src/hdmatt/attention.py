@@ -147,7 +147,8 @@ def attend(
     with ExitStack() as stack:
         pixels, marks = _open(stack, picture, trimap, max_pixels=max_pixels, linear=linear)
         _check_pixel(marks, y, x)
-        plan = make_plan(marks, network, options, channels_bytes=3 * pixels.info.dtype.itemsize)
+        info = pixels.info
+        plan = make_plan(marks, network, options, channels_bytes=3 * info.dtype.itemsize, tall=info.tall)
         query = _responsible(plan, y, x)
         seen = look(plan, query, pixels, marks, network)
     if not seen.contexts:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,6 +28,7 @@ from torch.utils.data import DataLoader, Dataset
 from hdmatt.checkpoint import load_state, save_state, save_tensors
 from hdmatt.curves import append_row
 from hdmatt.errors import InputError
+from hdmatt.feed import room_ahead
 from hdmatt.model import IMAGENET_MEAN, IMAGENET_STD, Encoder
 from hdmatt.parallel import Fabric, make_fabric
 from hdmatt.recipe import check_folder, require, schedule
@@ -34,6 +36,7 @@ from hdmatt.recipe import check_folder, require, schedule
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 WEIGHTS = "backbone.safetensors"
 _AT_LEAST_1 = ("width", "batch", "epochs")
+_KEPT = ("width", "size", "batch", "epochs", "rate", "momentum", "decay", "warmup", "smoothing", "seed")  # by --resume
 
 
 @dataclass(frozen=True)
@@ -142,13 +145,14 @@ def train_backbone(
     sgd = torch.optim.SGD(
         network.parameters(), lr=config.rate, momentum=config.momentum, weight_decay=config.decay, nesterov=True
     )
-    first = _load(network, sgd, names, state) if resume else 0
+    first = _load(network, sgd, names, config, state) if resume else 0
     model, optimiser = fabric.setup(network, sgd)
     per_epoch = max(1, len(pictures) // config.batch)
     steps = config.epochs * per_epoch
     started, sums = time.monotonic(), np.zeros(3)
     step = first
-    for pixels, labels in _loader(pictures, config, first, steps, per_epoch):
+    for batch in _loader(pictures, config, first, steps, per_epoch):
+        pixels, labels = map(torch.as_tensor, batch)
         for group in optimiser.param_groups:
             group["lr"] = schedule(config.rate, step, steps=steps, warmup=config.warmup)
         logits = model(_normalised(pixels.to(fabric.device, non_blocking=True)))
@@ -169,7 +173,7 @@ def train_backbone(
             append_row(out / "curve.csv", {"step": step, "loss": f"{loss_mean:.5f}", "accuracy": f"{right:.4f}"})
             if say:
                 say(f"step {step} of {steps}: loss {loss_mean:.4f}, {100 * right:.1f} % right")
-            _save(network, sgd, names, step, state)
+            _save(network, sgd, names, config, step, state)
             save_tensors(
                 {n: t.float() if t.is_floating_point() else t for n, t in network.backbone().items()},
                 {"classes": str(len(names)), "steps": str(step)},
@@ -211,7 +215,8 @@ def _crop(path: Path, rng: np.random.Generator, size: int) -> np.ndarray:
 
 def _loader(
     pictures: Sequence[tuple[Path, int]], config: BackboneConfig, first: int, steps: int, per_epoch: int
-) -> DataLoader[tuple[Tensor, Tensor]]:
+) -> DataLoader[Any]:
+    """Batches of pixels and labels; as arrays where shared memory has no room for tensors."""
     batch = min(config.batch, len(pictures))
     count = len(pictures)
     indices = (
@@ -219,13 +224,20 @@ def _loader(
         for step in range(first, steps)
         for i in range(batch)
     )
+    ahead, shared = room_ahead(config.workers, bytes_a_batch=batch * (3 * config.size**2 + 8))
     return DataLoader(
         _Pictures(pictures, config),  # type: ignore[arg-type]
         batch_size=batch,
         sampler=indices,  # type: ignore[arg-type]
         num_workers=config.workers,
-        prefetch_factor=4 if config.workers else None,
+        prefetch_factor=ahead,
+        collate_fn=None if shared else _as_arrays,
     )
+
+
+def _as_arrays(samples: Sequence[tuple[np.ndarray, int]]) -> tuple[np.ndarray, np.ndarray]:
+    pixels, labels = zip(*samples, strict=True)
+    return np.stack(pixels), np.array(labels)
 
 
 def _normalised(pixels_BHW3: Tensor) -> Tensor:
@@ -234,16 +246,32 @@ def _normalised(pixels_BHW3: Tensor) -> Tensor:
     return colours.permute(0, 3, 1, 2)
 
 
-def _save(network: Classifier, sgd: torch.optim.SGD, names: Sequence[str], step: int, state: Path) -> None:
+def _save(
+    network: Classifier, sgd: torch.optim.SGD, names: Sequence[str], config: BackboneConfig, step: int, state: Path
+) -> None:
     tensors = {f"model.{n}": t for n, t in network.state_dict().items()}
     for index, values in sgd.state_dict()["state"].items():
         if values.get("momentum_buffer") is not None:
             tensors[f"momentum.{index}"] = values["momentum_buffer"]
-    save_state(tensors, {"step": step, "classes": list(names)}, state)
+    kept = {name: getattr(config, name) for name in _KEPT}
+    save_state(tensors, {"step": step, "classes": list(names), "config": kept}, state)
 
 
-def _load(network: Classifier, sgd: torch.optim.SGD, names: Sequence[str], state: Path) -> int:
+def _load(
+    network: Classifier, sgd: torch.optim.SGD, names: Sequence[str], config: BackboneConfig, state: Path
+) -> int:
+    """Take over what `_save` wrote; returns its step.
+
+    Raises:
+        InputError: The run had other classes or another configuration: its position would mean other pictures.
+    """
     tensors, numbers = load_state(state)
+    for name, value in numbers.get("config", {}).items():
+        if value != getattr(config, name):
+            raise InputError(
+                f"{name} is {getattr(config, name)}, but {state} was trained with {value}",
+                hint=f"Resume with --{name} {value}, or start another run.",
+            )
     if numbers["classes"] != list(names):
         raise InputError(
             f"{state} was trained on {len(numbers['classes'])} classes, the folder has {len(names)} or others",

@@ -152,12 +152,13 @@ class Counters:
             setattr(self, field.name, getattr(self, field.name) + more)
 
 
-def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: int = 3) -> Plan:
+def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: int = 3, tall: int = 1) -> Plan:
     """Read the trimap once and decide everything.
 
     Args:
         trimap: Rows are uint8, exactly 0, 128 or 255.
         channels_bytes: Bytes of one pixel of the picture (3 for 8-bit RGB, 6 for 16-bit, 12 for float).
+        tall: Rows of the picture's file that are decoded together, see image.PictureInfo.
 
     Raises:
         InputError: Bad options, or a trimap without any known pixel.
@@ -183,6 +184,9 @@ def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: 
     shared = len(set(pool) & set(queries))
     field = model.config.hints and bool(queries) and options.topk > 0
     work = bool(queries)
+    tiles = memory.tall_bytes(info.width, tall=tall, band=options.band, pixel=channels_bytes)
+    tiles += memory.tall_bytes(info.width, tall=info.tall, band=options.band, pixel=1)
+    options = replace(options, reserve=options.reserve + tiles)
     if field:
         options = replace(options, turns=max(options.turns, memory.carry_bytes(info.height, info.width)))
     room = _fit(info, model, options, pool=len(pool), shared=shared, field=field, pixel=channels_bytes, work=work)
@@ -249,10 +253,11 @@ def look(plan: Plan, query: Window, picture: Rows, trimap: Rows, model: HDMatt) 
     counters, lanes = Counters(), _lanes(plan, model)
     model, ferry = lanes[0].model, lanes[0].ferry
     field = _read_field(picture, trimap, counters) if plan.field else None
-    pool = _fill_pool(plan, picture, trimap, field, lanes, counters)
+    with exact():
+        pool = _fill_pool(plan, picture, trimap, field, lanes, counters)
     pixels, marks = _Pixels(picture, plan), _Band(trimap, plan.options.band)
     patches = next(_cut(plan, [query], pixels, marks, field, linear=picture.info.linear))
-    with torch.inference_mode(), ferry.computing():
+    with torch.inference_mode(), exact(), ferry.computing():
         inputs, around = _inputs(lanes[0], ferry.up(patches.arrays()))
         body = _bodies([query], model.encoder.stem(inputs, around), lanes[0], pool)
         label = labels(inputs)
@@ -458,7 +463,7 @@ def _fit(
     stem = memory.stem_bytes(options.patch, width=width, inputs=model.encoder.inputs)
     stems = min(cache, STEMS // stem, max(0, (limit - fixed - least) // stem)) if on_cpu else 0
     fixed += stems * stem
-    room = (limit - fixed) // each // len(devices) if on_cpu else GPU_BATCH
+    room = (limit - fixed) // each // len(devices) if on_cpu else options.batch or GPU_BATCH
     if on_cpu and limit - fixed < one_each and work:
         need = memory.show(fixed + one_each + memory.SPREAD, up=True)
         raise MemoryLimitError(

@@ -4,6 +4,7 @@ Knows synth and a run's configuration, no network. Top to bottom:
 
     batches     batches from a step on; step and process alone decide what is in them
     groups_of   the groups that one canvas gives
+    room_ahead  how far workers may prepare ahead (of backbone.py, too)
 """
 
 import shutil
@@ -46,7 +47,7 @@ def batches(
     indices = (step * per_step + rank * own + i for step in range(first, config.steps) for i in range(own))
     workers = config.workers
     patches = own * config.repeat * config.sample.group
-    ahead, shared = _ahead(workers, bytes_a_batch=11 * config.sample.patch**2 * patches)
+    ahead, shared = room_ahead(workers, bytes_a_batch=11 * config.sample.patch**2 * patches)
     loader: DataLoader[Any] = DataLoader(
         _Samples(assets, config),
         batch_size=own,
@@ -101,7 +102,7 @@ def _as_tensors(samples: list[Arrays]) -> Batch:
     return {name: torch.from_numpy(array) for name, array in _joined(samples).items()}
 
 
-def _ahead(workers: int, *, bytes_a_batch: int) -> tuple[int | None, bool]:
+def room_ahead(workers: int, *, bytes_a_batch: int) -> tuple[int | None, bool]:
     """How many batches a worker prepares ahead, and whether they travel through shared memory.
 
     Containers often have 64 MB of it; a worker that runs out dies without a word. Then arrays go through pipes.

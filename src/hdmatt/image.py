@@ -80,6 +80,7 @@ class PictureInfo:
     linear: bool  # True: scene-linear values (EXR); False: display-encoded (sRGB-like)
     icc: bytes | None
     resolution: tuple[float, float, str] | None  # along x, along y, unit: "in", "cm" or "none"
+    tall: int = 1  # rows that can only be decoded together: of a tile, or of a strip
 
 
 class BandReader:
@@ -722,6 +723,7 @@ class _Decoder:
             linear=self._format == "openexr" or not encoded,
             icc=_profile(spec, self.channels),
             resolution=resolution,
+            tall=self._chunk,
         )
 
     def rows(self, y0: int, y1: int, x0: int, x1: int) -> np.ndarray:

@@ -6,7 +6,7 @@
     children_peak        the most that a program it started held
     container            what the process's control groups allow
     keeping_freed        a block in which the allocator keeps what is freed, for the next patch
-    fixed_bytes, context_bytes, body_bytes, stem_bytes, field_bytes, patch_bytes
+    fixed_bytes, tall_bytes, context_bytes, body_bytes, stem_bytes, field_bytes, patch_bytes
                          the engine's needs: per job, per candidate, per patch kept, and per patch computed at once
     carry_bytes          the low-resolution alpha's, before the first patch
     colour_bytes, tile_bytes   the colour estimation's, and that of the tile in work; never while a patch is computed
@@ -176,6 +176,17 @@ def fixed_bytes(picture_width: int, *, patch: int, band: int, width: int, pixel:
     # from using again what the patches leave free (measured: 334 MiB of 331 that we had counted without them)
     stitcher = (12 * max(patch, BAND) + 8 * 4 * BAND) * picture_width
     return settled() + LIBRARIES + bands + stitcher
+
+
+def tall_bytes(picture_width: int, *, tall: int, band: int, pixel: int) -> int:
+    """What reading a file whose tiles are taller than a band holds more than `fixed_bytes` counts.
+
+    A row of tiles that was decoded, the next one, and both while they are joined (measured: docs/log.md).
+
+    Args:
+        tall: Rows that are decoded together, see image.PictureInfo.
+    """
+    return 3 * max(0, tall - band) * picture_width * pixel
 
 
 def context_bytes(patch: int, *, width: int) -> int:

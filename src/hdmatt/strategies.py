@@ -91,8 +91,9 @@ class _Task:
         return replace(self, options=replace(self.options, **changes))
 
     def plan(self) -> Plan:
-        pixel = 3 * self.picture.info.dtype.itemsize
-        return engine.make_plan(self.trimap, self.model, self.options, channels_bytes=pixel)
+        info = self.picture.info
+        pixel = 3 * info.dtype.itemsize
+        return engine.make_plan(self.trimap, self.model, self.options, channels_bytes=pixel, tall=info.tall)
 
 
 def _hdmatt(task: _Task) -> Job:

@@ -139,19 +139,19 @@ def train(
         over = over if max_minutes is None else agreed(fabric, over)
         enough = max_steps is not None and run.step - began >= max_steps
         last = over or enough or run.step >= config.steps
+        validating = bool(config.validate_every) and (last or run.step % config.validate_every == 0)
         save = last or run.step % config.save_every == 0
         if save:
             row = recorder.row(config, run, fabric)
             if curves:
                 curves.training(row)
                 _tell(say, _words(row, config))
-        if config.validate_every and (last or run.step % config.validate_every == 0):
-            if curves and judge:
-                _validate(judge, run, fabric.device, curves, out, say)
-                save = True
-            fabric.barrier()
-        if save and fabric.is_global_zero:
+        if (save or validating) and fabric.is_global_zero:
             run.save(state, out / WEIGHTS)
+        if validating:  # after the checkpoint: a test set that cannot be read costs no step
+            if curves and judge and _validate(judge, run, fabric.device, curves, out, say):
+                run.save(state, out / WEIGHTS)
+            fabric.barrier()
         if last:
             break
     if curves:
@@ -418,16 +418,21 @@ def _compile(model: HDMatt) -> None:
     model.decoder.compile()
 
 
-def _validate(judge: _Judge, run: Run, device: torch.device, curves: Curves, out: Path, say: Say | None) -> None:
-    """Scores into the curves, a sheet of each set, and the best weights so far by the held-out samples."""
+def _validate(judge: _Judge, run: Run, device: torch.device, curves: Curves, out: Path, say: Say | None) -> bool:
+    """Scores into the curves, a sheet of each set, and the best weights so far by the held-out samples.
+
+    Returns whether these are the best.
+    """
+    best = False
     for scored in judge(run, device):
         curves.validation(scored.row(run.step))
         caption = f"{scored.name}, step {run.step}, SAD {scored.sad:.3f}"
         curves.picture(scored.name.replace(" ", "-"), run.step, sheet(scored.lines, caption=caption))
         _tell(say, f"step {run.step}: {scored.name}: SAD {scored.sad:.3f}, MSE {1000 * scored.mse:.2f}e-3")
         if scored.name == HELD_OUT_NAME and scored.sad < run.best:
-            run.best = scored.sad
+            run.best, best = scored.sad, True
             save_model(run.averaged(), out / BEST, half=False, card=run.card())
+    return best
 
 
 def _tell(say: Say | None, line: str) -> None:

@@ -109,7 +109,7 @@ class Folders:
     """Test sets: whole pictures through the engine, as `hdmatt matte` would do them.
 
     Raises:
-        InputError: A folder is no test set, or a picture has no truth.
+        InputError: A folder is no test set, or a picture has no truth or is published in parts.
     """
 
     def __init__(self, folders: Sequence[Path], config: TrainConfig) -> None:
@@ -120,6 +120,11 @@ class Folders:
                 if item.alpha is None or item.trimap is None:
                     raise InputError(
                         f"{item.name} of {folder} has no trimap or no truth", hint="Validate on a set that has both."
+                    )
+                if not isinstance(item.picture, Path):
+                    raise InputError(
+                        f"{item.name} of {folder} is published in parts, a run is validated on whole pictures",
+                        hint="Score it with hdmatt eval, which composes them, or validate on another set.",
                     )
                 self.sets.setdefault(f"{folder.name} {item.variant}".strip(), []).append(item)
 

@@ -144,10 +144,18 @@ def test_the_plan_of_a_compiled_network_has_room_for_its_compilation():
     assert more - plain == pytest.approx(memory.COMPILER, abs=4 * memory.MIB)
 
 
-@pytest.mark.parametrize("amx", [True, False])
-def test_auto_precision_is_bf16_for_the_folded_runtime_on_a_cpu_with_amx_only(amx, monkeypatch):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": amx}, raising=False)
-    assert choose_precision("auto", "folded") == ("bf16" if amx else "fp32")
+@pytest.mark.parametrize(
+    ("found", "precision"),
+    [
+        ({"amx_bf16": True, "avx512_bf16": True}, "bf16"),
+        ({"avx512_bf16": True}, "bf16"),
+        ({"avx512_f": True}, "fp32"),
+        ({"amx_bf16": False}, "fp32"),
+    ],
+)
+def test_auto_precision_is_bf16_for_the_folded_runtime_on_a_cpu_that_has_it_only(found, precision, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
+    assert choose_precision("auto", "folded") == precision
     for runtime, device in (("torch", "cpu"), ("onnx", "cpu"), ("openvino", "cpu"), ("folded", "cuda:0")):
         assert choose_precision("auto", runtime, device) == "fp32"
     assert choose_precision("fp32", "folded") == "fp32" and choose_precision("bf16", "compiled") == "bf16"

@@ -100,7 +100,7 @@ def load_network(
 
     Args:
         runtime: "auto", "torch", "folded", "compiled", "onnx" or "openvino". "auto" leaves a loaded network as it is.
-        precision: "auto" (bf16 for the folded runtime on a processor with AMX or a GPU that has it), "fp32" or
+        precision: "auto" (bf16 for the folded runtime on a processor or a GPU that has it), "fp32" or
             "bf16". A loaded network is left as it is by "fp32", too.
         device: As `pick_device` gives it.
 

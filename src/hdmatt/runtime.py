@@ -93,7 +93,7 @@ def choose(name: str, device: str = "cpu") -> str:
 def choose_precision(name: str, runtime: str, device: str = "cpu") -> str:
     """What a precision's name stands for: "auto" is bf16 for the folded runtime where the device has it, else fp32.
 
-    A processor has it with AMX, a GPU from compute capability 8.0 on. Other runtimes have not earned it
+    A processor has it with AMX or AVX512-BF16, a GPU from compute capability 8.0 on. Other runtimes have not earned it
     (docs/runtimes.md); a processor that emulates bfloat16 only loses by it.
 
     Args:
@@ -111,17 +111,18 @@ def choose_precision(name: str, runtime: str, device: str = "cpu") -> str:
     return name
 
 
-def has_amx() -> bool:
-    """Whether this processor multiplies matrices of bfloat16. Versions of torch that cannot tell: no."""
+def has_bf16() -> bool:
+    """Whether this processor multiplies bfloat16 in one go (AMX, AVX512-BF16); no where torch cannot tell."""
     ask: Callable[[], dict[str, Any]] | None = getattr(torch.cpu, "get_capabilities", None)
-    return bool(ask and ask().get("amx_bf16"))
+    found = ask() if ask else {}
+    return bool(found.get("amx_bf16") or found.get("avx512_bf16"))
 
 
 def _multiplies_bf16(device: str) -> bool:
     if kind_of(device) == "cuda":
         here = torch.cuda.is_available()
         return here and all(torch.cuda.get_device_capability(name) >= (8, 0) for name in names(device))
-    return kind_of(device) == "cpu" and has_amx()
+    return kind_of(device) == "cpu" and has_bf16()
 
 
 def installed(name: str) -> bool:
@@ -146,9 +147,9 @@ def prepare(
 
     Args:
         precision: "bf16" computes layer3, layer4, ASPP and the context's values and joining convolution (OpenVINO: all
-            of the trunk) in bfloat16, which moves alpha by 3e-4 at most on the example; only processors with AMX and
-            GPUs gain by it. For folded, compiled and openvino. "auto": see choose_precision. On CUDA the decoder is
-            computed in float16, too: 8e-4 at most (docs/runtimes.md).
+            of the trunk) in bfloat16, which moves alpha by 3e-4 at most on the example; only processors with AMX
+            or AVX512-BF16 and GPUs gain by it. For folded, compiled and openvino. "auto": see choose_precision. On CUDA
+            the decoder is computed in float16, too: 8e-4 at most (docs/runtimes.md).
         graphs: The folder that `export` wrote of this network, for onnx and openvino.
         device: Where it will run; it is not moved there.
 

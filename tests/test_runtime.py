@@ -127,7 +127,7 @@ def test_the_same_options_give_the_same_bytes_and_the_batch_moves_rounding_only(
     for precision in ("fp32", "bf16"):
         folded = prepare(model, "folded", precision=precision)
         assert matte(folded).tobytes() == matte(prepare(model, "folded", precision=precision)).tobytes()
-        # 1e-5 for float32 sums in another order; a patch's bfloat16 sums do not depend on its batch
+        # 1e-5 for float32 sums in another order; with layers in bfloat16 patches are computed one by one
         np.testing.assert_allclose(matte(folded, batch=1), matte(folded, batch=4), rtol=0, atol=1e-5)
 
 

@@ -39,7 +39,7 @@ from hdmatt.image import PictureInfo, PictureReader, network_colours
 from hdmatt.model import STRIDE, Body, HDMatt, Stem, labels, network_input
 from hdmatt.patches import Stitcher, Window, check_overlap, cut, feather, grid, rows_of
 from hdmatt.pipeline import ahead, spread
-from hdmatt.runtime import copies, exact, has_compiled, has_graphs
+from hdmatt.runtime import copies, exact, has_bfloat16, has_compiled, has_graphs
 from hdmatt.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
 # a patch alone fits the caches, and its maps come back from the allocator, which returns larger ones to the system:
@@ -72,7 +72,8 @@ class Options:
         topk: Context patches a query looks at (K); 0 switches the context off.
         candidates: Patches in the context pool (N).
         memory: Limit of the process's peak memory in bytes; None: half of what the machine has free.
-        batch: Patches computed at once; None: 1 on a CPU, elsewhere as many as the limit allows.
+        batch: Patches computed at once; None: 1 on a CPU, elsewhere as many as the limit allows. Always 1 with
+            layers in bfloat16 on a CPU, where a batch would move alpha by more than rounding.
         band: Rows read at a time, at least.
         reserve: Bytes of the limit that are kept for what runs beside the engine (colours).
         turns: Bytes of work that waits for patches and they for it (a tile's colours, the low-resolution alpha), so
@@ -165,6 +166,9 @@ def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: 
         MemoryLimitError: The limit is below the smallest plan; the message names what would do.
     """
     _check(options)
+    if has_bfloat16(model) and transfer.kind(options.device) == "cpu":
+        # oneDNN adds in another order for a batch: rounding in float32, and in three digits 7e-5 of alpha
+        options = replace(options, batch=1)
     info = trimap.info
     windows = grid(info.height, info.width, size=options.patch, overlap=options.overlap)
     cells = CellMap(info.height, info.width)

@@ -130,6 +130,11 @@ def installed(name: str) -> bool:
     return find_spec({"onnx": "onnxruntime", "openvino": "openvino"}.get(name, "torch")) is not None
 
 
+def has_bfloat16(model: HDMatt) -> bool:
+    """Whether some of the layers compute in bfloat16."""
+    return any(parameter.dtype == torch.bfloat16 for parameter in model.parameters())
+
+
 def has_graphs(model: HDMatt) -> bool:
     """Whether ONNX Runtime or OpenVINO compute parts of the network, in memory that they keep for themselves."""
     return isinstance(model.decoder, _GraphDecoder)

@@ -34,6 +34,7 @@ app = typer.Typer(
 )
 _DEBUG = "--debug"
 _STOPPED = 130  # exit code after Ctrl-C, as shells have it
+_BATCH = "Patches computed at once. Default: by --memory. With bf16 on a CPU: 1."
 _RUNTIMES = "What computes the network: auto, torch, folded, compiled, onnx, openvino."
 _DEVICES = "auto, cpu, cuda, cuda:1, mps; several by commas, as cuda:0,cuda:1, or cuda:all."
 _TYPED: ContextVar[tuple[str, ...]] = ContextVar("typed", default=())  # what main was called with, for records
@@ -57,7 +58,7 @@ def matte_command(
     topk: Annotated[int, typer.Option(help="Context patches a patch looks at (K).")] = 3,
     candidates: Annotated[int, typer.Option(help="Patches in the context pool (N).")] = 30,
     memory: Annotated[str | None, typer.Option(help="Peak memory: 2GiB, 2GB. Default: half of what is free.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Patches computed at once. Default: by --memory. In bf16 on a CPU: 1.")] = None,
+    batch: Annotated[int | None, typer.Option(help=_BATCH)] = None,
     cover: Annotated[str, typer.Option(help="Places of the patches: fewest, or grid (fixed steps).")] = "fewest",
     device: Annotated[str, typer.Option(help=_DEVICES)] = "auto",
     runtime: Annotated[str, typer.Option(help=_RUNTIMES)] = "auto",
@@ -214,7 +215,7 @@ def eval_command(
     topk: Annotated[int, typer.Option(help="Context patches a patch looks at (K).")] = 3,
     candidates: Annotated[int, typer.Option(help="Patches in the context pool (N).")] = 30,
     memory: Annotated[str | None, typer.Option(help="hdmatt's peak memory, like 2GiB.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Patches computed at once. Default: by --memory. In bf16 on a CPU: 1.")] = None,
+    batch: Annotated[int | None, typer.Option(help=_BATCH)] = None,
     device: Annotated[str, typer.Option(help=_DEVICES)] = "auto",
     runtime: Annotated[str, typer.Option(help=_RUNTIMES)] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16: bf16 where the device has it.")] = "auto",
@@ -346,7 +347,7 @@ def bench_command(
     topk: Annotated[int, typer.Option(help="Context patches a patch looks at (K).")] = 3,
     candidates: Annotated[int, typer.Option(help="Patches in the context pool (N).")] = 30,
     memory: Annotated[str | None, typer.Option(help="hdmatt's --memory, like 2GiB. Default: half of the free.")] = None,
-    batch: Annotated[int | None, typer.Option(help="Patches computed at once. Default: by --memory. In bf16 on a CPU: 1.")] = None,
+    batch: Annotated[int | None, typer.Option(help=_BATCH)] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     runtime: Annotated[str, typer.Option(help=_RUNTIMES)] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16: bf16 where the device has it.")] = "auto",

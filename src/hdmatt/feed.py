@@ -64,7 +64,7 @@ def batches(
 def groups_of(assets: Assets, config: TrainConfig, index: int) -> Arrays:
     """The patches of one canvas: `repeat` groups one after the other, every second one mirrored at random.
 
-    A canvas costs most of a sample's time (0.09 of 0.11 s for eight patches of 320 pixels); its groups share
+    A canvas costs most of a sample's time; its groups share
     composite, scale and camera faults, and lie elsewhere.
     """
     group = config.sample.group

@@ -6,7 +6,8 @@
     python benchmarks/table3.py --data alphamatting-dev --weights C=hdmatt-s --out t3
 
 Keys of --weights: A (no context), B (plain non-local), C (trimap-guided, strict form), C-literal; C-480, C-640, C-MS
-(trained on patches of 480, 640, mixed); C-K1, C-K5, C-K7, C-all (trained with that K). Rows that need only another
+(trained on patches of 480, 640, mixed); C-K1, C-K5, C-K7, C-all (trained with that K); A-alone, B-alone, C-alone (the
+hints know the patch alone, so that all else comes from the context patches). Rows that need only another
 setting at test time fall back on C and are marked; rows whose weights are not there are listed as missing. A network
 whose configuration is not what its key says is refused. Writes table3.md and table3.json, and a folder of hdmatt eval
 for each row.
@@ -48,7 +49,7 @@ class Line(NamedTuple):
     def label(self, patch: int) -> str:
         """As the paper has it, for a base of `patch` pixels."""
         k = {0: "0", ALL: "all"}.get(self.topk, str(self.topk))
-        return f"{self.model} ({'-' if self.key == 'A' else k}, {self.side(patch)})"
+        return f"{self.model} ({'-' if self.key[0] == 'A' else k}, {self.side(patch)})"
 
     def side(self, patch: int) -> int:
         """Side of the patches, when the smallest of the table have `patch` instead of 320."""
@@ -68,6 +69,9 @@ LINES = (
     Line("Model C", "C-K5", 320, 5, "C"),
     Line("Model C", "C-K7", 320, 7, "C"),
     Line("Model C", "C-all", 320, ALL, "C"),
+    Line("Model A, patch alone", "A-alone", 320, 3),
+    Line("Model B, patch alone", "B-alone", 320, 3),
+    Line("Model C, patch alone", "C-alone", 320, 3),
 )
 KEYS = tuple(line.key for line in LINES)
 CPC = {"A": "none", "B": "nonlocal", "C": "tgnl"}
@@ -88,6 +92,11 @@ def weights_of(given: list[str]) -> dict[str, str]:
             raise InputError(f"--weights {text} is not KEY=FILE", hint=f"KEY is one of: {', '.join(KEYS)}.")
         config = load_model(path).config
         wanted, form = CPC[key[0]], "literal" if key == "C-literal" else "strict"
+        if config.around == key.endswith("-alone"):
+            raise InputError(
+                f"{path} is a network {'with' if config.around else 'without'} hints of the whole picture",
+                hint="Rows called -alone are for networks with around=false, all others for networks with around=true.",
+            )
         if config.cpc != wanted or (config.cpc == "tgnl" and config.form != form):
             raise InputError(
                 f"{path} is a network with cpc {config.cpc}, form {config.form}, but {key} stands for cpc {wanted}"

@@ -5,8 +5,8 @@
     python runs/ablation.py land  RESULT runs/out/ablation --row C    # -> runs/out/ablation/C.safetensors
 
 Hardware:  as runs/gpu_slice.py: one GPU, in slices; each row is a run of its own.
-Hours:     10 trainings (C-K7 and C-all are one) of 4000 steps of 32 patches: about 9 minutes each on an H100,
-           1.5 h in all. An estimate: not yet run.
+Hours:     13 trainings (C-K7 and C-all are one) of 4000 steps of 32 patches: about 9 minutes each on an H100,
+           2 h in all. An estimate: not yet run.
 Expected:  the paper: A worse than B worse than C; more context patches better, with less and less to gain; the mix of
            patch sizes best. Differences between rows that are smaller than those between two seeds mean nothing: train
            C with --set seed=1, too.
@@ -16,7 +16,8 @@ eight patches, so that K = 7 is there. K = all trains on the seven others of a g
 in use only, where every candidate is looked at (`hdmatt eval --topk 1000 --candidates 1000`). Patch sizes are those cut
 from the composite and resized to 320, as the paper's training section has it: 320, 480, 640 or the mix (MS). Names are
 the keys of benchmarks/table3.py, which takes the folder of the landed rows: a model has K = 3 and size 320 unless its
-name says otherwise; all but C-literal are strict.
+name says otherwise; all but C-literal are strict. In the rows -alone the hints know the patch alone (model.around):
+what a network knows of the rest of the picture comes from its context patches, as in the paper.
 
 Without a GPU the rows of a common start show what the context module adds to it: `start` takes everything but the
 module from WEIGHTS, then each row trains alike (preset cpu-ablation: 400 steps of two groups of four, 0.2 h a core
@@ -40,9 +41,10 @@ import gpu_slice
 SIZES = {"320": "1", "480": "1.5", "640": "2", "MS": "1,1.5,2"}
 
 
-def row(cpc: str, *, form: str = "strict", topk: int = 3, size: str = "320") -> list[str]:
+def row(cpc: str, *, form: str = "strict", topk: int = 3, size: str = "320", around: bool = True) -> list[str]:
     """The changes of the preset that make a row."""
-    return [f"model.cpc={cpc}", f"model.form={form}", f"topk={topk}", f"sample.crops={SIZES[size]}"]
+    changes = [f"model.cpc={cpc}", f"model.form={form}", f"topk={topk}", f"sample.crops={SIZES[size]}"]
+    return changes if around else [*changes, "model.around=false"]
 
 
 ROWS: dict[str, list[str]] = {
@@ -57,6 +59,9 @@ ROWS: dict[str, list[str]] = {
     "C-K5": row("tgnl", topk=5),
     "C-K7": row("tgnl", topk=7),
     "C-all": row("tgnl", topk=7),
+    "A-alone": row("none", topk=0, around=False),
+    "B-alone": row("nonlocal", around=False),
+    "C-alone": row("tgnl", around=False),
 }
 
 
@@ -115,7 +120,7 @@ def start_row(weights: Path, target: Path, changes: list[str]) -> int:
         print(f"ablation: {error.message}\n  {error.hint}", file=sys.stderr)
         return error.exit_code
     torch.manual_seed(0)
-    model = HDMatt(replace(trained.config, cpc=row.cpc, form=row.form))
+    model = HDMatt(replace(trained.config, cpc=row.cpc, form=row.form, around=row.around))
     shared = {n: t for n, t in trained.state_dict().items() if not n.startswith("cpc.")}
     model.load_state_dict(model.state_dict() | shared)
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -19,14 +19,18 @@ from hdmatt.strategies import matte_rows
 SMALL = Options(patch=64, overlap=16, candidates=6, memory=memory.GIB * 4)
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["paper", "hints"])
-def model(request):
+def network(**config):
     torch.manual_seed(0)
-    model = HDMatt(ModelConfig(width=8, hints=request.param)).eval()
+    model = HDMatt(ModelConfig(width=8, **config)).eval()
     for module in model.modules():  # norms of a fresh network would hide the differences between patches
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.running_var, 0.02, 0.05)
     return model
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["paper", "hints"])
+def model(request):
+    return network(hints=request.param)
 
 
 def scene(height=200, width=170):
@@ -233,6 +237,18 @@ def test_what_lies_outside_a_patch_reaches_it_but_not_with_crop(model):
     crop = [matte(p, trimap, model, options, "crop")[200:] for p in (red, blue)]
     assert np.abs(far[0] - far[1]).max() > 1e-4
     np.testing.assert_array_equal(*crop)
+
+
+@pytest.mark.parametrize(("cpc", "reaches"), [("none", False), ("tgnl", True)])
+def test_hints_of_the_patch_alone_leave_the_rest_of_the_picture_to_the_context(cpc, reaches):
+    alone = network(cpc=cpc, hints=True, around=False)
+    trimap = np.full((300, 64), 128, np.uint8)
+    trimap[:30] = 255
+    red, blue = (np.full((300, 64, 3), 90, np.uint8) for _ in range(2))
+    red[:30], blue[:30] = (255, 0, 0), (0, 0, 255)
+    assert not make_plan(open_trimap(trimap), alone, SMALL).field
+    far = [matte(p, trimap, alone, replace(SMALL, candidates=1))[200:] for p in (red, blue)]
+    assert bool((far[0] != far[1]).any()) is reaches
 
 
 def test_all_patches_are_candidates_when_they_are_few():

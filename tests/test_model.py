@@ -48,6 +48,14 @@ def resnet34_by_hand(width=64):
 OURS = {"hints": True, "normed": True, "coarse": True}
 
 
+def test_without_around_the_hints_are_those_of_the_patch_alone():
+    around = torch.rand(3, 8, 8, 82)
+    alone, whole = (network(**OURS, around=choice).eval().encoder.stem for choice in (False, True))
+    inputs = picture()
+    torch.testing.assert_close(alone(inputs, around).inputs, whole(inputs, None).inputs, rtol=0, atol=0)
+    assert not torch.equal(whole(inputs, around).inputs, whole(inputs, None).inputs)
+
+
 @pytest.mark.parametrize(
     "config", [{}, {"cpc": "none"}, {"cpc": "nonlocal"}, {"form": "literal"}, {"hints": True}, OURS]
 )

@@ -157,13 +157,14 @@ def test_table_3_has_the_papers_rows(script):
     assert {"Model C (3, 480)", "Model C (3, 640)", "Model C (all, 320)", "Model C (0, 320)"} <= set(labels)
     there, missing = table3.lines_there({"C": "c"})
     assert {line.key for line, _ in there} == {"C", "C-480", "C-640", "C-K0", "C-K1", "C-K5", "C-K7", "C-all"}
-    assert {line.key for line in missing} == {"A", "B", "C-literal", "C-MS"}
+    assert {line.key for line in missing} == {"A", "B", "C-literal", "C-MS", "A-alone", "B-alone", "C-alone"}
 
 
 @pytest.mark.parametrize(
     ("given", "text"),
     [("X=c", "--weights X=c is not KEY=FILE"), ("A=c", "cpc tgnl, form strict, but A stands for cpc none"),
-     ("C=a", "cpc none, form strict, but C stands for cpc tgnl"), ("C-literal=c", "form literal")],
+     ("C=a", "cpc none, form strict, but C stands for cpc tgnl"), ("C-literal=c", "form literal"),
+     ("C-alone=c", "c.safetensors is a network with hints of the whole picture")],
 )  # fmt: skip
 def test_table_3_refuses_weights_that_are_not_what_their_key_says(script, weights, given, text):
     key, name = given.split("=")

@@ -186,7 +186,7 @@ def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: 
     context = bool(queries) and options.topk > 0 and model.config.cpc != "none"
     pool = choose_candidates(among, of, options.candidates) if context else []
     shared = len(set(pool) & set(queries))
-    field = model.config.hints and bool(queries) and options.topk > 0
+    field = model.config.hints and model.config.around and bool(queries) and options.topk > 0
     work = bool(queries)
     tiles = memory.tall_bytes(info.width, tall=tall, band=options.band, pixel=channels_bytes)
     tiles += memory.tall_bytes(info.width, tall=info.tall, band=options.band, pixel=1)

@@ -46,6 +46,8 @@ class ModelConfig:
             the context, joins the decoder's last stage. Needs `hints`. Not in the paper.
         hints: More input channels, computed from the six: the known colours around each pixel and what they say
             about its alpha (hints.py). Not in the paper.
+        around: Whether the hints know the colours around the patch and the alpha carried over the picture, too.
+            False: a patch learns of the rest of the picture by its context patches alone, as in the paper.
         patch: Side of the patches the weights were trained for, in pixels.
     """
 
@@ -56,6 +58,7 @@ class ModelConfig:
     normed: bool = False
     coarse: bool = False
     hints: bool = False
+    around: bool = True
     patch: int = 320
 
 
@@ -98,7 +101,7 @@ class HDMatt(nn.Module):
         width, coarse = self.config.width, self.config.coarse
         if coarse and not self.config.hints:
             raise ModelError("a network with `coarse` needs `hints`", hint="Set hints too, or neither.")
-        self.encoder = Encoder(width, hints=self.config.hints, coarse=coarse)
+        self.encoder = Encoder(width, hints=self.config.hints, coarse=coarse, around=self.config.around)
         # before CPC: A, B, C start from the same weights
         self.decoder = Decoder(width, inputs=self.encoder.inputs, coarse=coarse)
         self.cpc = CPC(
@@ -164,9 +167,9 @@ class Encoder(nn.Module):
     preceded by 2 x 2 max-pools that keep indices; layer3 and layer4 are dilated by 2 and 4.
     """
 
-    def __init__(self, width: int, *, hints: bool, coarse: bool) -> None:
+    def __init__(self, width: int, *, hints: bool, coarse: bool, around: bool = True) -> None:
         super().__init__()
-        self.hints, self.coarse = hints, coarse
+        self.hints, self.coarse, self.around = hints, coarse, around
         self.inputs = 6 + HINTS * hints
         self.conv1 = nn.Conv2d(self.inputs, width, 7, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
@@ -183,7 +186,7 @@ class Encoder(nn.Module):
     def stem(self, inputs: Tensor, around: Tensor | None = None) -> Stem:
         """The hints, the first convolution and the two poolings after it."""
         if self.hints:
-            inputs = torch.cat([inputs, colour_hints(inputs, around)], dim=1)
+            inputs = torch.cat([inputs, colour_hints(inputs, around if self.around else None)], dim=1)
             inputs = inputs.contiguous(memory_format=torch.channels_last)  # once, not in each convolution that reads it
         return self.pooled(inputs, F.relu(self.bn1(self.conv1(inputs)), inplace=True))
 

@@ -139,7 +139,7 @@ def measure_layers(
     """
     model = model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     inputs, around = _sample(model.config.patch, batch, unknown, device)
-    around = around if model.config.hints else None
+    around = around if model.config.hints and model.config.around else None
 
     def once() -> None:
         with torch.inference_mode(), exact():

@@ -7,6 +7,7 @@ band of rows is held. Top to bottom:
     Options, Plan       what is asked for, and what will be done
     make_plan           trimap -> which patches are decoded, which may serve as context, how many at a time
     run                 plan -> rows of the matte, as they are finished
+    _glance             the small picture's matte, which a network with a glance wants first
     look                what `run` does for one patch, with its selected contexts laid open: for attention.py
     Counters            how many patches were encoded, decoded and read: filled by run, tested, shown by --json
     choose_candidates   which N patches enter the context pool
@@ -136,6 +137,7 @@ class Counters:
     cache_hits: int = 0  # queries whose features were kept from the pool
     cache_misses: int = 0  # queries that were encoded when their turn came
     stems: int = 0  # times that a patch passed the first layers
+    glances: int = 0  # patches of the small picture that were matted first
     network_seconds: float = 0.0  # in the network alone, of several devices the longest: no reading or stitching
 
     @contextmanager
@@ -256,8 +258,8 @@ def look(plan: Plan, query: Window, picture: Rows, trimap: Rows, model: HDMatt) 
     """Encode one of the plan's queries and select its contexts, exactly as `run` does, without decoding it."""
     counters, lanes = Counters(), _lanes(plan, model)
     model, ferry = lanes[0].model, lanes[0].ferry
-    field = _read_field(picture, trimap, counters) if plan.field else None
     with exact():
+        field = _read_field(plan, picture, trimap, lanes[0]) if plan.field else None
         pool = _fill_pool(plan, picture, trimap, field, lanes, counters)
     pixels, marks = _Pixels(picture, plan), _Band(trimap, plan.options.band)
     patches = next(_cut(plan, [query], pixels, marks, field, linear=picture.info.linear))
@@ -332,7 +334,7 @@ class _Patches(NamedTuple):
     windows: Sequence[Window]
     colours: Float32[np.ndarray, "b p p 3"]  # display-encoded
     marks: UInt8[np.ndarray, "b p p"]
-    around: Float32[np.ndarray, "b n n 82"] | None
+    around: Float32[np.ndarray, "b n n m"] | None
 
     def arrays(self) -> list[np.ndarray]:
         return [self.colours, self.marks, *([] if self.around is None else [self.around])]
@@ -527,8 +529,8 @@ def _take(chosen: dict[int, None], among: Sequence[int], number: int) -> None:
             chosen[left[position]] = None
 
 
-def _read_field(picture: Rows, trimap: Rows, counters: Counters) -> ColourField:
-    """The known colours of the whole picture, on cells of 32 pixels or more."""
+def _read_field(plan: Plan, picture: Rows, trimap: Rows, lane: _Lane) -> ColourField:
+    """What is known of the whole picture, and the network's own matte of it at low resolution."""
     info = picture.info
     builder = FieldBuilder(cell_size(info.height, info.width), alpha_step(info.height, info.width))
 
@@ -539,8 +541,30 @@ def _read_field(picture: Rows, trimap: Rows, counters: Counters) -> ColourField:
 
     for colours, marks in ahead(bands()):
         builder.add(colours, marks)
-    counters.rows_read += info.height
-    return builder.build()
+    lane.counters.rows_read += info.height
+    field = builder.build()
+    return replace(field, glance=_glance(plan, *builder.small(), field, lane)) if lane.model.config.glance else field
+
+
+def _glance(
+    plan: Plan, colours: Float32[np.ndarray, "h w 3"], marks: UInt8[np.ndarray, "h w"], field: ColourField, lane: _Lane
+) -> Float32[np.ndarray, "h w"]:
+    """The matte of the small picture, by the patches of a fixed grid, which know its colours but no contexts."""
+    size, step = plan.options.patch, field.step
+    stitcher, weight = Stitcher(*marks.shape), _weight(plan.options)
+    for window in grid(*marks.shape, size=size, overlap=plan.options.overlap):
+        known = cut(marks, window)
+        if not (known == UNKNOWN).any():
+            continue
+        around = field.around(window.y * step, window.x * step, size=size * step, patch=size)
+        cargo = lane.ferry.up([cut(colours, window)[None], known[None], around[None]])
+        with torch.inference_mode(), lane.counters.network(), lane.ferry.computing():
+            stem, body = lane.model.encoder(*_inputs(lane, cargo))
+            alpha = lane.model.decode(stem, body, [[]]).alpha[:, 0].float()
+            alpha = lane.ferry.down(alpha).array()[0]
+        lane.counters.glances += 1
+        stitcher.add(window, alpha, weight)
+    return _finished(_Known(0, marks), stitcher)
 
 
 def _pieces(
@@ -627,7 +651,7 @@ def _rows(
     progress: Progress | None,
     counters: Counters,
 ) -> Iterator[tuple[int, Float32[np.ndarray, "rows width"]]]:
-    field = _read_field(picture, trimap, counters) if plan.field else None
+    field = _read_field(plan, picture, trimap, lanes[0]) if plan.field else None
     pools = _shared(_fill_pool(plan, picture, trimap, field, lanes, counters), lanes)
     stitcher = Stitcher(plan.height, plan.width)
     weight = _weight(plan.options)

@@ -25,6 +25,8 @@ from hdmatt.synth.assets import Assets
 from hdmatt.synth.sample import Sample, make_sample
 
 SHARED_MEMORY = Path("/dev/shm")
+OF_THE_CANVAS = ("small", "small_around", "side")  # one a composite, whatever its patches
+LARGEST_SMALL = 320  # pixels of the side of `small`, at most
 AHEAD = 3  # batches that each worker prepares ahead, where shared memory allows it
 
 Arrays = dict[str, np.ndarray]
@@ -46,8 +48,8 @@ def batches(
     own = per_step // world
     indices = (step * per_step + rank * own + i for step in range(first, config.steps) for i in range(own))
     workers = config.workers
-    patches = own * config.repeat * config.sample.group
-    ahead, shared = room_ahead(workers, bytes_a_batch=11 * config.sample.patch**2 * patches)
+    pixels = LARGEST_SMALL**2 + config.repeat * config.sample.group * config.sample.patch**2  # of a canvas
+    ahead, shared = room_ahead(workers, bytes_a_batch=11 * own * pixels)
     loader: DataLoader[Any] = DataLoader(
         _Samples(assets, config),
         batch_size=own,
@@ -75,13 +77,17 @@ def groups_of(assets: Assets, config: TrainConfig, index: int) -> Arrays:
         return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     turned = np.random.default_rng([config.seed, index, 1]).random(config.repeat) < 0.5
     return {
-        name: np.stack([_turned(name, patch) if turned[i // group] else patch for i, patch in enumerate(array)])
+        name: array
+        if name in OF_THE_CANVAS
+        else np.stack([_turned(name, patch) if turned[i // group] else patch for i, patch in enumerate(array)])
         for name, array in arrays.items()
     }
 
 
 def _turned(name: str, patch: np.ndarray) -> np.ndarray:
     """One array of a patch, left to right; what it knows of the whole picture has alphas inside of its cells."""
+    if name == "place":
+        return np.array([*patch[:3], 1 - patch[3]], patch.dtype)
     return mirrored(patch) if name == "around" else patch[:, ::-1]
 
 

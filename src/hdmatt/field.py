@@ -9,6 +9,7 @@ files. Lengths are pixels, y before x. Read top to bottom:
     ColourField     the filled grid, and the piece of it that belongs to a window
     mirrored        that piece of a window turned left to right
     alpha_step      how small the low-resolution alpha is (propagation.py makes it)
+    inside          a small map of the picture as `around` has it: what a network saw at a glance
     spread          colours where the mass is, continued elsewhere
 
 Used by engine.py and synth/sample.py; what a patch makes of it is in hints.colour_hints.
@@ -21,7 +22,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from hdmatt.propagation import Shrinker
+from hdmatt.propagation import Shrinker, propagate
 from hdmatt.trimap import BACKGROUND, FOREGROUND
 
 AROUND = 32  # pixels of a patch that one sample of `ColourField.around` stands for
@@ -49,11 +50,13 @@ class ColourField:
     cell: float  # pixels
     alpha: Float32[np.ndarray, "h w"]  # see propagation.py
     step: float  # pixels of the picture to one of alpha
+    glance: Float32[np.ndarray, "h w"] | None = None  # the network's own matte of the small picture, in alpha's place
 
-    def around(self, y: float, x: float, *, size: float, patch: int) -> Float32[np.ndarray, "n n 82"]:
+    def around(self, y: float, x: float, *, size: float, patch: int) -> Float32[np.ndarray, "n n m"]:
         """The field under the window of `size` pixels at (y, x), one sample for every 32 pixels of the patch.
 
-        The last 64 of a sample are alpha at 8 x 8 places, one for every 4 pixels of the patch, row by row.
+        The first 18 of a sample are moments, the next 64 alpha at 8 x 8 places, one for every 4 pixels of the patch,
+        row by row. 64 more are those of the glance, where there is one.
 
         Args:
             size: Side of the window in the picture; it may reach past the border (the nearest cell then counts).
@@ -70,19 +73,31 @@ class ColourField:
             )
             for i in range(0, 2 * MOMENTS, 3)
         ]
-        inner = (np.arange(number * BLOCK) + 0.5) * (AROUND // BLOCK) * (size / patch)
-        rows = np.repeat(((y + inner) / self.step - 0.5)[:, None], len(inner), axis=1).astype(np.float32)
-        columns = np.repeat(((x + inner) / self.step - 0.5)[None, :], len(inner), axis=0).astype(np.float32)
-        alpha = cv2.remap(self.alpha, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        blocks = alpha.reshape(number, BLOCK, number, BLOCK).transpose(0, 2, 1, 3).reshape(number, number, BLOCK**2)
-        return np.concatenate([*thirds, blocks], axis=-1)
+        maps = [self.alpha] if self.glance is None else [self.alpha, self.glance]
+        places = y / self.step, x / self.step, size / self.step
+        return np.concatenate([*thirds, *(inside(one, *places, number=number, patch=patch) for one in maps)], axis=-1)
 
 
-def mirrored(around: Float32[np.ndarray, "n n 82"]) -> Float32[np.ndarray, "n n 82"]:
+def inside(
+    small: Float32[np.ndarray, "h w"], y: float, x: float, size: float, *, number: int, patch: int
+) -> Float32[np.ndarray, "n n 64"]:
+    """A small map of the picture under the window of `size` of its pixels at (y, x): 8 x 8 places for each sample.
+
+    Args:
+        number, patch: As in `ColourField.around`: its n, and the side to which the window is resized.
+    """
+    inner = (np.arange(number * BLOCK) + 0.5) * (AROUND // BLOCK) * (size / patch)
+    rows = np.repeat((y + inner - 0.5)[:, None], len(inner), axis=1).astype(np.float32)
+    columns = np.repeat((x + inner - 0.5)[None, :], len(inner), axis=0).astype(np.float32)
+    alpha = cv2.remap(small, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return alpha.reshape(number, BLOCK, number, BLOCK).transpose(0, 2, 1, 3).reshape(number, number, BLOCK**2)
+
+
+def mirrored(around: Float32[np.ndarray, "n n m"]) -> Float32[np.ndarray, "n n m"]:
     """`ColourField.around` of the patch turned left to right."""
     turned = around[:, ::-1].copy()
-    blocks = turned[..., 2 * MOMENTS :].reshape(*turned.shape[:2], BLOCK, BLOCK)
-    turned[..., 2 * MOMENTS :] = blocks[..., ::-1].reshape(*turned.shape[:2], BLOCK**2)
+    blocks = turned[..., 2 * MOMENTS :].reshape(*turned.shape[:2], -1, BLOCK, BLOCK)
+    turned[..., 2 * MOMENTS :] = blocks[..., ::-1].reshape(*turned.shape[:2], -1)
     return turned
 
 
@@ -134,9 +149,13 @@ class FieldBuilder:
         grid = np.concatenate(self._rows)
         return np.concatenate([spread(h[..., :-1], h[..., -1]) for h in np.split(grid, 2, axis=-1)], axis=-1)
 
+    def small(self) -> tuple[Float32[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
+        """The picture and its trimap at low resolution."""
+        return self._small.picture()
+
     def build(self) -> ColourField:
         """The field, filled everywhere."""
-        return ColourField(self.moments(), float(self.cell), self._small.alpha(), float(self._small.step))
+        return ColourField(self.moments(), float(self.cell), propagate(*self.small()), float(self._small.step))
 
 
 def spread(weighted: Float32[np.ndarray, "h w m"], mass: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w m"]:

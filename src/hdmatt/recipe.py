@@ -41,7 +41,8 @@ class TrainConfig:
         groups: Composites a step, over all processes; `groups * sample.group` patches are trained on.
         part: "all", or "coarse": only what is computed at stride 8 (layer2 to the context module) is trained, by the
             alpha it gives there. For a model with `coarse`; a step costs a fraction and all of it goes to the part that
-            learns slowest (docs/log.md).
+            learns slowest (docs/log.md). "shallow": everything but the dilated stages, ASPP and the context module,
+            which stay as they are; a step costs two thirds.
         repeat: Groups taken from one canvas, for machines whose processor cannot draw enough canvases; a divisor of
             the groups of a process.
         steps: Length of the schedule: warm-up, then cosine from `rate` to `rate * floor`.
@@ -53,6 +54,8 @@ class TrainConfig:
         losses: Weight of each part of the loss, see losses.total.
         probes: Weight of the probes' loss, see losses.Probes; 0: none.
         coarse: Weight of the loss of alpha at stride 8, for a model with `coarse`; 0: none.
+        first: Weight of the loss of the small pictures, for a model with `glance`, each of which counts like a patch;
+            0: these are matted, but not learned from.
         betas, clip, decay, ema: Adam's betas, gradient-norm limit (0: none), decay of the weights (times the rate each
             step, apart from the gradient), EMA of the weights.
         workers: Processes that make samples, for each process that trains.
@@ -67,7 +70,7 @@ class TrainConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     sample: SampleConfig = field(default_factory=SampleConfig)
     seed: int = 0
-    part: Literal["all", "coarse"] = "all"
+    part: Literal["all", "coarse", "shallow"] = "all"
     groups: int = 8
     repeat: int = 1
     steps: int = 200_000
@@ -84,6 +87,7 @@ class TrainConfig:
     clip: float = 0.0
     probes: float = 0.0
     coarse: float = 1.0
+    first: float = 0.5
     ema: float = 0.0
     workers: int = 1
     precision: str = "32-true"
@@ -292,12 +296,15 @@ def check(config: TrainConfig, *, processes: int = 1) -> None:
             f"precision is {config.precision!r}, there are {', '.join(PRECISIONS)}",
         ),
         (
-            config.part == "all" or config.model.coarse,
+            config.part != "coarse" or config.model.coarse,
             "part is 'coarse', but the model has no coarse alpha (model.coarse=true)",
         ),
-        (config.coarse >= 0 and config.probes >= 0, "coarse and probes are weights, they must not be negative"),
         (
-            config.part == "all" or config.coarse > 0,
+            min(config.coarse, config.probes, config.first) >= 0,
+            "coarse, probes and first are weights, they must not be negative",
+        ),
+        (
+            config.part != "coarse" or config.coarse > 0,
             "part is 'coarse', but its loss has no weight (coarse is 0)",
         ),
         (config.workers >= 0, f"workers is {config.workers}, it must not be negative"),

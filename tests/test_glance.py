@@ -15,7 +15,7 @@ from hdmatt.errors import ModelError
 from hdmatt.feed import groups_of
 from hdmatt.field import inside, mirrored
 from hdmatt.glance import glanced, joined, put, small_of
-from hdmatt.model import HDMatt, ModelConfig, in_deep, network_input, with_glance
+from hdmatt.model import HDMatt, ModelConfig, in_deep, network_input, with_glance, without_glance
 from hdmatt.synth.assets import load_assets
 from hdmatt.train import Run, train
 
@@ -80,6 +80,10 @@ def test_a_network_that_is_given_a_glance_keeps_its_alpha_until_it_sees_one():
             # 1e-5: one product more in each sum
             torch.testing.assert_close(wider(inputs, [[1], [0]], around=given).alpha, alpha, rtol=0, atol=1e-5)
         assert (wider(inputs, [[1], [0]], around=other).alpha - model(inputs, [[1], [0]], around=around).alpha).any()
+    again = without_glance(wider).state_dict()
+    assert all(torch.equal(tensor, again[name]) for name, tensor in model.state_dict().items())
+    with pytest.raises(ModelError, match="has no glance"):
+        without_glance(model)
     with pytest.raises(ModelError, match="a glance already"):
         with_glance(wider)
     with pytest.raises(ModelError, match="needs `hints` and `around`"):

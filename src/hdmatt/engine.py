@@ -115,6 +115,7 @@ class Plan:
     cache: int  # candidates that are queries, too, and whose features are kept until they are decoded
     cache_bytes: int  # of the context pool, these features and stems
     stems: int  # of these patches, those whose first layers are kept, too; on a CPU only
+    glances: int  # patches of the small picture that are matted first, at most
 
     @property
     def encodes(self) -> int:
@@ -212,6 +213,7 @@ def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: 
         cache=room.cache,
         cache_bytes=room.cache_bytes,
         stems=room.stems,
+        glances=len(_small_grid(info, options)) if field and model.config.glance else 0,
     )
 
 
@@ -552,7 +554,7 @@ def _glance(
     """The matte of the small picture, by the patches of a fixed grid, which know its colours but no contexts."""
     size, step = plan.options.patch, field.step
     stitcher, weight = Stitcher(*marks.shape), _weight(plan.options)
-    for window in grid(*marks.shape, size=size, overlap=plan.options.overlap):
+    for window in _small_grid(plan, plan.options):
         known = cut(marks, window)
         if not (known == UNKNOWN).any():
             continue
@@ -565,6 +567,12 @@ def _glance(
         lane.counters.glances += 1
         stitcher.add(window, alpha, weight)
     return _finished(_Known(0, marks), stitcher)
+
+
+def _small_grid(of: Plan | PictureInfo, options: Options) -> list[Window]:
+    """Windows over the small picture of one of this size."""
+    step = alpha_step(of.height, of.width)
+    return grid(-(-of.height // step), -(-of.width // step), size=options.patch, overlap=options.overlap)
 
 
 def _pieces(

@@ -41,6 +41,7 @@ def seconds(plan: Plan, picture: Rows, trimap: Rows, model: HDMatt) -> float:
     speed = measure(plan, picture, trimap, model)
     work = plan.first_layers * speed.stem + plan.encodes * speed.encode + len(plan.queries) * speed.decode
     work /= len(set(names(plan.options.device)))
+    work += plan.glances * (speed.stem + speed.encode + speed.decode)
     passes = 1 + bool(plan.pool)
     return max(work, passes * plan.height * speed.row) + plan.field * plan.height * speed.row
 

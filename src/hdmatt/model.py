@@ -8,7 +8,7 @@ Knows tensors only; which patch looks at which is decided by the caller (engine.
     HDMatt         encode -> cpc -> decode
     Encoder, Decoder, and their blocks
     network_input, labels      from picture and trimap to the six input channels and the stride-8 labels
-    with_glance    a network that has no glance yet, with one
+    with_glance    a network that has no glance yet, with one; without_glance takes it away again
     load_resnet34  ImageNet weights in torchvision's naming
 
 Legend: B patches, C channels, H W rows and columns. Sides are multiples of 8.
@@ -424,6 +424,25 @@ def with_glance(model: HDMatt) -> HDMatt:
             state[name] = torch.cat([own, own[:, at : at + 1]], dim=1)
     wider.load_state_dict(state)
     return wider.train(model.training)
+
+
+def without_glance(model: HDMatt) -> HDMatt:
+    """The network with what it read of the glance read of the carried alpha: `with_glance` undone.
+
+    Raises:
+        ModelError: The network has no glance.
+    """
+    if not model.config.glance:
+        raise ModelError("this network has no glance", hint="Use it as it is.")
+    narrower = HDMatt(replace(model.config, glance=False))
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    for name, like in narrower.state_dict().items():
+        own = state[name]
+        if own.shape != like.shape:
+            own[:, own.shape[1] - 1 - HINTS + CARRIED] += own[:, -1]
+            state[name] = own[:, :-1].clone()
+    narrower.load_state_dict(state)
+    return narrower.train(model.training)
 
 
 def load_resnet34(model: HDMatt, weights: Mapping[str, Tensor]) -> None:

@@ -9,12 +9,15 @@ import torch
 from test_engine import SMALL, matte, network, scene
 from training import GLANCING, SHORT, cpu, make_pack
 
+from hdmatt import engine, memory
 from hdmatt.checkpoint import load_model, load_state
+from hdmatt.cpc import _attend
 from hdmatt.engine import Counters
 from hdmatt.errors import ModelError
 from hdmatt.feed import groups_of
-from hdmatt.field import inside, mirrored
+from hdmatt.field import mirrored, under
 from hdmatt.glance import glanced, joined, put, small_of
+from hdmatt.image import ArrayReader, open_trimap
 from hdmatt.model import HDMatt, ModelConfig, in_deep, network_input, with_glance, without_glance
 from hdmatt.synth.assets import load_assets
 from hdmatt.train import Run, train
@@ -43,7 +46,7 @@ def test_a_patch_is_told_of_its_own_place_in_the_small_matte(pack, repeat):
         np.testing.assert_array_equal(found[..., :82], batch["around"].numpy())
         for place, around in zip(batch["place"].tolist(), found, strict=True):
             y, x, size, flipped = place
-            own = inside(matte_1nn[0].numpy(), y, x, size, number=2, patch=64)
+            own = under(matte_1nn[0].numpy(), y, x, size / 64, number=(2, 2))
             expected = np.concatenate([np.zeros((2, 2, 18), np.float32), own], axis=-1)
             expected = mirrored(expected) if flipped else expected
             # 0.04: OpenCV takes places to 1/32 of a pixel, and this matte is noise
@@ -61,9 +64,8 @@ def test_small_pictures_come_by_size_with_the_known_pixels_that_the_trimap_says(
         side = int(batch["side"][small.which[0]])
         assert small.inputs.shape == (len(small.which), 6, side, side)
         alpha = put(torch.full_like(small.alpha, 0.3), small.trimap)
-        assert set(alpha[small.trimap != 128].unique().tolist()) <= {0.0, 1.0}
-        unknown = alpha[small.trimap == 128]
-        assert torch.equal(unknown, torch.full_like(unknown, 0.3))
+        expected = torch.where(small.trimap == 128, 0.3, (small.trimap == 255).float())
+        assert torch.equal(alpha, expected) and {0.0, 1.0} <= set(alpha.unique().tolist())
 
 
 def test_a_network_that_is_given_a_glance_keeps_its_alpha_until_it_sees_one():
@@ -79,7 +81,8 @@ def test_a_network_that_is_given_a_glance_keeps_its_alpha_until_it_sees_one():
             alpha = model(inputs, [[1], [0]], around=given).alpha
             # 1e-5: one product more in each sum
             torch.testing.assert_close(wider(inputs, [[1], [0]], around=given).alpha, alpha, rtol=0, atol=1e-5)
-        assert (wider(inputs, [[1], [0]], around=other).alpha - model(inputs, [[1], [0]], around=around).alpha).any()
+        seen = [wider(inputs, [[1], [0]], around=given).alpha for given in (around, other)]
+        assert (seen[0] - seen[1]).abs().max() > 1e-4
     again = without_glance(wider).state_dict()
     assert all(torch.equal(tensor, again[name]) for name, tensor in model.state_dict().items())
     with pytest.raises(ModelError, match="has no glance"):
@@ -97,24 +100,43 @@ def test_the_engine_looks_at_the_small_picture_once_and_not_with_crop():
     for strategy in ("hdmatt", "crop"):
         seen[strategy] = counters = Counters()
         matte(picture, trimap, model, SMALL, strategy, counters)
-    # 200 x 170 pixels at full resolution (they are fewer than 100000), in those of 12 windows with unknown pixels
-    assert seen["hdmatt"].glances == 8 and seen["crop"].glances == 0
+    assert seen["hdmatt"].glances == 1 and seen["crop"].glances == 0
 
 
-def test_the_matte_that_the_engine_saw_at_a_glance_reaches_every_patch(monkeypatch):
+def test_the_engines_glance_is_that_of_the_training():
+    """Its matte is the network's of the small picture as a whole, known pixels as the trimap says."""
+    model = network(hints=True, coarse=True, glance=True)
+    small = np.random.default_rng(0).integers(0, 255, (200, 176, 3), np.uint8)
+    marks = scene(200, 176)[1]
+    # 400 x 352 pixels are more than 100000: two of them are one of the small picture
+    picture, trimap = (a.repeat(2, axis=0).repeat(2, axis=1) for a in (small, marks))
+    plan = engine.make_plan(open_trimap(trimap), model, SMALL)
+    assert plan.glance == 200 * 176 == memory.small_pixels(400, 352)
+    field = engine._read_field(ArrayReader(picture), open_trimap(trimap), engine._lanes(plan, model)[0])
+    around = torch.from_numpy(field.whole(200, 176)[None, ..., :82])
+    inputs = network_input(torch.from_numpy(small[None]).float() / 255, torch.from_numpy(marks[None]))
+    with torch.no_grad():
+        alpha = put(model(inputs, [[]], around=around).alpha, torch.from_numpy(marks)[None, None])[0, 0]
+    # 1e-5: attention's sums in another order
+    np.testing.assert_allclose(field.glance, alpha, rtol=0, atol=1e-5)
+    assert np.ptp(field.glance[marks == 128]) > 0.01
+
+
+def test_what_the_engine_saw_at_a_glance_reaches_every_patch(monkeypatch):
     model = network(hints=True, coarse=True, glance=True)
     picture, trimap = scene()
     first = matte(picture, trimap, model, SMALL)
-    np.testing.assert_array_equal(first, matte(picture, trimap, model, SMALL))
-
-    def opposite(plan, colours, marks, field, lane):
-        return 1 - field.alpha
-
-    monkeypatch.setattr("hdmatt.engine._glance", opposite)
-    second = matte(picture, trimap, model, SMALL)
-    left, right = (trimap == 128) & (np.arange(170) < 60), (trimap == 128) & (np.arange(170) >= 60)
-    assert all((first != second)[side].any() for side in (left, right))
-    np.testing.assert_array_equal(first[trimap != 128], second[trimap != 128])
+    with torch.no_grad():  # the same network, but the glance counts more
+        model.decoder.at1.convs[2].weight[:, -1] += 5
+    monkeypatch.setattr(engine, "_glance", lambda colours, marks, field, lane: (marks == 255).astype(np.float32))
+    low = matte(picture, trimap, model, SMALL)
+    monkeypatch.setattr(engine, "_glance", lambda colours, marks, field, lane: (marks != 0).astype(np.float32))
+    high = matte(picture, trimap, model, SMALL)
+    for window in engine.make_plan(open_trimap(trimap), model, SMALL).queries:
+        inside = np.s_[max(window.y, 0) : window.y + 64, max(window.x, 0) : window.x + 64]
+        assert (low != high)[inside].any()
+    for found in (first, low, high):
+        np.testing.assert_array_equal(found[trimap != 128], trimap[trimap != 128] / np.float32(255))
 
 
 def test_stopped_and_resumed_it_is_the_same_run_and_the_small_pictures_have_a_curve(pack, tmp_path):
@@ -171,9 +193,33 @@ def test_the_shallow_part_learns_and_the_deep_one_stays(pack, tmp_path):
     assert {"encoder.conv1.weight", "encoder.layer2.0.conv1.weight", "decoder.alpha.weight"} <= moved
 
 
-def test_with_the_deep_part_fixed_the_alpha_is_the_same():
+def test_with_the_deep_part_fixed_the_alpha_is_the_same_but_nothing_learns_by_it():
     model = network(hints=True, coarse=True)
     inputs = network_input(torch.rand(2, 64, 64, 3), torch.full((2, 64, 64), 128, dtype=torch.uint8))
-    with torch.no_grad():
-        whole, fixed = (model(inputs, [[1], [0]], fixed_deep=choice).alpha for choice in (False, True))
-    torch.testing.assert_close(fixed, whole, rtol=0, atol=0)
+    whole, fixed = (model(inputs, [[1], [0]], fixed_deep=choice).alpha for choice in (False, True))
+    # 1e-5: without a gradient the attention's sums are taken in another order
+    torch.testing.assert_close(fixed, whole, rtol=0, atol=1e-5)
+    fixed.mean().backward()
+    learned = {name: parameter.grad is not None for name, parameter in model.named_parameters()}
+    assert [n for n, has in learned.items() if has == in_deep(n)] == []
+
+
+def test_in_bfloat16_the_fixed_deep_part_reads_its_contexts_as_the_whole_network_does():
+    torch.manual_seed(0)
+    query, key, value = torch.randn(40, 16), torch.randn(200, 16), torch.randn(200, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        wide = _attend(query, 40 * key, value, outside=0, form="strict", scale=1.0)
+        with torch.no_grad():
+            fixed = _attend(query, 40 * key, value, outside=0, form="strict", scale=1.0)
+    assert torch.equal(fixed, wide)
+
+
+def test_small_pictures_leave_the_batch_norms_alone(pack, tmp_path):
+    found = {}
+    for first in (0.0, 1.0):
+        config = replace(CONFIG, first=first, norm="batch", steps=1, warmup=0, rate=0.0)
+        train(config, [pack], tmp_path / str(first), fabric=cpu())
+        found[first] = load_state(tmp_path / str(first) / "state.safetensors")[0]
+    names = [n for n in found[0.0] if n.startswith("model.") and n.endswith(("mean", "var", "tracked"))]
+    assert names and all(torch.equal(found[0.0][n], found[1.0][n]) for n in names)
+    assert all(int(found[1.0][n]) == 1 for n in names if n.endswith("tracked"))

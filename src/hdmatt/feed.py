@@ -22,11 +22,10 @@ from torch.utils.data import DataLoader, Dataset
 from hdmatt.field import mirrored
 from hdmatt.recipe import TrainConfig
 from hdmatt.synth.assets import Assets
-from hdmatt.synth.sample import Sample, make_sample
+from hdmatt.synth.sample import LARGEST, STEPS, Sample, make_sample
 
 SHARED_MEMORY = Path("/dev/shm")
 OF_THE_CANVAS = ("small", "small_around", "side")  # one a composite, whatever its patches
-LARGEST_SMALL = 320  # pixels of the side of `small`, at most
 AHEAD = 3  # batches that each worker prepares ahead, where shared memory allows it
 
 Arrays = dict[str, np.ndarray]
@@ -48,7 +47,8 @@ def batches(
     own = per_step // world
     indices = (step * per_step + rank * own + i for step in range(first, config.steps) for i in range(own))
     workers = config.workers
-    pixels = LARGEST_SMALL**2 + config.repeat * config.sample.group * config.sample.patch**2  # of a canvas
+    pixels = config.repeat * config.sample.group * config.sample.patch**2  # of a canvas
+    pixels += config.model.glance * (LARGEST // STEPS[0]) ** 2
     ahead, shared = room_ahead(workers, bytes_a_batch=11 * own * pixels)
     loader: DataLoader[Any] = DataLoader(
         _Samples(assets, config),
@@ -72,7 +72,8 @@ def groups_of(assets: Assets, config: TrainConfig, index: int) -> Arrays:
     group = config.sample.group
     several = replace(config.sample, group=group * config.repeat)
     sample = make_sample(assets, several, seed=config.seed, index=index)
-    arrays = {f.name: np.asarray(getattr(sample, f.name)) for f in fields(Sample)}
+    unused = () if config.model.glance else (*OF_THE_CANVAS, "place")
+    arrays = {f.name: np.asarray(getattr(sample, f.name)) for f in fields(Sample) if f.name not in unused}
     if config.repeat == 1:
         return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     turned = np.random.default_rng([config.seed, index, 1]).random(config.repeat) < 0.5

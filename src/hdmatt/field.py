@@ -7,9 +7,9 @@ files. Lengths are pixels, y before x. Read top to bottom:
     cell_size       how large a picture's cells are
     FieldBuilder    rows of the picture in, a ColourField out, in memory of one cell row
     ColourField     the filled grid, and the piece of it that belongs to a window
+    under           a small map of the picture in that piece: an alpha, or what a network saw at a glance
     mirrored        that piece of a window turned left to right
     alpha_step      how small the low-resolution alpha is (propagation.py makes it)
-    inside          a small map of the picture as `around` has it: what a network saw at a glance
     spread          colours where the mass is, continued elsewhere
 
 Used by engine.py and synth/sample.py; what a patch makes of it is in hints.colour_hints.
@@ -50,7 +50,7 @@ class ColourField:
     cell: float  # pixels
     alpha: Float32[np.ndarray, "h w"]  # see propagation.py
     step: float  # pixels of the picture to one of alpha
-    glance: Float32[np.ndarray, "h w"] | None = None  # the network's own matte of the small picture, in alpha's place
+    glance: Float32[np.ndarray, "h w"] | None = None  # the network's own matte, of alpha's size
 
     def around(self, y: float, x: float, *, size: float, patch: int) -> Float32[np.ndarray, "n n m"]:
         """The field under the window of `size` pixels at (y, x), one sample for every 32 pixels of the patch.
@@ -63,9 +63,16 @@ class ColourField:
             patch: Side to which the window is resized for the network; n = ceil(patch / 32).
         """
         number = -(-patch // AROUND)
-        centre = (np.arange(number) + 0.5) * AROUND * (size / patch)
-        rows = np.repeat(((y + centre) / self.cell - 0.5)[:, None], number, axis=1).astype(np.float32)
-        columns = np.repeat(((x + centre) / self.cell - 0.5)[None, :], number, axis=0).astype(np.float32)
+        return self._sampled(y, x, size / patch, (number, number))
+
+    def whole(self, height: int, width: int) -> Float32[np.ndarray, "r c m"]:
+        """The field under the small picture, taken as a patch of height x width pixels; r = ceil(height / 32)."""
+        return self._sampled(0, 0, self.step, (-(-height // AROUND), -(-width // AROUND)))
+
+    def _sampled(self, y: float, x: float, scale: float, number: tuple[int, int]) -> Float32[np.ndarray, "r c m"]:
+        """`scale` pixels of the picture are one of the patch, whose upper left corner is (y, x)."""
+        ends = [start + (np.arange(n) + 0.5) * AROUND * scale for start, n in zip((y, x), number, strict=True)]
+        rows, columns = _mesh(*(end / self.cell - 0.5 for end in ends))
         thirds = [  # OpenCV remaps four channels at most
             cv2.remap(
                 np.ascontiguousarray(self.moments[..., i : i + 3]), columns, rows, cv2.INTER_LINEAR,
@@ -74,23 +81,27 @@ class ColourField:
             for i in range(0, 2 * MOMENTS, 3)
         ]
         maps = [self.alpha] if self.glance is None else [self.alpha, self.glance]
-        places = y / self.step, x / self.step, size / self.step
-        return np.concatenate([*thirds, *(inside(one, *places, number=number, patch=patch) for one in maps)], axis=-1)
+        small = y / self.step, x / self.step, scale / self.step
+        return np.concatenate([*thirds, *(under(one, *small, number=number) for one in maps)], axis=-1)
 
 
-def inside(
-    small: Float32[np.ndarray, "h w"], y: float, x: float, size: float, *, number: int, patch: int
-) -> Float32[np.ndarray, "n n 64"]:
-    """A small map of the picture under the window of `size` of its pixels at (y, x): 8 x 8 places for each sample.
+def under(
+    small: Float32[np.ndarray, "h w"], y: float, x: float, scale: float, *, number: tuple[int, int]
+) -> Float32[np.ndarray, "r c 64"]:
+    """A small map under a patch: its values at 8 x 8 places for each of `number` samples, linear between its pixels.
 
     Args:
-        number, patch: As in `ColourField.around`: its n, and the side to which the window is resized.
+        small: Beyond its border the nearest pixel counts.
+        y, x, scale: The patch's upper left corner, and a pixel of it, in pixels of `small`.
     """
-    inner = (np.arange(number * BLOCK) + 0.5) * (AROUND // BLOCK) * (size / patch)
-    rows = np.repeat((y + inner - 0.5)[:, None], len(inner), axis=1).astype(np.float32)
-    columns = np.repeat((x + inner - 0.5)[None, :], len(inner), axis=0).astype(np.float32)
+    ends = [
+        start + (np.arange(n * BLOCK) + 0.5) * (AROUND // BLOCK) * scale - 0.5
+        for start, n in zip((y, x), number, strict=True)
+    ]
+    rows, columns = _mesh(*ends)
     alpha = cv2.remap(small, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return alpha.reshape(number, BLOCK, number, BLOCK).transpose(0, 2, 1, 3).reshape(number, number, BLOCK**2)
+    blocks = alpha.reshape(number[0], BLOCK, number[1], BLOCK).transpose(0, 2, 1, 3)
+    return blocks.reshape(*number, BLOCK**2)
 
 
 def mirrored(around: Float32[np.ndarray, "n n m"]) -> Float32[np.ndarray, "n n m"]:
@@ -150,7 +161,7 @@ class FieldBuilder:
         return np.concatenate([spread(h[..., :-1], h[..., -1]) for h in np.split(grid, 2, axis=-1)], axis=-1)
 
     def small(self) -> tuple[Float32[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
-        """The picture and its trimap at low resolution."""
+        """The picture at low resolution, display-encoded in [0, 1], and its trimap, 0, 128, 255."""
         return self._small.picture()
 
     def build(self) -> ColourField:
@@ -175,6 +186,12 @@ def spread(weighted: Float32[np.ndarray, "h w m"], mass: Float32[np.ndarray, "h 
         share = np.clip(4 * weight, 0, 1)
         filled = share * total / np.maximum(weight, 1e-4) + (1 - share) * coarse
     return filled.astype(np.float32)
+
+
+def _mesh(rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column of every place, float32, as OpenCV wants them."""
+    y, x = np.meshgrid(rows, columns, indexing="ij")
+    return y.astype(np.float32), x.astype(np.float32)
 
 
 def _resize(grid: np.ndarray, size: tuple[int, int], how: int) -> np.ndarray:

@@ -41,9 +41,10 @@ def seconds(plan: Plan, picture: Rows, trimap: Rows, model: HDMatt) -> float:
     speed = measure(plan, picture, trimap, model)
     work = plan.first_layers * speed.stem + plan.encodes * speed.encode + len(plan.queries) * speed.decode
     work /= len(set(names(plan.options.device)))
-    work += plan.glances * (speed.stem + speed.encode + speed.decode)
     passes = 1 + bool(plan.pool)
-    return max(work, passes * plan.height * speed.row) + plan.field * plan.height * speed.row
+    alone = plan.field * plan.height * speed.row  # before all patches
+    alone += plan.glance / plan.options.patch**2 * (speed.stem + speed.encode + speed.decode)
+    return max(work, passes * plan.height * speed.row) + alone
 
 
 def measure(plan: Plan, picture: Rows, trimap: Rows, model: HDMatt) -> Speed:

@@ -4,7 +4,7 @@ Tensors only. The sure foreground's and background's colours are described by th
 from ever coarser averages into the unknown area; two classes with a mean and a covariance each give an alpha in
 closed form, and a local linear model smooths it along the picture's colours. Top to bottom:
 
-    HINTS             number of channels of colour_hints; LINEAR: which of them is the best alpha
+    HINTS             number of channels of colour_hints without a glance; LINEAR: which is the patch's own best alpha
     colour_hints      picture and trimap of a patch -> those channels
     discriminant      two Gaussians -> the direction in colour space that tells them apart
     local_linear      the alpha that is linear in colour within every neighbourhood
@@ -29,7 +29,6 @@ from torch.nn import functional as F
 from hdmatt.field import AROUND, BLOCK, MOMENTS, NEUTRAL, NEUTRAL_VARIANCE, PAIRS
 
 HINTS = 14
-CARRIED = 13  # of them, the alpha of the whole picture at low resolution
 LINEAR = 8  # of them, the alpha of the local linear model
 GRID = 4  # pixels of a cell on which the moments are computed
 NOISE = 1e-4  # added to every covariance's diagonal: 2.5 of 255 steps

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from hdmatt.cpc import BACKGROUND, CPC, FOREGROUND, UNKNOWN, Context, Form, Kind
 from hdmatt.errors import ModelError
-from hdmatt.hints import CARRIED, HINTS, LINEAR, colour_hints
+from hdmatt.hints import HINTS, LINEAR, colour_hints
 
 STRIDE = 8
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -107,8 +107,9 @@ class HDMatt(nn.Module):
             raise ModelError("a network with `coarse` needs `hints`", hint="Set hints too, or neither.")
         if self.config.glance and not (self.config.hints and self.config.around):
             raise ModelError("a network with `glance` needs `hints` and `around`", hint="Set these too, or none.")
-        choices = {"hints": self.config.hints, "around": self.config.around, "glance": self.config.glance}
-        self.encoder = Encoder(width, coarse=coarse, **choices)
+        self.encoder = Encoder(
+            width, hints=self.config.hints, coarse=coarse, around=self.config.around, glance=self.config.glance
+        )
         # before CPC: A, B, C start from the same weights
         self.decoder = Decoder(width, inputs=self.encoder.inputs, coarse=coarse)
         self.cpc = CPC(
@@ -418,10 +419,9 @@ def with_glance(model: HDMatt) -> HDMatt:
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     for name, like in wider.state_dict().items():
         own = state[name]
-        if own.shape != like.shape:  # the convolutions that read the inputs; these are their last channels
-            at = own.shape[1] - HINTS + CARRIED
-            own[:, at] /= 2
-            state[name] = torch.cat([own, own[:, at : at + 1]], dim=1)
+        if own.shape != like.shape:  # the convolutions that read the inputs, of which the carried alpha is the last
+            own[:, -1] /= 2
+            state[name] = torch.cat([own, own[:, -1:]], dim=1)
     wider.load_state_dict(state)
     return wider.train(model.training)
 
@@ -439,7 +439,7 @@ def without_glance(model: HDMatt) -> HDMatt:
     for name, like in narrower.state_dict().items():
         own = state[name]
         if own.shape != like.shape:
-            own[:, own.shape[1] - 1 - HINTS + CARRIED] += own[:, -1]
+            own[:, -2] += own[:, -1]
             state[name] = own[:, :-1].clone()
     narrower.load_state_dict(state)
     return narrower.train(model.training)

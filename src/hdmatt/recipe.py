@@ -42,7 +42,7 @@ class TrainConfig:
         part: "all", or "coarse": only what is computed at stride 8 (layer2 to the context module) is trained, by the
             alpha it gives there. For a model with `coarse`; a step costs a fraction and all of it goes to the part that
             learns slowest (docs/log.md). "shallow": everything but the dilated stages, ASPP and the context module,
-            which stay as they are; a step costs two thirds.
+            which stay as they are: for weights that have learned (--init). A step costs two thirds.
         repeat: Groups taken from one canvas, for machines whose processor cannot draw enough canvases; a divisor of
             the groups of a process.
         steps: Length of the schedule: warm-up, then cosine from `rate` to `rate * floor`.
@@ -54,8 +54,8 @@ class TrainConfig:
         losses: Weight of each part of the loss, see losses.total.
         probes: Weight of the probes' loss, see losses.Probes; 0: none.
         coarse: Weight of the loss of alpha at stride 8, for a model with `coarse`; 0: none.
-        first: Weight of the loss of the small pictures, for a model with `glance`, each of which counts like a patch;
-            0: these are matted, but not learned from.
+        first: Weight of the mean loss of the small pictures, for a model with `glance`; 0, or with part "coarse": these
+            are matted, but not learned from.
         betas, clip, decay, ema: Adam's betas, gradient-norm limit (0: none), decay of the weights (times the rate each
             step, apart from the gradient), EMA of the weights.
         workers: Processes that make samples, for each process that trains.
@@ -273,8 +273,8 @@ def check(config: TrainConfig, *, processes: int = 1) -> None:
         (config.groups >= 1, f"groups is {config.groups}, at least 1 is needed"),
         (sample.group >= 1, f"sample.group is {sample.group}, at least 1 is needed"),
         (
-            sample.patch >= 32 and sample.patch % 8 == 0,
-            f"sample.patch is {sample.patch}, it must be 32 or more and a multiple of 8",
+            sample.patch >= 32 and sample.patch % 32 == 0,
+            f"sample.patch is {sample.patch}, it must be a multiple of 32",
         ),
         (
             bool(sample.crops) and min(sample.crops, default=0) > 0,

@@ -3,10 +3,10 @@
 Knows feed, the model and the losses; on a GPU machine it needs neither OpenImageIO nor pymatting. Top to bottom:
 
     train            the loop: batches, loss, step, EMA, checkpoint
-    _glances, _loss  the two passes of a step: small pictures, then patches
     Run              network, EMA, optimiser and position, and how they are saved
     learning_rate    warm-up, cosine, second warm-up
     group_contexts   which patch looks at which
+    _glances, _loss  the two passes of a step: small pictures, then patches
 
 recipe.py has the configuration, feed.py the batches, parallel.py the processes, validate.py and curves.py what can be
 seen of it, slices.py runs on borrowed time, backbone.py stage 1.
@@ -15,6 +15,7 @@ seen of it, slices.py runs on borrowed time, backbone.py stage 1.
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from hdmatt.feed import batches
 from hdmatt.glance import joined, put, small_of
 from hdmatt.losses import Probes, coarse_loss, pixel_weight, probe_loss, total
 from hdmatt.model import HDMatt, in_coarse, in_deep, load_resnet34, network_input, with_glance
-from hdmatt.parallel import Fabric, agreed, make_fabric, patch_share, share_norms
+from hdmatt.parallel import Fabric, agreed, any_shape, make_fabric, norms_at_rest, patch_share, share_norms
 from hdmatt.patches import feather
 from hdmatt.recipe import TrainConfig, changed, check, check_folder, read_config, schedule, write_config
 from hdmatt.synth.assets import Assets, load_assets
@@ -118,7 +119,7 @@ def train(
     for batch in recorder.timed(source):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(config, run.step, restart=run.restart)
-        on_device = {n: t.to(fabric.device, non_blocking=True) for n, t in batch.items()}
+        on_device = {n: t if n == "side" else t.to(fabric.device, non_blocking=True) for n, t in batch.items()}
         around, first = _glances(model, on_device, config, fabric)
         loss, parts = _loss(model, probes, on_device, around, weight, config, run.step, fabric)
         parts |= first
@@ -175,7 +176,7 @@ class Run:
         self.config = config
         self.step, self.restart, self.best = 0, 0, math.inf
         self.model = load_model(init) if init else HDMatt(config.model)
-        if config.model.glance and not self.model.config.glance:
+        if replace(self.model.config, glance=True) == config.model != self.model.config:
             self.model = with_glance(self.model)
         if self.model.config != config.model:
             raise InputError(
@@ -391,7 +392,8 @@ def _glances(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """`around` of the batch; for a network with a glance what it makes of the small pictures, too. It learns from them.
 
-    Their gradients are added up here: what the patches are told of them has none, so the two passes are apart.
+    Their gradients are added up here: what the patches are told of them has none, so the two passes are apart. Batch
+    norms take their stored statistics: these are for patches, and processes make unlike numbers of first passes.
     """
     if not config.model.glance:
         return batch["around"], {}
@@ -399,7 +401,7 @@ def _glances(
     losses: list[Tensor] = []
     number = len(batch["side"])  # as many in every process, so the mean of their means is the mean of all
     learns = config.first > 0 and config.part != "coarse"
-    with fabric.no_backward_sync(model), torch.set_grad_enabled(learns):
+    with fabric.no_backward_sync(model), torch.set_grad_enabled(learns), norms_at_rest(model), any_shape():
         for small in small_of(batch):
             alone: list[list[int]] = [[] for _ in small.which]
             out = model(small.inputs, alone, around=small.around, fixed_deep=config.part == "shallow")
@@ -409,10 +411,11 @@ def _glances(
             loss, _ = total(out.alpha, *exact, parts=config.losses)
             if config.coarse and out.coarse is not None:
                 loss = loss + config.coarse * coarse_loss(out.coarse, small.alpha, counts)
-            losses.append(loss * (counts.sum((1, 2, 3)) > 0).sum())
+            loss = loss * (counts.sum((1, 2, 3)) > 0).sum() / number
+            losses.append(loss.detach())
             if learns:
-                fabric.backward(config.first * losses[-1] / number)
-    return joined(batch, mattes), {"first": torch.stack(losses).sum().detach() / number}
+                fabric.backward(config.first * loss)
+    return joined(batch, mattes), {"first": torch.stack(losses).sum()}
 
 
 def _loss(

@@ -22,6 +22,7 @@ from hdmatt.synth.faults import camera_faults
 from hdmatt.synth.procedural import procedural_foreground
 
 STEPS = (3, 4, 6, 8)  # canvas pixels to one of the low-resolution alpha
+LARGEST = 960  # side of a canvas, at most
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class SampleConfig:
         smooth: Chance that foreground and background colours are blurred until hardly any texture is left: the easy
             case in which a pixel's alpha follows from its colour, for the start of a training.
         faults: Chance of each camera fault.
-        defocus: Chance that the whole foreground is out of focus: alpha and colours blurred together by 1 to 8 canvas
-            pixels.
+        defocus: Chance that the whole foreground is out of focus: alpha and colours blurred together, by a Gaussian
+            of 1 to 8 canvas pixels (sigma, log-uniform).
         band: Largest radius, in canvas pixels, by which the known parts are eroded (smallest: 1; log-uniform).
         wide: Chance of a very wide unknown band instead, 30 to 110 pixels.
         blunt: Chance that known parts narrower than 8 to 90 canvas pixels are unknown, as in a trimap drawn by hand:
@@ -89,7 +90,7 @@ class Sample:
 def make_sample(assets: Assets, config: SampleConfig, *, seed: int, index: int) -> Sample:
     """The sample of (seed, index); the same arguments give the same bytes."""
     rng = np.random.default_rng([seed, index])
-    side = int(min(max(4 * config.patch, 640), 960))
+    side = int(min(max(4 * config.patch, 640), LARGEST))
     colours, alpha = _layer(assets, config, rng, side)
     if rng.random() < config.merge:
         colours, alpha = _join(colours, alpha, *_layer(assets, config, rng, side))
@@ -107,7 +108,7 @@ def make_sample(assets: Assets, config: SampleConfig, *, seed: int, index: int) 
     damage = None if photo is clean else photo.astype(np.int16) - clean
     field, small = _field(photo, trimap, step=step)
     crop = min(crop, side)
-    corners = [tuple(min(max(c - crop // 2, 0), side - crop) for c in centre) for centre in centres]
+    corners = [(_inside(y, crop, side), _inside(x, crop, side)) for y, x in centres]
     crops = [
         _crop(colours, alpha, background, trimap, damage, field, corner, crop, config.patch, tone)
         for corner in corners
@@ -265,6 +266,11 @@ def _centres(trimap: np.ndarray, config: SampleConfig, rng: np.random.Generator)
     return centres
 
 
+def _inside(centre: int, crop: int, side: int) -> int:
+    """Where a crop around the centre begins that does not leave the canvas."""
+    return min(max(centre - crop // 2, 0), side - crop)
+
+
 def _crop(
     colours: np.ndarray,
     alpha: np.ndarray,
@@ -272,7 +278,7 @@ def _crop(
     trimap: np.ndarray,
     damage: np.ndarray | None,
     field: ColourField,
-    corner: tuple[int, ...],
+    corner: tuple[int, int],
     side: int,
     patch: int,
     tone: float,

@@ -149,6 +149,9 @@ def test_the_plan_of_a_compiled_network_has_room_for_its_compilation():
     [
         ({"amx_bf16": True, "avx512_bf16": True}, "bf16"),
         ({"avx512_bf16": True}, "bf16"),
+        ({"avx512_bf16": True, "cpu_name": "AMD EPYC"}, "bf16"),
+        ({"avx512_bf16": True, "cpu_name": "Intel Xeon"}, "fp32"),
+        ({"amx_bf16": True, "avx512_bf16": True, "cpu_name": "Intel Xeon"}, "bf16"),
         ({"avx512_f": True}, "fp32"),
         ({"amx_bf16": False}, "fp32"),
     ],

@@ -93,8 +93,8 @@ def choose(name: str, device: str = "cpu") -> str:
 def choose_precision(name: str, runtime: str, device: str = "cpu") -> str:
     """What a precision's name stands for: "auto" is bf16 for the folded runtime where the device has it, else fp32.
 
-    A processor has it with AMX or AVX512-BF16, a GPU from compute capability 8.0 on. Other runtimes have not earned it
-    (docs/runtimes.md); a processor that emulates bfloat16 only loses by it.
+    A processor has it with AMX or, by AMD, AVX512-BF16, a GPU from compute capability 8.0 on. Other runtimes have not
+    earned it (docs/runtimes.md); a processor that emulates bfloat16 only loses by it.
 
     Args:
         runtime: As `choose` gives it.
@@ -112,10 +112,15 @@ def choose_precision(name: str, runtime: str, device: str = "cpu") -> str:
 
 
 def has_bf16() -> bool:
-    """Whether this processor multiplies bfloat16 in one go (AMX, AVX512-BF16); no where torch cannot tell."""
+    """Whether bfloat16 is faster than float32 on this processor; no where torch cannot tell.
+
+    With AMX it is, and with AVX512-BF16 by AMD. On an Intel processor that had AVX512-BF16 alone it was slower
+    (docs/runtimes.md).
+    """
     ask: Callable[[], dict[str, Any]] | None = getattr(torch.cpu, "get_capabilities", None)
     found = ask() if ask else {}
-    return bool(found.get("amx_bf16") or found.get("avx512_bf16"))
+    wide = found.get("avx512_bf16") and "Intel" not in str(found.get("cpu_name", ""))
+    return bool(found.get("amx_bf16") or wide)
 
 
 def _multiplies_bf16(device: str) -> bool:
@@ -153,8 +158,8 @@ def prepare(
     Args:
         precision: "bf16" computes layer3, layer4, ASPP and the context's values and joining convolution (OpenVINO: all
             of the trunk) in bfloat16, which moves alpha by 3e-4 at most on the example; only processors with AMX
-            or AVX512-BF16 and GPUs gain by it. For folded, compiled and openvino. "auto": see choose_precision. On CUDA
-            the decoder is computed in float16, too: 8e-4 at most (docs/runtimes.md).
+            or AMD's AVX512-BF16 and GPUs gain by it. For folded, compiled and openvino. "auto": see choose_precision.
+            On CUDA the decoder is computed in float16, too: 8e-4 at most (docs/runtimes.md).
         graphs: The folder that `export` wrote of this network, for onnx and openvino.
         device: Where it will run; it is not moved there.
 

@@ -2,7 +2,7 @@
 
     python benchmarks/synthetic.py --data PACK [--model hdmatt-s --model OTHER.safetensors ...] [--pictures 24]
 
-Composites of --side pixels with the light, focus and faults of photographs, drawn with a seed that no training uses and
+Composites of --side pixels with the light and the faults of photographs, drawn with a seed that no training uses and
 matted whole, by patches with contexts and all that is known of the picture. Mean over the pictures, and median, of MAD
 and MSE at unknown pixels, both times 1000. They rank weights that were trained on the same pack; how good a matte is on
 pictures of other people, `hdmatt eval` says. Same pack, weights and options: same numbers.
@@ -29,7 +29,7 @@ from hdmatt.validate import HELD_OUT
 
 PHOTOGRAPHS = SampleConfig(
     crops=(1.0,), group=1, procedural=0.35, merge=0.05, similar=0.12, faults=0.4, band=24.0, wide=0.15, blunt=0.45,
-    tone=(1.6, 2.2), defocus=0.1, elsewhere=0.0,
+    tone=(1.6, 2.2), elsewhere=0.0,
 )  # fmt: skip
 
 

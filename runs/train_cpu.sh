@@ -11,7 +11,7 @@
 #
 # Hardware: two x86 cores with AMX (bf16); with AVX512-BF16 alone a quarter slower, without either about four times.
 # Hours:    about 1.1 h the first stage, 1 h the second, 1.8 h the third, on one core (--threads 1) of an otherwise idle
-#           machine; 1.6 h the fourth and about 2 h the fifth on two. An Intel processor that lacks AMX is faster in
+#           machine; 1.6 h the fourth on two. An Intel processor that lacks AMX is faster in
 #           fp32, whatever it says of AVX512-BF16 (docs/log.md): --set precision=32-true.
 # Expected: the presets are those of the best stages of the weights in the package, which came there from older ones
 #           (docs/model-card.md has the way and the scores); from random weights only the dry run has been to its end.
@@ -36,5 +36,4 @@ hdmatt train norms "$out/3-large/model.safetensors" --data "$pack" -o "$out/3-la
   --set sample.crops=0.5,0.75,1,1.5 --count "${NORMS:-40}"
 options+=(--devices 2 --threads 1)
 stage 4-whole cpu-320 "$out/3-large/norms.safetensors"
-stage 5-glance cpu-glance "$out/4-whole/model.safetensors"
-cp "$out/5-glance/model.safetensors" "$out/model.safetensors"
+cp "$out/4-whole/model.safetensors" "$out/model.safetensors"

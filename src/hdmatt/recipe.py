@@ -103,9 +103,7 @@ _LIGHT = (1.0, 2.2)  # from the paper's composites to a sensor's, see SampleConf
 _EXTRA = {"alpha": 0.5, "composition": 0.5, "laplacian": 0.5}
 _GPU = TrainConfig(
     model=replace(_SMALL, glance=True),
-    sample=SampleConfig(
-        patch=320, group=4, procedural=0.25, merge=0.15, similar=0.1, faults=0.25, defocus=0.1, tone=_LIGHT
-    ),
+    sample=SampleConfig(patch=320, group=4, procedural=0.25, merge=0.15, similar=0.1, faults=0.25, tone=_LIGHT),
     groups=16,
     repeat=2,
     steps=40_000,
@@ -152,21 +150,6 @@ _CPU_160 = replace(
     probes=0.3,
     seed=1,
 )
-_CPU_320 = replace(
-    _CPU_160,
-    sample=replace(
-        _CPU_160.sample, patch=320, crops=(0.5, 0.75, 1.0, 1.5, 2.0), procedural=0.4, band=22.0, elsewhere=0.4
-    ),
-    groups=4,
-    steps=2600,
-    warmup=80,
-    rate=4e-4,
-    norm="frozen",
-    ema=0.995,
-    save_every=100,
-    held_out=16,
-    seed=3,
-)
 PRESETS: dict[str, TrainConfig] = {
     # the paper: Adam 5e-4, cosine, 200k steps, batch 32, weight decay 1e-4 (as AdamW: docs/log.md)
     "paper": TrainConfig(),
@@ -191,17 +174,20 @@ PRESETS: dict[str, TrainConfig] = {
     "cpu-160": _CPU_160,
     # from the weights of the one above and their norms counted at 320 (`hdmatt train norms`), which stay: the size that
     # the network is used on, at which a step has few patches for a batch norm. Made for --devices 2 --threads 1
-    "cpu-320": _CPU_320,
-    # from the weights of the one above: they are given a glance; the deep layers, which learn slowest, stay
-    "cpu-glance": replace(
-        _CPU_320,
-        model=replace(_SMALL, glance=True),
-        part="shallow",
-        sample=replace(_CPU_320.sample, crops=(0.35, 0.5, 0.75, 1.0, 1.5, 2.0), defocus=0.12),
-        steps=1500,
-        warmup=40,
-        rate=3e-4,
-        seed=17,
+    "cpu-320": replace(
+        _CPU_160,
+        sample=replace(
+            _CPU_160.sample, patch=320, crops=(0.5, 0.75, 1.0, 1.5, 2.0), procedural=0.4, band=22.0, elsewhere=0.4
+        ),
+        groups=4,
+        steps=2600,
+        warmup=80,
+        rate=4e-4,
+        norm="frozen",
+        ema=0.995,
+        save_every=100,
+        held_out=16,
+        seed=3,
     ),
     # hdmatt-s on one GPU: 64 patches a step, two groups from a canvas so that 15 workers keep up
     "gpu-s": _GPU,

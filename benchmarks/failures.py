@@ -8,7 +8,6 @@ so use a pack that may be shown. Same pack, weights and options: same sheet.
 """
 
 import argparse
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +15,7 @@ import torch
 
 from hdmatt.checkpoint import load_model
 from hdmatt.curves import save_jpeg, sheet
-from hdmatt.glance import glanced
-from hdmatt.model import HDMatt, network_input
+from hdmatt.model import network_input
 from hdmatt.synth.assets import load_assets
 from hdmatt.synth.sample import Sample, SampleConfig, make_sample
 from hdmatt.validate import HELD_OUT
@@ -54,13 +52,11 @@ def main() -> None:
     save_jpeg(sheet(lines, caption=""), arguments.output)
 
 
-def _matte(model: HDMatt, sample: Sample) -> np.ndarray:
+def _matte(model: torch.nn.Module, sample: Sample) -> np.ndarray:
     """uint8; the sample has no other patches, so the context is empty."""
-    batch = {f.name: torch.from_numpy(np.ascontiguousarray(getattr(sample, f.name))) for f in fields(sample)}
-    inputs = network_input(batch["image"].float() / 255, batch["trimap"])
+    inputs = network_input(torch.from_numpy(sample.image.astype(np.float32) / 255), torch.from_numpy(sample.trimap))
     with torch.inference_mode():
-        around = glanced(model, batch) if model.config.glance else batch["around"]
-        alpha = model(inputs, [[]], around=around).alpha[0, 0].numpy()
+        alpha = model(inputs, [[]], around=torch.from_numpy(sample.around)).alpha[0, 0].numpy()
     alpha = np.where(sample.trimap[0] == 128, alpha, sample.trimap[0] / 255)
     return np.round(255 * alpha).astype(np.uint8)
 

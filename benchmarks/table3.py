@@ -97,11 +97,6 @@ def weights_of(given: list[str]) -> dict[str, str]:
                 f"{path} is a network {'with' if config.around else 'without'} hints of the whole picture",
                 hint="Rows called -alone are for networks with around=false, all others for networks with around=true.",
             )
-        if config.glance:
-            raise InputError(
-                f"{path} is a network with a glance, which no row of the table has",
-                hint="Give a network that runs/ablation.py made.",
-            )
         if config.cpc != wanted or (config.cpc == "tgnl" and config.form != form):
             raise InputError(
                 f"{path} is a network with cpc {config.cpc}, form {config.form}, but {key} stands for cpc {wanted}"

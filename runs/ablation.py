@@ -16,8 +16,8 @@ eight patches, so that K = 7 is there. K = all trains on the seven others of a g
 in use only, where every candidate is looked at (`hdmatt eval --topk 1000 --candidates 1000`). Patch sizes are those cut
 from the composite and resized to 320, as the paper's training section has it: 320, 480, 640 or the mix (MS). Names are
 the keys of benchmarks/table3.py, which takes the folder of the landed rows: a model has K = 3 and size 320 unless its
-name says otherwise; all but C-literal are strict; none has a glance. In the rows -alone the hints know the patch alone
-(model.around): what a network knows of the rest of the picture comes from its context patches, as in the paper.
+name says otherwise; all but C-literal are strict. In the rows -alone the hints know the patch alone (model.around):
+what a network knows of the rest of the picture comes from its context patches, as in the paper.
 
 Without a GPU the rows of a common start show what the context module adds to it: `start` takes everything but the
 module from WEIGHTS, then each row trains alike (preset cpu-ablation: 400 steps of two groups of four, 0.2 h a core
@@ -110,12 +110,11 @@ def start_row(weights: Path, target: Path, changes: list[str]) -> int:
 
     from hdmatt.checkpoint import load_model, save_model
     from hdmatt.errors import HDMattError
-    from hdmatt.model import HDMatt, without_glance
+    from hdmatt.model import HDMatt
     from hdmatt.recipe import PRESETS, changed
 
     try:
         trained = load_model(weights)
-        trained = without_glance(trained) if trained.config.glance else trained
         row = changed(PRESETS["paper"], [c for c in changes if c.startswith("model.")]).model
     except HDMattError as error:
         print(f"ablation: {error.message}\n  {error.hint}", file=sys.stderr)

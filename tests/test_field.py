@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 
 from hdmatt.field import (
@@ -98,22 +96,6 @@ def test_around_holds_the_low_resolution_alpha_under_the_window_and_its_mirror_i
     np.testing.assert_allclose(alphas(half)[1:3, 1:3], alpha[2:6:2, 2:6:2] + 50.5, atol=1e-3)
     np.testing.assert_array_equal(alphas(mirrored(around)), alphas(around)[:, ::-1])
     np.testing.assert_array_equal(mirrored(around)[..., : 2 * MOMENTS], around[:, ::-1, : 2 * MOMENTS])
-    seen = replace(grid, glance=1 - alpha).around(20, 40, size=64, patch=64)
-    np.testing.assert_array_equal(seen[..., :-64], around)
-    np.testing.assert_allclose(seen[..., -64:], 1 - around[..., -64:], atol=1e-6)
-    np.testing.assert_array_equal(mirrored(seen)[..., :-64], mirrored(around))
-    turned = mirrored(np.concatenate([around[..., : 2 * MOMENTS], seen[..., -64:]], axis=-1))
-    np.testing.assert_array_equal(mirrored(seen)[..., -64:], turned[..., -64:])
-
-
-def test_the_field_under_the_whole_small_picture_is_that_under_a_window_over_it():
-    rng = np.random.default_rng(0)
-    moments, alpha = rng.random((9, 12, 2 * MOMENTS), np.float32), rng.random((64, 96), np.float32)
-    grid = ColourField(moments, 32.0, alpha, 4.0)
-    whole = grid.whole(64, 96)
-    assert whole.shape == (2, 3, 2 * MOMENTS + BLOCK**2)
-    np.testing.assert_allclose(whole[:, :2], grid.around(0, 0, size=256, patch=64), atol=1e-6)
-    np.testing.assert_allclose(whole[:, 1:], grid.around(0, 128, size=256, patch=64), atol=1e-6)
 
 
 def test_the_low_resolution_alpha_has_at_most_100000_pixels():

@@ -1,19 +1,17 @@
 """Norms counted again: statistics move, weights do not, and they are those of the patches that were shown."""
 
-import copy
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from training import GLANCING, SHORT, make_pack
+from training import SHORT, make_pack
 from typer.testing import CliRunner
 
 from hdmatt.checkpoint import load_model, save_model
 from hdmatt.cli import app
 from hdmatt.errors import InputError
 from hdmatt.feed import batches
-from hdmatt.glance import glanced
 from hdmatt.model import HDMatt, ModelConfig, network_input
 from hdmatt.norms import recompute_norms
 from hdmatt.synth.assets import load_assets
@@ -50,21 +48,6 @@ def test_statistics_are_counted_on_the_networks_own_patches_and_nothing_else_cha
             break
     mean = torch.stack([x.mean((0, 2, 3)) for x in seen]).mean(0)
     np.testing.assert_allclose(model.encoder.bn1.running_mean, mean, rtol=1e-4, atol=1e-5)
-
-
-def test_a_network_with_a_glance_is_counted_after_a_glance_with_the_norms_it_had(pack):
-    torch.manual_seed(0)
-    model, assets = HDMatt(replace(GLANCING, width=4)).eval(), load_assets([pack])
-    before = copy.deepcopy(model)
-    recompute_norms(model, assets, SHORT, count=1, patch=96)
-    config = replace(SHORT, model=model.config, sample=replace(SHORT.sample, patch=96))
-    batch = next(batches(assets, config, first=0))
-    inputs = network_input(batch["image"].float() / 255, batch["trimap"])
-    with torch.no_grad():
-        around = glanced(before, batch)
-        x = model.encoder.conv1(torch.cat([inputs, model.encoder.hinted(inputs, around)], dim=1))
-    assert around.shape[-1] == 146
-    np.testing.assert_allclose(model.encoder.bn1.running_mean, x.mean((0, 2, 3)), rtol=1e-4, atol=1e-5)
 
 
 def test_the_command_writes_a_model_of_the_same_weights(pack, tmp_path):

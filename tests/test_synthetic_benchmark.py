@@ -23,7 +23,7 @@ def synthetic(monkeypatch):
 
 def test_weights_are_ranked_on_whole_photographs(synthetic, tmp_path, capsys):
     torch.manual_seed(0)
-    model = HDMatt(ModelConfig(width=4, hints=True, coarse=True, glance=True)).eval()
+    model = HDMatt(ModelConfig(width=4, hints=True, coarse=True)).eval()
     save_model(model, tmp_path / "one.safetensors", half=False)
     with torch.no_grad():
         model.decoder.alpha.weight.zero_()

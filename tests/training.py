@@ -23,8 +23,6 @@ SHORT = replace(
     held_out=1,
 )
 
-GLANCING = replace(TINY.model, hints=True, coarse=True, glance=True)
-
 
 def make_pack(folder: Path) -> Path:
     """A soft disc with colours, and a background."""

@@ -233,8 +233,7 @@ def _attend(query_NC: Tensor, key_LC: Tensor, value_LV: Tensor, *, outside: int,
     if len(key_LC) == 0:
         return value_LV.new_zeros(len(query_NC), value_LV.shape[1])
     null = math.log(outside) if form == "literal" and outside else -math.inf
-    exact = not torch.is_autocast_enabled(query_NC.device.type)  # else what follows would sum in bfloat16
-    if query_NC.device.type == "cpu" and exact and not torch.is_grad_enabled():
+    if query_NC.device.type == "cpu" and not torch.is_grad_enabled():
         return _attend_by_rows(query_NC, key_LC, value_LV, null=null, scale=scale)
     bias = None
     if null > -math.inf:

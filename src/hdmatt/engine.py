@@ -11,7 +11,6 @@ band of rows is held. Top to bottom:
     Counters            how many patches were encoded, decoded and read: filled by run, tested, shown by --json
     choose_candidates   which N patches enter the context pool
     _Pool, _Band        the context pool; a sliding band of rows
-    _glance             the small picture's matte, which a network with a glance wants before all patches
 
 A patch without unknown pixels is never decoded. A patch is encoded once, also when it is query and context (unless
 the memory limit leaves no room for what the encoder made of it). A second thread reads ahead of the network
@@ -38,7 +37,7 @@ from hdmatt.errors import InputError, MemoryLimitError, ModelError
 from hdmatt.field import ColourField, FieldBuilder, alpha_step, cell_size
 from hdmatt.image import PictureInfo, PictureReader, network_colours
 from hdmatt.model import STRIDE, Body, HDMatt, Stem, labels, network_input
-from hdmatt.patches import Stitcher, Window, check_overlap, cut, feather, grid, mirror, rows_of
+from hdmatt.patches import Stitcher, Window, check_overlap, cut, feather, grid, rows_of
 from hdmatt.pipeline import ahead, spread
 from hdmatt.runtime import copies, exact, has_bfloat16, has_compiled, has_graphs
 from hdmatt.trimap import BACKGROUND, FOREGROUND, UNKNOWN
@@ -77,8 +76,8 @@ class Options:
             layers in bfloat16 on a CPU, where a batch would move alpha by more than rounding.
         band: Rows read at a time, at least.
         reserve: Bytes of the limit that are kept for what runs beside the engine (colours).
-        turns: Bytes of work that waits for patches and they for it (a tile's colours, the low-resolution alpha and the
-            glance), so that the larger one counts.
+        turns: Bytes of work that waits for patches and they for it (a tile's colours, the low-resolution alpha), so
+            that the larger one counts.
         device: A torch device, "cpu", "cuda:0", "mps", or several of one kind, "cuda:0,cuda:1"; one of them may be
             named twice. api.pick_device checks it.
         cover: "fewest" places the patches where the unknown pixels are, "grid" at fixed steps.
@@ -115,7 +114,6 @@ class Plan:
     cache: int  # candidates that are queries, too, and whose features are kept until they are decoded
     cache_bytes: int  # of the context pool, these features and stems
     stems: int  # of these patches, those whose first layers are kept, too; on a CPU only
-    glance: int  # pixels of the small picture that is matted first; 0: no glance
 
     @property
     def encodes(self) -> int:
@@ -138,7 +136,6 @@ class Counters:
     cache_hits: int = 0  # queries whose features were kept from the pool
     cache_misses: int = 0  # queries that were encoded when their turn came
     stems: int = 0  # times that a patch passed the first layers
-    glances: int = 0  # looks at the whole picture, small
     network_seconds: float = 0.0  # in the network alone, of several devices the longest: no reading or stitching
 
     @contextmanager
@@ -190,15 +187,12 @@ def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: 
     pool = choose_candidates(among, of, options.candidates) if context else []
     shared = len(set(pool) & set(queries))
     field = model.config.hints and model.config.around and bool(queries) and options.topk > 0
-    glances, small = field and model.config.glance, memory.small_pixels(info.height, info.width)
     work = bool(queries)
     tiles = memory.tall_bytes(info.width, tall=tall, band=options.band, pixel=channels_bytes)
     tiles += memory.tall_bytes(info.width, tall=info.tall, band=options.band, pixel=1)
     options = replace(options, reserve=options.reserve + tiles)
     if field:
-        turns = [options.turns, memory.carry_bytes(info.height, info.width)]
-        turns += [memory.glance_bytes(small, width=model.config.width)] * glances
-        options = replace(options, turns=max(turns))
+        options = replace(options, turns=max(options.turns, memory.carry_bytes(info.height, info.width)))
     room = _fit(info, model, options, pool=len(pool), shared=shared, field=field, pixel=channels_bytes, work=work)
     at_once = min(room.batch * len(transfer.names(options.device)), len(queries))
     return Plan(
@@ -216,7 +210,6 @@ def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: 
         cache=room.cache,
         cache_bytes=room.cache_bytes,
         stems=room.stems,
-        glance=small if glances else 0,
     )
 
 
@@ -263,8 +256,8 @@ def look(plan: Plan, query: Window, picture: Rows, trimap: Rows, model: HDMatt) 
     """Encode one of the plan's queries and select its contexts, exactly as `run` does, without decoding it."""
     counters, lanes = Counters(), _lanes(plan, model)
     model, ferry = lanes[0].model, lanes[0].ferry
+    field = _read_field(picture, trimap, counters) if plan.field else None
     with exact():
-        field = _read_field(picture, trimap, lanes[0]) if plan.field else None
         pool = _fill_pool(plan, picture, trimap, field, lanes, counters)
     pixels, marks = _Pixels(picture, plan), _Band(trimap, plan.options.band)
     patches = next(_cut(plan, [query], pixels, marks, field, linear=picture.info.linear))
@@ -339,7 +332,7 @@ class _Patches(NamedTuple):
     windows: Sequence[Window]
     colours: Float32[np.ndarray, "b p p 3"]  # display-encoded
     marks: UInt8[np.ndarray, "b p p"]
-    around: Float32[np.ndarray, "b n n m"] | None
+    around: Float32[np.ndarray, "b n n 82"] | None
 
     def arrays(self) -> list[np.ndarray]:
         return [self.colours, self.marks, *([] if self.around is None else [self.around])]
@@ -534,8 +527,8 @@ def _take(chosen: dict[int, None], among: Sequence[int], number: int) -> None:
             chosen[left[position]] = None
 
 
-def _read_field(picture: Rows, trimap: Rows, lane: _Lane) -> ColourField:
-    """What is known of the whole picture, and the network's own matte of it at low resolution."""
+def _read_field(picture: Rows, trimap: Rows, counters: Counters) -> ColourField:
+    """The known colours of the whole picture, on cells of 32 pixels or more."""
     info = picture.info
     builder = FieldBuilder(cell_size(info.height, info.width), alpha_step(info.height, info.width))
 
@@ -546,27 +539,8 @@ def _read_field(picture: Rows, trimap: Rows, lane: _Lane) -> ColourField:
 
     for colours, marks in ahead(bands()):
         builder.add(colours, marks)
-    lane.counters.rows_read += info.height
-    field = builder.build()
-    return replace(field, glance=_glance(*builder.small(), field, lane)) if lane.model.config.glance else field
-
-
-def _glance(
-    colours: Float32[np.ndarray, "h w 3"], marks: UInt8[np.ndarray, "h w"], field: ColourField, lane: _Lane
-) -> Float32[np.ndarray, "h w"]:
-    """The matte of the small picture, all of it at once, mirrored up to sides that the network takes; no contexts."""
-    height, width = marks.shape
-    rows, columns = (mirror(0, side + -side % STRIDE, side) for side in (height, width))
-    around = field.whole(len(rows), len(columns))
-    cargo = lane.ferry.up([a[rows[:, None], columns[None, :]][None] for a in (colours, marks)] + [around[None]])
-    with torch.inference_mode():
-        with lane.counters.network(), lane.ferry.computing():
-            stem, body = lane.model.encoder(*_inputs(lane, cargo))
-            alpha = lane.model.decode(stem, body, [[]]).alpha[:, 0].float()
-        matte = lane.ferry.down(alpha).array()[0, :height, :width]
-    _check_numbers(matte, "the small picture")
-    lane.counters.glances += 1
-    return np.where(marks == UNKNOWN, matte, (marks == FOREGROUND).astype(np.float32))
+    counters.rows_read += info.height
+    return builder.build()
 
 
 def _pieces(
@@ -653,7 +627,7 @@ def _rows(
     progress: Progress | None,
     counters: Counters,
 ) -> Iterator[tuple[int, Float32[np.ndarray, "rows width"]]]:
-    field = _read_field(picture, trimap, lanes[0]) if plan.field else None
+    field = _read_field(picture, trimap, counters) if plan.field else None
     pools = _shared(_fill_pool(plan, picture, trimap, field, lanes, counters), lanes)
     stitcher = Stitcher(plan.height, plan.width)
     weight = _weight(plan.options)
@@ -670,20 +644,16 @@ def _rows(
             continue
         assert landing is not None
         alphas = landing.array()
-        _check_numbers(alphas, f"the patch at {piece.windows[0]}")
+        if not np.isfinite(alphas).all():
+            raise ModelError(
+                f"the network gave values that are no numbers, in the patch at {piece.windows[0]}",
+                hint="Try --precision fp32; if that gives none either, the weights are damaged.",
+            )
         for window, alpha in zip(piece.windows, alphas, strict=True):
             stitcher.add(window, alpha, weight)
         done += len(piece.windows)
         if progress:
             progress(done, len(plan.queries))
-
-
-def _check_numbers(alpha: np.ndarray, where: str) -> None:
-    if not np.isfinite(alpha).all():
-        raise ModelError(
-            f"the network gave values that are no numbers, in {where}",
-            hint="Try --precision fp32; if that gives none either, the weights are damaged.",
-        )
 
 
 def _fill_pool(

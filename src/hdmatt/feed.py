@@ -22,10 +22,9 @@ from torch.utils.data import DataLoader, Dataset
 from hdmatt.field import mirrored
 from hdmatt.recipe import TrainConfig
 from hdmatt.synth.assets import Assets
-from hdmatt.synth.sample import LARGEST, STEPS, Sample, make_sample
+from hdmatt.synth.sample import Sample, make_sample
 
 SHARED_MEMORY = Path("/dev/shm")
-OF_THE_CANVAS = ("small", "small_around", "side")  # one a composite, whatever its patches
 AHEAD = 3  # batches that each worker prepares ahead, where shared memory allows it
 
 Arrays = dict[str, np.ndarray]
@@ -47,9 +46,8 @@ def batches(
     own = per_step // world
     indices = (step * per_step + rank * own + i for step in range(first, config.steps) for i in range(own))
     workers = config.workers
-    pixels = config.repeat * config.sample.group * config.sample.patch**2  # of a canvas
-    pixels += config.model.glance * (LARGEST // STEPS[0]) ** 2
-    ahead, shared = room_ahead(workers, bytes_a_batch=11 * own * pixels)
+    patches = own * config.repeat * config.sample.group
+    ahead, shared = room_ahead(workers, bytes_a_batch=11 * config.sample.patch**2 * patches)
     loader: DataLoader[Any] = DataLoader(
         _Samples(assets, config),
         batch_size=own,
@@ -72,23 +70,18 @@ def groups_of(assets: Assets, config: TrainConfig, index: int) -> Arrays:
     group = config.sample.group
     several = replace(config.sample, group=group * config.repeat)
     sample = make_sample(assets, several, seed=config.seed, index=index)
-    unused = () if config.model.glance else (*OF_THE_CANVAS, "place")
-    arrays = {f.name: np.asarray(getattr(sample, f.name)) for f in fields(Sample) if f.name not in unused}
+    arrays = {f.name: np.asarray(getattr(sample, f.name)) for f in fields(Sample)}
     if config.repeat == 1:
         return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     turned = np.random.default_rng([config.seed, index, 1]).random(config.repeat) < 0.5
     return {
-        name: array
-        if name in OF_THE_CANVAS
-        else np.stack([_turned(name, patch) if turned[i // group] else patch for i, patch in enumerate(array)])
+        name: np.stack([_turned(name, patch) if turned[i // group] else patch for i, patch in enumerate(array)])
         for name, array in arrays.items()
     }
 
 
 def _turned(name: str, patch: np.ndarray) -> np.ndarray:
     """One array of a patch, left to right; what it knows of the whole picture has alphas inside of its cells."""
-    if name == "place":
-        return np.array([*patch[:3], 1 - patch[3]], patch.dtype)
     return mirrored(patch) if name == "around" else patch[:, ::-1]
 
 

@@ -7,7 +7,6 @@ files. Lengths are pixels, y before x. Read top to bottom:
     cell_size       how large a picture's cells are
     FieldBuilder    rows of the picture in, a ColourField out, in memory of one cell row
     ColourField     the filled grid, and the piece of it that belongs to a window
-    under           a small map of the picture in that piece: an alpha, or what a network saw at a glance
     mirrored        that piece of a window turned left to right
     alpha_step      how small the low-resolution alpha is (propagation.py makes it)
     spread          colours where the mass is, continued elsewhere
@@ -22,7 +21,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from hdmatt.propagation import Shrinker, propagate
+from hdmatt.propagation import Shrinker
 from hdmatt.trimap import BACKGROUND, FOREGROUND
 
 AROUND = 32  # pixels of a patch that one sample of `ColourField.around` stands for
@@ -50,29 +49,20 @@ class ColourField:
     cell: float  # pixels
     alpha: Float32[np.ndarray, "h w"]  # see propagation.py
     step: float  # pixels of the picture to one of alpha
-    glance: Float32[np.ndarray, "h w"] | None = None  # the network's own matte, of alpha's size
 
-    def around(self, y: float, x: float, *, size: float, patch: int) -> Float32[np.ndarray, "n n m"]:
+    def around(self, y: float, x: float, *, size: float, patch: int) -> Float32[np.ndarray, "n n 82"]:
         """The field under the window of `size` pixels at (y, x), one sample for every 32 pixels of the patch.
 
-        The first 18 of a sample are moments, the next 64 alpha at 8 x 8 places, one for every 4 pixels of the patch,
-        row by row. 64 more are those of the glance, where there is one.
+        The last 64 of a sample are alpha at 8 x 8 places, one for every 4 pixels of the patch, row by row.
 
         Args:
             size: Side of the window in the picture; it may reach past the border (the nearest cell then counts).
             patch: Side to which the window is resized for the network; n = ceil(patch / 32).
         """
         number = -(-patch // AROUND)
-        return self._sampled(y, x, size / patch, (number, number))
-
-    def whole(self, height: int, width: int) -> Float32[np.ndarray, "r c m"]:
-        """The field under the small picture, taken as a patch of height x width pixels; r = ceil(height / 32)."""
-        return self._sampled(0, 0, self.step, (-(-height // AROUND), -(-width // AROUND)))
-
-    def _sampled(self, y: float, x: float, scale: float, number: tuple[int, int]) -> Float32[np.ndarray, "r c m"]:
-        """`scale` pixels of the picture are one of the patch, whose upper left corner is (y, x)."""
-        ends = [start + (np.arange(n) + 0.5) * AROUND * scale for start, n in zip((y, x), number, strict=True)]
-        rows, columns = _mesh(*(end / self.cell - 0.5 for end in ends))
+        centre = (np.arange(number) + 0.5) * AROUND * (size / patch)
+        rows = np.repeat(((y + centre) / self.cell - 0.5)[:, None], number, axis=1).astype(np.float32)
+        columns = np.repeat(((x + centre) / self.cell - 0.5)[None, :], number, axis=0).astype(np.float32)
         thirds = [  # OpenCV remaps four channels at most
             cv2.remap(
                 np.ascontiguousarray(self.moments[..., i : i + 3]), columns, rows, cv2.INTER_LINEAR,
@@ -80,35 +70,19 @@ class ColourField:
             )
             for i in range(0, 2 * MOMENTS, 3)
         ]
-        maps = [self.alpha] if self.glance is None else [self.alpha, self.glance]
-        small = y / self.step, x / self.step, scale / self.step
-        return np.concatenate([*thirds, *(under(one, *small, number=number) for one in maps)], axis=-1)
+        inner = (np.arange(number * BLOCK) + 0.5) * (AROUND // BLOCK) * (size / patch)
+        rows = np.repeat(((y + inner) / self.step - 0.5)[:, None], len(inner), axis=1).astype(np.float32)
+        columns = np.repeat(((x + inner) / self.step - 0.5)[None, :], len(inner), axis=0).astype(np.float32)
+        alpha = cv2.remap(self.alpha, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        blocks = alpha.reshape(number, BLOCK, number, BLOCK).transpose(0, 2, 1, 3).reshape(number, number, BLOCK**2)
+        return np.concatenate([*thirds, blocks], axis=-1)
 
 
-def under(
-    small: Float32[np.ndarray, "h w"], y: float, x: float, scale: float, *, number: tuple[int, int]
-) -> Float32[np.ndarray, "r c 64"]:
-    """A small map under a patch: its values at 8 x 8 places for each of `number` samples, linear between its pixels.
-
-    Args:
-        small: Beyond its border the nearest pixel counts.
-        y, x, scale: The patch's upper left corner, and a pixel of it, in pixels of `small`.
-    """
-    ends = [
-        start + (np.arange(n * BLOCK) + 0.5) * (AROUND // BLOCK) * scale - 0.5
-        for start, n in zip((y, x), number, strict=True)
-    ]
-    rows, columns = _mesh(*ends)
-    alpha = cv2.remap(small, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    blocks = alpha.reshape(number[0], BLOCK, number[1], BLOCK).transpose(0, 2, 1, 3)
-    return blocks.reshape(*number, BLOCK**2)
-
-
-def mirrored(around: Float32[np.ndarray, "n n m"]) -> Float32[np.ndarray, "n n m"]:
+def mirrored(around: Float32[np.ndarray, "n n 82"]) -> Float32[np.ndarray, "n n 82"]:
     """`ColourField.around` of the patch turned left to right."""
     turned = around[:, ::-1].copy()
-    blocks = turned[..., 2 * MOMENTS :].reshape(*turned.shape[:2], -1, BLOCK, BLOCK)
-    turned[..., 2 * MOMENTS :] = blocks[..., ::-1].reshape(*turned.shape[:2], -1)
+    blocks = turned[..., 2 * MOMENTS :].reshape(*turned.shape[:2], BLOCK, BLOCK)
+    turned[..., 2 * MOMENTS :] = blocks[..., ::-1].reshape(*turned.shape[:2], BLOCK**2)
     return turned
 
 
@@ -160,13 +134,9 @@ class FieldBuilder:
         grid = np.concatenate(self._rows)
         return np.concatenate([spread(h[..., :-1], h[..., -1]) for h in np.split(grid, 2, axis=-1)], axis=-1)
 
-    def small(self) -> tuple[Float32[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
-        """The picture at low resolution, display-encoded in [0, 1], and its trimap, 0, 128, 255."""
-        return self._small.picture()
-
     def build(self) -> ColourField:
         """The field, filled everywhere."""
-        return ColourField(self.moments(), float(self.cell), propagate(*self.small()), float(self._small.step))
+        return ColourField(self.moments(), float(self.cell), self._small.alpha(), float(self._small.step))
 
 
 def spread(weighted: Float32[np.ndarray, "h w m"], mass: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w m"]:
@@ -186,12 +156,6 @@ def spread(weighted: Float32[np.ndarray, "h w m"], mass: Float32[np.ndarray, "h 
         share = np.clip(4 * weight, 0, 1)
         filled = share * total / np.maximum(weight, 1e-4) + (1 - share) * coarse
     return filled.astype(np.float32)
-
-
-def _mesh(rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Row and column of every place, float32, as OpenCV wants them."""
-    y, x = np.meshgrid(rows, columns, indexing="ij")
-    return y.astype(np.float32), x.astype(np.float32)
 
 
 def _resize(grid: np.ndarray, size: tuple[int, int], how: int) -> np.ndarray:

@@ -42,9 +42,7 @@ def seconds(plan: Plan, picture: Rows, trimap: Rows, model: HDMatt) -> float:
     work = plan.first_layers * speed.stem + plan.encodes * speed.encode + len(plan.queries) * speed.decode
     work /= len(set(names(plan.options.device)))
     passes = 1 + bool(plan.pool)
-    alone = plan.field * plan.height * speed.row  # before all patches
-    alone += plan.glance / plan.options.patch**2 * (speed.stem + speed.encode + speed.decode)
-    return max(work, passes * plan.height * speed.row) + alone
+    return max(work, passes * plan.height * speed.row) + plan.field * plan.height * speed.row
 
 
 def measure(plan: Plan, picture: Rows, trimap: Rows, model: HDMatt) -> Speed:

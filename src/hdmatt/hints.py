@@ -4,7 +4,7 @@ Tensors only. The sure foreground's and background's colours are described by th
 from ever coarser averages into the unknown area; two classes with a mean and a covariance each give an alpha in
 closed form, and a local linear model smooths it along the picture's colours. Top to bottom:
 
-    HINTS             number of channels of colour_hints without a glance; LINEAR: which is the patch's own best alpha
+    HINTS             number of channels of colour_hints; LINEAR: which of them is the best alpha
     colour_hints      picture and trimap of a patch -> those channels
     discriminant      two Gaussians -> the direction in colour space that tells them apart
     local_linear      the alpha that is linear in colour within every neighbourhood
@@ -39,24 +39,21 @@ REACH = 5  # cells of the box filter of the local linear model, applied twice
 UNIT = (0.229, 0.224, 0.225)  # ImageNet's deviation: the unit of the colour differences
 
 
-def colour_hints(inputs_B6HW: Tensor, around_BHWM: Tensor | None = None, *, glance: bool = False) -> Tensor:
-    """Fourteen channels for every pixel of a patch, and with `glance` a fifteenth.
+def colour_hints(inputs_B6HW: Tensor, around_BHWM: Tensor | None = None) -> Tensor:
+    """Fourteen channels for every pixel of a patch.
 
     I - F (3) and I - B (3) in units of ImageNet's deviation, their lengths (2); alpha of the local linear model
     (1) and of the discriminant before it (1); how far apart the two classes are (1), and how far the pixel is from
     each of them (2), as log(1 + d^2) / 4 of Mahalanobis distances d; alpha of the whole picture at low resolution (1;
-    without `around` that of the local linear model). The fifteenth is the network's own matte of the small picture,
-    and the one before it again where there is none yet. docs/log.md says what each is worth.
+    without `around` that of the local linear model). docs/log.md says what each is worth.
 
     Args:
         inputs_B6HW: As `model.network_input` gives them; any size.
-        around_BHWM: Moments of the foreground's and background's colours (9 each), alpha (64) and perhaps the glance
-            (64) under the patch, one sample for every 32 pixels, from the whole picture (field.ColourField); None: the
-            patch has only itself.
-        glance: Whether the network asks for its own matte of the small picture, too.
+        around_BHWM: Moments of the foreground's and background's colours (9 each) and alpha (64) under the patch, one
+            sample for every 32 pixels, from the whole picture (field.ColourField); None: the patch has only itself.
 
     Returns:
-        B 14 H W or B 15 H W, float32; known pixels are hinted like the others.
+        B 14 H W float32; known pixels are hinted like the others.
     """
     with torch.no_grad(), torch.autocast(inputs_B6HW.device.type, enabled=False):
         unit = torch.tensor(UNIT, device=inputs_B6HW.device)[:, None, None]
@@ -87,15 +84,13 @@ def colour_hints(inputs_B6HW: Tensor, around_BHWM: Tensor | None = None, *, glan
         far = [d.clamp(min=0).log1p_().div_(4) for d in (apart, far_f, far_b)]
         to_f, to_b = to_f.div_(unit), to_b.div_(unit)
         lengths = [v.square().sum(1, keepdim=True).sqrt() for v in (to_f, to_b)]
-        maps = [] if around_BHWM is None else around_BHWM[..., 2 * MOMENTS :].split(BLOCK**2, dim=-1)
-        carried = [_carried(blocks, planes) for blocks in maps[: 1 + glance]] or [alpha]
-        seen = [carried[-1]] if glance and len(carried) == 1 else []
-        return torch.cat([to_f, to_b, *lengths, alpha, first, *far, *carried, *seen], dim=1)
+        carried = alpha if around_BHWM is None else _carried(around_BHWM, planes)
+        return torch.cat([to_f, to_b, *lengths, alpha, first, *far, carried], dim=1)
 
 
-def _carried(blocks_BHWM: Tensor, planes_B6HW: Tensor) -> Tensor:
-    """A low-resolution alpha of the picture at every pixel of the patch; known pixels are 0 or 1."""
-    blocks = blocks_BHWM.float().permute(0, 3, 1, 2)
+def _carried(around_BHWM: Tensor, planes_B6HW: Tensor) -> Tensor:
+    """The picture's low-resolution alpha at every pixel of the patch; known pixels are 0 or 1."""
+    blocks = around_BHWM[..., 2 * MOMENTS :].float().permute(0, 3, 1, 2)
     small = F.pixel_shuffle(blocks, BLOCK)  # one for every AROUND / BLOCK pixels
     height, width = planes_B6HW.shape[-2:]
     full = F.interpolate(small, scale_factor=AROUND // BLOCK, mode="bilinear", align_corners=False)

@@ -217,18 +217,6 @@ def carry_bytes(height: int, picture_width: int) -> int:
     return 800 * -(-height // step) * -(-picture_width // step)
 
 
-def small_pixels(height: int, picture_width: int) -> int:
-    """Pixels of the low-resolution picture as a network with a glance takes it: sides are multiples of 8."""
-    step = alpha_step(height, picture_width)
-    rows, columns = (-(-side // step) for side in (height, picture_width))
-    return (rows + -rows % 8) * (columns + -columns % 8)
-
-
-def glance_bytes(pixels: int, *, width: int) -> int:
-    """Matting that picture at once: as a patch of as many pixels."""
-    return patch_bytes(1, width=width) * pixels
-
-
 def colour_bytes(picture_width: int, *, pixel: int) -> int:
     """What the colour estimation holds beside the engine: numba's code, a row of tiles, and the rows on their way.
 

@@ -8,14 +8,13 @@ Knows tensors only; which patch looks at which is decided by the caller (engine.
     HDMatt         encode -> cpc -> decode
     Encoder, Decoder, and their blocks
     network_input, labels      from picture and trimap to the six input channels and the stride-8 labels
-    with_glance    a network that has no glance yet, with one; without_glance takes it away again
     load_resnet34  ImageNet weights in torchvision's naming
 
 Legend: B patches, C channels, H W rows and columns. Sides are multiples of 8.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -49,8 +48,6 @@ class ModelConfig:
             about its alpha (hints.py). Not in the paper.
         around: Whether the hints know the colours around the patch and the alpha carried over the picture, too.
             False: a patch learns of the rest of the picture by its context patches alone, as in the paper.
-        glance: The network first mattes the whole picture at low resolution, and every patch is given that matte as one
-            hint more (glance.py). Needs `hints` and `around`. Not in the paper.
         patch: Side of the patches the weights were trained for, in pixels.
     """
 
@@ -62,14 +59,13 @@ class ModelConfig:
     coarse: bool = False
     hints: bool = False
     around: bool = True
-    glance: bool = False
     patch: int = 320
 
 
 class Stem(NamedTuple):
     """A batch of patches after the first convolution and its two poolings: large to keep, cheap to compute again."""
 
-    inputs: Tensor  # B 6 H W, with hints B 20 H W, with a glance B 21 H W
+    inputs: Tensor  # B 6 H W, with hints B 20 H W
     full: Tensor  # B w H W
     half: Tensor  # B w H/2 W/2
     pooled: Tensor  # B w H/4 W/4
@@ -105,11 +101,7 @@ class HDMatt(nn.Module):
         width, coarse = self.config.width, self.config.coarse
         if coarse and not self.config.hints:
             raise ModelError("a network with `coarse` needs `hints`", hint="Set hints too, or neither.")
-        if self.config.glance and not (self.config.hints and self.config.around):
-            raise ModelError("a network with `glance` needs `hints` and `around`", hint="Set these too, or none.")
-        self.encoder = Encoder(
-            width, hints=self.config.hints, coarse=coarse, around=self.config.around, glance=self.config.glance
-        )
+        self.encoder = Encoder(width, hints=self.config.hints, coarse=coarse, around=self.config.around)
         # before CPC: A, B, C start from the same weights
         self.decoder = Decoder(width, inputs=self.encoder.inputs, coarse=coarse)
         self.cpc = CPC(
@@ -138,7 +130,6 @@ class HDMatt(nn.Module):
         around: Tensor | None = None,
         detach: bool = False,
         coarse_only: bool = False,
-        fixed_deep: bool = False,
     ) -> Decoded:
         """Alpha of every patch of a batch whose patches serve each other as context.
 
@@ -149,7 +140,6 @@ class HDMatt(nn.Module):
             detach: Let no gradient flow into the encoder through the contexts.
             coarse_only: Stop at stride 8, with no gradient for what comes before layer2 (`in_coarse`): `alpha` is the
                 enlarged `coarse`, and there are no maps at strides 4 and 2. For a network with `coarse`.
-            fixed_deep: No gradient for what comes after layer2 and before the decoder (`in_deep`), nor through it.
 
         Returns:
             Alpha, and the decoder's maps for training. Known pixels are not overwritten here; that is the last step
@@ -158,8 +148,6 @@ class HDMatt(nn.Module):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not coarse_only):
             stem = self.encoder.stem(inputs_B6HW, around)
             quarter = self.encoder.layer1(stem.pooled)
-        if fixed_deep:
-            return self._with_fixed_deep(stem, quarter, contexts)
         body = self.encoder.after(stem, quarter)
         source = body._replace(deep=body.deep.detach()) if detach else body
         pool = self.contexts(source, labels(inputs_B6HW))
@@ -171,16 +159,6 @@ class HDMatt(nn.Module):
         assert coarse is not None, "only a network with `coarse` has an alpha at stride 8"
         return Decoded(enlarged(coarse), deep, deep.new_empty(0), deep.new_empty(0), coarse)
 
-    def _with_fixed_deep(self, stem: Stem, quarter: Tensor, contexts: Sequence[Sequence[int]]) -> Decoded:
-        pooled, index3 = self.encoder.before_trunk(stem.inputs, quarter)
-        eighth = self.encoder.layer2(pooled)
-        with torch.no_grad():
-            label = labels(stem.inputs)
-            body = Body(quarter, index3, eighth, self.encoder.deep(eighth))
-            pool = self.contexts(body, label)
-            enriched = self.cpc(body.deep, label, [[pool[i] for i in own] if pool else [] for own in contexts])
-        return self.decoder(stem, body, enriched)
-
 
 class Encoder(nn.Module):
     """ResNet-34 at output stride 8 with pooling indices, then ASPP.
@@ -189,10 +167,10 @@ class Encoder(nn.Module):
     preceded by 2 x 2 max-pools that keep indices; layer3 and layer4 are dilated by 2 and 4.
     """
 
-    def __init__(self, width: int, *, hints: bool, coarse: bool, around: bool = True, glance: bool = False) -> None:
+    def __init__(self, width: int, *, hints: bool, coarse: bool, around: bool = True) -> None:
         super().__init__()
-        self.hints, self.coarse, self.around, self.glance = hints, coarse, around, glance
-        self.inputs = 6 + HINTS * hints + glance
+        self.hints, self.coarse, self.around = hints, coarse, around
+        self.inputs = 6 + HINTS * hints
         self.conv1 = nn.Conv2d(self.inputs, width, 7, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.layer1 = _stage(width, width, blocks=3, dilation=1)
@@ -208,13 +186,9 @@ class Encoder(nn.Module):
     def stem(self, inputs: Tensor, around: Tensor | None = None) -> Stem:
         """The hints, the first convolution and the two poolings after it."""
         if self.hints:
-            inputs = torch.cat([inputs, self.hinted(inputs, around)], dim=1)
+            inputs = torch.cat([inputs, colour_hints(inputs, around if self.around else None)], dim=1)
             inputs = inputs.contiguous(memory_format=torch.channels_last)  # once, not in each convolution that reads it
         return self.pooled(inputs, F.relu(self.bn1(self.conv1(inputs)), inplace=True))
-
-    def hinted(self, inputs: Tensor, around: Tensor | None) -> Tensor:
-        """The hints that this network was trained with."""
-        return colour_hints(inputs, around if self.around else None, glance=self.glance)
 
     def pooled(self, inputs: Tensor, full: Tensor) -> Stem:
         """The two poolings after the first convolution."""
@@ -241,11 +215,7 @@ class Encoder(nn.Module):
     def trunk(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """`eighth` and `deep`: what comes after the last pooling index, and what runtime.py computes in other ways."""
         eighth = self.layer2(pooled)
-        return eighth, self.deep(eighth)
-
-    def deep(self, eighth: Tensor) -> Tensor:
-        """The dilated stages and ASPP."""
-        return self.aspp(self.layer4(self.layer3(eighth)))
+        return eighth, self.aspp(self.layer4(self.layer3(eighth)))
 
     def forward(self, inputs: Tensor, around: Tensor | None = None) -> tuple[Stem, Body]:
         stem = self.stem(inputs, around)
@@ -373,11 +343,6 @@ def in_coarse(name: str) -> bool:
                             "decoder.at8", "decoder.coarse"))  # fmt: skip
 
 
-def in_deep(name: str) -> bool:
-    """Is this a parameter of what comes after layer2 and before the decoder?"""
-    return name.startswith(("encoder.layer3", "encoder.layer4", "encoder.aspp", "cpc."))
-
-
 def unpool(x: Tensor, indices: Tensor) -> Tensor:
     """Put each value back where the 2 x 2 pooling found its maximum; the other three pixels are 0."""
     return F.max_unpool2d(x, indices, [2, 2])
@@ -403,46 +368,6 @@ def labels(inputs_B6HW: Tensor) -> Tensor:
     known = F.avg_pool2d((foreground - background)[:, None], STRIDE)[:, 0]
     label = torch.where(known > 0, FOREGROUND, BACKGROUND)
     return torch.where(F.max_pool2d(unknown[:, None], STRIDE)[:, 0] > 0, UNKNOWN, label)
-
-
-def with_glance(model: HDMatt) -> HDMatt:
-    """The network with one input more: what it read of the carried alpha, it reads half of this and half of the glance.
-
-    Where both are the same (a first look, or no glance at all), it gives the alpha that `model` gives, within rounding.
-
-    Raises:
-        ModelError: The network has a glance already, or no hints of the whole picture.
-    """
-    if model.config.glance:
-        raise ModelError("this network has a glance already", hint="Use it as it is.")
-    wider = HDMatt(replace(model.config, glance=True))
-    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    for name, like in wider.state_dict().items():
-        own = state[name]
-        if own.shape != like.shape:  # the convolutions that read the inputs, of which the carried alpha is the last
-            own[:, -1] /= 2
-            state[name] = torch.cat([own, own[:, -1:]], dim=1)
-    wider.load_state_dict(state)
-    return wider.train(model.training)
-
-
-def without_glance(model: HDMatt) -> HDMatt:
-    """The network with what it read of the glance read of the carried alpha: `with_glance` undone.
-
-    Raises:
-        ModelError: The network has no glance.
-    """
-    if not model.config.glance:
-        raise ModelError("this network has no glance", hint="Use it as it is.")
-    narrower = HDMatt(replace(model.config, glance=False))
-    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    for name, like in narrower.state_dict().items():
-        own = state[name]
-        if own.shape != like.shape:
-            own[:, -2] += own[:, -1]
-            state[name] = own[:, :-1].clone()
-    narrower.load_state_dict(state)
-    return narrower.train(model.training)
 
 
 def load_resnet34(model: HDMatt, weights: Mapping[str, Tensor]) -> None:

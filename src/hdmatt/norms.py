@@ -7,7 +7,6 @@ that learns. Knows synth and the network; no files. Top to bottom:
     recompute_norms    statistics of a network, counted again on fresh samples
 """
 
-import copy
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -17,7 +16,6 @@ from torch.optim.swa_utils import update_bn
 
 from hdmatt.errors import InputError
 from hdmatt.feed import batches
-from hdmatt.glance import glanced
 from hdmatt.model import HDMatt, network_input
 from hdmatt.recipe import TrainConfig
 from hdmatt.synth.assets import Assets
@@ -45,7 +43,7 @@ def recompute_norms(
     if not any(isinstance(module, nn.BatchNorm2d) for module in model.modules()):
         raise InputError("this network has no batch norms", hint="Use its weights as they are.")
     sample = replace(config.sample, patch=patch or model.config.patch)
-    steps = replace(config, model=model.config, sample=sample, steps=count)
+    steps = replace(config, sample=sample, steps=count)
     with torch.no_grad():
         update_bn(_numbered(batches(assets, steps, first=0)), _Fed(model, steps))
     model.eval()
@@ -62,15 +60,11 @@ class _Fed(nn.Module):
     def __init__(self, model: HDMatt, config: TrainConfig) -> None:
         super().__init__()
         self.model, self.config = model, config
-        # whoever glances keeps its norms: those counted are of patches
-        self.glancing = [copy.deepcopy(model).eval()] if model.config.glance else []  # a list: no part of this module
 
     def forward(self, batch: dict[str, Tensor | int]) -> Tensor:
         config = self.config
         contexts = group_contexts(
             config.groups, config.sample.group, topk=config.topk, seed=(config.seed, int(batch["step"]))
         )
-        tensors = {name: torch.as_tensor(value) for name, value in batch.items()}
-        around = glanced(self.glancing[0], tensors) if self.glancing else tensors["around"]
-        inputs = network_input(tensors["image"].float() / 255, tensors["trimap"])
-        return self.model(inputs, contexts, around=around).alpha
+        image, trimap, around = (torch.as_tensor(batch[name]) for name in ("image", "trimap", "around"))
+        return self.model(network_input(image.float() / 255, trimap), contexts, around=around).alpha

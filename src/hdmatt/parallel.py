@@ -5,13 +5,10 @@ Knows no network and no data. Top to bottom:
     Fabric        from lightning-fabric, or from the package lightning that contains it
     make_fabric   devices, nodes, precision; the switches that make a GPU fast
     share_norms   batch norm over the batches of all GPUs
-    norms_at_rest, any_shape    for a pass over pictures that are no training patches
     patch_share   what makes a mean over all processes' patches out of each process's mean
     agreed        one answer for all processes
 """
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -36,7 +33,7 @@ def make_fabric(precision: str, *, accelerator: str = "auto", devices: int = 1, 
     """
     if torch.cuda.is_available() and accelerator in ("auto", "cuda", "gpu"):
         torch.set_float32_matmul_precision("high")  # TF32 where bf16 is not asked for
-        torch.backends.cudnn.benchmark = True  # every batch of patches has the same shape
+        torch.backends.cudnn.benchmark = True  # every batch has the same shape
     many = devices * nodes > 1
     strategy = "ddp_find_unused_parameters_true" if many else "auto"
     kind: Any = precision
@@ -51,27 +48,6 @@ def share_norms(model: nn.Module, fabric: Fabric, norm: str) -> None:
                 module.eval()
     elif fabric.world_size > 1 and fabric.device.type == "cuda":  # PyTorch has it for GPUs only
         nn.SyncBatchNorm.convert_sync_batchnorm(model)
-
-
-@contextmanager
-def norms_at_rest(model: nn.Module) -> Generator[None]:
-    """Batch norms take their stored statistics and leave them alone; no process waits for another's."""
-    working = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
-    for module in working:
-        module.eval()
-    try:
-        yield
-    finally:
-        for module in working:
-            module.train()
-
-
-def any_shape() -> Any:
-    """No search for the fastest convolution on a GPU: it would be made anew for every size."""
-    cudnn = torch.backends.cudnn
-    return cudnn.flags(
-        enabled=cudnn.enabled, benchmark=False, deterministic=cudnn.deterministic, allow_tf32=cudnn.allow_tf32
-    )
 
 
 def patch_share(fabric: Fabric, counting: Tensor) -> Tensor | float:

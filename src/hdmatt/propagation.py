@@ -5,7 +5,7 @@ and Weiss, "A closed-form solution to natural image matting", 2008) solves for t
 every 3 x 3 window; here on some ten thousand pixels, from coarse to fine, a fixed number of steps at each size, so that
 the time is known and a picture gives the same bytes. NumPy and SciPy only. Top to bottom:
 
-    Shrinker      rows of a picture in, a small picture and its trimap out
+    Shrinker      rows of a picture in, a small picture and its trimap out, and their alpha
     propagate     picture and trimap, small -> alpha
     _laplacian    the matting Laplacian's rows of the unknown pixels
     _solve        conjugate gradients, a fixed number of steps
@@ -57,11 +57,15 @@ class Shrinker:
         return out / counts[:, None].astype(np.float32)
 
     def picture(self) -> tuple[Float32[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
-        """The small picture, display-encoded in [0, 1], and its trimap, 0, 128, 255."""
+        """The small picture and its trimap."""
         rest = [rows.mean(axis=0, keepdims=True) for rows in self._held if len(rows)]
         grid = np.concatenate([*self._rows, *rest])
         known = np.where(grid[..., 4] == 1, BACKGROUND, DOUBT)
         return grid[..., :3].copy(), np.where(grid[..., 3] == 1, FOREGROUND, known).astype(np.uint8)
+
+    def alpha(self) -> Float32[np.ndarray, "h w"]:
+        """What `propagate` makes of it."""
+        return propagate(*self.picture())
 
 
 def propagate(picture: Float32[np.ndarray, "h w 3"], trimap: UInt8[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:

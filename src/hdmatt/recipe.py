@@ -41,8 +41,7 @@ class TrainConfig:
         groups: Composites a step, over all processes; `groups * sample.group` patches are trained on.
         part: "all", or "coarse": only what is computed at stride 8 (layer2 to the context module) is trained, by the
             alpha it gives there. For a model with `coarse`; a step costs a fraction and all of it goes to the part that
-            learns slowest (docs/log.md). "shallow": everything but the dilated stages, ASPP and the context module,
-            which stay as they are: for weights that have learned (--init). A step costs two thirds.
+            learns slowest (docs/log.md).
         repeat: Groups taken from one canvas, for machines whose processor cannot draw enough canvases; a divisor of
             the groups of a process.
         steps: Length of the schedule: warm-up, then cosine from `rate` to `rate * floor`.
@@ -54,8 +53,6 @@ class TrainConfig:
         losses: Weight of each part of the loss, see losses.total.
         probes: Weight of the probes' loss, see losses.Probes; 0: none.
         coarse: Weight of the loss of alpha at stride 8, for a model with `coarse`; 0: none.
-        first: Weight of the mean loss of the small pictures, for a model with `glance`; 0, or with part "coarse": these
-            are matted, but not learned from.
         betas, clip, decay, ema: Adam's betas, gradient-norm limit (0: none), decay of the weights (times the rate each
             step, apart from the gradient), EMA of the weights.
         workers: Processes that make samples, for each process that trains.
@@ -70,7 +67,7 @@ class TrainConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     sample: SampleConfig = field(default_factory=SampleConfig)
     seed: int = 0
-    part: Literal["all", "coarse", "shallow"] = "all"
+    part: Literal["all", "coarse"] = "all"
     groups: int = 8
     repeat: int = 1
     steps: int = 200_000
@@ -87,7 +84,6 @@ class TrainConfig:
     clip: float = 0.0
     probes: float = 0.0
     coarse: float = 1.0
-    first: float = 0.5
     ema: float = 0.0
     workers: int = 1
     precision: str = "32-true"
@@ -102,7 +98,7 @@ _SMALL = ModelConfig(width=32, normed=True, coarse=True, hints=True)
 _LIGHT = (1.0, 2.2)  # from the paper's composites to a sensor's, see SampleConfig.tone
 _EXTRA = {"alpha": 0.5, "composition": 0.5, "laplacian": 0.5}
 _GPU = TrainConfig(
-    model=replace(_SMALL, glance=True),
+    model=_SMALL,
     sample=SampleConfig(patch=320, group=4, procedural=0.25, merge=0.15, similar=0.1, faults=0.25, tone=_LIGHT),
     groups=16,
     repeat=2,
@@ -192,10 +188,10 @@ PRESETS: dict[str, TrainConfig] = {
     # hdmatt-s on one GPU: 64 patches a step, two groups from a canvas so that 15 workers keep up
     "gpu-s": _GPU,
     # hdmatt-r34 on one GPU: the paper's width and batch
-    "gpu-r34": replace(_GPU, model=replace(_GPU.model, width=64), groups=8, rate=4e-4),
+    "gpu-r34": replace(_GPU, model=replace(_SMALL, width=64), groups=8, rate=4e-4),
     # a row of the ablation: groups of eight, so that K = 7 is possible and K alone differs
     "gpu-ablation": replace(
-        _GPU, model=_SMALL, sample=replace(_GPU.sample, group=8), groups=4, repeat=1, steps=4000, warmup=200, ema=0.998,
+        _GPU, sample=replace(_GPU.sample, group=8), groups=4, repeat=1, steps=4000, warmup=200, ema=0.998,
         validate_every=1000,
     ),
     # the same without a GPU, from a common start (`runs/ablation.py start`)
@@ -259,7 +255,7 @@ def check(config: TrainConfig, *, processes: int = 1) -> None:
         (config.groups >= 1, f"groups is {config.groups}, at least 1 is needed"),
         (sample.group >= 1, f"sample.group is {sample.group}, at least 1 is needed"),
         (
-            sample.patch >= 32 and sample.patch % 32 == 0,
+            sample.patch >= 32 and sample.patch % 32 == 0,  # else what lies around a turned patch does not turn with it
             f"sample.patch is {sample.patch}, it must be a multiple of 32",
         ),
         (
@@ -296,15 +292,12 @@ def check(config: TrainConfig, *, processes: int = 1) -> None:
             f"precision is {config.precision!r}, there are {', '.join(PRECISIONS)}",
         ),
         (
-            config.part != "coarse" or config.model.coarse,
+            config.part == "all" or config.model.coarse,
             "part is 'coarse', but the model has no coarse alpha (model.coarse=true)",
         ),
+        (config.coarse >= 0 and config.probes >= 0, "coarse and probes are weights, they must not be negative"),
         (
-            min(config.coarse, config.probes, config.first) >= 0,
-            "coarse, probes and first are weights, they must not be negative",
-        ),
-        (
-            config.part != "coarse" or config.coarse > 0,
+            config.part == "all" or config.coarse > 0,
             "part is 'coarse', but its loss has no weight (coarse is 0)",
         ),
         (config.workers >= 0, f"workers is {config.workers}, it must not be negative"),

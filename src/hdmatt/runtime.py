@@ -284,7 +284,8 @@ def _half_trunk(encoder: Encoder) -> None:
 
 def _trunk_in_halves(encoder: Encoder, pooled: Tensor) -> tuple[Tensor, Tensor]:
     eighth = encoder.layer2(pooled)
-    return eighth, encoder.deep(eighth.to(torch.bfloat16)).float()
+    deep = encoder.aspp(encoder.layer4(encoder.layer3(eighth.to(torch.bfloat16))))
+    return eighth, deep.float()
 
 
 def _half_decoder(decoder: Decoder) -> None:
@@ -382,8 +383,7 @@ def metadata(model: HDMatt) -> dict[str, Any]:
 
 def weights_hash(model: HDMatt) -> str:
     """SHA-256 of the configuration and all weights."""
-    config = {name: value for name, value in asdict(model.config).items() if name != "glance" or value}  # as before it
-    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(asdict(model.config), sort_keys=True).encode())
     for name, tensor in sorted(model.state_dict().items()):
         if not name.endswith("num_batches_tracked"):
             digest.update(name.encode())

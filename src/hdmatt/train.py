@@ -6,7 +6,6 @@ Knows feed, the model and the losses; on a GPU machine it needs neither OpenImag
     Run              network, EMA, optimiser and position, and how they are saved
     learning_rate    warm-up, cosine, second warm-up
     group_contexts   which patch looks at which
-    _glances, _loss  the two passes of a step: small pictures, then patches
 
 recipe.py has the configuration, feed.py the batches, parallel.py the processes, validate.py and curves.py what can be
 seen of it, slices.py runs on borrowed time, backbone.py stage 1.
@@ -15,7 +14,6 @@ seen of it, slices.py runs on borrowed time, backbone.py stage 1.
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +26,9 @@ from hdmatt.checkpoint import load_model, load_state, load_tensors, save_model, 
 from hdmatt.curves import Curves, sheet
 from hdmatt.errors import InputError
 from hdmatt.feed import batches
-from hdmatt.glance import joined, put, small_of
 from hdmatt.losses import Probes, coarse_loss, pixel_weight, probe_loss, total
-from hdmatt.model import HDMatt, in_coarse, in_deep, load_resnet34, network_input, with_glance
-from hdmatt.parallel import Fabric, agreed, any_shape, make_fabric, norms_at_rest, patch_share, share_norms
+from hdmatt.model import HDMatt, in_coarse, load_resnet34, network_input
+from hdmatt.parallel import Fabric, agreed, make_fabric, patch_share, share_norms
 from hdmatt.patches import feather
 from hdmatt.recipe import TrainConfig, changed, check, check_folder, read_config, schedule, write_config
 from hdmatt.synth.assets import Assets, load_assets
@@ -64,8 +61,7 @@ def train(
         data: Asset packs, see datasets.discover_assets.
         out: The run's folder: config.json, state, model and best (safetensors), curve.csv, validation.csv, previews/,
             tensorboard/.
-        init: Weights to start from (name or file), with fresh optimiser and schedule; without a glance, where the
-            configuration has one, they are given it (model.with_glance).
+        init: Weights to start from (name or file), with fresh optimiser and schedule.
         backbone: ResNet-34 weights for the encoder (safetensors), see model.load_resnet34 and backbone.py.
         resume: Continue `out` at the step where it stopped: weights, EMA, optimiser, schedule, data position.
         changes: When resuming, NAME=VALUE changes of the folder's configuration, see recipe.changed.
@@ -119,10 +115,8 @@ def train(
     for batch in recorder.timed(source):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(config, run.step, restart=run.restart)
-        on_device = {n: t if n == "side" else t.to(fabric.device, non_blocking=True) for n, t in batch.items()}
-        around, first = _glances(model, on_device, config, fabric)
-        loss, parts = _loss(model, probes, on_device, around, weight, config, run.step, fabric)
-        parts |= first
+        on_device = {n: t.to(fabric.device, non_blocking=True) for n, t in batch.items()}
+        loss, parts = _loss(model, probes, on_device, weight, config, run.step, fabric)
         fabric.backward(loss)
         # always measured, so that a step with a gradient that is no number is never taken; infinite: not clipped
         norm = fabric.clip_gradients(model, optimiser, max_norm=config.clip or math.inf, error_if_nonfinite=False)
@@ -176,8 +170,6 @@ class Run:
         self.config = config
         self.step, self.restart, self.best = 0, 0, math.inf
         self.model = load_model(init) if init else HDMatt(config.model)
-        if replace(self.model.config, glance=True) == config.model != self.model.config:
-            self.model = with_glance(self.model)
         if self.model.config != config.model:
             raise InputError(
                 f"{init} holds {self.model.config}, the run asks for {config.model}",
@@ -191,12 +183,6 @@ class Run:
             self.model.encoder.layer1.eval()
             for name, parameter in self.model.named_parameters():
                 parameter.requires_grad_(in_coarse(name))
-        if config.part == "shallow":
-            for name, parameter in self.model.named_parameters():
-                parameter.requires_grad_(not in_deep(name))
-            for name, module in self.model.named_modules():
-                if in_deep(name):
-                    module.eval()
         self.probes = Probes(config.model.width)
         self.ema = {n: t.detach().clone() for n, t in self.model.state_dict().items()}
         # AdamW: inside of Adam the decay is divided by the gradient's size, and kills what learns slowly (docs/log.md)
@@ -387,42 +373,10 @@ def vanished(model: nn.Module) -> float:
     return small / max(1, total)
 
 
-def _glances(
-    model: Any, batch: Mapping[str, Tensor], config: TrainConfig, fabric: Fabric
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """`around` of the batch; for a network with a glance what it makes of the small pictures, too. It learns from them.
-
-    Their gradients are added up here: what the patches are told of them has none, so the two passes are apart. Batch
-    norms take their stored statistics: these are for patches, and processes make unlike numbers of first passes.
-    """
-    if not config.model.glance:
-        return batch["around"], {}
-    mattes: dict[int, Tensor] = {}
-    losses: list[Tensor] = []
-    number = len(batch["side"])  # as many in every process, so the mean of their means is the mean of all
-    learns = config.first > 0 and config.part != "coarse"
-    with fabric.no_backward_sync(model), torch.set_grad_enabled(learns), norms_at_rest(model), any_shape():
-        for small in small_of(batch):
-            alone: list[list[int]] = [[] for _ in small.which]
-            out = model(small.inputs, alone, around=small.around, fixed_deep=config.part == "shallow")
-            mattes |= zip(small.which, put(out.alpha, small.trimap), strict=True)
-            counts = (small.trimap == 128).float()
-            exact = small.alpha, small.foreground, small.background, counts
-            loss, _ = total(out.alpha, *exact, parts=config.losses)
-            if config.coarse and out.coarse is not None:
-                loss = loss + config.coarse * coarse_loss(out.coarse, small.alpha, counts)
-            loss = loss * (counts.sum((1, 2, 3)) > 0).sum() / number
-            losses.append(loss.detach())
-            if learns:
-                fabric.backward(config.first * loss)
-    return joined(batch, mattes), {"first": torch.stack(losses).sum()}
-
-
 def _loss(
     model: nn.Module,
     probes: nn.Module,
     batch: Mapping[str, Tensor],
-    around: Tensor,
     weight: Tensor,
     config: TrainConfig,
     step: int,
@@ -440,8 +394,8 @@ def _loss(
         seed=(config.seed, step),
         first=fabric.global_rank * groups,
     )
-    only, fixed = config.part == "coarse", config.part == "shallow"
-    out = model(inputs, contexts, around=around, detach=config.detach, coarse_only=only, fixed_deep=fixed)
+    only = config.part == "coarse"
+    out = model(inputs, contexts, around=batch["around"], detach=config.detach, coarse_only=only)
     counts = pixel_weight(batch["trimap"][:, None], weight)
     exact = truth, colours["foreground"], colours["background"], counts
     loss, parts = total(out.alpha, *exact, parts={} if only else config.losses)

@@ -9,7 +9,7 @@ not. Top to bottom:
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -22,7 +22,6 @@ from hdmatt.datasets import Item, discover
 from hdmatt.engine import Options
 from hdmatt.errors import InputError
 from hdmatt.feed import Arrays
-from hdmatt.glance import glanced
 from hdmatt.image import ArrayReader, TrimapReader
 from hdmatt.metrics import Scores, score
 from hdmatt.model import HDMatt, network_input
@@ -88,12 +87,11 @@ class HeldOut:
         scores: list[Scores] = []
         lines: list[Arrays] = []
         for index, sample in enumerate(self.samples):
-            batch = {
-                f.name: torch.from_numpy(np.ascontiguousarray(getattr(sample, f.name))).to(device)
-                for f in fields(sample)
-            }
-            around = glanced(model, batch) if model.config.glance else batch["around"]
-            inputs = network_input(batch["image"].float() / 255, batch["trimap"])
+            picture, trimap, around = (
+                torch.from_numpy(np.ascontiguousarray(a)).to(device)
+                for a in (sample.image, sample.trimap, sample.around)
+            )
+            inputs = network_input(picture.float() / 255, trimap)
             alpha = model(inputs, contexts(index), around=around).alpha[:, 0].float().cpu().numpy()
             for i, marks in enumerate(sample.trimap):
                 if not (marks == 128).any():

@@ -25,7 +25,7 @@ from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
 from hdmatt.cpc import Context
-from hdmatt.hints import BLOCK, MOMENTS
+from hdmatt.hints import colour_hints
 from hdmatt.memory import keeping_freed
 from hdmatt.model import HDMatt, labels, network_input
 from hdmatt.runtime import exact
@@ -138,7 +138,7 @@ def measure_layers(
         unknown: Share of unknown pixels, a vertical band in the middle of each patch.
     """
     model = model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    inputs, around = _sample(model.config.patch, batch, unknown, device, maps=1 + model.config.glance)
+    inputs, around = _sample(model.config.patch, batch, unknown, device)
     around = around if model.config.hints and model.config.around else None
 
     def once() -> None:
@@ -151,7 +151,7 @@ def measure_layers(
 
     def hints() -> None:
         with torch.inference_mode():
-            model.encoder.hinted(inputs, around)
+            colour_hints(inputs, around)
 
     def clock() -> float:
         synchronise(device)
@@ -314,7 +314,7 @@ def _by_kind(run: Callable[[], None], clock: Callable[[], float]) -> dict[str, f
     return kinds.spent
 
 
-def _sample(size: int, batch: int, unknown: float, device: str, *, maps: int) -> tuple[Tensor, Tensor]:
+def _sample(size: int, batch: int, unknown: float, device: str) -> tuple[Tensor, Tensor]:
     """Noise with foreground on the left, background on the right; values do not matter to the time."""
     generator = torch.Generator().manual_seed(0)
     colours = torch.rand(batch, size, size, 3, generator=generator)
@@ -322,7 +322,7 @@ def _sample(size: int, batch: int, unknown: float, device: str, *, maps: int) ->
     row = np.full(size, 128, np.uint8)
     row[: size // 2 - half], row[size // 2 + half :] = 255, 0
     trimap = torch.from_numpy(np.tile(row, (batch, size, 1)))
-    around = torch.rand(batch, -(-size // 32), -(-size // 32), 2 * MOMENTS + maps * BLOCK**2, generator=generator)
+    around = torch.rand(batch, -(-size // 32), -(-size // 32), 82, generator=generator)
     inputs = network_input(colours.to(device), trimap.to(device)).contiguous(memory_format=torch.channels_last)
     return inputs, around.to(device)
 

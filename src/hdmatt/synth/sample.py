@@ -6,23 +6,22 @@ context, so each is encoded once a step, exactly as in the engine. Read top to b
     SampleConfig   what is drawn, and how often
     Sample         the arrays a training step needs
     make_sample    (assets, config, seed, index) -> Sample
-    _layer, _background, _trimap, _field, _centres, _crop, _small, _composite    its steps, in order
+    _layer, _background, _trimap, _field, _centres, _crop, _composite    its steps, in order
 """
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, Int32, UInt8
+from jaxtyping import Float32, UInt8
 
 from hdmatt.field import AROUND, ColourField, FieldBuilder, mirrored
-from hdmatt.propagation import Shrinker, propagate
+from hdmatt.propagation import Shrinker
 from hdmatt.synth.assets import Assets
 from hdmatt.synth.faults import camera_faults
 from hdmatt.synth.procedural import procedural_foreground
 
 STEPS = (3, 4, 6, 8)  # canvas pixels to one of the low-resolution alpha
-LARGEST = 960  # side of a canvas, at most
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,6 @@ class SampleConfig:
         smooth: Chance that foreground and background colours are blurred until hardly any texture is left: the easy
             case in which a pixel's alpha follows from its colour, for the start of a training.
         faults: Chance of each camera fault.
-        defocus: Chance that the whole foreground is out of focus: alpha and colours blurred together, by a Gaussian
-            of 1 to 8 canvas pixels (sigma, log-uniform).
         band: Largest radius, in canvas pixels, by which the known parts are eroded (smallest: 1; log-uniform).
         wide: Chance of a very wide unknown band instead, 30 to 110 pixels.
         blunt: Chance that known parts narrower than 8 to 90 canvas pixels are unknown, as in a trimap drawn by hand:
@@ -60,7 +57,6 @@ class SampleConfig:
     similar: float = 0.15
     smooth: float = 0.0
     faults: float = 0.3
-    defocus: float = 0.0
     band: float = 30.0
     wide: float = 0.06
     blunt: float = 0.5
@@ -70,10 +66,7 @@ class SampleConfig:
 
 @dataclass(frozen=True)
 class Sample:
-    """Patches of one composite, G of them, uint8 (alpha, F and B are exact: they define the composite).
-
-    Beside them the whole composite, small: what a network with a glance mattes first.
-    """
+    """Patches of one composite, G of them, uint8 (alpha, F and B are exact: they define the composite)."""
 
     image: UInt8[np.ndarray, "g p p 3"]  # with camera faults
     trimap: UInt8[np.ndarray, "g p p"]  # 0, 128, 255
@@ -81,21 +74,15 @@ class Sample:
     foreground: UInt8[np.ndarray, "g p p 3"]
     background: UInt8[np.ndarray, "g p p 3"]
     around: Float32[np.ndarray, "g n n 82"]  # known colours and small alpha of the whole composite, see field.py
-    small: UInt8[np.ndarray, "1 s s 11"]  # the whole composite at low resolution: image, trimap, alpha, F, B
-    small_around: Float32[np.ndarray, "1 k k 82"]  # around of that picture as a patch
-    side: Int32[np.ndarray, "1"]  # of `small`; what lies beyond is 0
-    place: Float32[np.ndarray, "g 4"]  # of each patch, in pixels of `small`: y, x, size; 1 if turned left to right
 
 
 def make_sample(assets: Assets, config: SampleConfig, *, seed: int, index: int) -> Sample:
     """The sample of (seed, index); the same arguments give the same bytes."""
     rng = np.random.default_rng([seed, index])
-    side = int(min(max(4 * config.patch, 640), LARGEST))
+    side = int(min(max(4 * config.patch, 640), 960))
     colours, alpha = _layer(assets, config, rng, side)
     if rng.random() < config.merge:
         colours, alpha = _join(colours, alpha, *_layer(assets, config, rng, side))
-    if config.defocus and rng.random() < config.defocus:
-        colours, alpha = _defocused(colours, alpha, float(np.exp(rng.uniform(0, np.log(8)))))
     background = _background(assets, config, rng, side, colours, alpha)
     if rng.random() < config.smooth:
         colours, background = _smoothed(colours, rng), _smoothed(background, rng)
@@ -106,19 +93,15 @@ def make_sample(assets: Assets, config: SampleConfig, *, seed: int, index: int) 
     clean = _composite(colours, alpha, background, tone)
     photo = camera_faults(clean, rng, probability=config.faults)
     damage = None if photo is clean else photo.astype(np.int16) - clean
-    field, small = _field(photo, trimap, step=step)
-    crop = min(crop, side)
-    corners = [(_inside(y, crop, side), _inside(x, crop, side)) for y, x in centres]
+    field = _field(photo, trimap, step=step)
     crops = [
-        _crop(colours, alpha, background, trimap, damage, field, corner, crop, config.patch, tone)
-        for corner in corners
+        _crop(colours, alpha, background, trimap, damage, field, centre, crop, config.patch, tone)
+        for centre in centres
     ]
     if turned:
         crops = [(*(array[:, ::-1] for array in pixels), mirrored(around)) for *pixels, around in crops]
-    place = np.array([(y / step, x / step, crop / step, turned) for y, x in corners], np.float32)
-    whole = _small(small, alpha, colours, background, field, step=step)
     foreground, alpha, background, trimap, image, around = (np.stack(arrays) for arrays in zip(*crops, strict=True))
-    return Sample(image, trimap, alpha, foreground, background, around, *whole, place)
+    return Sample(image, trimap, alpha, foreground, background, around)
 
 
 def _layer(assets: Assets, config: SampleConfig, rng: np.random.Generator, side: int) -> tuple[np.ndarray, np.ndarray]:
@@ -178,14 +161,6 @@ def _join(
     share = np.where(joined > 0, a / np.maximum(joined, 1e-6), 1)[..., None].astype(np.float32)
     mixed = colours * share + under_colours * (1 - share)
     return (mixed + 0.5).astype(np.uint8), (joined * 255 + 0.5).astype(np.uint8)
-
-
-def _defocused(colours: np.ndarray, alpha: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
-    """What covers a pixel and what colour it has, both blurred: a colour counts by its alpha, and a little without."""
-    share = alpha[..., None].astype(np.float32) / 255 + 1e-3
-    mass = cv2.GaussianBlur(share, (0, 0), sigma)[..., None]
-    mixed = cv2.GaussianBlur(colours * share, (0, 0), sigma) / mass
-    return (mixed + 0.5).astype(np.uint8), cv2.GaussianBlur(alpha, (0, 0), sigma)
 
 
 def _photo(assets: Assets, rng: np.random.Generator, side: int) -> np.ndarray:
@@ -266,11 +241,6 @@ def _centres(trimap: np.ndarray, config: SampleConfig, rng: np.random.Generator)
     return centres
 
 
-def _inside(centre: int, crop: int, side: int) -> int:
-    """Where a crop around the centre begins that does not leave the canvas."""
-    return min(max(centre - crop // 2, 0), side - crop)
-
-
 def _crop(
     colours: np.ndarray,
     alpha: np.ndarray,
@@ -278,16 +248,17 @@ def _crop(
     trimap: np.ndarray,
     damage: np.ndarray | None,
     field: ColourField,
-    corner: tuple[int, int],
+    centre: tuple[int, int],
     side: int,
     patch: int,
     tone: float,
 ) -> tuple[np.ndarray, ...]:
-    """F, alpha, B, trimap, picture and surroundings of the square with the upper left `corner`, resized to the patch.
+    """F, alpha, B, trimap, picture and surroundings of the square around `centre`, moved inside, resized to the patch.
 
     The picture is the exact composite at the patch's size, and what the camera did to it at the canvas's, resized.
     """
-    y, x = corner
+    side = min(side, len(alpha))
+    y, x = (min(max(c - side // 2, 0), len(alpha) - side) for c in centre)
     square = np.s_[y : y + side, x : x + side]
     small_alpha, small_trimap = alpha[square], trimap[square]
     small_colours, small_background = colours[square], background[square]
@@ -309,11 +280,8 @@ def _crop(
     return small_colours, small_alpha, small_background, honest, image, around
 
 
-def _field(photo: np.ndarray, trimap: np.ndarray, *, step: int) -> tuple[ColourField, tuple[np.ndarray, np.ndarray]]:
-    """Of the whole picture: its colours from an eighth of its size, its alpha from squares of `step` pixels.
-
-    And the picture of these squares, with its trimap.
-    """
+def _field(photo: np.ndarray, trimap: np.ndarray, *, step: int) -> ColourField:
+    """Of the whole picture: its colours from an eighth of its size, its alpha from squares of `step` pixels."""
     small = tuple(side // 8 for side in trimap.shape)
     image = cv2.resize(photo, small, interpolation=cv2.INTER_AREA) / np.float32(255)
     marks = np.ascontiguousarray(trimap[4::8, 4::8][: small[0], : small[1]])
@@ -322,30 +290,7 @@ def _field(photo: np.ndarray, trimap: np.ndarray, *, step: int) -> tuple[ColourF
         builder.add(image[y : y + builder.cell], marks[y : y + builder.cell])
     shrinker = Shrinker(step)
     shrinker.add(photo / np.float32(255), trimap)
-    small = shrinker.picture()
-    return ColourField(builder.moments(), float(AROUND), propagate(*small), float(step)), small
-
-
-def _small(
-    small: tuple[np.ndarray, np.ndarray],
-    alpha: np.ndarray,
-    colours: np.ndarray,
-    background: np.ndarray,
-    field: ColourField,
-    *,
-    step: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """`small`, `small_around` and `side` of a Sample; the side is the largest multiple of 8 that the canvas allows."""
-    picture, trimap = small
-    most, side = (len(alpha) // s // 8 * 8 for s in (min(STEPS), step))
-    canvas = np.s_[: side * step, : side * step]
-    exact = (cv2.resize(a[canvas], (side, side), interpolation=cv2.INTER_AREA) for a in (alpha, colours, background))
-    image = (255 * picture[:side, :side] + 0.5).astype(np.uint8)
-    own = np.dstack([image, trimap[:side, :side], *exact])
-    around = field.around(0, 0, size=side * step, patch=side)
-    room, room_around = most - side, -(-most // AROUND) - len(around)
-    wide, wide_around = (((0, r), (0, r), (0, 0)) for r in (room, room_around))
-    return np.pad(own, wide)[None], np.pad(around, wide_around)[None], np.array([side], np.int32)
+    return ColourField(builder.moments(), float(AROUND), shrinker.alpha(), float(step))
 
 
 def _composite(foreground: np.ndarray, alpha: np.ndarray, background: np.ndarray, tone: float) -> np.ndarray:

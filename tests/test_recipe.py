@@ -60,7 +60,7 @@ def test_every_preset_can_work_and_comes_back_from_its_file(name, tmp_path):
 
 @pytest.mark.parametrize(
     "wrong",
-    ["steps=0", "groups=0", "sample.group=0", "sample.patch=100", "sample.crops=0", "topk=-1", "repeat=3", "rate=-1",
+    ["steps=0", "groups=0", "sample.group=0", "sample.patch=72", "sample.crops=0", "topk=-1", "repeat=3", "rate=-1",
      "floor=2", "betas=0.9,1", "ema=1", "losses.alpha=0", "precision=16", "workers=-1", "save_every=0", "held_out=0",
      "repeat=0"],
 )

@@ -20,8 +20,8 @@ name says otherwise; all but C-literal are strict. In the rows -alone the hints 
 what a network knows of the rest of the picture comes from its context patches, as in the paper.
 
 Without a GPU the rows of a common start show what the context module adds to it: `start` takes everything but the
-module from WEIGHTS, then each row trains alike (preset cpu-ablation: 400 steps of two groups of four, 0.2 h a core
-and row):
+module from WEIGHTS, then each row trains alike (preset cpu-ablation: 400 steps of two groups of four, a quarter to
+half an hour a core and row). For rows that groups of four can tell apart:
 
     python runs/ablation.py start WEIGHTS runs/out/ablation --row C     # -> runs/out/ablation/start/C.safetensors
     hdmatt train --data PACK --preset cpu-ablation --init runs/out/ablation/start/C.safetensors \\
@@ -65,6 +65,9 @@ ROWS: dict[str, list[str]] = {
 }
 
 
+SMALL_ROWS = ("A", "B", "C", "C-literal", "C-K1", "A-alone", "B-alone", "C-alone")  # that need no GPU
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="ablation.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -89,8 +92,7 @@ def main() -> int:
             print(name, *changes)
         return 0
     if args.command == "options":
-        print(" ".join(f"--set {change}" for change in ROWS[args.row] if not change.startswith("sample.crops")))
-        return 0
+        return print_options(args.row)
     if args.command == "start":
         return start_row(args.weights, args.folder / "start" / f"{args.row}.safetensors", ROWS[args.row])
     if args.command == "land":
@@ -99,6 +101,19 @@ def main() -> int:
     work = [] if "--work" in rest else ["--work", str(gpu_slice.ROOT / "runs/out/ablation-work" / args.row)]
     preset = [] if "--preset" in rest else ["--preset", "gpu-ablation"]
     return gpu_slice.main(["train", *preset, *own, *work, *rest])
+
+
+def print_options(name: str) -> int:
+    """What makes the row, for preset cpu-ablation; its own mix of sizes stays as it is, in every row."""
+    if name not in SMALL_ROWS:
+        print(
+            f"ablation: cpu-ablation cannot train {name}: its groups have four patches, all of its own mix of sizes\n"
+            f"  Choose one of: {', '.join(SMALL_ROWS)}; the others need a GPU (ablation.py train).",
+            file=sys.stderr,
+        )
+        return 2
+    print(" ".join(f"--set {change}" for change in ROWS[name] if not change.startswith("sample.crops")))
+    return 0
 
 
 def start_row(weights: Path, target: Path, changes: list[str]) -> int:

@@ -11,14 +11,15 @@ Hardware:  one GPU of 40 GB or more (written for an H100 and 16 cores: bf16, 15 
 Hours:     hdmatt-s: about 1.5 h of slices for the 40 000 steps of gpu-s, if the samples keep up (column data_wait of
            curve.csv: above 0.2, raise repeat). hdmatt-r34: about 3 h for gpu-r34. Not yet run: the first slice's
            curve.csv has the seconds a step; set steps for the time there is, in the first slice.
-Expected:  alphamatting-dev trimap1 below closed-form's SAD 4.63 with hdmatt-s; docs/model-card.md has what came out.
+Expected:  alphamatting-dev trimap1 well below the SAD of the package's weights, which two cores made
+           (docs/model-card.md).
 
 A slice: unpack the pack into WORK, take up the run. If WORK (kept on the machine between commands) holds a later step
 than the state, it goes on from there, bit for bit; else the shards of the state are joined there, and the rate rises
-once more over `rewarm` steps. After --minutes, all told, RESULT holds at most four shards of 15 MiB, curve.csv,
-validation.csv and the last preview sheet. What travels: pack 40 MB, hdmatt-s 13 MiB a kind (mean, weights; twice that
-Adam's moments), hdmatt-r34 four times as much. `thin` keeps less of a state where the way in is narrower than the way
-out.
+once more over `rewarm` steps. After --minutes, all told but --validate, RESULT holds at most four shards of 15 MiB,
+curve.csv, validation.csv and the last preview sheet. What travels: pack 40 MB, hdmatt-s 13 MiB a kind (mean, weights;
+twice that Adam's moments), hdmatt-r34 four times as much. `thin` keeps less of a state where the way in is narrower
+than the way out.
 
 A dry run of the whole cycle on a CPU: --preset tiny --minutes 1 (tests/test_slices.py does it).
 """
@@ -74,9 +75,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     train.add_argument("--init", type=Path, help="weights to start the first slice from")
     train.add_argument("--preset", default="gpu-s")
     train.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="changes")
-    train.add_argument("--minutes", type=float, required=True, help="from the start of this command to its end")
-    train.add_argument("--work", type=Path, default=ROOT / "runs/out/slice", help="kept between commands")
-    train.add_argument("--validate", type=Path, action="append", default=[], help="test set to score, too")
+    train.add_argument("--minutes", type=float, required=True, help="from the start of this command to its shards")
+    train.add_argument("--work", type=Path, help="kept between commands; default: runs/out/slice/PRESET")
+    train.add_argument(
+        "--validate", type=Path, action="append", default=[], help="test set to score at the end, in time of its own"
+    )
     train.add_argument("--limit", type=float, default=60.0, help="MiB of all shards")
     join = commands.add_parser("join", help="shards to a run's folder: hdmatt train --resume, --init")
     join.add_argument("shards", type=Path)
@@ -103,11 +106,14 @@ def make_pack(args: argparse.Namespace) -> None:
 
 def train_slice(args: argparse.Namespace) -> None:
     """Train for what is left of --minutes, then write shards and curves."""
-    from hdmatt.checkpoint import load_state
+    from hdmatt.checkpoint import load_model, load_state
+    from hdmatt.curves import Curves
     from hdmatt.recipe import PRESETS, changed, read_config
     from hdmatt.slices import join, split, step_of, unpack
     from hdmatt.train import train
+    from hdmatt.validate import Folders
 
+    args.work = args.work or ROOT / "runs/out/slice" / args.preset
     run = args.work / "run"
     here = load_state(run / "state.safetensors")[1]["step"] if (run / "state.safetensors").is_file() else -1
     there = step_of(args.state) if args.state else -1
@@ -132,13 +138,19 @@ def train_slice(args: argparse.Namespace) -> None:
             init=None if resume else args.init,
             resume=resume,
             changes=changes,
-            validate=args.validate,
             max_minutes=max(0.0, args.minutes - spent - RESERVE),
             say=lambda line: print(line, flush=True),
         )
     args.out.mkdir(parents=True, exist_ok=True)
     for path in split(run, args.out, limit_mib=args.limit):
         print(f"{path}: {path.stat().st_size / 2**20:.1f} MiB")
+    if args.validate:  # last: whatever happens to it, the slice's work is kept
+        step = step_of(args.out)
+        curves = Curves(run, step=step, tensorboard=False)
+        for scored in Folders(args.validate, config)(load_model(run / "model.safetensors")):
+            curves.validation(scored.row(step))
+            print(f"step {step}: {scored.name}: SAD {scored.sad:.3f}, MSE {1000 * scored.mse:.2f}e-3")
+        curves.close()
     for name in ("curve.csv", "validation.csv"):
         if (run / name).is_file():
             shutil.copyfile(run / name, args.out / name)

@@ -13,6 +13,7 @@ from hdmatt.checkpoint import load_state, load_tensors
 from hdmatt.cli import main
 from hdmatt.errors import InputError, ModelError
 from hdmatt.model import HDMatt, ModelConfig, load_resnet34
+from hdmatt.recipe import PRESETS
 from hdmatt.train import Run
 
 SMALL = BackboneConfig(width=4, size=32, batch=8, epochs=12, rate=0.05, warmup=2, workers=0, save_every=4)
@@ -134,7 +135,7 @@ def test_the_command_of_the_hint_converts_torchvisions_file(tmp_path):
 def test_the_command_line_explains_and_runs_both_trainings(labelled, tmp_path, capsys):
     assert main(["train", "--help"]) == 0
     text = capsys.readouterr().out
-    for words in ("--resume", "--set", "--validate", "backbone", "curve.csv", "gpu-s"):
+    for words in ("--resume", "--set", "--validate", "backbone", "curve.csv", *PRESETS):
         assert words in text
     out = tmp_path / "stage1"
     options = ["--width", "4", "--size", "32", "--batch", "12", "--epochs", "1", "--workers", "0"]

@@ -10,8 +10,9 @@ def test_changes_take_the_kind_of_what_they_change():
     config = changed(
         TrainConfig(),
         ["rate=3e-4", "sample.crops=0.5,1,2", "model.cpc=none", "steps=20", "betas=0.5,0.99", "detach=true",
-         "losses.gradient=0.2", "precision=bf16-mixed"],
+         "losses.gradient=0.2", "precision=bf16-mixed", "sample.drawn=480,960"],
     )
+    assert config.sample.drawn == (480, 960)
     assert (config.rate, config.sample.crops, config.model.cpc, config.steps) == (3e-4, (0.5, 1.0, 2.0), "none", 20)
     assert (config.betas, config.detach, config.precision) == ((0.5, 0.99), True, "bf16-mixed")
     assert config.losses == {"alpha": 0.5, "composition": 0.5, "gradient": 0.2}
@@ -36,6 +37,7 @@ def test_the_last_change_of_a_name_wins():
         ("model.cpc=all", "'all' does not fit"),
         ("betas=0.9", "'0.9' does not fit"),
         ("sample.crops=a,b", "'a,b' does not fit"),
+        ("sample.drawn=480.5", "'480.5' does not fit"),
     ],
 )
 def test_a_change_that_does_not_fit_is_refused_with_what_would(change, words):
@@ -62,11 +64,14 @@ def test_every_preset_can_work_and_comes_back_from_its_file(name, tmp_path):
     "wrong",
     ["steps=0", "groups=0", "sample.group=0", "sample.patch=72", "sample.crops=0", "topk=-1", "repeat=3", "rate=-1",
      "floor=2", "betas=0.9,1", "ema=1", "losses.alpha=0", "precision=16", "workers=-1", "save_every=0", "held_out=0",
-     "repeat=0"],
+     "repeat=0", "sample.drawn=480,32", "sample.crops=inf", "sample.faults=7", "sample.band=0", "model.width=0",
+     "topk=4"],
 )
 def test_a_configuration_that_cannot_work_is_refused(wrong):
     config = replace(TrainConfig(), losses={"alpha": 1.0})
-    with pytest.raises(InputError):
+    check(config)
+    name = wrong.partition("=")[0].split(".")[0 if wrong.startswith("losses") else -1]
+    with pytest.raises(InputError, match=name):  # and the message names what is to be changed
         check(changed(config, [wrong]))
 
 

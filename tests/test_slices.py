@@ -191,3 +191,48 @@ def test_every_row_of_the_ablation_can_be_trained(monkeypatch):
     assert len(patches) == 1  # equal budgets
     assert {c.model.cpc for c in configs} == {"none", "nonlocal", "tgnl"}
     assert {c.topk for c in configs} == {0, 1, 3, 5, 7} and len({c.sample.crops for c in configs}) == 4
+
+
+def ablation(*arguments):
+    """The script as a user runs it."""
+    command = [sys.executable, str(ROOT / "runs/ablation.py"), *map(str, arguments)]
+    return subprocess.run(command, env=environment(), capture_output=True, text=True)
+
+
+def test_a_row_starts_from_given_weights_trains_and_lands(data, run, tmp_path):
+    done = ablation("start", run / "model.safetensors", tmp_path, "--row", "B-alone")
+    assert done.returncode == 0, done.stderr
+    given, started = load_model(run / "model.safetensors"), load_model(tmp_path / "start/B-alone.safetensors")
+    assert (started.config.cpc, started.config.around, started.config.width) == ("nonlocal", False, given.config.width)
+    before, after = given.state_dict(), started.state_dict()
+    assert all(torch.equal(t, before[n]) for n, t in after.items() if not n.startswith("cpc."))
+    assert not torch.equal(after["cpc.theta.weight"], before["cpc.theta.weight"])
+
+    options = ablation("options", "--row", "B-alone").stdout.split()
+    config = changed(replace(SHORT, topk=1, steps=1), [o for o in options if o != "--set" and not o.startswith("topk")])
+    assert config.model == started.config
+    train(config, [data], tmp_path / "run", init=tmp_path / "start/B-alone.safetensors", fabric=cpu())
+    split(tmp_path / "run", tmp_path / "shards")
+    landed = ablation("land", tmp_path / "shards", tmp_path, "--row", "B-alone")
+    assert landed.returncode == 0, landed.stderr
+    assert load_model(tmp_path / "B-alone.safetensors").config == started.config
+
+
+@pytest.mark.parametrize("row", ["C-K5", "C-all", "C-640", "C-MS"])
+def test_a_row_that_groups_of_four_cannot_tell_apart_is_refused(row):
+    done = ablation("options", "--row", row)
+    assert done.returncode == 2 and f"cannot train {row}" in done.stderr and done.stdout == ""
+
+
+def test_a_test_set_is_scored_after_the_shards_are_written(data, tmp_path):
+    command = [sys.executable, str(ROOT / "runs/gpu_slice.py")]
+    pack([data], tmp_path / "pack")
+    (tmp_path / "set/image").mkdir(parents=True)
+    usual = ["train", "--pack", tmp_path / "pack", "--minutes", "0", "--preset", "tiny", "--work", tmp_path / "work"]
+    done = subprocess.run(
+        [*command, *map(str, usual), "--set", "sample.procedural=0", "--validate", str(tmp_path / "set"),
+         "--out", str(tmp_path / "out")],
+        env=environment(), capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 2 and "set" in done.stderr  # no test set, which is found out last
+    assert list((tmp_path / "out").glob("state-0-of-*.safetensors"))

@@ -87,6 +87,16 @@ def test_a_blunt_trimap_leaves_the_holes_of_a_net_and_its_wires_unknown():
     assert unknown[1.0] > 1.3 * unknown[0.0]
 
 
+def test_drawn_foregrounds_are_sharper_where_they_are_drawn_larger(assets):
+    config = replace(CONFIG, patch=160, group=1, procedural=1.0, merge=0.0, elsewhere=0.0)
+
+    def sharpest(drawn):  # steepest step of alpha, in the mean: edges of the same foregrounds
+        found = [make_sample(assets, replace(config, drawn=(drawn,)), seed=5, index=i).alpha[0] for i in range(16)]
+        return np.mean([np.abs(np.diff(alpha.astype(int), axis=1)).max() for alpha in found])
+
+    assert sharpest(960) > 1.15 * sharpest(120)
+
+
 def test_known_pixels_of_the_trimap_tell_the_truth(assets):
     unknown = 0
     for index in range(12):

@@ -10,9 +10,9 @@ from hdmatt import losses
 from hdmatt.checkpoint import load_model, load_state
 from hdmatt.cli import main
 from hdmatt.errors import InputError
-from hdmatt.model import in_coarse
+from hdmatt.model import HDMatt, in_coarse, network_input
 from hdmatt.recipe import PRESETS, read_config
-from hdmatt.train import Run, group_contexts, learning_rate, train, vanished
+from hdmatt.train import Run, _compile, _Recorder, group_contexts, learning_rate, train, vanished
 
 TEN = replace(
     SHORT,
@@ -153,6 +153,39 @@ def test_decay_does_not_kill_weights_whose_gradient_is_small():
         run.optimiser.step()
     for parameter, norm in zip(weights, before, strict=True):
         assert float(parameter.detach().norm()) > 0.99 * norm
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # torch.compile's own
+def test_compiling_takes_in_encoder_and_decoder_and_changes_nothing():
+    torch.manual_seed(0)
+    model = HDMatt(SHORT.model).eval()
+    inputs = network_input(torch.rand(2, 64, 64, 3), torch.full((2, 64, 64), 128, dtype=torch.uint8))
+    plain = model(inputs, [[1], [0]]).alpha
+    seen = 0
+
+    def counting(graph, example):
+        nonlocal seen
+        seen += sum("conv2d" in str(node.target) for node in graph.graph.nodes)
+        return graph.forward
+
+    _compile(model, counting)
+    torch.testing.assert_close(model(inputs, [[1], [0]]).alpha, plain)
+    convolutions = sum(isinstance(m, torch.nn.Conv2d) for m in model.modules())
+    assert seen > 0.8 * convolutions  # all but the context module's
+
+
+def test_neither_checkpoint_nor_validation_counts_as_a_steps_time(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("hdmatt.train.time.monotonic", lambda: now[0])
+    recorder = _Recorder()
+    for spent, paused in ((2.0, 50.0), (4.0, 100.0)):
+        now[0] += spent
+        recorder.add({"loss": torch.zeros(())}, finite=True)
+        recorder.pause()
+        now[0] += paused
+        recorder.restart()
+    row = recorder.row(SHORT, Run(SHORT), cpu())
+    assert float(row["seconds_a_step"]) == 3.0
 
 
 def test_dead_layers_show_in_the_curve(pack, tmp_path):

@@ -102,6 +102,13 @@ def test_a_set_that_is_published_in_parts_is_refused(test_set, monkeypatch):
         Folders([test_set], SHORT)
 
 
+def test_two_sets_of_one_name_are_refused(test_set, tmp_path):
+    other = tmp_path / "elsewhere" / test_set.name
+    other.mkdir(parents=True)
+    with pytest.raises(InputError, match="two test sets are called 'set'"):
+        Folders([test_set, other], SHORT)
+
+
 def test_a_test_set_that_cannot_be_read_costs_no_step(pack, test_set, tmp_path):
     """The checkpoint is written before the pictures are looked at."""
     next((test_set / "image").iterdir()).write_bytes(b"not a picture")

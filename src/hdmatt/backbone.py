@@ -137,7 +137,7 @@ def train_backbone(
     fabric = fabric or make_fabric(config.precision)
     fabric.launch()
     if fabric.world_size > 1:
-        raise InputError("the pre-training runs on one device", hint="Start it with --devices 1.")
+        raise InputError("the pre-training runs on one device", hint="Give it a fabric of one device.")
     torch.manual_seed(config.seed)
     cv2.setNumThreads(0)  # OpenCV's threads do not survive in the workers, which are forked
     network = Classifier(config.width, len(names)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -189,17 +189,19 @@ class _Pictures(Dataset[tuple[np.ndarray, int]]):
 
     def __init__(self, pictures: Sequence[tuple[Path, int]], config: BackboneConfig) -> None:
         self.pictures, self.config = pictures, config
+        self.order: tuple[int, np.ndarray] | None = None  # of the epoch that was last asked for
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
         cv2.setNumThreads(0)
         epoch, place = divmod(index, len(self.pictures))
-        order = np.random.default_rng([self.config.seed, epoch]).permutation(len(self.pictures))
-        path, label = self.pictures[order[place]]
+        if self.order is None or self.order[0] != epoch:
+            self.order = epoch, np.random.default_rng([self.config.seed, epoch]).permutation(len(self.pictures))
+        path, label = self.pictures[self.order[1][place]]
         return _crop(path, np.random.default_rng([self.config.seed, index, 1]), self.config.size), label
 
 
 def _crop(path: Path, rng: np.random.Generator, size: int) -> np.ndarray:
-    """A random square of a quarter to all of the picture's height or width, flipped at random."""
+    """A random square, a quarter to all of the largest one's area, flipped at random."""
     pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if pixels is None:
         raise InputError(f"{path} cannot be decoded as a picture", hint="Replace it or take it out of the folder.")

@@ -26,7 +26,7 @@ OUT gets config.json, curve.csv, validation.csv, previews/, tensorboard/, the we
 model.safetensors; the best on held-out samples: best.safetensors) and state.safetensors.
 
 Presets: paper (200k steps), gpu-s, gpu-r34, gpu-ablation (one GPU), cpu-128, cpu-coarse,
-cpu-160, cpu-320 (two cores), tiny (a dry run).
+cpu-160, cpu-320 (two cores), cpu-ablation (one core), tiny (a dry run).
 
 `hdmatt train backbone` is stage 1 of the paper: the encoder as a classifier of labelled pictures.
 `hdmatt train norms` is a last touch for weights that were trained on small patches.
@@ -48,7 +48,10 @@ def train_command(
     ] = None,
     init: Annotated[Path | None, typer.Option(help="Weights to start from, with a fresh schedule.")] = None,
     backbone: Annotated[Path | None, typer.Option(help="ResNet-34 weights for the encoder (safetensors).")] = None,
-    resume: Annotated[bool, typer.Option(help="Continue the run in --out where it stopped.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(help="Continue the run in --out by its own settings; --preset, --init, --backbone do not count."),
+    ] = False,
     steps: Annotated[int | None, typer.Option(help="Length of the schedule; as --set steps=N.")] = None,
     max_minutes: Annotated[float | None, typer.Option(help="Stop with a checkpoint after this time.")] = None,
     validate: Annotated[
@@ -141,7 +144,7 @@ def norms_command(
     weights: Annotated[Path, typer.Argument(help="Weights, OUT/model.safetensors of a run.")],
     data: Annotated[list[Path], typer.Option(help="Asset pack, as for hdmatt train.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The weights' new file.")],
-    preset: Annotated[str, typer.Option(help="Whose samples; its patch becomes the network's.")] = "cpu-160",
+    preset: Annotated[str, typer.Option(help="Whose samples; cut to patches of the network's size.")] = "cpu-160",
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a setting, as for hdmatt train.")
     ] = None,
@@ -159,7 +162,7 @@ def norms_command(
 
     from hdmatt.checkpoint import load_model, save_model
     from hdmatt.norms import recompute_norms
-    from hdmatt.recipe import PRESETS, changed
+    from hdmatt.recipe import PRESETS, changed, check
     from hdmatt.synth.assets import load_assets
 
     _choice("--preset", preset, tuple(PRESETS))
@@ -167,6 +170,7 @@ def norms_command(
         torch.set_num_threads(threads)
     cv2.setNumThreads(0)  # samples are drawn in forked workers, in which OpenCV's threads do not survive
     config = changed(PRESETS[preset], changes or [])
+    check(config)
     model = load_model(weights)
     recompute_norms(model, load_assets(data), config, count=count)
     save_model(model, out, half=False)

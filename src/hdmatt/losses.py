@@ -29,7 +29,8 @@ def alpha_loss(alpha: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
 def composition_loss(alpha: Tensor, truth: Tensor, foreground: Tensor, background: Tensor, weight: Tensor) -> Tensor:
     """sqrt(|I - (alpha F + (1 - alpha) B)|^2 + 1e-12), weighted mean over pixels.
 
-    I is the exact composite truth F + (1 - truth) B, before any camera fault, so the difference is
+    I is the composite truth F + (1 - truth) B of display values, whatever light (SampleConfig.tone) or camera made of
+    the picture, so the difference is
     (truth - alpha)(F - B); the square is the sum over the three colours. Source: HDMatt eq. 4.
     """
     difference = (truth - alpha) * (foreground - background)

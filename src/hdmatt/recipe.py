@@ -16,7 +16,6 @@ Top to bottom:
 import json
 import math
 import os
-import types
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
@@ -28,6 +27,7 @@ from hdmatt.model import ModelConfig
 from hdmatt.synth.sample import SampleConfig
 
 PARTS = ("alpha", "composition", "laplacian", "gradient")  # of the loss, see losses.total
+CHANCES = ("procedural", "merge", "similar", "smooth", "faults", "wide", "blunt", "elsewhere")  # of a sample
 PRECISIONS = ("32-true", "bf16-mixed")
 STATE = "state.safetensors"  # of a run's folder: what --resume takes
 Rules = Sequence[tuple[bool, str]]  # what must hold, and what to say when it does not
@@ -262,12 +262,27 @@ def check(config: TrainConfig, *, processes: int = 1) -> None:
             bool(sample.crops) and min(sample.crops, default=0) > 0,
             f"sample.crops is {sample.crops}, positive numbers are needed",
         ),
+        (math.isfinite(max(sample.crops, default=0)), f"sample.crops is {sample.crops}, finite numbers are needed"),
+        *(
+            (0 <= getattr(sample, n) <= 1, f"sample.{n} is {getattr(sample, n)}, a chance is from 0 to 1")
+            for n in CHANCES
+        ),
+        (sample.band >= 1, f"sample.band is {sample.band}, a radius of at least 1 is needed"),
+        (config.model.width >= 1, f"model.width is {config.model.width}, at least 1 is needed"),
+        (
+            min(sample.drawn, default=0) >= 64,
+            f"sample.drawn is {sample.drawn}, sides of 64 pixels or more are needed",
+        ),
         (
             len(sample.tone) == 2 and min(sample.tone, default=0) > 0 and sample.tone[0] <= sample.tone[-1],
             f"sample.tone is {sample.tone}, a range of two positive numbers is needed, the lower one first",
         ),
         (config.seed >= 0, f"seed is {config.seed}, it must not be negative"),
         (config.topk >= 0, f"topk is {config.topk}, it must not be negative"),
+        (
+            config.topk == 0 or config.topk < sample.group,
+            f"topk is {config.topk}, but a patch of a group of {sample.group} has {sample.group - 1} others to look at",
+        ),
         (config.repeat >= 1, f"repeat is {config.repeat}, at least 1 is needed"),
         (
             config.groups % processes == 0,
@@ -388,16 +403,17 @@ def _parsed(text: str, kind: Any, change: str) -> Any:
                 raise ValueError(f"one of {', '.join(inner)}")
             return text
         if origin is tuple:
-            numbers = tuple(float(part) for part in text.split(","))
+            try:
+                numbers = tuple(inner[0](part) for part in text.split(","))
+            except ValueError as error:
+                raise ValueError("whole numbers with commas" if inner[0] is int else "numbers with commas") from error
             if inner[-1] is not Ellipsis and len(numbers) != len(inner):
                 raise ValueError(f"{len(inner)} numbers with commas")
             return numbers
         if kind is bool:
             return {"true": True, "false": False}[text.lower()]
-        if isinstance(kind, types.UnionType):  # int | None and the like
-            return None if text == "none" else _parsed(text, inner[0], change)
         return kind(text)
     except (KeyError, ValueError) as error:
         names: dict[Any, str] = {bool: "true or false", int: "a whole number", float: "a number"}
-        wanted = names.get(kind) or ("numbers with commas" if "float" in str(error) else str(error))
+        wanted = names.get(kind) or str(error)
         raise InputError(f"--set {change}: {text!r} does not fit", hint=f"Give {wanted}.") from error

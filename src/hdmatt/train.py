@@ -146,12 +146,14 @@ def train(
             if curves:
                 curves.training(row)
                 _tell(say, _words(row, config))
+        recorder.pause()  # neither a checkpoint nor a validation counts as a step's time
         if (save or validating) and fabric.is_global_zero:
             run.save(state, out / WEIGHTS)
         if validating:  # after the checkpoint: a test set that cannot be read costs no step
             if curves and judge and _validate(judge, run, fabric.device, curves, out, say):
                 run.save(state, out / WEIGHTS)
             fabric.barrier()
+        recorder.restart()
         if last:
             break
     if curves:
@@ -315,7 +317,7 @@ class _Recorder:
     def __init__(self) -> None:
         self.values: list[Tensor] = []
         self.names: list[str] = []
-        self.steps, self.skipped, self.waited, self.since = 0, 0, 0.0, time.monotonic()
+        self.steps, self.skipped, self.waited, self.seconds, self.since = 0, 0, 0.0, 0.0, time.monotonic()
 
     def timed(self, source: Iterator[dict[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
         """The batches, and how long they were waited for."""
@@ -337,7 +339,7 @@ class _Recorder:
 
     def row(self, config: TrainConfig, run: Run, fabric: Fabric) -> dict[str, str]:
         """Means since the last row, over all processes; starts anew."""
-        seconds = time.monotonic() - self.since
+        seconds = self.seconds + time.monotonic() - self.since
         means: dict[str, str] = {}
         if self.values:
             mean = fabric.all_reduce(torch.stack(self.values).mean(0), reduce_op="mean")
@@ -354,8 +356,15 @@ class _Recorder:
             "vanished": f"{vanished(run.model):.3f}",
         }
         self.values = []
-        self.steps, self.skipped, self.waited, self.since = 0, 0, 0.0, time.monotonic()
+        self.steps, self.skipped, self.waited, self.seconds, self.since = 0, 0, 0.0, 0.0, time.monotonic()
         return row
+
+    def pause(self) -> None:
+        """Stop the clock until `restart`."""
+        self.seconds += time.monotonic() - self.since
+
+    def restart(self) -> None:
+        self.since = time.monotonic()
 
 
 def vanished(model: nn.Module) -> float:
@@ -409,13 +418,16 @@ def _loss(
     return (loss * share).float(), {name: value.detach() * share for name, value in parts.items()}
 
 
-def _compile(model: HDMatt) -> None:
-    """Encoder and decoder; the context module's shapes change with every trimap."""
+def _compile(model: HDMatt, backend: str | Callable[..., Any] = "inductor") -> None:
+    """Encoder and decoder, by what the network's forward calls of them (`Module.compile` acts on a module's own call
+    alone); the context module's shapes change with every trimap."""
     import torch._dynamo
 
     torch._dynamo.config.suppress_errors = True  # type: ignore[attr-defined]  # what does not compile runs as it is
-    model.encoder.compile()
-    model.decoder.compile()
+    model.encoder.layer1.compile(backend=backend)
+    model.decoder.compile(backend=backend)
+    for method in ("stem", "after"):
+        setattr(model.encoder, method, torch.compile(getattr(model.encoder, method), backend=backend))
 
 
 def _validate(judge: _Judge, run: Run, device: torch.device, curves: Curves, out: Path, say: Say | None) -> bool:

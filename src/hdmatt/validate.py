@@ -115,6 +115,11 @@ class Folders:
     def __init__(self, folders: Sequence[Path], config: TrainConfig) -> None:
         self.config = config
         self.sets: dict[str, list[Item]] = {}
+        twice = {folder.name for folder in folders if [other.name for other in folders].count(folder.name) > 1}
+        if twice:
+            raise InputError(
+                f"two test sets are called {min(twice)!r}", hint="Rename one: scores are reported by the folder's name."
+            )
         for folder in folders:
             for item in discover(folder):
                 if item.alpha is None or item.trimap is None:
@@ -134,8 +139,8 @@ class Folders:
     @torch.no_grad()
     def _scored(self, name: str, items: Sequence[Item], model: HDMatt) -> Scored:
         options = Options(
-            patch=self.config.sample.patch,
-            overlap=self.config.sample.patch // 5,
+            patch=self.config.model.patch,
+            overlap=self.config.model.patch // 5,
             topk=self.config.topk,
             memory=memory.resident() + ENGINE_MEMORY,
             device=str(next(model.parameters()).device),

@@ -34,6 +34,8 @@ class SampleConfig:
             (the paper's 320, 480, 640 at patch 320).
         group: Patches cut from one composite.
         procedural: Share of foregrounds that are drawn, not taken from a pack.
+        drawn: Sides of the drawn foregrounds, in pixels, one of which is taken. They are laid on the canvas at 0.6 to 2
+            times its side, so a small one has soft edges and no strand thinner than a few pixels.
         merge: Chance that a second foreground joins the first (paper: "two foregrounds joined").
         similar: Chance that the background takes over the foreground's mean colour.
         smooth: Chance that foreground and background colours are blurred until hardly any texture is left: the easy
@@ -53,6 +55,7 @@ class SampleConfig:
     crops: tuple[float, ...] = (1.0, 1.5, 2.0)
     group: int = 4
     procedural: float = 0.3
+    drawn: tuple[int, ...] = (480,)
     merge: float = 0.25
     similar: float = 0.15
     smooth: float = 0.0
@@ -108,7 +111,7 @@ def _layer(assets: Assets, config: SampleConfig, rng: np.random.Generator, side:
     """A foreground on the canvas: colours side x side x 3 and alpha side x side, uint8."""
     if rng.random() < config.procedural:
         texture = assets.backgrounds[rng.integers(len(assets.backgrounds))] if rng.random() < 0.7 else None
-        rgba = procedural_foreground(rng, 480, texture)
+        rgba = procedural_foreground(rng, int(rng.choice(config.drawn)), texture)
     else:
         rgba = assets.foregrounds[rng.integers(len(assets.foregrounds))]
         if rng.random() < 0.12:  # an alpha with the colours of an unrelated photograph: exact, and never seen twice

@@ -1,0 +1,198 @@
+"""What the context module adds, by itself: rows A, B and C trained from the same kept features.
+
+    python benchmarks/context.py --data PACK [--model hdmatt-s] [--groups 400] [--steps 800] [--seeds 2]
+
+The encoder of --model stays as it is; what it makes of groups of patches of synthetic photographs is computed once and
+kept. Then each row's context module, drawn anew, and the convolutions that read alpha at stride 8 from it
+(`decoder.at8`, `decoder.coarse`, from the weights given) are trained on the same kept features, at a hundredth of a
+whole step's work. With weights whose hints know the patch alone (`ablation.py`, rows -alone) all that is known of the
+rest of the picture comes through the module. Reported: mean absolute error (x 1000) of alpha at stride 8 at unknown
+pixels of groups that were not trained on; of all patches, and of those that hold no sure foreground or no sure
+background, which need the others most. `hints` is the hinted alpha, averaged, that the network corrects.
+
+"C, colours" asks whether it is the module that fails or what it is given to carry: with the same attention each unknown
+cell also reads mean colours F from the contexts' foreground and B from their background, and the alpha for which its
+own colour I is closest to alpha F + (1 - alpha) B. Same pack, weights and options: same numbers.
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import _shared
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hdmatt.checkpoint import load_model
+from hdmatt.cpc import BACKGROUND, CPC, FOREGROUND, UNKNOWN, region_attention
+from hdmatt.model import DOUBTFUL, HINTED, STRIDE, HDMatt, labels, network_input
+from hdmatt.recipe import schedule
+from hdmatt.synth.assets import Assets, load_assets
+from hdmatt.synth.sample import Sample, SampleConfig, make_sample
+from hdmatt.train import group_contexts
+
+ROWS = {
+    "A": {"cpc": "none"},
+    "B": {"cpc": "nonlocal"},
+    "C": {"cpc": "tgnl", "form": "strict"},
+    "C, literal": {"cpc": "tgnl", "form": "literal"},
+    "C, colours": {"cpc": "tgnl", "form": "strict"},
+}
+PHOTOGRAPHS = SampleConfig(
+    crops=(1.0,), group=4, procedural=0.35, merge=0.05, similar=0.12, faults=0.3, band=24.0, wide=0.3, blunt=0.45,
+    tone=(1.6, 2.2), elsewhere=0.3,
+)  # fmt: skip
+SEED = 880_000  # of the pictures; no training uses it
+
+
+class Kept(NamedTuple):
+    """What is kept of the patches of some groups, all at stride 8."""
+
+    deep: Tensor  # B C h w, float16
+    eighth: Tensor  # B C h w, float16
+    colour: Tensor  # B 3 h w, mean of the cell, [0, 1]
+    hinted: Tensor  # B 1 h w, the hinted alpha
+    label: Tensor  # B h w
+    truth: Tensor  # B 1 h w
+    weight: Tensor  # B 1 h w, share of unknown pixels
+
+    def of(self, index: slice | Tensor) -> "Kept":
+        return Kept(*(part[index] for part in self))
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, action="append", required=True, help="asset pack; repeatable")
+    parser.add_argument("--model", default="hdmatt-s", help="name or safetensors file")
+    parser.add_argument("--groups", type=int, default=400, help="groups of four patches; a fifth is not trained on")
+    parser.add_argument("--patch", type=int, default=160)
+    parser.add_argument("--steps", type=int, default=800, help="of four groups")
+    parser.add_argument("--seeds", type=int, default=2, help="runs of each row")
+    parser.add_argument("--row", action="append", choices=list(ROWS), help="only this one; repeatable")
+    given = parser.parse_args(arguments)
+    torch.set_flush_denormal(True)
+    model = load_model(given.model)
+    kept = encoded(model, load_assets(given.data), given.groups, given.patch)
+    held = 4 * max(1, given.groups // 5)
+    table = [["hints", *(f"{v:.1f}" for v in errors(kept.hinted[:held], kept.of(slice(held))))]]
+    for name, changes in ((name, ROWS[name]) for name in given.row or ROWS):
+        for seed in range(given.seeds):
+            torch.manual_seed(seed)
+            row = HDMatt(replace(model.config, **changes))
+            by_colour = ByColour() if name == "C, colours" else None
+            found = trained(model, row, kept, held=held, steps=given.steps, seed=seed, by_colour=by_colour)
+            table.append([f"{name}, seed {seed}", *(f"{v:.1f}" for v in found)])
+            print(*table[-1], flush=True)
+    print(_shared.markdown(["row", "all patches", "without sure F or B"], table), end="")
+    return 0
+
+
+def encoded(model: HDMatt, assets: Assets, groups: int, patch: int) -> Kept:
+    """The features of groups of patches of synthetic photographs."""
+    found = []
+    with torch.no_grad():
+        for sample in drawn(assets, groups, patch):
+            picture, trimap, around = (torch.from_numpy(a) for a in (sample.image, sample.trimap, sample.around))
+            inputs = network_input(picture.float() / 255, trimap)
+            stem, body = model.encoder(inputs, around)
+            unknown = (trimap == 128)[:, None].float()
+            truth = torch.from_numpy(sample.alpha)[:, None].float() / 255
+            hinted = F.avg_pool2d(stem.inputs[:, HINTED : HINTED + 1], STRIDE)
+            colour, truth, unknown = (
+                F.avg_pool2d(part, STRIDE) for part in (picture.permute(0, 3, 1, 2) / 255, truth, unknown)
+            )
+            found.append(Kept(body.deep.half(), body.eighth.half(), colour, hinted, labels(inputs), truth, unknown))
+    return Kept(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+
+
+def drawn(assets: Assets, groups: int, patch: int) -> Iterator[Sample]:
+    for index in range(groups):
+        yield make_sample(assets, replace(PHOTOGRAPHS, patch=patch), seed=SEED, index=index)
+
+
+class ByColour(nn.Module):
+    """A correction of alpha's logit from the colours that the unknown cells of a patch read from its contexts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(11, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 1))
+        for parameter in self.layers[-1].parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, module: CPC, deep: Tensor, batch: Kept, lists: Sequence[Sequence[int]]) -> Tensor:
+        key, out = module.keys(deep).flatten(2), []
+        colour, label = batch.colour.flatten(2), batch.label.flatten(1)
+        for own, others in enumerate(lists):
+            unknown = (label[own] == UNKNOWN).nonzero()[:, 0]
+            keys, colours = (torch.cat([part[i].T for i in others]) for part in (key, colour))
+            regions = torch.cat([label[i] for i in others])
+            query, mine = key[own].T[unknown], colour[own].T[unknown]
+            _, front, behind = region_attention(query, keys, colours, regions, form="strict", scale=module.scale)
+            way = front - behind
+            length = (way**2).sum(1, keepdim=True)
+            alpha = (((mine - behind) * way).sum(1, keepdim=True) / (length + 1e-3)).clamp(0, 1)
+            known = torch.tensor([(regions == r).any() for r in (FOREGROUND, BACKGROUND)]).float().expand(len(mine), 2)
+            said = self.layers(torch.cat([alpha, length.sqrt(), mine - front, mine - behind, known, alpha * length], 1))
+            out.append(torch.zeros(label.shape[1], 1).index_copy(0, unknown, said))
+        return torch.stack(out).transpose(1, 2).reshape_as(batch.truth)
+
+
+def trained(
+    given: HDMatt, row: HDMatt, kept: Kept, *, held: int, steps: int, seed: int, by_colour: ByColour | None = None
+) -> tuple[float, float]:
+    """Errors of a row on the first `held` patches after a training on the others."""
+    row.decoder.load_state_dict(given.decoder.state_dict())
+    learning = [row.cpc, row.decoder.at8, row.decoder.coarse, by_colour]
+    parameters = [p for module in learning if module is not None for p in module.parameters()]
+    optimiser = torch.optim.AdamW(parameters, lr=1e-3, weight_decay=1e-4)
+    row.eval()
+    row.cpc.train()
+    rng = np.random.default_rng(seed)
+    groups = np.arange(held // 4, len(kept.label) // 4)
+    for step in range(steps):
+        for group in optimiser.param_groups:
+            group["lr"] = schedule(1e-3, step, steps=steps, warmup=50, floor=0.01)
+        chosen = torch.from_numpy(rng.choice(groups, 4, replace=False))
+        batch = kept.of((4 * chosen[:, None] + torch.arange(4)).flatten())
+        wrong = (read(row, batch, by_colour) - batch.truth).abs() * batch.weight
+        loss = wrong.sum() / batch.weight.sum().clamp(min=1)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        optimiser.zero_grad()
+    row.cpc.eval()
+    with torch.no_grad():
+        alpha = torch.cat([read(row, kept.of(slice(at, at + 4)), by_colour) for at in range(0, held, 4)])
+    return errors(alpha, kept.of(slice(held)))
+
+
+def read(row: HDMatt, batch: Kept, by_colour: ByColour | None) -> Tensor:
+    """Alpha at stride 8 of groups of four, each patch with the three others as contexts."""
+    deep = batch.deep.float()
+    pool = row.cpc.contexts(deep, batch.label) if row.cpc.kind != "none" else []
+    lists = group_contexts(len(deep) // 4, 4, topk=3, seed=(0,))
+    selected = [[pool[i] for i in own] if pool else [] for own in lists]
+    at8 = row.decoder.at8([row.cpc(deep, batch.label, selected), batch.eighth.float()])
+    assert row.decoder.coarse is not None, "only a network with `coarse` has an alpha at stride 8"
+    hinted = batch.hinted.clamp(DOUBTFUL, 1 - DOUBTFUL)
+    correction = row.decoder.coarse(at8)
+    if by_colour is not None:
+        correction = correction + by_colour(row.cpc, deep, batch, lists)
+    return torch.sigmoid(torch.logit(hinted) + correction)
+
+
+def errors(alpha: Tensor, kept: Kept) -> tuple[float, float]:
+    """Mean absolute error x 1000 at unknown pixels: of all patches, of those without sure foreground or background."""
+    wrong, area = ((alpha - kept.truth).abs() * kept.weight).sum((1, 2, 3)), kept.weight.sum((1, 2, 3))
+    lacking = torch.zeros_like(area, dtype=torch.bool)
+    for region in (FOREGROUND, BACKGROUND):
+        lacking |= ~(kept.label == region).any(2).any(1)
+    return 1000 * float(wrong.sum() / area.sum()), 1000 * float(wrong[lacking].sum() / area[lacking].sum())
+
+
+if __name__ == "__main__":
+    _shared.run(main)

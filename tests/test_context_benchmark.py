@@ -47,7 +47,7 @@ def tiny(tmp_path):
     return model, make_pack(tmp_path / "pack")
 
 
-@pytest.mark.parametrize("row", ["A", "B", "C", "C, colours"])
+@pytest.mark.parametrize("row", ["B", "C, colours"])
 def test_a_row_learns_from_what_was_kept(context, tmp_path, row):
     model, pack = tiny(tmp_path)
     found = context.encoded(model, context.load_assets([pack]), 4, 64)
@@ -71,4 +71,4 @@ def test_the_command_says_the_same_again(context, tmp_path, capsys):
 
     first = rows(2)
     assert list(first) == ["hints", *(f"{row}, seed 0" for row in context.ROWS)]
-    assert rows(2) == first != rows(12)
+    assert rows(2) == first != rows(4)

@@ -29,6 +29,7 @@ from torch.nn import functional as F
 
 from hdmatt.checkpoint import load_model
 from hdmatt.cpc import BACKGROUND, CPC, FOREGROUND, UNKNOWN, region_attention
+from hdmatt.errors import InputError
 from hdmatt.model import DOUBTFUL, HINTED, STRIDE, HDMatt, labels, network_input
 from hdmatt.recipe import schedule
 from hdmatt.synth.assets import Assets, load_assets
@@ -74,8 +75,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seeds", type=int, default=2, help="runs of each row")
     parser.add_argument("--row", action="append", choices=list(ROWS), help="only this one; repeatable")
     given = parser.parse_args(arguments)
+    if given.groups < 5:
+        parser.error(f"--groups {given.groups}: a step takes four and one is not trained on, so at least 5")
     torch.set_flush_denormal(True)
     model = load_model(given.model)
+    if not model.config.coarse:
+        raise InputError(f"{given.model} has no alpha at stride 8", hint="Give weights of a network with `coarse`.")
     kept = encoded(model, load_assets(given.data), given.groups, given.patch)
     held = 4 * max(1, given.groups // 5)
     table = [["hints", *(f"{v:.1f}" for v in errors(kept.hinted[:held], kept.of(slice(held))))]]
@@ -110,6 +115,7 @@ def encoded(model: HDMatt, assets: Assets, groups: int, patch: int) -> Kept:
 
 
 def drawn(assets: Assets, groups: int, patch: int) -> Iterator[Sample]:
+    """One group of `patch` x `patch` pixels of each photograph."""
     for index in range(groups):
         yield make_sample(assets, replace(PHOTOGRAPHS, patch=patch), seed=SEED, index=index)
 

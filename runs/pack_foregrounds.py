@@ -6,11 +6,11 @@ Hardware:  a CPU, 0.2 s a picture of 640 x 640; NumPy, OpenCV and Pillow.
 Expected:  OUT/<name>.webp for every IN/<name>.png or .webp but those with next to nothing in or behind them, which are
            named.
 
-Alpha is kept to the bit, but for families in STOCHASTIC: a renderer samples their transparency at random, so there the
-soft part is denoised. Colours are continued under alpha 0, where a PNG holds black: whoever enlarges or blurs a picture
-would pull that black in. Colours lose a little (quality 92). Single bright or dark pixels, a renderer's noise, are
-brought into the range of their eight neighbours: a network that sees them on foregrounds alone takes noise for
-foreground. Thin strands have neighbours along themselves and stay.
+Without --levels alpha is kept to the bit, but for families in STOCHASTIC: a renderer samples their transparency at
+random, so there the soft part is denoised. Colours are continued under alpha 0, where a PNG holds black: whoever
+enlarges or blurs a picture would pull that black in. Colours lose a little (quality 92). Single bright or dark pixels,
+a renderer's noise, are brought into the range of their eight neighbours: a network that sees them on foregrounds alone
+takes noise for foreground. Thin strands have neighbours along themselves and stay.
 
 --levels is for cut-outs that a machine made. Their insides are not quite opaque, and what is beside them is not quite
 empty: trimaps mark spots of the inside unknown, and a network learns that such spots are to be filled. LOW and below
@@ -44,6 +44,8 @@ def main() -> None:
         parser.error(f"--levels {low} {high}: from 0 to 255, the lower one first")
     found = [*args.source.glob("*.png"), *args.source.glob("*.webp")]
     pictures = sorted(path for path in found if not path.name.endswith(".part.png"))
+    if len({path.stem for path in pictures}) < len(pictures):
+        parser.error(f"{args.source} holds a PNG and a WebP of one name; both would be the same file of {args.target}")
     missing = [path for path in pictures if not (args.target / f"{path.stem}.webp").exists()]
     work = functools.partial(pack, target=args.target, levels=(low, high))
     with ProcessPoolExecutor(args.workers, initializer=cv2.setNumThreads, initargs=(1,)) as pool:

@@ -59,6 +59,12 @@ def test_levels_that_are_no_range_are_refused(tmp_path):
     assert done.returncode == 2 and "--levels 220 16" in done.stderr and not path.exists()
 
 
+def test_two_pictures_that_would_be_one_file_are_refused(tmp_path):
+    packed(tmp_path, disc(255, 0), name="disc.webp")
+    done, _ = packed(tmp_path, disc(255, 0), name="disc.png")
+    assert done.returncode == 2 and "of one name" in done.stderr
+
+
 def test_single_pixels_of_noise_go_and_strands_stay(packer):
     rgb = np.full((20, 20, 3), 60, np.uint8)
     rgb[:, 10] = 180  # a strand

@@ -1,23 +1,27 @@
 """What the context module adds, by itself: rows A, B and C trained from the same kept features.
 
-    python benchmarks/context.py --data PACK [--model hdmatt-s] [--groups 400] [--steps 800] [--seeds 2]
+    python benchmarks/context.py --data PACK [--model hdmatt-s] [--groups 400] [--steps 800] [--seeds 2] [--test SET]
 
 The encoder of --model stays as it is; what it makes of groups of patches of synthetic photographs is computed once and
-kept. Then each row's context module, drawn anew, and the convolutions that read alpha at stride 8 from it
-(`decoder.at8`, `decoder.coarse`, from the weights given) are trained on the same kept features, at a hundredth of a
-whole step's work. With weights whose hints know the patch alone (`ablation.py`, rows -alone) all that is known of the
-rest of the picture comes through the module. Reported: mean absolute error (x 1000) of alpha at stride 8 at unknown
-pixels of groups that were not trained on; of all patches, and of those that hold no sure foreground or no sure
-background, which need the others most. `hints` is the hinted alpha, averaged, that the network corrects.
+kept. Then each row's context module and the convolutions that read alpha at stride 8 from it (`decoder.at8`,
+`decoder.coarse`, from the weights given) are trained on the same kept features, at a hundredth of a whole step's work.
+The module is drawn anew but starts as a shortcut (CPC.start_as_shortcut): no row starts with less than row A. With
+weights whose hints know the patch alone (`ablation.py`, rows -alone) all that is known of the rest of the picture comes
+through the module. Reported: mean absolute error (x 1000) of alpha at stride 8 at unknown pixels of groups that were
+not trained on; of all patches, and of those that hold no sure foreground or no sure background, which need the others
+most. `hints` is the hinted alpha, averaged, that the network corrects. With --test the pictures of a test set are
+matted whole by each row, patches selecting their contexts among all as in use, but alpha is read at stride 8, without
+the decoder's finer stages; the error is that of cells of 8 x 8 pixels, by their unknown share.
 
-"C, colours" asks whether it is the module that fails or what it is given to carry: with the same attention each unknown
-cell also reads mean colours F from the contexts' foreground and B from their background, and the alpha for which its
-own colour I is closest to alpha F + (1 - alpha) B. Same pack, weights and options: same numbers.
+"A, colours" asks what there is to fetch: no module, but each unknown cell is told how many cells of the three contexts
+have its own colour, in three measures of alike, apart for those that are unknown, foreground and background. Same pack,
+weights and options: same numbers.
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,10 +32,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hdmatt.checkpoint import load_model
-from hdmatt.cpc import BACKGROUND, CPC, FOREGROUND, UNKNOWN, region_attention
+from hdmatt.cpc import BACKGROUND, FOREGROUND, UNKNOWN
+from hdmatt.datasets import Item
+from hdmatt.engine import Options
 from hdmatt.errors import InputError
-from hdmatt.model import DOUBTFUL, HINTED, STRIDE, HDMatt, labels, network_input
+from hdmatt.evaluate import find_items
+from hdmatt.items import given as present
+from hdmatt.items import opened, read_bytes
+from hdmatt.model import DOUBTFUL, HINTED, STRIDE, Body, Decoded, Decoder, HDMatt, Stem, enlarged, labels, network_input
 from hdmatt.recipe import schedule
+from hdmatt.strategies import matte_rows
 from hdmatt.synth.assets import Assets, load_assets
 from hdmatt.synth.sample import Sample, SampleConfig, make_sample
 from hdmatt.train import group_contexts
@@ -41,7 +51,7 @@ ROWS = {
     "B": {"cpc": "nonlocal"},
     "C": {"cpc": "tgnl", "form": "strict"},
     "C, literal": {"cpc": "tgnl", "form": "literal"},
-    "C, colours": {"cpc": "tgnl", "form": "strict"},
+    "A, colours": {"cpc": "none"},
 }
 PHOTOGRAPHS = SampleConfig(
     crops=(1.0,), group=4, procedural=0.35, merge=0.05, similar=0.12, faults=0.3, band=24.0, wide=0.3, blunt=0.45,
@@ -74,6 +84,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--steps", type=int, default=800, help="of four groups")
     parser.add_argument("--seeds", type=int, default=2, help="runs of each row")
     parser.add_argument("--row", action="append", choices=list(ROWS), help="only this one; repeatable")
+    parser.add_argument("--test", type=Path, action="append", default=[], help="folder of a test set; repeatable")
     given = parser.parse_args(arguments)
     if given.groups < 5:
         parser.error(f"--groups {given.groups}: a step takes four and one is not trained on, so at least 5")
@@ -81,18 +92,22 @@ def main(arguments: list[str]) -> int:
     model = load_model(given.model)
     if not model.config.coarse:
         raise InputError(f"{given.model} has no alpha at stride 8", hint="Give weights of a network with `coarse`.")
+    tests = variants(find_items(given.test))
     kept = encoded(model, load_assets(given.data), given.groups, given.patch)
     held = 4 * max(1, given.groups // 5)
-    table = [["hints", *(f"{v:.1f}" for v in errors(kept.hinted[:held], kept.of(slice(held))))]]
+    untrained = HDMatt(replace(model.config, cpc="none"))  # alpha at stride 8 starts as the hint
+    found = [*errors(kept.hinted[:held], kept.of(slice(held))), *tested(model, untrained, tests)]
+    table = [["hints", *(f"{v:.1f}" for v in found)]]
     for name, changes in ((name, ROWS[name]) for name in given.row or ROWS):
         for seed in range(given.seeds):
             torch.manual_seed(seed)
             row = HDMatt(replace(model.config, **changes))
-            by_colour = ByColour() if name == "C, colours" else None
+            by_colour = ByColour() if name == "A, colours" else None
             found = trained(model, row, kept, held=held, steps=given.steps, seed=seed, by_colour=by_colour)
-            table.append([f"{name}, seed {seed}", *(f"{v:.1f}" for v in found)])
+            whole = [f"{v:.1f}" for v in tested(model, row, tests)] if by_colour is None else ["-"] * len(tests)
+            table.append([f"{name}, seed {seed}", *(f"{v:.1f}" for v in found), *whole])
             print(*table[-1], flush=True)
-    print(_shared.markdown(["row", "all patches", "without sure F or B"], table), end="")
+    print(_shared.markdown(["row", "all patches", "without sure F or B", *tests], table), end="")
     return 0
 
 
@@ -121,29 +136,26 @@ def drawn(assets: Assets, groups: int, patch: int) -> Iterator[Sample]:
 
 
 class ByColour(nn.Module):
-    """A correction of alpha's logit from the colours that the unknown cells of a patch read from its contexts."""
+    """A correction of alpha's logit from the cells of the contexts that have an unknown cell's colour."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(11, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 1))
+        self.log_sharp = nn.Parameter(torch.tensor([20.0, 100.0, 500.0]).log())  # of squared distances, colours [0, 1]
+        self.layers = nn.Sequential(nn.Linear(10, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 1))
         for parameter in self.layers[-1].parameters():
             nn.init.zeros_(parameter)
 
-    def forward(self, module: CPC, deep: Tensor, batch: Kept, lists: Sequence[Sequence[int]]) -> Tensor:
-        key, out = module.keys(deep).flatten(2), []
-        colour, label = batch.colour.flatten(2), batch.label.flatten(1)
+    def forward(self, batch: Kept, lists: Sequence[Sequence[int]]) -> Tensor:
+        colour, label = batch.colour.flatten(2).transpose(1, 2), batch.label.flatten(1)
+        hint, out = torch.logit(batch.hinted.clamp(DOUBTFUL, 1 - DOUBTFUL)).flatten(1), []
         for own, others in enumerate(lists):
             unknown = (label[own] == UNKNOWN).nonzero()[:, 0]
-            keys, colours = (torch.cat([part[i].T for i in others]) for part in (key, colour))
-            regions = torch.cat([label[i] for i in others])
-            query, mine = key[own].T[unknown], colour[own].T[unknown]
-            _, front, behind = region_attention(query, keys, colours, regions, form="strict", scale=module.scale)
-            way = front - behind
-            length = (way**2).sum(1, keepdim=True)
-            alpha = (((mine - behind) * way).sum(1, keepdim=True) / (length + 1e-3)).clamp(0, 1)
-            known = torch.tensor([(regions == r).any() for r in (FOREGROUND, BACKGROUND)]).float().expand(len(mine), 2)
-            said = self.layers(torch.cat([alpha, length.sqrt(), mine - front, mine - behind, known, alpha * length], 1))
-            out.append(torch.zeros(label.shape[1], 1).index_copy(0, unknown, said))
+            there, regions = colour[others].flatten(0, 1), label[others].flatten()
+            apart = torch.cdist(colour[own][unknown], there) ** 2
+            alike = torch.exp(-self.log_sharp.exp()[:, None, None] * apart)
+            shares = [(alike * (regions == r)).mean(2) for r in (UNKNOWN, FOREGROUND, BACKGROUND)]
+            told = torch.cat([*(torch.log(share + 1e-4).T for share in shares), hint[own][unknown, None]], 1)
+            out.append(told.new_zeros(label.shape[1], 1).index_copy(0, unknown, self.layers(told)))
         return torch.stack(out).transpose(1, 2).reshape_as(batch.truth)
 
 
@@ -155,8 +167,10 @@ def trained(
     learning = [row.cpc, row.decoder.at8, row.decoder.coarse, by_colour]
     parameters = [p for module in learning if module is not None for p in module.parameters()]
     optimiser = torch.optim.AdamW(parameters, lr=1e-3, weight_decay=1e-4)
+    row.cpc.start_as_shortcut()
     row.eval()
-    row.cpc.train()
+    if row.cpc.kind != "none":
+        row.cpc.key_norm.train()  # the other norm stays as it is: the identity
     rng = np.random.default_rng(seed)
     groups = np.arange(held // 4, len(kept.label) // 4)
     for step in range(steps):
@@ -170,7 +184,7 @@ def trained(
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         optimiser.zero_grad()
-    row.cpc.eval()
+    row.eval()
     with torch.no_grad():
         alpha = torch.cat([read(row, kept.of(slice(at, at + 4)), by_colour) for at in range(0, held, 4)])
     return errors(alpha, kept.of(slice(held)))
@@ -187,8 +201,44 @@ def read(row: HDMatt, batch: Kept, by_colour: ByColour | None) -> Tensor:
     hinted = batch.hinted.clamp(DOUBTFUL, 1 - DOUBTFUL)
     correction = row.decoder.coarse(at8)
     if by_colour is not None:
-        correction = correction + by_colour(row.cpc, deep, batch, lists)
+        correction = correction + by_colour(batch, lists)
     return torch.sigmoid(torch.logit(hinted) + correction)
+
+
+def variants(sets: Mapping[str, Sequence[Item]]) -> dict[str, list[Item]]:
+    """The pictures of each test set and trimap, by a name for both."""
+    found: dict[str, list[Item]] = {}
+    for name, items in sets.items():
+        for item in items:
+            found.setdefault(" ".join(part for part in (name, item.variant) if part), []).append(item)
+    return found
+
+
+def tested(given: HDMatt, row: HDMatt, tests: Mapping[str, Sequence[Item]]) -> list[float]:
+    """Mean over the pictures of each set: mean absolute error x 1000 of alpha at stride 8, where it is unknown."""
+    row.encoder.load_state_dict(given.encoder.state_dict())
+    row.decoder.forward = partial(_coarse, row.decoder)
+    row.eval()
+    return [1000 * float(np.mean([_at_stride(row, item) for item in items])) for items in tests.values()]
+
+
+def _coarse(decoder: Decoder, stem: Stem, body: Body, deep: Tensor) -> Decoded:
+    """The decoder without its finer stages."""
+    coarse = decoder.guess(stem.inputs, decoder.at8([deep, body.eighth]))
+    assert coarse is not None, "only a network with `coarse` has an alpha at stride 8"
+    return Decoded(enlarged(coarse), deep, deep.new_empty(0), deep.new_empty(0), coarse)
+
+
+def _at_stride(network: HDMatt, item: Item) -> float:
+    with opened(item) as (picture, trimap):
+        job = matte_rows("hdmatt", picture, trimap, network, Options())
+        matte = np.concatenate([rows for _, rows in job.rows])
+        marks = trimap.rows(0, trimap.info.height)
+    truth = read_bytes(present(item.alpha)) / np.float32(255)
+    matte, truth, unknown = (
+        F.avg_pool2d(torch.from_numpy(map_)[None].float(), STRIDE) for map_ in (matte, truth, marks == 128)
+    )
+    return float(((matte - truth).abs() * unknown).sum() / unknown.sum())
 
 
 def errors(alpha: Tensor, kept: Kept) -> tuple[float, float]:

@@ -20,8 +20,8 @@ name says otherwise; all but C-literal are strict. In the rows -alone the hints 
 what a network knows of the rest of the picture comes from its context patches, as in the paper.
 
 Without a GPU the rows of a common start show what the context module adds to it: `start` takes everything but the
-module from WEIGHTS, then each row trains alike (preset cpu-ablation: 400 steps of two groups of four, a quarter to
-half an hour a core and row). For rows that groups of four can tell apart:
+module from WEIGHTS and lets the module pass on what it is given; then each row trains alike (preset cpu-ablation: 400
+steps of two groups of four, a quarter to half an hour a core and row). For rows that groups of four can tell apart:
 
     python runs/ablation.py start WEIGHTS runs/out/ablation --row C     # -> runs/out/ablation/start/C.safetensors
     hdmatt train --data PACK --preset cpu-ablation --init runs/out/ablation/start/C.safetensors \\
@@ -117,7 +117,7 @@ def print_options(name: str) -> int:
 
 
 def start_row(weights: Path, target: Path, changes: list[str]) -> int:
-    """The row's network, drawn from seed 0, with every tensor of `weights` that is not the context module's."""
+    """The row's network, its module drawn from seed 0 as a shortcut, all else from `weights`."""
     gpu_slice.prepare()
     from dataclasses import replace
 
@@ -138,6 +138,7 @@ def start_row(weights: Path, target: Path, changes: list[str]) -> int:
     model = HDMatt(replace(trained.config, cpc=row.cpc, form=row.form, around=row.around))
     shared = {n: t for n, t in trained.state_dict().items() if not n.startswith("cpc.")}
     model.load_state_dict(model.state_dict() | shared)
+    model.cpc.start_as_shortcut()  # no row starts with less than row A
     target.parent.mkdir(parents=True, exist_ok=True)
     save_model(model, target, half=False, card={"row": target.stem})
     print(target)

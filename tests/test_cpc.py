@@ -162,3 +162,26 @@ def test_a_summary_is_the_mean_key_of_the_unknown_pixels():
     torch.testing.assert_close(summary[0], expected, rtol=0, atol=1e-6)
     assert not summary[1].any()
     assert isinstance(some_contexts(cpc)[0], Context)
+
+
+@pytest.mark.parametrize("kind", ["none", "nonlocal", "tgnl"])
+def test_a_module_that_starts_as_a_shortcut_adds_nothing_until_it_has_learned(kind):
+    cpc = module(kind)
+    deep = normal(2, 8, 5, 5).relu()
+    label = torch.randint(0, 3, (2, 5, 5), generator=torch.Generator().manual_seed(0))
+
+    def enriched():
+        pool = some_contexts(cpc) if kind != "none" else []
+        return cpc(deep, label, [pool, pool])
+
+    assert (kind == "none") == torch.equal(enriched(), deep)
+    cpc.start_as_shortcut()
+    torch.testing.assert_close(enriched(), deep, rtol=1e-5, atol=0)  # 1e-5 is the norm's epsilon
+    if kind == "none":
+        return
+    enriched().sum().backward()
+    torch.optim.SGD(cpc.parameters(), lr=0.1).step()
+    first = cpc.phi.weight.grad
+    cpc.zero_grad()
+    enriched().sum().backward()
+    assert not first.any() and cpc.phi.weight.grad.any()  # what is read counts from the second step on

@@ -207,6 +207,8 @@ def test_a_row_starts_from_given_weights_trains_and_lands(data, run, tmp_path):
     before, after = given.state_dict(), started.state_dict()
     assert all(torch.equal(t, before[n]) for n, t in after.items() if not n.startswith("cpc."))
     assert not torch.equal(after["cpc.theta.weight"], before["cpc.theta.weight"])
+    joining = after["cpc.fuse.0.weight"]
+    assert not joining[:, len(joining) :].any() and joining.any()  # passes on the features, adds nothing read
 
     options = ablation("options", "--row", "B-alone").stdout.split()
     config = changed(replace(SHORT, topk=1, steps=1), [o for o in options if o != "--set" and not o.startswith("topk")])

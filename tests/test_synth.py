@@ -87,6 +87,47 @@ def test_a_blunt_trimap_leaves_the_holes_of_a_net_and_its_wires_unknown():
     assert unknown[1.0] > 1.3 * unknown[0.0]
 
 
+def flat(colours):
+    """One foreground of these colours, opaque but for its frame, before a grey wall."""
+    alpha = np.zeros((160, 160), np.uint8)
+    alpha[20:140, 20:140] = 255
+    return Assets([np.dstack([np.broadcast_to(colours, (160, 160, 3)), alpha]).astype(np.uint8)],
+                  [np.full((150, 150, 3), 128, np.uint8)])  # fmt: skip
+
+
+def test_bands_are_as_wide_in_patches_of_every_crop():
+    config = replace(CONFIG, patch=160, group=1, merge=0.0, band=12.0, wide=0.0, blunt=0.0, elsewhere=0.0)
+
+    def wide(crop):  # half of the widest place of the unknown band, in pixels of the patch
+        cut = replace(config, crops=(crop,))
+        found = [make_sample(flat((200, 180, 160)), cut, seed=7, index=i).trimap[0] for i in range(16)]
+        return np.mean([cv2.distanceTransform((t == 128).astype(np.uint8), cv2.DIST_L2, 5).max() for t in found])
+
+    assert wide(2.0) / wide(0.5) == pytest.approx(1, abs=0.4)
+
+
+def test_shade_darkens_one_side_of_a_foreground():
+    config = replace(CONFIG, group=1, merge=0.0, crops=(4.0,))
+    for shade, low, high in ((0.0, 0, 2), (1.0, 20, 255)):
+        found = [make_sample(flat((200, 180, 160)), replace(config, shade=shade), seed=0, index=i) for i in range(12)]
+        ranges = [np.ptp(sample.foreground[sample.alpha == 255].mean(1)) for sample in found]
+        assert low <= np.median(ranges) <= high
+
+
+def test_a_similar_background_has_the_mean_colour_or_the_one_nearby():
+    colours = np.zeros((160, 160, 3))
+    colours[:, :80], colours[:, 80:] = (220, 60, 60), (60, 60, 220)
+    config = replace(CONFIG, group=1, merge=0.0, crops=(4.0,))
+
+    def spread(similar):  # of red minus blue in each background
+        found = [make_sample(flat(colours), replace(config, similar=similar), seed=0, index=i) for i in range(16)]
+        return [np.ptp(s.background[0].astype(float) @ [1, 0, -1]) for s in found]
+
+    assert max(spread(0.0)) < 8  # a grey wall
+    nearby = np.array(spread(1.0)) > 60
+    assert 3 <= nearby.sum() <= 13
+
+
 def test_drawn_foregrounds_are_sharper_where_they_are_drawn_larger(assets):
     config = replace(CONFIG, patch=160, group=1, procedural=1.0, merge=0.0, elsewhere=0.0)
 

@@ -169,6 +169,21 @@ class CPC(nn.Module):
             nn.ReLU(inplace=True),
         )
 
+    def start_as_shortcut(self) -> None:
+        """Let the joining convolution pass the query's own features on and add nothing of what is read, to begin with.
+
+        For a module that is put into a trained network: a convolution drawn at random in the features' way would cost
+        all that the network knew, and a comparison with model A would be one of head starts. Features are what a ReLU
+        gave, so with stored statistics of mean 0 and variance 1 the module returns them as they are.
+        """
+        if self.kind == "none":
+            return
+        joining, norm = self.fuse[0], self.fuse[1]
+        assert isinstance(joining, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+        nn.init.zeros_(joining.weight)
+        nn.init.dirac_(joining.weight[:, : joining.out_channels])
+        norm.reset_parameters()
+
     def keys(self, deep_BCHW: Tensor) -> Tensor:
         """B x C x H x W keys of every pixel; `normed`: each channel with mean 0 and variance 1 over the training.
 

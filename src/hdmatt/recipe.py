@@ -27,7 +27,7 @@ from hdmatt.model import ModelConfig
 from hdmatt.synth.sample import SampleConfig
 
 PARTS = ("alpha", "composition", "laplacian", "gradient")  # of the loss, see losses.total
-CHANCES = ("procedural", "merge", "similar", "smooth", "faults", "wide", "blunt", "elsewhere")  # of a sample
+CHANCES = ("procedural", "merge", "similar", "shade", "smooth", "faults", "wide", "blunt", "elsewhere")  # of a sample
 PRECISIONS = ("32-true", "bf16-mixed")
 STATE = "state.safetensors"  # of a run's folder: what --resume takes
 Rules = Sequence[tuple[bool, str]]  # what must hold, and what to say when it does not

@@ -108,7 +108,7 @@ def _acceptable(alpha: Float32[np.ndarray, "size size"], *, see_through: bool) -
 
 def _hair(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
     """A head of hair, a lock hanging in, or a fringe of yarn."""
-    kind = rng.choice(["head", "head", "head", "lock", "fringe"])
+    kind = rng.choice(["head", "head", "head", "lock", "fringe", "fringe"])
     if kind == "fringe":
         return _yarn_fringe(rng, size, colours)
     canvas = _Canvas(size)

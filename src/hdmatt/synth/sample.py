@@ -37,14 +37,16 @@ class SampleConfig:
         drawn: Sides of the drawn foregrounds, in pixels, one of which is taken. They are laid on the canvas at 0.6 to 2
             times its side, so a small one has soft edges and no strand thinner than a few pixels.
         merge: Chance that a second foreground joins the first (paper: "two foregrounds joined").
-        similar: Chance that the background takes over the foreground's mean colour.
+        similar: Chance that the background takes over the foreground's colour: in half of the cases its mean, else the
+            colour that it has nearby, so that strands of a dozen colours have their own tone behind them.
+        shade: Chance that one side of a foreground lies in shade.
         smooth: Chance that foreground and background colours are blurred until hardly any texture is left: the easy
             case in which a pixel's alpha follows from its colour, for the start of a training.
         faults: Chance of each camera fault.
-        band: Largest radius, in canvas pixels, by which the known parts are eroded (smallest: 1; log-uniform).
+        band: Largest radius, in pixels of a patch, by which the known parts are eroded (smallest: 1; log-uniform).
         wide: Chance of a very wide unknown band instead, 30 to 110 pixels.
-        blunt: Chance that known parts narrower than 8 to 90 canvas pixels are unknown, as in a trimap drawn by hand:
-            nobody marks the holes of a net as background, or a strand as foreground.
+        blunt: Chance that known parts narrower than 8 to 90 pixels of a patch are unknown, as in a trimap drawn by
+            hand: nobody marks the holes of a net as background, or a strand as foreground.
         tone: Range of the exponent (log-uniform, one a sample) with which colours are mixed,
             C = (a F^t + (1 - a) B^t)^(1/t). 1 mixes display values, as the paper's composites do. Sensors add light,
             and a camera's curve comes after: in photographs it is about 2, and a half-covered pixel is brighter.
@@ -58,6 +60,7 @@ class SampleConfig:
     drawn: tuple[int, ...] = (480,)
     merge: float = 0.25
     similar: float = 0.15
+    shade: float = 0.0
     smooth: float = 0.0
     faults: float = 0.3
     band: float = 30.0
@@ -89,8 +92,8 @@ def make_sample(assets: Assets, config: SampleConfig, *, seed: int, index: int) 
     background = _background(assets, config, rng, side, colours, alpha)
     if rng.random() < config.smooth:
         colours, background = _smoothed(colours, rng), _smoothed(background, rng)
-    trimap = _trimap(alpha, config, rng)
     crop = round(config.patch * rng.choice(config.crops))  # one scale: the patches belong to one photograph
+    trimap = _trimap(alpha, config, rng, min(crop, side) / config.patch)
     centres, turned, step = _centres(trimap, config, rng), rng.random() < 0.5, int(rng.choice(STEPS))
     tone = float(np.exp(rng.uniform(*np.log(config.tone))))
     clean = _composite(colours, alpha, background, tone)
@@ -138,7 +141,19 @@ def _layer(assets: Assets, config: SampleConfig, rng: np.random.Generator, side:
     colours = cv2.warpAffine(
         np.ascontiguousarray(rgba[..., :3]), affine, (side, side), flags=how, borderMode=cv2.BORDER_REPLICATE
     )
+    if rng.random() < config.shade:
+        colours = _shaded(colours, rng)
     return _jitter(colours, rng), alpha
+
+
+def _shaded(colours: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Darker along one direction, down to 0.15 to 0.7 of the light; where it turns and how fast is drawn."""
+    side = len(colours)
+    turn, dark = rng.uniform(0, 2 * np.pi), rng.uniform(0.15, 0.7)
+    y, x = np.mgrid[:side, :side].astype(np.float32) / side - 0.5
+    along = (np.cos(turn) * x + np.sin(turn) * y - rng.uniform(-0.25, 0.25)) / rng.uniform(0.03, 0.4)
+    light = dark + (1 - dark) / (1 + cv2.exp(-4 * along))
+    return (colours * light[..., None].astype(np.float32) + 0.5).astype(np.uint8)
 
 
 def _jitter(colours: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -191,10 +206,28 @@ def _background(
         wall = np.broadcast_to(rng.uniform(0, 255, 3), background.shape).astype(np.uint8)
         background = cv2.addWeighted(background, 0.08, wall, 0.92, 0)
     if rng.random() < config.similar and alpha.any():
-        seen = alpha > 127 if (alpha > 127).any() else alpha > 0
-        shift = (colours[seen].mean(0) - background.reshape(-1, 3).mean(0)) * rng.uniform(0.4, 1)
-        background = np.clip(background + shift, 0, 255).astype(np.uint8)
+        if rng.random() < 0.5:
+            seen = alpha > 127 if (alpha > 127).any() else alpha > 0
+            shift = colours[seen].mean(0) - background.reshape(-1, 3).mean(0)
+        else:
+            shift = _difference(colours, alpha, background, sigma=float(np.exp(rng.uniform(np.log(8), np.log(60)))))
+        background = np.clip(background + shift * rng.uniform(0.4, 1), 0, 255).astype(np.uint8)
     return background
+
+
+def _difference(colours: np.ndarray, alpha: np.ndarray, background: np.ndarray, *, sigma: float) -> np.ndarray:
+    """What the foreground's colour is nearby, less the background's; means weighted by a Gaussian of `sigma` pixels.
+
+    Computed on a quarter of the canvas; where there is no foreground within a few sigma, it fades to 0.
+    """
+    size = (len(alpha) // 4,) * 2
+    a, f, b = (cv2.resize(map_, size, interpolation=cv2.INTER_AREA).astype(np.float32) for map_ in
+               (alpha, colours, background))  # fmt: skip
+    a = a[..., None] / 255
+    weight, painted, plain = (cv2.GaussianBlur(map_, (0, 0), sigma / 4) for map_ in (a, a * f, b))
+    weight = weight.reshape(a.shape)
+    difference = painted / (weight + 1e-3) - plain * weight / (weight + 1e-3)
+    return cv2.resize(difference, alpha.shape[::-1], interpolation=cv2.INTER_LINEAR)
 
 
 def _smoothed(colours: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -205,14 +238,18 @@ def _smoothed(colours: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return cv2.resize(shift, (side, side), interpolation=cv2.INTER_CUBIC)
 
 
-def _trimap(alpha: np.ndarray, config: SampleConfig, rng: np.random.Generator) -> np.ndarray:
-    """Erode the surely known parts of the alpha by two independent radii of 1 to 30 pixels, now and then more."""
+def _trimap(alpha: np.ndarray, config: SampleConfig, rng: np.random.Generator, scale: float) -> np.ndarray:
+    """Erode the surely known parts of the alpha by two independent radii of 1 to 30 pixels, now and then more.
+
+    `scale` is canvas pixels to one of the patch's: what is cut small keeps bands as wide as the network sees them.
+    """
     radii = np.exp(rng.uniform(0, np.log(config.band), 2))
     if rng.random() < config.wide:
         radii = rng.uniform(30, 110, 2)
+    radii = radii * scale
     front, back = (alpha >= 253).astype(np.uint8), (alpha <= 2).astype(np.uint8)
     if rng.random() < config.blunt:
-        brush = float(np.exp(rng.uniform(np.log(4), np.log(45))))
+        brush = float(np.exp(rng.uniform(np.log(4), np.log(45)))) * scale
         wide_front, wide_back = _opened(front, brush), _opened(back, brush)
         front = wide_front if wide_front.any() else front  # something must be known
         back = wide_back if wide_back.any() else back

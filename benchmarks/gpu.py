@@ -57,6 +57,7 @@ from hdmatt.trimap import UNKNOWN
 
 NETWORKS, PRECISIONS = ("hdmatt-s", "hdmatt-r34"), ("fp32", "bf16")
 R34_WIDTH = 64
+COUNTED = 480  # side of the picture, at most, on which operations are counted
 REQUIRED = ("hdmatt-r34", "bf16")
 SECONDS, SHARE = 1.0, 0.4  # in the network; of the bfloat16 peak
 COPIES = ("Memcpy HtoD", "Memcpy DtoH")  # as the profiler calls them
@@ -80,7 +81,8 @@ def main(arguments: list[str]) -> int:
     options = Options(patch=given.patch, overlap=given.overlap, batch=given.batch, device=device)
     pair = _pair(round(math.sqrt(given.megapixels * 1e6)), given.unknown)
     plain = {name: _network(name) for name in given.network or NETWORKS}
-    flops = {name: _flops(network, pair, options) for name, network in plain.items()}
+    small = _pair(min(len(pair.marks), COUNTED), given.unknown)
+    each = {name: _flops_a_patch(network, small, options) for name, network in plain.items()}
     jobs = {
         (name, precision): api.load_network(network, runtime="folded", precision=precision, device=device)
         for name, network in plain.items()
@@ -95,6 +97,7 @@ def main(arguments: list[str]) -> int:
             runs[job] += [run] if turn else []  # the first one warms up
     tries.append(_peaks(device))
     peak = best_of(tries)["bf16"]
+    flops = {name: each[name] * runs[name, precisions[0]][0]["decoded"] for name in plain}
     unknown = pair.marks == UNKNOWN
     rows = [
         {
@@ -162,11 +165,11 @@ def _pair(side: int, unknown: float) -> Pair:
     return Pair(np.concatenate([colours for colours, _ in bands]), np.concatenate([marks for _, marks in bands]))
 
 
-def _flops(network: HDMatt, pair: Pair, options: Options) -> float:
-    """Counted on the CPU, where the caller's thread does the work: Count counts one, and computes nothing large."""
+def _flops_a_patch(network: HDMatt, pair: Pair, options: Options) -> float:
+    """Counted on the CPU, where the caller's thread does the work, and on a small picture: there it takes a while."""
     with Count() as count:
-        _run(network, pair, replace(options, device="cpu"))
-    return float(count.flops)
+        _, run = _run(network, pair, replace(options, device="cpu"))
+    return float(count.flops) / run["decoded"]
 
 
 def _run(network: HDMatt, pair: Pair, options: Options) -> tuple[np.ndarray, dict[str, Any]]:

@@ -3,6 +3,7 @@
     python runs/ablation.py list
     python runs/ablation.py train --pack runs/out/pack --row C --minutes 9 --out RESULT [--state LAST_RESULT]
     python runs/ablation.py land  RESULT runs/out/ablation --row C    # -> runs/out/ablation/C.safetensors
+    python runs/ablation.py together --pack runs/out/pack --rows A,B,C --init WEIGHTS --minutes 9 --out RESULT
 
 Hardware:  as runs/gpu_slice.py: one GPU, in slices; each row is a run of its own.
 Hours:     13 trainings (C-K7 and C-all are one) of 4000 steps of 32 patches: about 9 minutes each on an H100,
@@ -19,6 +20,10 @@ the keys of benchmarks/table3.py, which takes the folder of the landed rows: a m
 name says otherwise; all but C-literal are strict. In the rows -alone the hints know the patch alone (model.around):
 what a network knows of the rest of the picture comes from its context patches, as in the paper.
 
+`together` trains several rows in one process, each on every batch, so that samples are drawn once: from random weights
+or, with --init, from a common start (see below), with the preset's own mix of sizes. It writes RESULT/ROW.safetensors
+and the curves, finished or not; set --set steps=N for the time there is.
+
 Without a GPU the rows of a common start show what the context module adds to it: `start` takes everything but the
 module from WEIGHTS and lets the module pass on what it is given; then each row trains alike (preset cpu-ablation: 400
 steps of two groups of four, a quarter to half an hour a core and row). For rows that groups of four can tell apart:
@@ -32,6 +37,7 @@ A dry run of a row on a CPU, in a minute: train ... --preset tiny --set steps=6 
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -86,6 +92,15 @@ def main() -> int:
     land.add_argument("shards", type=Path)
     land.add_argument("folder", type=Path)
     land.add_argument("--row", choices=list(ROWS), required=True)
+    together = commands.add_parser("together", help="several rows in one process, on the same batches")
+    together.add_argument("--pack", type=Path, action="append", required=True, help="may be repeated")
+    together.add_argument("--rows", required=True, help="names with commas between")
+    together.add_argument("--init", type=Path, help="weights for a common start")
+    together.add_argument("--preset", default="gpu-ablation")
+    together.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="changes")
+    together.add_argument("--minutes", type=float, required=True)
+    together.add_argument("--out", type=Path, required=True)
+    together.add_argument("--work", type=Path, default=gpu_slice.ROOT / "runs/out/ablation-work")
     args, rest = parser.parse_known_args()
     if args.command == "list":
         for name, changes in ROWS.items():
@@ -97,6 +112,8 @@ def main() -> int:
         return start_row(args.weights, args.folder / "start" / f"{args.row}.safetensors", ROWS[args.row])
     if args.command == "land":
         return land_row(args.shards, args.folder / f"{args.row}.safetensors")
+    if args.command == "together":
+        return train_rows(args)
     own = [part for change in ROWS[args.row] for part in ("--set", change)]
     work = [] if "--work" in rest else ["--work", str(gpu_slice.ROOT / "runs/out/ablation-work" / args.row)]
     preset = [] if "--preset" in rest else ["--preset", "gpu-ablation"]
@@ -113,6 +130,43 @@ def print_options(name: str) -> int:
         )
         return 2
     print(" ".join(f"--set {change}" for change in ROWS[name] if not change.startswith("sample.crops")))
+    return 0
+
+
+def train_rows(args: argparse.Namespace) -> int:
+    """Several rows on the same batches; each one's mean weights, in half precision, and its curve."""
+    gpu_slice.prepare(args.pack)
+    import shutil
+
+    from hdmatt.checkpoint import load_model, save_model
+    from hdmatt.errors import HDMattError, InputError
+    from hdmatt.recipe import PRESETS, changed
+    from hdmatt.train import Row, train_together
+
+    try:
+        names = args.rows.split(",")
+        if unknown := [name for name in names if name not in ROWS]:
+            raise InputError(f"there is no row {unknown[0]!r}", hint=f"Choose from {', '.join(ROWS)}.")
+        rows = []
+        for name in names:
+            own = [change for change in ROWS[name] if not change.startswith("sample.")]
+            config = changed(PRESETS[args.preset], ["tensorboard=false", *own, *args.changes])
+            start = args.work / "start" / f"{name}.safetensors" if args.init else None
+            if args.init and (code := start_row(args.init, args.work / "start" / f"{name}.safetensors", ROWS[name])):
+                return code
+            rows.append(Row(config, args.work / name, start))
+        data = gpu_slice.unpack_all(args.pack, args.work)
+        spent = (time.monotonic() - gpu_slice.STARTED) / 60
+        left = max(0.0, args.minutes - spent - gpu_slice.RESERVE)
+        trained = train_together(rows, data, max_minutes=left, say=lambda line: print(line, flush=True))
+        args.out.mkdir(parents=True, exist_ok=True)
+        for row, path in zip(rows, trained, strict=True):
+            card = {"row": row.out.name, "topk": str(row.config.topk)}
+            save_model(load_model(path), args.out / f"{row.out.name}.safetensors", half=True, card=card)
+            shutil.copyfile(row.out / "curve.csv", args.out / f"{row.out.name}.csv")
+    except HDMattError as error:
+        print(f"ablation: {error.message}\n  {error.hint}", file=sys.stderr)
+        return error.exit_code
     return 0
 
 

@@ -29,6 +29,7 @@ import importlib.util
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 STARTED = time.monotonic()
@@ -36,16 +37,16 @@ ROOT = Path(__file__).resolve().parents[1]
 RESERVE = 0.35  # minutes for the last validation, the checkpoint and the shards
 
 
-def prepare(pack: Path | None = None) -> None:
-    """hdmatt from this tree, and jaxtyping from the pack where the machine has none."""
-    if importlib.util.find_spec("jaxtyping") is None and pack is not None:
-        sys.path.append(str(pack.resolve() / "libraries.zip"))
+def prepare(packs: Sequence[Path] = ()) -> None:
+    """hdmatt from this tree, and jaxtyping from the packs where the machine has none."""
+    if importlib.util.find_spec("jaxtyping") is None:
+        sys.path += [str(pack.resolve() / "libraries.zip") for pack in packs]
     sys.path.insert(0, str(ROOT / "src"))
 
 
 def main(arguments: list[str] | None = None) -> int:
     args = parse(arguments)
-    prepare(getattr(args, "pack", None))
+    prepare(getattr(args, "pack", None) or ())
     from hdmatt.errors import HDMattError
 
     try:
@@ -69,7 +70,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     pack.add_argument("--background-quality", type=int, default=85, help="JPEG")
     pack.add_argument("--limit", type=float, default=57.0, help="MiB in all")
     train = commands.add_parser("train", help="one slice")
-    train.add_argument("--pack", type=Path, required=True)
+    train.add_argument("--pack", type=Path, action="append", required=True, help="may be repeated")
     train.add_argument("--out", type=Path, required=True, help="the slice's results")
     train.add_argument("--state", type=Path, help="folder with the shards of the last slice")
     train.add_argument("--init", type=Path, help="weights to start the first slice from")
@@ -109,7 +110,7 @@ def train_slice(args: argparse.Namespace) -> None:
     from hdmatt.checkpoint import load_model, load_state
     from hdmatt.curves import Curves
     from hdmatt.recipe import PRESETS, changed, read_config
-    from hdmatt.slices import join, split, step_of, unpack
+    from hdmatt.slices import join, split, step_of
     from hdmatt.train import train
     from hdmatt.validate import Folders
 
@@ -129,11 +130,11 @@ def train_slice(args: argparse.Namespace) -> None:
     if resume and max(here, there) >= config.steps:
         print(f"all {config.steps} steps are done")
     else:
-        data = unpack(args.pack, args.work / "pack")
+        data = unpack_all(args.pack, args.work)
         spent = (time.monotonic() - STARTED) / 60
         train(
             config,
-            [data],
+            data,
             run,
             init=None if resume else args.init,
             resume=resume,
@@ -157,6 +158,13 @@ def train_slice(args: argparse.Namespace) -> None:
     sheets = sorted((run / "previews").glob("*-held-out.jpg"))
     if sheets:
         shutil.copyfile(sheets[-1], args.out / "preview.jpg")
+
+
+def unpack_all(packs: Sequence[Path], work: Path) -> list[Path]:
+    """Each into a folder of its own."""
+    from hdmatt.slices import unpack
+
+    return [unpack(pack, work / f"pack-{number}") for number, pack in enumerate(packs)]
 
 
 def join_state(args: argparse.Namespace) -> None:

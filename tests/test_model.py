@@ -3,7 +3,17 @@ import pytest
 import torch
 
 from hdmatt.errors import ModelError
-from hdmatt.model import HINTED, HDMatt, ModelConfig, corrected, labels, load_resnet34, network_input, unpool
+from hdmatt.model import (
+    HINTED,
+    HDMatt,
+    ModelConfig,
+    corrected,
+    labels,
+    load_resnet34,
+    network_input,
+    scattered,
+    unpool,
+)
 
 
 def picture(batch=3, side=64, seed=0):
@@ -197,3 +207,13 @@ def test_a_correction_of_the_logit_leaves_a_sure_hint_correctable():
 def test_a_coarse_network_without_hints_is_refused():
     with pytest.raises(ModelError, match="needs `hints`"):
         network(coarse=True)
+
+
+def test_unpooling_by_scattering_as_on_a_gpu_equals_unpooling():
+    torch.manual_seed(0)
+    pooled, indices = torch.nn.functional.max_pool2d(torch.randn(2, 3, 8, 12), 2, return_indices=True)
+    ours, theirs = (f(pooled.requires_grad_(), indices) for f in (scattered, unpool))
+    assert torch.equal(ours, theirs)
+    wanted = torch.randn_like(ours)
+    slopes = [torch.autograd.grad((x * wanted).sum(), pooled)[0] for x in (ours, theirs)]
+    assert torch.equal(*slopes)

@@ -18,7 +18,7 @@ from training import SHORT, cpu, environment, make_pack
 from hdmatt import parallel
 from hdmatt.checkpoint import load_state
 from hdmatt.errors import InputError
-from hdmatt.parallel import patch_share
+from hdmatt.parallel import Fabric, patch_share
 from hdmatt.recipe import write_config
 from hdmatt.train import train
 
@@ -112,11 +112,8 @@ def test_fabric_comes_from_lightning_where_there_is_only_that(monkeypatch):
 def test_groups_that_cannot_be_shared_are_refused(tmp_path):
     pack = make_pack(tmp_path / "pack")
 
-    class Three:
+    class Three(Fabric):
         world_size = 3
 
-        def launch(self):
-            pass
-
     with pytest.raises(InputError, match="3 processes cannot share evenly"):
-        train.__wrapped__(CONFIG, [pack], tmp_path / "run", fabric=Three())
+        train(CONFIG, [pack], tmp_path / "run", fabric=Three(accelerator="cpu", devices=1))

@@ -64,8 +64,8 @@ def test_every_preset_can_work_and_comes_back_from_its_file(name, tmp_path):
     "wrong",
     ["steps=0", "groups=0", "sample.group=0", "sample.patch=72", "sample.crops=0", "topk=-1", "repeat=3", "rate=-1",
      "floor=2", "betas=0.9,1", "ema=1", "losses.alpha=0", "precision=16", "workers=-1", "save_every=0", "held_out=0",
-     "repeat=0", "sample.drawn=480,32", "sample.crops=inf", "sample.faults=7", "sample.band=0", "model.width=0",
-     "topk=4"],
+     "repeat=0", "spread=0", "sample.drawn=480,32", "sample.crops=inf", "sample.faults=7", "sample.band=0",
+     "model.width=0", "topk=4"],
 )
 def test_a_configuration_that_cannot_work_is_refused(wrong):
     config = replace(TrainConfig(), losses={"alpha": 1.0})
@@ -79,6 +79,10 @@ def test_groups_must_share_evenly_among_the_processes():
     check(replace(TrainConfig(), groups=8), processes=4)
     with pytest.raises(InputError, match="3 processes cannot share evenly"):
         check(replace(TrainConfig(), groups=8), processes=3)
+    with pytest.raises(InputError, match="spread is 3"):
+        check(replace(TrainConfig(), groups=8, repeat=4, spread=3))
+    with pytest.raises(InputError, match="repeat is 4, which does not divide the 1 groups of a process and 2 steps"):
+        check(replace(TrainConfig(), groups=1, repeat=4, spread=2))
     with pytest.raises(InputError, match="repeat is 2"):
         check(replace(TrainConfig(), groups=8, repeat=2), processes=8)
 

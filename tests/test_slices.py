@@ -220,6 +220,24 @@ def test_a_row_starts_from_given_weights_trains_and_lands(data, run, tmp_path):
     assert load_model(tmp_path / "B-alone.safetensors").config == started.config
 
 
+def test_rows_are_trained_together_from_a_common_start_on_several_packs(data, run, tmp_path):
+    pack([data], tmp_path / "first")
+    pack([data], tmp_path / "second")
+    usual = [
+        "together", "--pack", tmp_path / "first", "--pack", tmp_path / "second", "--minutes", "9", "--preset", "tiny",
+        "--set", "sample.procedural=0", "--set", "steps=2", "--set", "sample.group=4", "--work", tmp_path / "work",
+    ]  # fmt: skip
+    done = ablation(*usual, "--rows", "A,B,C", "--init", run / "model.safetensors", "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    rows = {name: load_model(tmp_path / f"out/{name}.safetensors") for name in "ABC"}
+    assert [row.config.cpc for row in rows.values()] == ["none", "nonlocal", "tgnl"]
+    curves = {name: (tmp_path / f"out/{name}.csv").read_text().splitlines() for name in rows}
+    assert all(len(lines) == 2 and lines[1].startswith("2,") for lines in curves.values())
+    assert len({lines[1] for lines in curves.values()}) == 3  # each learned in its own way
+    wrong = ablation(*usual, "--rows", "A,D", "--out", tmp_path / "out")
+    assert wrong.returncode == 2 and "no row 'D'" in wrong.stderr
+
+
 @pytest.mark.parametrize("row", ["C-K5", "C-all", "C-640", "C-MS"])
 def test_a_row_that_groups_of_four_cannot_tell_apart_is_refused(row):
     done = ablation("options", "--row", row)

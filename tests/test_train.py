@@ -12,7 +12,17 @@ from hdmatt.cli import main
 from hdmatt.errors import InputError
 from hdmatt.model import HDMatt, in_coarse, network_input
 from hdmatt.recipe import PRESETS, read_config
-from hdmatt.train import Run, _compile, _Recorder, group_contexts, learning_rate, train, vanished
+from hdmatt.train import (
+    Row,
+    Run,
+    _compile,
+    _Recorder,
+    group_contexts,
+    learning_rate,
+    train,
+    train_together,
+    vanished,
+)
 
 TEN = replace(
     SHORT,
@@ -42,6 +52,32 @@ def test_ten_steps_equal_five_a_stop_and_five_more_bit_for_bit(pack, tmp_path):
     assert set(ours) == set(theirs)
     assert [n for n in ours if not torch.equal(ours[n], theirs[n])] == []
     assert {n.split(".")[0] for n in ours} == {"model", "ema", "adam", "probes"}
+
+
+def test_rows_that_share_their_batches_get_the_weights_that_each_gets_alone(pack, tmp_path):
+    rows = [
+        Row(replace(TEN, steps=4, save_every=2, model=replace(TEN.model, cpc=cpc), topk=topk), tmp_path / cpc)
+        for cpc, topk in (("none", 0), ("nonlocal", 1), ("tgnl", 1))
+    ]
+    lines = []
+    train_together(rows, [pack], fabric=cpu(), max_steps=2)
+    weights = train_together(rows, [pack], fabric=cpu(), resume=True, say=lines.append)
+    assert [line.split(":")[0] for line in lines] == ["none", "nonlocal", "tgnl"]
+    for row, path in zip(rows, weights, strict=True):
+        alone = load_model(train(row.config, [pack], tmp_path / f"{row.out.name}-alone", fabric=cpu()))
+        together = load_model(path).state_dict()
+        assert [n for n, t in alone.state_dict().items() if not torch.equal(t, together[n])] == []
+        assert [r["step"] for r in csv.DictReader((row.out / "curve.csv").read_text().splitlines())] == ["2", "4"]
+
+
+def test_rows_that_want_other_batches_or_stopped_elsewhere_are_refused(pack, tmp_path):
+    rows = [Row(replace(TEN, seed=seed), tmp_path / str(seed)) for seed in (0, 1)]
+    with pytest.raises(InputError, match="2 rows that differ"):
+        train_together(rows, [pack], fabric=cpu())
+    for name, steps in (("a", 1), ("b", 2)):
+        train(replace(TEN, save_every=1), [pack], tmp_path / name, fabric=cpu(), max_steps=steps)
+    with pytest.raises(InputError, match="at different steps"):
+        train_together([Row(TEN, tmp_path / name) for name in ("a", "b")], [pack], fabric=cpu(), resume=True)
 
 
 def test_a_run_learns_and_leaves_weights_and_a_curve(pack, tmp_path):

@@ -12,7 +12,7 @@ from hdmatt.checkpoint import load_model, load_state
 from hdmatt.curves import Curves, append_row, sheet
 from hdmatt.datasets import Composition, Item
 from hdmatt.errors import InputError
-from hdmatt.feed import groups_of
+from hdmatt.feed import batches, groups_of
 from hdmatt.field import mirrored
 from hdmatt.metrics import score
 from hdmatt.model import HDMatt, ModelConfig
@@ -160,6 +160,20 @@ def test_repeat_cuts_several_groups_from_one_canvas(pack):
     assert all((twice[n] == again[n]).all() for n in twice)
     known = twice["trimap"] != 128
     assert (np.abs(twice["alpha"].astype(int) - twice["trimap"])[known] <= 5).all()  # mirrored alike
+
+
+def test_spread_gives_a_step_groups_of_every_canvas_and_goes_on_anywhere(pack):
+    assets = load_assets([pack])
+    config = replace(SHORT, groups=2, repeat=4, spread=4, steps=6)  # a group of each of two canvases a step
+    canvases = [groups_of(assets, config, index)["image"].reshape(4, 2, 64, 64, 3) for index in range(4)]
+    steps = [batch["image"] for batch in batches(assets, config, first=0)]
+    assert len(steps) == 6
+    for step, image in enumerate(steps):
+        first = 2 * (step // 4)
+        wanted = np.concatenate([canvases[first][step % 4], canvases[first + 1][step % 4]])
+        np.testing.assert_array_equal(image, wanted)
+    later = [batch["image"] for batch in batches(assets, config, first=3)]
+    assert len(later) == 3 and all(torch.equal(a, b) for a, b in zip(later, steps[3:], strict=True))
 
 
 def test_a_turned_group_knows_the_same_of_the_whole_picture(pack):

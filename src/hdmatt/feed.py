@@ -7,6 +7,7 @@ Knows synth and a run's configuration, no network. Top to bottom:
     room_ahead  how far workers may prepare ahead (of backbone.py, too)
 """
 
+import functools
 import shutil
 from collections.abc import Iterator
 from dataclasses import fields, replace
@@ -42,9 +43,11 @@ def batches(
         rank, world: Which of how many processes asks.
         pin: Put batches into page-locked memory, from which a GPU copies while it computes.
     """
-    per_step = config.groups // config.repeat
-    own = per_step // world
-    indices = (step * per_step + rank * own + i for step in range(first, config.steps) for i in range(own))
+    spread = config.spread
+    canvases = config.groups * spread // config.repeat  # of `spread` steps
+    own = canvases // world
+    rounds = range(first // spread, -(-config.steps // spread))
+    indices = (number * canvases + rank * own + i for number in rounds for i in range(own))
     workers = config.workers
     patches = own * config.repeat * config.sample.group
     ahead, shared = room_ahead(workers, bytes_a_batch=11 * config.sample.patch**2 * patches)
@@ -54,11 +57,13 @@ def batches(
         sampler=indices,  # type: ignore[arg-type]
         num_workers=workers,
         prefetch_factor=ahead,
-        collate_fn=_as_tensors if shared else _joined,
+        collate_fn=functools.partial(_as_tensors if shared else _joined, spread=spread),
         pin_memory=pin and shared,
     )
-    for batch in loader:
-        yield batch if shared else {name: torch.from_numpy(array) for name, array in batch.items()}
+    for number, batch in zip(rounds, loader, strict=True):
+        arrays = batch if shared else {name: torch.from_numpy(array) for name, array in batch.items()}
+        for part in range(max(0, first - number * spread), min(spread, config.steps - number * spread)):
+            yield {name: array.chunk(spread)[part] for name, array in arrays.items()}
 
 
 def groups_of(assets: Assets, config: TrainConfig, index: int) -> Arrays:
@@ -82,7 +87,7 @@ def groups_of(assets: Assets, config: TrainConfig, index: int) -> Arrays:
 
 def _turned(name: str, patch: np.ndarray) -> np.ndarray:
     """One array of a patch, left to right; what it knows of the whole picture has alphas inside of its cells."""
-    return mirrored(patch) if name == "around" else patch[:, ::-1]
+    return mirrored(patch) if name == "around" else cv2.flip(patch, 1)
 
 
 class _Samples(Dataset[Arrays]):
@@ -94,12 +99,17 @@ class _Samples(Dataset[Arrays]):
         return groups_of(self.assets, self.config, index)
 
 
-def _joined(samples: list[Arrays]) -> Arrays:
-    return {name: np.concatenate([s[name] for s in samples]) for name in samples[0]}
+def _joined(samples: list[Arrays], *, spread: int) -> Arrays:
+    """The patches of `spread` steps, one after the other; each step has the same number of groups of every canvas."""
+    joined: Arrays = {}
+    for name in samples[0]:
+        steps = zip(*(np.split(sample[name], spread) for sample in samples), strict=True)
+        joined[name] = np.concatenate([groups for step in steps for groups in step])
+    return joined
 
 
-def _as_tensors(samples: list[Arrays]) -> Batch:
-    return {name: torch.from_numpy(array) for name, array in _joined(samples).items()}
+def _as_tensors(samples: list[Arrays], *, spread: int) -> Batch:
+    return {name: torch.from_numpy(array) for name, array in _joined(samples, spread=spread).items()}
 
 
 def room_ahead(workers: int, *, bytes_a_batch: int) -> tuple[int | None, bool]:

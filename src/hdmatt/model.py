@@ -345,7 +345,16 @@ def in_coarse(name: str) -> bool:
 
 def unpool(x: Tensor, indices: Tensor) -> Tensor:
     """Put each value back where the 2 x 2 pooling found its maximum; the other three pixels are 0."""
-    return F.max_unpool2d(x, indices, [2, 2])
+    if x.device.type == "cpu":
+        return F.max_unpool2d(x, indices, [2, 2])
+    return scattered(x, indices)
+
+
+def scattered(x: Tensor, indices: Tensor) -> Tensor:
+    """`unpool` by the one operation that every GPU has in every precision."""
+    batch, channels, height, width = x.shape
+    out = x.new_zeros(batch, channels, 4 * height * width).scatter(2, indices.flatten(2), x.flatten(2))
+    return out.reshape(batch, channels, 2 * height, 2 * width)
 
 
 def network_input(rgb_BHW3: Tensor, trimap_BHW: Tensor) -> Tensor:

@@ -43,7 +43,9 @@ class TrainConfig:
             alpha it gives there. For a model with `coarse`; a step costs a fraction and all of it goes to the part that
             learns slowest (docs/log.md).
         repeat: Groups taken from one canvas, for machines whose processor cannot draw enough canvases; a divisor of
-            the groups of a process.
+            the groups of a process and `spread` steps.
+        spread: Steps, one after the other, over which these are spread, so that a step has more canvases; a divisor of
+            `repeat`.
         steps: Length of the schedule: warm-up, then cosine from `rate` to `rate * floor`.
         rewarm: Steps of a second warm-up where a run goes on from rounded weights (slices.py).
         topk: Context patches a query looks at (random ones of its group).
@@ -70,6 +72,7 @@ class TrainConfig:
     part: Literal["all", "coarse"] = "all"
     groups: int = 8
     repeat: int = 1
+    spread: int = 1
     steps: int = 200_000
     warmup: int = 0
     rewarm: int = 100
@@ -99,19 +102,25 @@ _LIGHT = (1.0, 2.2)  # from the paper's composites to a sensor's, see SampleConf
 _EXTRA = {"alpha": 0.5, "composition": 0.5, "laplacian": 0.5}
 _GPU = TrainConfig(
     model=_SMALL,
-    sample=SampleConfig(patch=320, group=4, procedural=0.25, merge=0.15, similar=0.1, faults=0.25, tone=_LIGHT),
+    sample=SampleConfig(
+        patch=320, crops=(0.5, 0.75, 1.0, 1.0, 1.5, 2.0, 2.5, 3.0), group=4, procedural=0.35, drawn=(480, 720, 960),
+        merge=0.1, similar=0.25, shade=0.2, faults=0.3, band=32.0, wide=0.1, blunt=0.45, tone=_LIGHT,
+    ),
     groups=16,
-    repeat=2,
+    repeat=4,
+    spread=2,
     steps=40_000,
-    warmup=500,
+    warmup=300,
+    rate=7e-4,
     floor=0.01,
     losses=_EXTRA,
-    probes=0.1,
+    probes=0.2,
     clip=1.0,
-    ema=0.9995,
+    ema=0.999,
     workers=15,
     precision="bf16-mixed",
     save_every=250,
+    validate_every=0,
     held_out=16,
 )
 _CPU = TrainConfig(
@@ -186,14 +195,13 @@ PRESETS: dict[str, TrainConfig] = {
         held_out=16,
         seed=3,
     ),
-    # hdmatt-s on one GPU: 64 patches a step, two groups from a canvas so that 15 workers keep up
+    # hdmatt-s on one GPU: 64 patches a step, 16 from a canvas (8 a step, of 8 canvases) so that 15 workers keep up
     "gpu-s": _GPU,
     # hdmatt-r34 on one GPU: the paper's width and batch
     "gpu-r34": replace(_GPU, model=replace(_SMALL, width=64), groups=8, rate=4e-4),
     # a row of the ablation: groups of eight, so that K = 7 is possible and K alone differs
     "gpu-ablation": replace(
-        _GPU, sample=replace(_GPU.sample, group=8), groups=4, repeat=1, steps=4000, warmup=200, ema=0.998,
-        validate_every=1000,
+        _GPU, sample=replace(_GPU.sample, group=8), groups=4, repeat=2, spread=2, steps=4000, warmup=200, ema=0.998,
     ),
     # the same without a GPU, from a common start (`runs/ablation.py start`)
     "cpu-ablation": replace(
@@ -290,8 +298,13 @@ def check(config: TrainConfig, *, processes: int = 1) -> None:
             f"groups is {config.groups}, which {processes} processes cannot share evenly",
         ),
         (
-            config.repeat >= 1 and share % config.repeat == 0,
-            f"repeat is {config.repeat}, which does not divide the {share} groups of a process",
+            config.spread >= 1 and config.repeat % max(1, config.spread) == 0,
+            f"spread is {config.spread}, which does not divide repeat, {config.repeat}",
+        ),
+        (
+            config.repeat >= 1 and share * config.spread % config.repeat == 0,
+            f"repeat is {config.repeat}, which does not divide the {share} groups of a process"
+            + f" and {config.spread} steps" * (config.spread > 1),
         ),
         (config.rate >= 0, f"rate is {config.rate}, it must not be negative"),
         (0 <= config.floor <= 1, f"floor is {config.floor}, a share of the rate from 0 to 1"),

@@ -3,6 +3,7 @@
 Knows feed, the model and the losses; on a GPU machine it needs neither OpenImageIO nor pymatting. Top to bottom:
 
     train            the loop: batches, loss, step, EMA, checkpoint
+    train_together   the same for several networks, each on every batch
     Run              network, EMA, optimiser and position, and how they are saved
     learning_rate    warm-up, cosine, second warm-up
     group_contexts   which patch looks at which
@@ -14,6 +15,7 @@ seen of it, slices.py runs on borrowed time, backbone.py stage 1.
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +32,23 @@ from hdmatt.losses import Probes, coarse_loss, pixel_weight, probe_loss, total
 from hdmatt.model import HDMatt, in_coarse, load_resnet34, network_input
 from hdmatt.parallel import Fabric, agreed, make_fabric, patch_share, share_norms
 from hdmatt.patches import feather
-from hdmatt.recipe import TrainConfig, changed, check, check_folder, read_config, schedule, write_config
+from hdmatt.recipe import STATE, TrainConfig, changed, check, check_folder, read_config, schedule, write_config
 from hdmatt.synth.assets import Assets, load_assets
 from hdmatt.validate import HELD_OUT_NAME, Folders, HeldOut, Scored
 
 BAD_STEPS = 10  # steps without a finite gradient, one after the other, that end a run
 WEIGHTS, BEST = "model.safetensors", "best.safetensors"
+SHARED = ("sample", "groups", "repeat", "spread", "steps", "seed", "workers")  # by rows that are trained together
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One of several networks that are trained together: its configuration, its folder, the weights it starts from."""
+
+    config: TrainConfig
+    out: Path
+    init: Path | None = None
 
 
 def train(
@@ -78,87 +90,194 @@ def train(
         RuntimeError: The gradient was no number ten steps in a row; the last checkpoint is kept.
     """
     started = time.monotonic()
-    state = check_folder(out, resume=resume)
+    check_folder(out, resume=resume)
     if resume:
         config = changed(read_config(out / "config.json"), changes)
+    rows = [Row(config, out, init)]
+    _train(rows, data, started, backbone=backbone, resume=resume, validate=validate, max_minutes=max_minutes,
+           max_steps=max_steps, fabric=fabric, say=say)  # fmt: skip
+    return out / WEIGHTS
+
+
+def train_together(
+    rows: Sequence[Row],
+    data: Sequence[Path],
+    *,
+    resume: bool = False,
+    max_minutes: float | None = None,
+    max_steps: int | None = None,
+    fabric: Fabric | None = None,
+    say: Say | None = None,
+) -> list[Path]:
+    """Train several networks, each on every batch, and return the paths of their EMA weights.
+
+    Rows of an ablation see the same samples anyway; drawing them once leaves the processor time for more of them. Each
+    folder is that of a run of its own, and gives the same weights.
+
+    Args:
+        rows: Configurations must agree in everything that decides the batches: samples, groups, repeat, spread, steps,
+            seed and workers.
+        resume: Continue all of them; they must have stopped at the same step.
+        data, max_minutes, max_steps, fabric, say: As for `train`.
+
+    Raises:
+        InputError: As `train`, and rows that cannot share their batches.
+    """
+    started = time.monotonic()
+    for row in rows:
+        check_folder(row.out, resume=resume)
+    if resume:
+        rows = [replace(row, config=read_config(row.out / "config.json")) for row in rows]
+    if not rows or len({repr([getattr(row.config, name) for name in SHARED]) for row in rows}) > 1:
+        raise InputError(
+            f"{len(rows)} rows that differ in what decides the batches cannot be trained together",
+            hint=f"Let them agree in {', '.join(SHARED)}, or train each by itself.",
+        )
+    _train(rows, data, started, resume=resume, max_minutes=max_minutes, max_steps=max_steps, fabric=fabric, say=say)
+    return [row.out / WEIGHTS for row in rows]
+
+
+def _train(
+    rows: Sequence[Row],
+    data: Sequence[Path],
+    started: float,
+    *,
+    resume: bool,
+    max_minutes: float | None,
+    max_steps: int | None,
+    fabric: Fabric | None,
+    say: Say | None,
+    backbone: Path | None = None,
+    validate: Sequence[Path] = (),
+) -> None:
+    config = rows[0].config
     fabric = fabric or make_fabric(config.precision)
     fabric.launch()
-    check(config, processes=fabric.world_size)
-    torch.manual_seed(config.seed)
+    for row in rows:
+        check(row.config, processes=fabric.world_size)
     torch.set_flush_denormal(True)  # numbers below 1e-38 made steps three times as slow on a CPU
     cv2.setNumThreads(0)  # before samples are drawn: OpenCV's threads do not survive in the workers, which are forked
-    run = Run(config, init, backbone)
-    run.move(fabric.device)  # before Adam's moments are loaded, for they go where the weights are
-    if resume:
-        run.load(state)
+    trainees = [_Trainee(row, fabric, backbone=backbone, resume=resume) for row in rows]
+    began = trainees[0].run.step
+    if any(trainee.run.step != began for trainee in trainees):
+        raise InputError("the rows stopped at different steps", hint="Continue each by itself until they are level.")
     assets = load_assets(data)
-    judge = _Judge(config, assets, validate) if fabric.is_global_zero else None
-    if fabric.is_global_zero:
-        out.mkdir(parents=True, exist_ok=True)
-        write_config(config, out / "config.json")
-    curves = Curves(out, step=run.step, tensorboard=config.tensorboard) if fabric.is_global_zero else None
-    share_norms(run.model, fabric, config.norm)
-    if config.compile:
-        _compile(run.model)
-    model, optimiser = fabric.setup(run.model, run.optimiser)
-    probes = fabric.setup_module(run.probes)
-    weight = torch.from_numpy(feather(config.sample.patch, config.sample.patch // 5)).to(fabric.device)
-    recorder, began, bad = _Recorder(), run.step, 0
+    for trainee in trainees:
+        trainee.begin(assets, validate)
     source = batches(
         assets,
         config,
-        first=run.step,
+        first=began,
         rank=fabric.global_rank,
         world=fabric.world_size,
         pin=fabric.device.type == "cuda",
     )
-    for batch in recorder.timed(source):
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(config, run.step, restart=run.restart)
+    for step, batch in enumerate(_timed(source, [trainee.recorder for trainee in trainees]), start=began + 1):
         on_device = {n: t.to(fabric.device, non_blocking=True) for n, t in batch.items()}
-        loss, parts = _loss(model, probes, on_device, weight, config, run.step, fabric)
+        for trainee in trainees:
+            trainee.learn(on_device)
+        over = max_minutes is not None and time.monotonic() - started > 60 * max_minutes
+        over = over if max_minutes is None else agreed(fabric, over)
+        enough = max_steps is not None and step - began >= max_steps
+        last = over or enough or step >= config.steps
+        for trainee in trainees:
+            trainee.keep(say if len(trainees) == 1 else _named(say, trainee.out.name), last=last)
+        for trainee in trainees:
+            trainee.recorder.restart()
+        if last:
+            break
+    for trainee in trainees:
+        if trainee.curves:
+            trainee.curves.close()
+
+
+def _named(say: Say | None, name: str) -> Say | None:
+    return None if say is None else lambda line: say(f"{name}: {line}")
+
+
+class _Trainee:
+    """A network in training: what a batch does to it, and what is kept of it."""
+
+    def __init__(self, row: Row, fabric: Fabric, *, backbone: Path | None, resume: bool) -> None:
+        self.config, self.out, self.fabric = row.config, row.out, fabric
+        torch.manual_seed(row.config.seed)
+        self.run = Run(row.config, row.init, backbone)
+        self.run.move(fabric.device)  # before Adam's moments are loaded, for they go where the weights are
+        if resume:
+            self.run.load(row.out / STATE)
+
+    def begin(self, assets: Assets, validate: Sequence[Path]) -> None:
+        config, fabric, out, run = self.config, self.fabric, self.out, self.run
+        self.judge = _Judge(config, assets, validate) if fabric.is_global_zero else None
+        if fabric.is_global_zero:
+            out.mkdir(parents=True, exist_ok=True)
+            write_config(config, out / "config.json")
+        self.curves = Curves(out, step=run.step, tensorboard=config.tensorboard) if fabric.is_global_zero else None
+        share_norms(run.model, fabric, config.norm)
+        if config.compile:
+            _compile(run.model)
+        self.model, self.optimiser = fabric.setup(run.model, run.optimiser)
+        self.probes = fabric.setup_module(run.probes)
+        self.weight = torch.from_numpy(feather(config.sample.patch, config.sample.patch // 5)).to(fabric.device)
+        self.recorder, self.bad = _Recorder(), 0
+
+    def learn(self, batch: Mapping[str, Tensor]) -> None:
+        """One step, taken unless its gradient is no number."""
+        config, fabric, run = self.config, self.fabric, self.run
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(config, run.step, restart=run.restart)
+        loss, parts = _loss(self.model, self.probes, batch, self.weight, config, run.step, fabric)
         fabric.backward(loss)
         # always measured, so that a step with a gradient that is no number is never taken; infinite: not clipped
-        norm = fabric.clip_gradients(model, optimiser, max_norm=config.clip or math.inf, error_if_nonfinite=False)
+        norm = fabric.clip_gradients(
+            self.model, self.optimiser, max_norm=config.clip or math.inf, error_if_nonfinite=False
+        )
         finite = norm is not None and bool(torch.isfinite(norm))
         if finite:
-            optimiser.step()
+            self.optimiser.step()
             run.update_ema()
         else:
             run.restore_statistics()
         run.step += 1
-        bad = 0 if finite else bad + 1
-        optimiser.zero_grad()
-        recorder.add({"loss": loss, **parts, "gradient": norm if norm is not None else loss}, finite=finite)
-        if bad == BAD_STEPS:
+        self.bad = 0 if finite else self.bad + 1
+        self.optimiser.zero_grad()
+        self.recorder.add({"loss": loss, **parts, "gradient": norm if norm is not None else loss}, finite=finite)
+        if self.bad == BAD_STEPS:
             raise RuntimeError(
-                f"the gradient was no number {bad} steps in a row (up to step {run.step}, loss "
+                f"the gradient was no number {self.bad} steps in a row (up to step {run.step}, loss "
                 f"{float(loss.detach())}); the last checkpoint is kept"
             )
-        over = max_minutes is not None and time.monotonic() - started > 60 * max_minutes
-        over = over if max_minutes is None else agreed(fabric, over)
-        enough = max_steps is not None and run.step - began >= max_steps
-        last = over or enough or run.step >= config.steps
+
+    def keep(self, say: Say | None, *, last: bool) -> None:
+        """Curve, checkpoint and validation, where the step is one for them. The clock stands still for the last two."""
+        config, fabric, run, state = self.config, self.fabric, self.run, self.out / STATE
         validating = bool(config.validate_every) and (last or run.step % config.validate_every == 0)
         save = last or run.step % config.save_every == 0
         if save:
-            row = recorder.row(config, run, fabric)
-            if curves:
-                curves.training(row)
+            row = self.recorder.row(config, run, fabric)
+            if self.curves:
+                self.curves.training(row)
                 _tell(say, _words(row, config))
-        recorder.pause()  # neither a checkpoint nor a validation counts as a step's time
+        self.recorder.pause()
         if (save or validating) and fabric.is_global_zero:
-            run.save(state, out / WEIGHTS)
+            run.save(state, self.out / WEIGHTS)
         if validating:  # after the checkpoint: a test set that cannot be read costs no step
-            if curves and judge and _validate(judge, run, fabric.device, curves, out, say):
-                run.save(state, out / WEIGHTS)
+            judge, curves = self.judge, self.curves
+            if curves and judge and _validate(judge, run, fabric.device, curves, self.out, say):
+                run.save(state, self.out / WEIGHTS)
             fabric.barrier()
-        recorder.restart()
-        if last:
-            break
-    if curves:
-        curves.close()
-    return out / WEIGHTS
+
+
+def _timed(source: Iterator[dict[str, Tensor]], recorders: Sequence["_Recorder"]) -> Iterator[dict[str, Tensor]]:
+    """The batches; how long they were waited for is told to every recorder."""
+    while True:
+        asked = time.monotonic()
+        batch = next(source, None)
+        for recorder in recorders:
+            recorder.waited += time.monotonic() - asked
+        if batch is None:
+            return
+        yield batch
 
 
 class Run:
@@ -318,16 +437,6 @@ class _Recorder:
         self.values: list[Tensor] = []
         self.names: list[str] = []
         self.steps, self.skipped, self.waited, self.seconds, self.since = 0, 0, 0.0, 0.0, time.monotonic()
-
-    def timed(self, source: Iterator[dict[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
-        """The batches, and how long they were waited for."""
-        while True:
-            asked = time.monotonic()
-            batch = next(source, None)
-            self.waited += time.monotonic() - asked
-            if batch is None:
-                return
-            yield batch
 
     def add(self, values: Mapping[str, Tensor], *, finite: bool) -> None:
         self.steps += 1

@@ -37,8 +37,9 @@ class SampleConfig:
         drawn: Sides of the drawn foregrounds, in pixels, one of which is taken. They are laid on the canvas at 0.6 to 2
             times its side, so a small one has soft edges and no strand thinner than a few pixels.
         merge: Chance that a second foreground joins the first (paper: "two foregrounds joined").
-        similar: Chance that the background takes over the foreground's colour: in half of the cases its mean, else the
-            colour that it has nearby, so that strands of a dozen colours have their own tone behind them.
+        similar: Chance that the background takes over the foreground's colour: its mean, or the colour that it has
+            nearby, so that strands of a dozen colours have their own tone behind them, or (one in three) all of its
+            colours, elsewhere and out of focus: more of the same thing behind it.
         shade: Chance that one side of a foreground lies in shade.
         smooth: Chance that foreground and background colours are blurred until hardly any texture is left: the easy
             case in which a pixel's alpha follows from its colour, for the start of a training.
@@ -105,7 +106,7 @@ def make_sample(assets: Assets, config: SampleConfig, *, seed: int, index: int) 
         for centre in centres
     ]
     if turned:
-        crops = [(*(array[:, ::-1] for array in pixels), mirrored(around)) for *pixels, around in crops]
+        crops = [(*(cv2.flip(array, 1) for array in pixels), mirrored(around)) for *pixels, around in crops]
     foreground, alpha, background, trimap, image, around = (np.stack(arrays) for arrays in zip(*crops, strict=True))
     return Sample(image, trimap, alpha, foreground, background, around)
 
@@ -206,13 +207,28 @@ def _background(
         wall = np.broadcast_to(rng.uniform(0, 255, 3), background.shape).astype(np.uint8)
         background = cv2.addWeighted(background, 0.08, wall, 0.92, 0)
     if rng.random() < config.similar and alpha.any():
-        if rng.random() < 0.5:
+        how = rng.random()
+        if how > 0.65:
+            return _of_a_kind(colours, background, rng)
+        if how < 0.3:
             seen = alpha > 127 if (alpha > 127).any() else alpha > 0
             shift = colours[seen].mean(0) - background.reshape(-1, 3).mean(0)
         else:
             shift = _difference(colours, alpha, background, sigma=float(np.exp(rng.uniform(np.log(8), np.log(60)))))
         background = np.clip(background + shift * rng.uniform(0.4, 1), 0, 255).astype(np.uint8)
     return background
+
+
+def _of_a_kind(colours: np.ndarray, background: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The foreground's colours once more, turned round, moved and out of focus, over the photograph."""
+    side = len(colours)
+    turned = cv2.flip(colours, int(rng.integers(-1, 2)))
+    small = cv2.resize(turned, (side // 2, side // 2), interpolation=cv2.INTER_AREA)
+    small = np.roll(small, rng.integers(0, side // 2, 2), axis=(0, 1))
+    small = cv2.GaussianBlur(small, (0, 0), float(np.exp(rng.uniform(np.log(1), np.log(12)))))
+    own = cv2.resize(small, (side, side), interpolation=cv2.INTER_LINEAR)
+    share = rng.uniform(0.4, 1)
+    return cv2.addWeighted(own, share, background, 1 - share, 0)
 
 
 def _difference(colours: np.ndarray, alpha: np.ndarray, background: np.ndarray, *, sigma: float) -> np.ndarray:
@@ -335,9 +351,13 @@ def _field(photo: np.ndarray, trimap: np.ndarray, *, step: int) -> ColourField:
 
 def _composite(foreground: np.ndarray, alpha: np.ndarray, background: np.ndarray, tone: float) -> np.ndarray:
     """C = (a F^tone + (1 - a) B^tone)^(1 / tone), colours in [0, 1]; uint8 in and out, rounded once."""
-    a: Float32[np.ndarray, "h w 1"] = alpha[..., None].astype(np.float32) / 255
-    if tone == 1:
-        return (foreground * a + background * (1 - a) + 0.5).astype(np.uint8)
-    light = ((np.arange(256) / 255) ** tone).astype(np.float32)
-    mixed = light[foreground] * a + light[background] * (1 - a)
-    return (255 * cv2.pow(mixed, 1 / tone) + 0.5).astype(np.uint8)
+    a: Float32[np.ndarray, "h w 3"] = cv2.merge([alpha.astype(np.float32) / 255] * 3)
+    light = np.arange(256, dtype=np.float32) if tone == 1 else ((np.arange(256) / 255) ** tone).astype(np.float32)
+    mixed, behind = cv2.LUT(foreground, light), cv2.LUT(background, light)
+    mixed *= a
+    behind *= 1 - a
+    mixed += behind
+    if tone != 1:
+        mixed = 255 * cv2.pow(mixed, 1 / tone)
+    mixed += np.float32(0.5)
+    return mixed.astype(np.uint8)

@@ -103,7 +103,7 @@ _EXTRA = {"alpha": 0.5, "composition": 0.5, "laplacian": 0.5}
 _GPU = TrainConfig(
     model=_SMALL,
     sample=SampleConfig(
-        patch=320, crops=(0.5, 0.75, 1.0, 1.0, 1.5, 2.0, 2.5, 3.0), group=4, procedural=0.35, drawn=(480, 720, 960),
+        patch=320, crops=(0.5, 0.75, 1.0, 1.0, 1.5, 1.5, 2.0, 2.5), group=4, procedural=0.3, drawn=(480, 720, 960),
         merge=0.1, similar=0.25, shade=0.2, faults=0.3, band=32.0, wide=0.1, blunt=0.45, tone=_LIGHT,
     ),
     groups=16,

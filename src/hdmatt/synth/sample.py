@@ -6,10 +6,11 @@ context, so each is encoded once a step, exactly as in the engine. Read top to b
     SampleConfig   what is drawn, and how often
     Sample         the arrays a training step needs
     make_sample    (assets, config, seed, index) -> Sample
-    _layer, _background, _trimap, _field, _centres, _crop, _composite    its steps, in order
+    _layer, _background, _trimap, _centres, _Canvas, _crop, _field, _composite    its steps
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -101,10 +102,10 @@ def make_sample(assets: Assets, config: SampleConfig, *, seed: int, index: int) 
     photo = camera_faults(clean, rng, probability=config.faults)
     damage = None if photo is clean else photo.astype(np.int16) - clean
     field = _field(photo, trimap, step=step)
-    crops = [
-        _crop(colours, alpha, background, trimap, damage, field, centre, crop, config.patch, tone)
-        for centre in centres
-    ]
+    canvas = _Canvas(colours, alpha, background, trimap, damage, photo, tone)
+    if crop > config.patch:
+        canvas, crop = canvas.shrunk(max(config.patch, round(side * config.patch / crop))), config.patch
+    crops = [_crop(canvas, field, centre, side / len(canvas.alpha), crop, config.patch) for centre in centres]
     if turned:
         crops = [(*(cv2.flip(array, 1) for array in pixels), mirrored(around)) for *pixels, around in crops]
     foreground, alpha, background, trimap, image, around = (np.stack(arrays) for arrays in zip(*crops, strict=True))
@@ -297,43 +298,56 @@ def _centres(trimap: np.ndarray, config: SampleConfig, rng: np.random.Generator)
     return centres
 
 
+class _Canvas(NamedTuple):
+    """A composite and what it is made of, all of one size; `damage` is what the camera did to it."""
+
+    colours: np.ndarray
+    alpha: np.ndarray
+    background: np.ndarray
+    trimap: np.ndarray
+    damage: np.ndarray | None
+    photo: np.ndarray
+    tone: float
+
+    def shrunk(self, side: int) -> "_Canvas":
+        """All patches of a canvas have one scale: it is shrunk once, and composed once."""
+        return self.resized(np.s_[:, :], side)
+
+    def resized(self, square: tuple[slice, slice], side: int) -> "_Canvas":
+        """The picture is the exact composite at the new size, and what the camera did at the old one, resized."""
+        colours, alpha, background = (
+            cv2.resize(layer[square], (side, side), interpolation=cv2.INTER_AREA)
+            for layer in (self.colours, self.alpha, self.background)
+        )
+        trimap = cv2.resize(self.trimap[square], (side, side), interpolation=cv2.INTER_NEAREST)
+        photo, damage = _composite(colours, alpha, background, self.tone), self.damage
+        if damage is not None:
+            damage = cv2.resize(damage[square], (side, side), interpolation=cv2.INTER_AREA)
+            photo = np.clip(photo + damage, 0, 255).astype(np.uint8)
+        return _Canvas(colours, alpha, background, trimap, damage, photo, self.tone)
+
+
 def _crop(
-    colours: np.ndarray,
-    alpha: np.ndarray,
-    background: np.ndarray,
-    trimap: np.ndarray,
-    damage: np.ndarray | None,
-    field: ColourField,
-    centre: tuple[int, int],
-    side: int,
-    patch: int,
-    tone: float,
+    canvas: _Canvas, field: ColourField, centre: tuple[int, int], scale: float, side: int, patch: int
 ) -> tuple[np.ndarray, ...]:
     """F, alpha, B, trimap, picture and surroundings of the square around `centre`, moved inside, resized to the patch.
 
-    The picture is the exact composite at the patch's size, and what the camera did to it at the canvas's, resized.
+    Args:
+        field: Of the canvas as it was before it was shrunk.
+        centre: On that canvas.
+        scale: Pixels of that canvas to one of this.
+        side: Of the square, in pixels of this canvas.
     """
-    side = min(side, len(alpha))
-    y, x = (min(max(c - side // 2, 0), len(alpha) - side) for c in centre)
+    side = min(side, len(canvas.alpha))
+    y, x = (min(max(round(c / scale) - side // 2, 0), len(canvas.alpha) - side) for c in centre)
     square = np.s_[y : y + side, x : x + side]
-    small_alpha, small_trimap = alpha[square], trimap[square]
-    small_colours, small_background = colours[square], background[square]
-    small_damage = None if damage is None else damage[square]
     if side != patch:
-        size = (patch, patch)
-        small_alpha = cv2.resize(small_alpha, size, interpolation=cv2.INTER_AREA)
-        small_colours = cv2.resize(small_colours, size, interpolation=cv2.INTER_AREA)
-        small_background = cv2.resize(small_background, size, interpolation=cv2.INTER_AREA)
-        small_trimap = cv2.resize(small_trimap, size, interpolation=cv2.INTER_NEAREST)
-        if small_damage is not None:
-            small_damage = cv2.resize(small_damage, size, interpolation=cv2.INTER_AREA)
-    image = _composite(small_colours, small_alpha, small_background, tone)
-    if small_damage is not None:
-        image = np.clip(image + small_damage, 0, 255).astype(np.uint8)
-    wrong = ((small_trimap == 255) & (small_alpha < 250)) | ((small_trimap == 0) & (small_alpha > 5))
-    around = field.around(y, x, size=side, patch=patch)
-    honest = np.where(wrong, 128, small_trimap).astype(np.uint8)
-    return small_colours, small_alpha, small_background, honest, image, around
+        canvas, square = canvas.resized(square, patch), np.s_[:, :]
+    alpha, trimap = canvas.alpha[square], canvas.trimap[square]
+    wrong = ((trimap == 255) & (alpha < 250)) | ((trimap == 0) & (alpha > 5))
+    around = field.around(y * scale, x * scale, size=side * scale, patch=patch)
+    honest = np.where(wrong, 128, trimap).astype(np.uint8)
+    return canvas.colours[square], alpha, canvas.background[square], honest, canvas.photo[square], around
 
 
 def _field(photo: np.ndarray, trimap: np.ndarray, *, step: int) -> ColourField:

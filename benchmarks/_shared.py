@@ -32,7 +32,7 @@ def parser(text: str, *, data: bool = True) -> argparse.ArgumentParser:
     made.add_argument("--model", default="hdmatt-s", help="name or safetensors file")
     made.add_argument("--patch", type=int, default=320)
     made.add_argument("--overlap", type=int, default=64)
-    made.add_argument("--topk", type=int, default=3)
+    made.add_argument("--topk", type=int, default=7)
     made.add_argument("--candidates", type=int, default=30)
     made.add_argument("--memory", help="hdmatt's peak memory, like 2GiB")
     made.add_argument("--device", default="cpu")

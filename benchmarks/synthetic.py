@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--pictures", type=int, default=24)
     parser.add_argument("--side", type=int, default=768, help="of a photograph, a multiple of 8, at most 960")
     parser.add_argument("--patch", type=int, default=320)
-    parser.add_argument("--topk", type=int, default=3)
+    parser.add_argument("--topk", type=int, default=7)
     given = parser.parse_args(arguments)
     photographs = list(drawn(load_assets(given.data), given.pictures, side=given.side))
     options = Options(patch=given.patch, overlap=given.patch // 5, topk=given.topk)

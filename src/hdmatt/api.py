@@ -27,7 +27,7 @@ from hdmatt.image import ArrayReader, PictureReader, PictureWriter, TrimapReader
 from hdmatt.model import HDMatt
 from hdmatt.pipeline import Behind
 from hdmatt.runtime import choose, choose_precision, prepare
-from hdmatt.strategies import Job, matte_rows
+from hdmatt.strategies import Job, extra_work, matte_rows
 from hdmatt.transfer import kind
 
 DEFAULT_MODEL = "hdmatt-s"
@@ -162,7 +162,7 @@ def matte(
     strategy: str = "hdmatt",
     patch: int = 320,
     overlap: int = 64,
-    topk: int = 3,
+    topk: int = 7,
     candidates: int = 30,
     memory_limit: int | str | None = None,
     batch: int | None = None,
@@ -400,6 +400,7 @@ def plan_files(
                 f"--strategy {strategy} cuts no patches, so there is no plan of them",
                 hint="Use --plan with --strategy hdmatt or crop.",
             )
+        extra = extra_work(strategy, info.height, info.width)
         return Forecast(
             width=info.width,
             height=info.height,
@@ -414,7 +415,7 @@ def plan_files(
             precision=choose_precision(precision, choose(runtime, options.device), options.device),
             cached=plan.cache,
             cache_bytes=plan.cache_bytes,
-            expected_seconds=forecast.seconds(plan, pixels, marks, network),
+            expected_seconds=forecast.seconds(plan, pixels, marks, network) * (1 + extra),
             expected_memory=plan.peak,
             memory_limit=plan.limit,
             model=str(model),

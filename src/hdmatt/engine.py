@@ -35,6 +35,7 @@ from hdmatt.cover import CellMap, cover
 from hdmatt.cpc import Context, rank, select
 from hdmatt.errors import InputError, MemoryLimitError, ModelError
 from hdmatt.field import ColourField, FieldBuilder, alpha_step, cell_size
+from hdmatt.guide import Guide
 from hdmatt.image import PictureInfo, PictureReader, network_colours
 from hdmatt.model import STRIDE, Body, HDMatt, Stem, labels, network_input
 from hdmatt.patches import Stitcher, Window, check_overlap, cut, feather, grid, rows_of
@@ -85,7 +86,7 @@ class Options:
 
     patch: int = 320
     overlap: int = 64
-    topk: int = 3
+    topk: int = 7
     candidates: int = 30
     memory: int | None = None
     batch: int | None = None
@@ -221,10 +222,14 @@ def run(
     *,
     progress: Progress | None = None,
     counters: Counters | None = None,
+    guide: Guide | None = None,
 ) -> Iterator[tuple[int, Float32[np.ndarray, "rows width"]]]:
     """Rows of the matte, top to bottom, as (first row, rows); together they are the whole matte.
 
     Known pixels come out exactly 0 or 1.
+
+    Args:
+        guide: The matte of the smaller picture, from which patches take their low frequencies; None: they keep theirs.
 
     Raises:
         InputError: The network is in training mode, or the picture's rows cannot be read.
@@ -236,7 +241,7 @@ def run(
     lanes = _lanes(plan, model)
     try:
         with memory.keeping_freed(), exact():
-            yield from _rows(plan, picture, trimap, lanes, progress, counters)
+            yield from _rows(plan, picture, trimap, lanes, progress, counters, guide)
     finally:
         counters.join([lane.counters for lane in lanes])
 
@@ -342,6 +347,7 @@ class _Loaded(NamedTuple):
     """Patches on their way to their device."""
 
     windows: Sequence[Window]
+    marks: UInt8[np.ndarray, "b p p"]
     cargo: transfer.Cargo
 
 
@@ -615,7 +621,7 @@ def _dealt(
             yield None, piece
         else:
             cargo = lanes[turn].ferry.up(piece.arrays())
-            yield turn, _Loaded(piece.windows, cargo)
+            yield turn, _Loaded(piece.windows, piece.marks, cargo)
             turn = (turn + 1) % len(lanes)
 
 
@@ -626,6 +632,7 @@ def _rows(
     lanes: Sequence[_Lane],
     progress: Progress | None,
     counters: Counters,
+    guide: Guide | None,
 ) -> Iterator[tuple[int, Float32[np.ndarray, "rows width"]]]:
     field = _read_field(picture, trimap, counters) if plan.field else None
     pools = _shared(_fill_pool(plan, picture, trimap, field, lanes, counters), lanes)
@@ -649,8 +656,8 @@ def _rows(
                 f"the network gave values that are no numbers, in the patch at {piece.windows[0]}",
                 hint="Try --precision fp32; if that gives none either, the weights are damaged.",
             )
-        for window, alpha in zip(piece.windows, alphas, strict=True):
-            stitcher.add(window, alpha, weight)
+        for window, alpha, marks in zip(piece.windows, alphas, piece.marks, strict=True):
+            stitcher.add(window, guide.corrected(window, alpha, marks) if guide else alpha, weight)
         done += len(piece.windows)
         if progress:
             progress(done, len(plan.queries))

@@ -29,7 +29,7 @@ class Settings:
     model: str = "hdmatt-s"
     patch: int = 320
     overlap: int = 64
-    topk: int = 3
+    topk: int = 7
     candidates: int = 30
     memory: int | None = None  # bytes
     device: str = "cpu"

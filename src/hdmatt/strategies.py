@@ -4,11 +4,13 @@
     matte_rows     picture and trimap -> rows of the matte, by a named strategy
     patch_rows     patch by patch through any network, not only ours
     shrunk_rows    all at once, or shrunk, through any network
+    extra_work     the time that the smaller picture takes
 
 `crop` is the engine without anything from outside the patch (no context, no colours around), `hdmatt` the engine
-with both. `tiles` cuts hard: patches side by side, no overlap, no feather; it shows what seams look like. `whole` puts
-the whole picture through the network at once; `downsample` does that with the picture shrunk to a long side and grows
-the matte back. They are the paper's Fig. 1 and Table 1. How other networks go through them is in peers.py.
+with both, and with what the matte of a smaller picture knows better, where the picture is large (guide.py). `tiles`
+cuts hard: patches side by side, no overlap, no feather; it shows what seams look like. `whole` puts the whole picture
+through the network at once; `downsample` does that with the picture shrunk to a long side and grows the matte back.
+They are the paper's Fig. 1 and Table 1. How other networks go through them is in peers.py.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,12 +22,14 @@ import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
 
-from hdmatt import engine, memory
+from hdmatt import engine, guide, memory
 from hdmatt.engine import Counters, Options, Plan, Progress, Rows
 from hdmatt.errors import InputError, MemoryLimitError
-from hdmatt.image import network_colours
+from hdmatt.guide import Guide
+from hdmatt.image import ArrayReader, TrimapReader, network_colours
 from hdmatt.model import STRIDE, HDMatt, network_input
 from hdmatt.patches import Network, Stitcher, Window, cut, feather, mirror, rows_of, tiles
+from hdmatt.pipeline import ahead
 from hdmatt.runtime import exact
 from hdmatt.transfer import names
 from hdmatt.trimap import FOREGROUND, UNKNOWN
@@ -97,13 +101,63 @@ class _Task:
 
 
 def _hdmatt(task: _Task) -> Job:
+    """With what a smaller picture knows better, where the picture is large (guide.py)."""
+    step = guide.shrink_by(task.trimap.info.height, task.trimap.info.width)
+    if step == 1:
+        return _patches(task)
+    room, options = guide.bytes_of(task.trimap.info.height, task.trimap.info.width), task.options
+    task = task.with_options(reserve=options.reserve + room.matte, turns=max(options.turns, room.making))
+    plan = task.plan()
+
+    def rows() -> Iterator[tuple[int, Float32[np.ndarray, "rows width"]]]:
+        yield from engine.run(
+            plan,
+            task.picture,
+            task.trimap,
+            task.model,
+            progress=task.progress,
+            counters=task.counters,
+            guide=_guide(task, step) if plan.unknown else None,
+        )
+
+    return Job(plan, plan.unknown, rows())
+
+
+def _guide(task: _Task, step: int) -> Guide:
+    """The matte of the smaller picture."""
+    info, band = task.picture.info, max(1, task.options.band // step) * step
+
+    def bands() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for y in range(0, info.height, band):
+            y1 = min(y + band, info.height)
+            yield network_colours(task.picture.rows(y, y1), linear=info.linear), task.trimap.rows(y, y1)
+
+    colours, marks = guide.smaller(ahead(bands()), step)
+    counters = Counters()
+    small = replace(task, picture=ArrayReader(colours), trimap=TrimapReader(ArrayReader(marks)), progress=None)
+    small = small.with_options(reserve=task.options.reserve + guide.bytes_of(info.height, info.width).matting)
+    plan = small.plan()
+    rows = [r for _, r in engine.run(plan, small.picture, small.trimap, task.model, counters=counters)]
+    if task.counters:
+        task.counters.rows_read += info.height
+        task.counters.network_seconds += counters.network_seconds
+    return Guide(np.concatenate(rows), step)
+
+
+def extra_work(strategy: str, height: int, width: int) -> float:
+    """What the smaller picture takes, as a share of the time that the patches of the picture take."""
+    step = guide.shrink_by(height, width)
+    return 0.0 if strategy != "hdmatt" or step == 1 else 1 / step**2
+
+
+def _patches(task: _Task) -> Job:
     plan = task.plan()
     rows = engine.run(plan, task.picture, task.trimap, task.model, progress=task.progress, counters=task.counters)
     return Job(plan, plan.unknown, rows)
 
 
 def _crop(task: _Task) -> Job:
-    return _hdmatt(task.with_options(topk=0))
+    return _patches(task.with_options(topk=0))
 
 
 def _tiles(task: _Task) -> Job:

@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+import torch
+
+from hdmatt import guide, strategies
+from hdmatt.engine import Counters, Options
+from hdmatt.guide import Guide, shrink_by, smaller
+from hdmatt.image import ArrayReader, open_trimap
+from hdmatt.model import HDMatt, ModelConfig
+from hdmatt.patches import Window
+
+
+def test_a_picture_is_shrunk_by_whole_pixels_to_about_the_long_side():
+    sides = (800, 1799, 1801, 2401, 3355, 7360)
+    assert [shrink_by(500, side) for side in sides] == [shrink_by(side, 500) for side in sides] == [1, 1, 2, 2, 3, 6]
+
+
+def test_the_smaller_picture_has_means_and_is_known_where_all_agree():
+    rng = np.random.default_rng(0)
+    colours = rng.random((7, 10, 3)).astype(np.float32)
+    trimap = np.full((7, 10), 255, np.uint8)
+    trimap[2, 3], trimap[4:] = 128, 0
+    bands = [(colours[y : y + 3], trimap[y : y + 3]) for y in range(0, 7, 3)]
+    small, marks = smaller(bands, 2)
+    assert small.shape == (4, 5, 3) and marks.shape == (4, 5)
+    np.testing.assert_allclose(small[1, 2], colours[2:4, 4:6].mean((0, 1)), atol=1e-6)
+    np.testing.assert_array_equal(marks[:, 1], [255, 128, 0, 0])
+    np.testing.assert_array_equal(marks[:, 0], [255, 255, 0, 0])
+
+
+def stripes(size):
+    """Alpha with details of two pixels on a slope, wholly unknown but for a rim."""
+    y, x = np.mgrid[:size, :size]
+    slope = (x / size).astype(np.float32)
+    fine = np.where((x + y) % 2 == 0, 0.1, -0.1).astype(np.float32)
+    trimap = np.full((size, size), 128, np.uint8)
+    trimap[:4], trimap[-4:] = 255, 0
+    return slope, fine, trimap
+
+
+def test_low_frequencies_come_from_the_guide_details_stay_and_known_pixels_are_exact():
+    slope, fine, trimap = stripes(96)
+    small = slope.reshape(48, 2, 48, 2).mean((1, 3))
+    out = Guide(small, 2).corrected(Window(0, 0, 96), 1 - slope + fine, trimap)
+    middle = np.s_[24:-24, 24:-24]
+    np.testing.assert_allclose(out[middle], 0.5 + fine[middle], atol=0.02)  # both are as certain: their mean
+    assert (out[:4] == 1).all() and (out[-4:] == 0).all()
+
+
+@pytest.mark.parametrize(("own", "coarse"), [(0.5, 0.0), (0.5, 1.0), (0.0, 0.5), (1.0, 0.5)])
+def test_the_more_certain_one_decides(own, coarse):
+    unknown = np.full((64, 64), 128, np.uint8)
+    out = Guide(np.full((32, 32), coarse, np.float32), 2).corrected(
+        Window(0, 0, 64), np.full((64, 64), own, np.float32), unknown
+    )
+    certain = own if own != 0.5 else coarse
+    np.testing.assert_allclose(out, certain + (0.5 - certain) * 0.05 / 1.1, atol=1e-3)
+
+
+def test_a_patch_that_agrees_with_the_guide_stays_as_it_is():
+    _, fine, _ = stripes(96)
+    small = np.full((60, 60), 0.3, np.float32)
+    for window in (Window(40, 20, 64), Window(-8, -30, 64)):  # inside, and past the border
+        own = 0.3 + fine[:64, :64]
+        out = Guide(small, 3).corrected(window, own, np.full((64, 64), 128, np.uint8))
+        np.testing.assert_allclose(out[8:-8, 8:-8], own[8:-8, 8:-8], atol=1e-3)
+
+
+@pytest.fixture
+def pair():
+    rng = np.random.default_rng(1)
+    picture = rng.integers(0, 255, (200, 310, 3)).astype(np.uint8)
+    trimap = np.zeros((200, 310), np.uint8)
+    trimap[:, 60:250], trimap[:, 250:] = 128, 255
+    return picture, trimap
+
+
+def matte(pair, strategy="hdmatt", counters=None, **changes):
+    torch.manual_seed(0)
+    model = HDMatt(ModelConfig(width=4, hints=True, patch=64)).eval()
+    options = Options(patch=64, overlap=16, topk=1, **changes)
+    job = strategies.matte_rows(strategy, ArrayReader(pair[0]), open_trimap(pair[1]), model, options, counters=counters)
+    return np.concatenate([rows for _, rows in job.rows])
+
+
+def test_a_large_picture_is_corrected_by_its_own_smaller_matte(pair, monkeypatch):
+    plain = matte(pair)
+    monkeypatch.setattr(guide, "LONG_SIDE", 100)  # 310 pixels are shrunk by three
+    made = []
+    original = strategies._guide
+    monkeypatch.setattr(strategies, "_guide", lambda *a: made.append(original(*a)) or made[-1])
+    counters = Counters()
+    guided = matte(pair, counters=counters)
+    assert made[0].step == 3 and made[0].alpha.shape == (67, 104)
+    unknown = pair[1] == 128
+    assert np.abs(guided - plain)[unknown].max() > 1e-3
+    np.testing.assert_array_equal(guided[~unknown], (pair[1][~unknown] == 255).astype(np.float32))
+    assert guided.min() >= 0 and guided.max() <= 1 and counters.rows_read > 200
+    for changes in ({"batch": 3}, {"band": 33}, {"memory": 2**30}):
+        np.testing.assert_allclose(matte(pair, **changes), guided, atol=1e-5)
+    np.testing.assert_array_equal(matte(pair), guided)
+    np.testing.assert_array_equal(matte(pair, "crop"), crop_alone(pair, monkeypatch))
+
+
+def crop_alone(pair, monkeypatch):
+    monkeypatch.setattr(guide, "LONG_SIDE", 1200)
+    return matte(pair, "crop")

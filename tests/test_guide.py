@@ -15,6 +15,10 @@ def test_a_picture_is_shrunk_by_whole_pixels_to_about_the_long_side():
     assert [shrink_by(500, side) for side in sides] == [shrink_by(side, 500) for side in sides] == [1, 1, 2, 2, 3, 6]
 
 
+def test_a_narrow_strip_is_not_shrunk():
+    assert shrink_by(40, 6000) == shrink_by(6000, 319) == 1 and shrink_by(320, 6000) == 5
+
+
 def test_the_smaller_picture_has_means_and_is_known_where_all_agree():
     rng = np.random.default_rng(0)
     colours = rng.random((7, 10, 3)).astype(np.float32)
@@ -100,6 +104,14 @@ def test_a_large_picture_is_corrected_by_its_own_smaller_matte(pair, monkeypatch
         np.testing.assert_allclose(matte(pair, **changes), guided, atol=1e-5)
     np.testing.assert_array_equal(matte(pair), guided)
     np.testing.assert_array_equal(matte(pair, "crop"), crop_alone(pair, monkeypatch))
+
+
+def test_scribbles_that_the_smaller_trimap_loses_leave_the_matte_as_it_is(pair, monkeypatch):
+    picture, trimap = pair[0], np.full_like(pair[1], 128)
+    trimap[:, 20], trimap[:, -20] = 0, 255  # a pixel wide
+    plain = matte((picture, trimap))
+    monkeypatch.setattr(guide, "LONG_SIDE", 100)
+    np.testing.assert_array_equal(matte((picture, trimap)), plain)
 
 
 def crop_alone(pair, monkeypatch):

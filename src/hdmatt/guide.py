@@ -24,13 +24,15 @@ from hdmatt.propagation import Shrinker
 from hdmatt.trimap import FOREGROUND, UNKNOWN
 
 LONG_SIDE = 1200  # pixels of the smaller picture, about: a sixth more time (docs/log.md)
+SHORT_SIDE = 64  # pixels of the smaller picture, at least
 REACH = 2.0  # its pixels: deviation of the Gaussian that divides low frequencies from details
 FAINT = 0.05  # what is added to a certainty, so that two mattes that are grey count alike
 
 
 def shrink_by(height: int, width: int) -> int:
-    """Pixels of the picture along a side to one of the smaller picture; 1 below 1.5 LONG_SIDE."""
-    return max(1, round(max(height, width) / LONG_SIDE))
+    """Pixels of the picture along a side to one of the smaller picture; 1 below 1.5 LONG_SIDE, and for strips."""
+    step = max(1, round(max(height, width) / LONG_SIDE))
+    return step if min(height, width) >= SHORT_SIDE * step else 1
 
 
 class Bytes(NamedTuple):

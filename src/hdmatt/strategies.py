@@ -32,7 +32,7 @@ from hdmatt.patches import Network, Stitcher, Window, cut, feather, mirror, rows
 from hdmatt.pipeline import ahead
 from hdmatt.runtime import exact
 from hdmatt.transfer import names
-from hdmatt.trimap import FOREGROUND, UNKNOWN
+from hdmatt.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
 ON_SEVERAL = ("hdmatt", "crop")  # what splits a picture over several devices
 LONG_SIDE = 1024  # pixels; the paper's down-sampled pictures
@@ -123,16 +123,22 @@ def _hdmatt(task: _Task) -> Job:
     return Job(plan, plan.unknown, rows())
 
 
-def _guide(task: _Task, step: int) -> Guide:
-    """The matte of the smaller picture."""
+def _guide(task: _Task, step: int) -> Guide | None:
+    """The matte of the smaller picture; None where its trimap has lost all that is sure of one kind, thin scribbles."""
     info, band = task.picture.info, max(1, task.options.band // step) * step
+
+    sure: set[int] = set()
 
     def bands() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for y in range(0, info.height, band):
             y1 = min(y + band, info.height)
-            yield network_colours(task.picture.rows(y, y1), linear=info.linear), task.trimap.rows(y, y1)
+            marks = task.trimap.rows(y, y1)
+            sure.update(kind for kind in (FOREGROUND, BACKGROUND) if (marks == kind).any())
+            yield network_colours(task.picture.rows(y, y1), linear=info.linear), marks
 
     colours, marks = guide.smaller(ahead(bands()), step)
+    if not all((marks == kind).any() for kind in sure):
+        return None
     counters = Counters()
     small = replace(task, picture=ArrayReader(colours), trimap=TrimapReader(ArrayReader(marks)), progress=None)
     small = small.with_options(reserve=task.options.reserve + guide.bytes_of(info.height, info.width).matting)

@@ -147,18 +147,28 @@ def train_rows(args: argparse.Namespace) -> int:
         names = args.rows.split(",")
         if unknown := [name for name in names if name not in ROWS]:
             raise InputError(f"there is no row {unknown[0]!r}", hint=f"Choose from {', '.join(ROWS)}.")
+        if other := [name for name in names if f"sample.crops={SIZES['320']}" not in ROWS[name]]:
+            raise InputError(
+                f"{other[0]} has samples of its own, which others cannot share",
+                hint="Train it by itself: ablation.py train.",
+            )
+        if len(set(names)) < len(names):
+            raise InputError(f"{args.rows} names a row twice", hint="Name each once.")
+        resume = all((args.work / name / "state.safetensors").is_file() for name in names)  # kept by the machine
         rows = []
         for name in names:
             own = [change for change in ROWS[name] if not change.startswith("sample.")]
             config = changed(PRESETS[args.preset], ["tensorboard=false", *own, *args.changes])
-            start = args.work / "start" / f"{name}.safetensors" if args.init else None
-            if args.init and (code := start_row(args.init, args.work / "start" / f"{name}.safetensors", ROWS[name])):
+            start = args.work / "start" / f"{name}.safetensors" if args.init and not resume else None
+            if start and (code := start_row(args.init, start, ROWS[name])):
                 return code
             rows.append(Row(config, args.work / name, start))
         data = gpu_slice.unpack_all(args.pack, args.work)
         spent = (time.monotonic() - gpu_slice.STARTED) / 60
         left = max(0.0, args.minutes - spent - gpu_slice.RESERVE)
-        trained = train_together(rows, data, max_minutes=left, say=lambda line: print(line, flush=True))
+        trained = train_together(
+            rows, data, resume=resume, max_minutes=left, say=lambda line: print(line, flush=True)
+        )
         args.out.mkdir(parents=True, exist_ok=True)
         for row, path in zip(rows, trained, strict=True):
             card = {"row": row.out.name, "topk": str(row.config.topk)}

@@ -23,7 +23,7 @@ from hdmatt.patches import Window
 from hdmatt.propagation import Shrinker
 from hdmatt.trimap import FOREGROUND, UNKNOWN
 
-LONG_SIDE = 1200  # pixels of the smaller picture, about: a sixth more time (docs/log.md)
+LONG_SIDE = 1200  # pixels of the smaller picture, about: docs/log.md has what larger ones cost
 SHORT_SIDE = 64  # pixels of the smaller picture, at least
 REACH = 2.0  # its pixels: deviation of the Gaussian that divides low frequencies from details
 FAINT = 0.05  # what is added to a certainty, so that two mattes that are grey count alike
@@ -36,18 +36,21 @@ def shrink_by(height: int, width: int) -> int:
 
 
 class Bytes(NamedTuple):
-    """What the smaller picture takes: while it is made, while it is matted, and its matte."""
+    """What the smaller picture takes: while it is made, while it and its matte are there, and of that its matte."""
 
     making: int
-    matting: int
+    kept: int
     matte: int
 
 
 def bytes_of(height: int, width: int) -> Bytes:
-    """Five float32 sums a pixel, once more joined, and colours; then colours, trimap and rows; then alpha."""
+    """Five float32 sums a pixel, once more joined, colours and marks; then 16-bit colours, marks, and alpha twice.
+
+    What the bands take from which it is made is the caller's.
+    """
     step = shrink_by(height, width)
     pixels = -(-height // step) * -(-width // step)
-    return Bytes(13 * 4 * pixels, 6 * 4 * pixels, 4 * pixels)
+    return Bytes(60 * pixels, 15 * pixels, 8 * pixels)
 
 
 def smaller(

@@ -60,8 +60,10 @@ class Shrinker:
         """The small picture and its trimap."""
         rest = [rows.mean(axis=0, keepdims=True) for rows in self._held if len(rows)]
         grid = np.concatenate([*self._rows, *rest])
-        known = np.where(grid[..., 4] == 1, BACKGROUND, DOUBT)
-        return grid[..., :3].copy(), np.where(grid[..., 3] == 1, FOREGROUND, known).astype(np.uint8)
+        marks = np.full(grid.shape[:2], DOUBT, np.uint8)
+        marks[grid[..., 4] == 1] = BACKGROUND
+        marks[grid[..., 3] == 1] = FOREGROUND
+        return grid[..., :3].copy(), marks
 
     def alpha(self) -> Float32[np.ndarray, "h w"]:
         """What `propagate` makes of it."""

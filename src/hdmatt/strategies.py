@@ -105,8 +105,12 @@ def _hdmatt(task: _Task) -> Job:
     step = guide.shrink_by(task.trimap.info.height, task.trimap.info.width)
     if step == 1:
         return _patches(task)
-    room, options = guide.bytes_of(task.trimap.info.height, task.trimap.info.width), task.options
-    task = task.with_options(reserve=options.reserve + room.matte, turns=max(options.turns, room.making))
+    room, options, info = guide.bytes_of(*_size(task.picture)), task.options, task.picture.info
+    bands = 2 * options.band * info.width * (info.dtype.itemsize * 3 + 40)  # one read ahead; floats and their sums
+    small = task  # its plan sees what is there by then
+    # enough for the smaller picture's own plan, which is made when it is there
+    task = task.with_options(reserve=options.reserve + room.kept + memory.SPREAD,
+                             turns=max(options.turns, room.making + bands))  # fmt: skip
     plan = task.plan()
 
     def rows() -> Iterator[tuple[int, Float32[np.ndarray, "rows width"]]]:
@@ -117,14 +121,17 @@ def _hdmatt(task: _Task) -> Job:
             task.model,
             progress=task.progress,
             counters=task.counters,
-            guide=_guide(task, step) if plan.unknown else None,
+            guide=_guide(small, step) if plan.unknown else None,
         )
 
     return Job(plan, plan.unknown, rows())
 
 
 def _guide(task: _Task, step: int) -> Guide | None:
-    """The matte of the smaller picture; None where its trimap has lost all that is sure of one kind, thin scribbles."""
+    """The matte of the smaller picture; None where its trimap has lost all that is sure of one kind, thin scribbles.
+
+    The seconds in its network and the rows read for it are counted, its patches are not.
+    """
     info, band = task.picture.info, max(1, task.options.band // step) * step
 
     sure: set[int] = set()
@@ -140,8 +147,10 @@ def _guide(task: _Task, step: int) -> Guide | None:
     if not all((marks == kind).any() for kind in sure):
         return None
     counters = Counters()
-    small = replace(task, picture=ArrayReader(colours), trimap=TrimapReader(ArrayReader(marks)), progress=None)
-    small = small.with_options(reserve=task.options.reserve + guide.bytes_of(info.height, info.width).matting)
+    pixels = np.rint(colours * 65535).astype(np.uint16)  # half of the room
+    del colours
+    small = replace(task, picture=ArrayReader(pixels), trimap=TrimapReader(ArrayReader(marks)), progress=None)
+    small = small.with_options(reserve=task.options.reserve + guide.bytes_of(*_size(task.picture)).matte)
     plan = small.plan()
     rows = [r for _, r in engine.run(plan, small.picture, small.trimap, task.model, counters=counters)]
     if task.counters:
@@ -153,7 +162,11 @@ def _guide(task: _Task, step: int) -> Guide | None:
 def extra_work(strategy: str, height: int, width: int) -> float:
     """What the smaller picture takes, as a share of the time that the patches of the picture take."""
     step = guide.shrink_by(height, width)
-    return 0.0 if strategy != "hdmatt" or step == 1 else 1 / step**2
+    return 0.0 if strategy != "hdmatt" or step == 1 else 2 / step**2  # it has as many contexts, and fewer patches
+
+
+def _size(picture: Rows) -> tuple[int, int]:
+    return picture.info.height, picture.info.width
 
 
 def _patches(task: _Task) -> Job:

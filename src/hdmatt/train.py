@@ -180,8 +180,13 @@ def _train(
         over = over if max_minutes is None else agreed(fabric, over)
         enough = max_steps is not None and step - began >= max_steps
         last = over or enough or step >= config.steps
-        for trainee in trainees:
-            trainee.keep(say if len(trainees) == 1 else _named(say, trainee.out.name), last=last)
+        saying = [say if len(trainees) == 1 else _named(say, trainee.out.name) for trainee in trainees]
+        for trainee, own in zip(trainees, saying, strict=True):
+            trainee.note(own, last=last)
+        for trainee in trainees:  # neither a checkpoint nor a validation counts as a step's time
+            trainee.recorder.pause()
+        for trainee, own in zip(trainees, saying, strict=True):
+            trainee.keep(own, last=last)
         for trainee in trainees:
             trainee.recorder.restart()
         if last:
@@ -248,17 +253,19 @@ class _Trainee:
                 f"{float(loss.detach())}); the last checkpoint is kept"
             )
 
+    def note(self, say: Say | None, *, last: bool) -> None:
+        """A row of the curve, where the step is one for it."""
+        if last or self.run.step % self.config.save_every == 0:
+            row = self.recorder.row(self.config, self.run, self.fabric)
+            if self.curves:
+                self.curves.training(row)
+                _tell(say, _words(row, self.config))
+
     def keep(self, say: Say | None, *, last: bool) -> None:
-        """Curve, checkpoint and validation, where the step is one for them. The clock stands still for the last two."""
+        """Checkpoint and validation, where the step is one for them."""
         config, fabric, run, state = self.config, self.fabric, self.run, self.out / STATE
         validating = bool(config.validate_every) and (last or run.step % config.validate_every == 0)
         save = last or run.step % config.save_every == 0
-        if save:
-            row = self.recorder.row(config, run, fabric)
-            if self.curves:
-                self.curves.training(row)
-                _tell(say, _words(row, config))
-        self.recorder.pause()
         if (save or validating) and fabric.is_global_zero:
             run.save(state, self.out / WEIGHTS)
         if validating:  # after the checkpoint: a test set that cannot be read costs no step

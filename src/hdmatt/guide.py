@@ -87,11 +87,9 @@ class Guide:
             trimap: 0, 128, 255.
         """
         centre = np.arange(window.size, dtype=np.float32) + np.float32(0.5)
-        rows, columns = ((first + centre) / self.step - 0.5 for first in (window.y, window.x))
-        grid = np.meshgrid(columns, rows)
-        coarse = cv2.remap(
-            self.alpha, *(axis.astype(np.float32) for axis in grid), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
+        rows, columns = ((first + centre) / np.float32(self.step) - np.float32(0.5) for first in (window.y, window.x))
+        x, y = np.meshgrid(columns, rows)
+        coarse = cv2.remap(self.alpha, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         known, sure = trimap != UNKNOWN, (trimap == FOREGROUND).astype(np.float32)
         own, coarse = (np.where(known, sure, map_) for map_ in (alpha, coarse))
         trust, other = (_blurred(np.abs(2 * map_ - 1), 2 * REACH * self.step) ** 2 + FAINT for map_ in (coarse, own))

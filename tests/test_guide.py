@@ -100,7 +100,7 @@ def test_a_large_picture_is_corrected_by_its_own_smaller_matte(pair, monkeypatch
     assert np.abs(guided - plain)[unknown].max() > 1e-3
     np.testing.assert_array_equal(guided[~unknown], (pair[1][~unknown] == 255).astype(np.float32))
     assert guided.min() >= 0 and guided.max() <= 1 and counters.rows_read > 200
-    for changes in ({"batch": 3}, {"band": 33}, {"memory": 2**30}):
+    for changes in ({"batch": 3}, {"band": 33}):
         np.testing.assert_allclose(matte(pair, **changes), guided, atol=1e-5)
     np.testing.assert_array_equal(matte(pair), guided)
     np.testing.assert_array_equal(matte(pair, "crop"), crop_alone(pair, monkeypatch))

@@ -128,6 +128,60 @@ def test_a_similar_background_has_the_mean_colour_or_the_one_nearby():
     assert 3 <= nearby.sum() <= 13
 
 
+def test_a_background_of_the_same_kind_has_the_foregrounds_colours_elsewhere():
+    colours = np.zeros((160, 160, 3))
+    colours[:, :80], colours[:, 80:] = (220, 60, 60), (60, 60, 220)
+    config = replace(CONFIG, group=1, merge=0.0, crops=(4.0,), similar=1.0)
+    count = 0
+    for index in range(32):
+        sample = make_sample(flat(colours), config, seed=0, index=index)
+        front, back = (layer[0].astype(int) @ [1, 0, -1] for layer in (sample.foreground, sample.background))
+        swapped = (front * back < -40 * 40) & (sample.alpha[0] == 255)  # red before blue, or blue before red
+        count += swapped.sum() > 0.1 * (sample.alpha[0] == 255).sum()
+    assert 4 <= count <= 12  # a third of them; none when no background takes all of the colours
+
+
+def framed():
+    """Opaque but for a hole of 60 x 60 pixels, and beside it a piece of its own, 24 pixels wide."""
+    alpha = np.zeros((200, 200), np.uint8)
+    alpha[30:170, 20:140] = 255
+    alpha[70:130, 50:110] = 0
+    alpha[30:170, 156:180] = 255
+    return Assets([np.dstack([np.full((200, 200, 3), 90, np.uint8), alpha])], [np.full((150, 150, 3), 30, np.uint8)])
+
+
+def test_a_forgotten_hole_or_piece_is_nowhere_known():
+    config = replace(
+        CONFIG, patch=160, group=1, crops=(4.0,), merge=0.0, similar=0.0, band=1.0, wide=0.0, blunt=0.0, elsewhere=0.0
+    )
+
+    def pieces(forgotten):  # known as foreground, and enclosed ones of background
+        counted = []
+        for index in range(12):
+            trimap = make_sample(framed(), replace(config, forgotten=forgotten), seed=4, index=index).trimap[0]
+            front, back = (cv2.connectedComponents((trimap == mark).astype(np.uint8))[0] - 1 for mark in (255, 0))
+            counted.append((front, back))
+        return np.mean(counted, axis=0)
+
+    marked, forgotten = pieces(0.0), pieces(1.0)
+    assert marked[0] > 1.5 and marked[1] > 1.5
+    assert forgotten[0] == 1 and forgotten[1] < marked[1] - 0.5
+
+
+def test_clutter_is_part_of_the_background_alone():
+    config = replace(CONFIG, group=1, merge=0.0, similar=0.0, crops=(4.0,))
+    for clutter, low, high in ((0.0, 0, 0.02), (1.0, 0.1, 1)):
+        found = [
+            make_sample(flat((220, 40, 40)), replace(config, clutter=clutter), seed=0, index=i) for i in range(12)
+        ]
+        other = [(np.ptp(s.background[0].astype(int), axis=-1) > 40).mean() for s in found]  # coloured, not the wall
+        assert low <= np.median(other) <= high
+        for s in found:
+            alpha = s.alpha[..., None] / 255
+            # 0.51: rounding to 8 bits
+            assert np.abs(s.image - (s.foreground * alpha + s.background * (1 - alpha))).max() <= 0.51
+
+
 def test_drawn_foregrounds_are_sharper_where_they_are_drawn_larger(assets):
     config = replace(CONFIG, patch=160, group=1, procedural=1.0, merge=0.0, elsewhere=0.0)
 

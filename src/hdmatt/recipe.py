@@ -27,7 +27,9 @@ from hdmatt.model import ModelConfig
 from hdmatt.synth.sample import SampleConfig
 
 PARTS = ("alpha", "composition", "laplacian", "gradient")  # of the loss, see losses.total
-CHANCES = ("procedural", "merge", "similar", "shade", "smooth", "faults", "wide", "blunt", "elsewhere")  # of a sample
+CHANCES = (  # of a sample
+    "procedural", "merge", "similar", "shade", "smooth", "faults", "wide", "blunt", "forgotten", "clutter", "elsewhere",
+)  # fmt: skip
 PRECISIONS = ("32-true", "bf16-mixed")
 STATE = "state.safetensors"  # of a run's folder: what --resume takes
 Rules = Sequence[tuple[bool, str]]  # what must hold, and what to say when it does not
@@ -103,8 +105,9 @@ _EXTRA = {"alpha": 0.5, "composition": 0.5, "laplacian": 0.5}
 _GPU = TrainConfig(
     model=_SMALL,
     sample=SampleConfig(
-        patch=320, crops=(0.5, 0.75, 1.0, 1.0, 1.5, 1.5, 2.0, 2.5), group=4, procedural=0.3, drawn=(480, 720, 960),
-        merge=0.1, similar=0.25, shade=0.2, faults=0.3, band=32.0, wide=0.1, blunt=0.45, tone=_LIGHT,
+        patch=320, crops=(0.35, 0.5, 0.75, 1.0, 1.0, 1.5, 1.5, 2.0, 2.5), group=4, procedural=0.35,
+        drawn=(480, 720, 960), merge=0.1, similar=0.25, shade=0.2, faults=0.3, band=32.0, wide=0.1, blunt=0.45,
+        forgotten=0.15, clutter=0.15, tone=_LIGHT,
     ),
     groups=16,
     repeat=4,
@@ -182,8 +185,9 @@ PRESETS: dict[str, TrainConfig] = {
     "cpu-320": replace(
         _CPU_160,
         sample=replace(
-            _CPU_160.sample, patch=320, crops=(0.5, 0.75, 1.0, 1.0, 1.5, 2.0, 2.5, 3.0), procedural=0.4,
-            drawn=(480, 720, 960), similar=0.2, shade=0.2, band=32.0, wide=0.1, elsewhere=0.4,
+            _CPU_160.sample, patch=320, crops=(0.35, 0.5, 0.75, 1.0, 1.0, 1.5, 2.0, 2.5, 3.0), procedural=0.4,
+            drawn=(480, 720, 960), similar=0.2, shade=0.2, band=32.0, wide=0.1, forgotten=0.15, clutter=0.15,
+            elsewhere=0.4,
         ),
         groups=4,
         steps=2600,

@@ -22,6 +22,7 @@ shading and blur, not drawing.
 import colorsys
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -505,6 +506,85 @@ def _mesh(rng: np.random.Generator, size: int, colours: Colours, pitch: float, *
     return _associate(rgb, alpha)
 
 
+def _holder(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
+    """A cup, basket or glass full of thin things, each of its own colours, most of which occur nowhere else."""
+    left, right = np.sort(size * (rng.uniform(0.3, 0.7) + rng.uniform(0.1, 0.3) * np.array([-1, 1])))
+    top, bottom = size * rng.uniform(0.4, 0.65), size * rng.uniform(0.85, 1.1)
+    taper = rng.uniform(-0.12, 0.2) * (right - left)
+    cup = np.array([[left, top], [right, top], [right - taper, bottom], [left + taper, bottom]])
+    canvas = _Canvas(size)
+    n = int(rng.integers(3, 15))
+    inset = max(taper, 0)
+    foot = np.stack([rng.uniform(left + inset, right - inset, n), bottom - rng.uniform(0, 0.1, n) * size], 1)
+    aside = (foot[:, 0] - (left + right) / 2) / (right - left)
+    lean = np.clip(aside * rng.uniform(0, 1.2) + rng.normal(0, 0.12, n), -0.8, 0.8)
+    long = (bottom - top) / np.cos(lean) + size * rng.uniform(0.02, 0.45, n)
+    ends = foot + long[:, None] * np.stack([np.sin(lean), -np.cos(lean)], 1)
+    palette = [_any_colour(rng) for _ in range(2 * n)]
+    for start, end, wide in zip(foot, ends, size * rng.uniform(0.006, 0.045, n), strict=True):
+        _stick(rng, canvas, start, end, wide, palette)
+    things, solid = canvas.layer(), rng.random()
+    mask = _fill(size, [cup])
+    tint = _any_colour(rng) if rng.random() < 0.4 else np.full(3, rng.uniform(0.05, 0.95))
+    flat = _tinted(colours, tint, rng.uniform(0.6, 0.95))
+    rim = size * rng.uniform(0.005, 0.035)
+    hoops = _Canvas(size)
+    for height in (top, bottom)[: int(rng.integers(1, 3))]:
+        share = (height - top) / (bottom - top)
+        hoop = np.array([[[left + taper * share, height], [right - taper * share, height]]])
+        for part, shade in ((1.0, 0.6), (0.7, 1.0), (0.25, 1.35)):
+            hoops.ribbons(hoop, np.array([rim * part]), (tint * shade)[None], taper=0.0)
+    if solid < 0.15:
+        front, back = _shaded(rng, mask, flat), np.zeros_like(things)
+    elif solid < 0.3:
+        front = _associate(flat, mask * np.float32(rng.uniform(0.08, 0.45)))
+        back = front * np.float32(rng.uniform(0.3, 1))
+    else:
+        pitch, shiny = size * rng.uniform(0.008, 0.05), rng.random() < 0.6
+        front = _mesh(rng, size, flat, pitch, shiny=shiny) * _spread(mask, 4)
+        dark = flat * np.float32(rng.uniform(0.4, 1))
+        back = _mesh(rng, size, dark, pitch * rng.uniform(0.7, 1), shiny=shiny) * _spread(mask, 4)
+    return _light(rng, _over(hoops.layer(), _over(front, _over(things, back))), rim=0.0)
+
+
+def _stick(
+    rng: np.random.Generator, canvas: "_Canvas", start: Float[np.ndarray, "2"], end: Float[np.ndarray, "2"],
+    wide: float, palette: Sequence[np.ndarray],
+) -> None:  # fmt: skip
+    """A pen, brush, ruler, tube or stalk: a shaft in lengths of several colours, a cap, a tuft or a ring at its end."""
+    kind = rng.choice(["pen", "pen", "pen", "brush", "ring", "stalk"])
+    along = (end - start) / np.linalg.norm(end - start)
+    cuts = np.sort(np.concatenate([[0, 1], rng.uniform(0.3, 1, int(rng.integers(0, 4)))]))
+    stripes = _pick(rng, 0, 0, 1, 2)
+    for low, high in pairwise(cuts):
+        tone = palette[int(rng.integers(len(palette)))]
+        piece = start + (end - start) * np.array([[low], [high]])
+        _tubes(canvas, piece[None], wide, tone)
+        across = np.array([-along[1], along[0]]) * wide
+        for stripe in range(int(stripes)):
+            other = palette[int(rng.integers(len(palette)))]
+            shift = across * (stripe + 1 - (stripes + 1) / 2) / (stripes + 1)
+            canvas.ribbons((piece + shift)[None], np.array([0.22 * wide]), other[None], taper=0.0)
+    tone = palette[int(rng.integers(len(palette)))]
+    if kind == "pen":
+        tip = end + along * wide * rng.uniform(0.5, 3)
+        canvas.ribbons(np.stack([end, tip])[None], np.array([wide]), tone[None], taper=rng.uniform(0, 0.9))
+    elif kind == "brush":
+        many = int(rng.integers(20, 60))
+        heading = math.atan2(along[1], along[0]) + rng.normal(0, 0.25, many)
+        roots = end + rng.normal(0, 0.3 * wide, (many, 2))
+        hairs = _grow(rng, roots, heading, wide * rng.uniform(1, 5) * rng.uniform(0.6, 1.1, many), 6, wobble=0.1)
+        canvas.ribbons(hairs, np.full(many, rng.uniform(0.7, 1.6)), _vary(rng, np.tile(tone, (many, 1)), 0.3))
+    elif kind == "ring":
+        ring = _ellipse(end, wide * rng.uniform(0.8, 2.2, 2))
+        _tubes(canvas, np.concatenate([ring, ring[:2]])[None], 0.6 * wide, tone)
+    else:
+        many = int(rng.integers(2, 12))
+        place = start + (end - start) * rng.uniform(0.6, 1, (many, 1))
+        field = np.broadcast_to(tone.astype(np.float32), (canvas.size, canvas.size, 3))
+        _leaves(rng, canvas, place, rng.uniform(0, TAU, many), wide * rng.uniform(1, 6, many), 0.25, field)
+
+
 def _perforated(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
     """A solid with holes: colander, cheese, eaten leaf, punched sheet."""
     mask = _fill(size, _creature(rng, size) if rng.random() < 0.4 else [_outline(rng, size)])
@@ -784,11 +864,12 @@ def _dab(alpha: Float32[np.ndarray, "h w"], x: float, y: float, radius: float, p
 
 
 FAMILIES: dict[str, tuple[Callable[[np.random.Generator, int, Colours], Layer], float]] = {
-    "hair": (_hair, 0.20),
-    "fur": (_fur, 0.15),
+    "hair": (_hair, 0.18),
+    "fur": (_fur, 0.12),
     "foliage": (_foliage, 0.14),
     "feather": (_feather, 0.06),
-    "net": (_net, 0.18),
+    "net": (_net, 0.15),
+    "holder": (_holder, 0.08),
     "perforated": (_perforated, 0.04),
     "solid": (_solid, 0.06),
     "veil": (_veil, 0.03),

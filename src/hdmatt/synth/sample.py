@@ -49,6 +49,9 @@ class SampleConfig:
         wide: Chance of a very wide unknown band instead, 30 to 110 pixels.
         blunt: Chance that known parts narrower than 8 to 90 pixels of a patch are unknown, as in a trimap drawn by
             hand: nobody marks the holes of a net as background, or a strand as foreground.
+        forgotten: Chance that the trimap marks neither holes nor separate pieces: what is enclosed by the foreground
+            or lies apart from its largest piece is unknown, however wide, as where only the outside was traced.
+        clutter: Chance that another foreground, a thing that is none here, is part of the background.
         tone: Range of the exponent (log-uniform, one a sample) with which colours are mixed,
             C = (a F^t + (1 - a) B^t)^(1/t). 1 mixes display values, as the paper's composites do. Sensors add light,
             and a camera's curve comes after: in photographs it is about 2, and a half-covered pixel is brighter.
@@ -68,6 +71,8 @@ class SampleConfig:
     band: float = 30.0
     wide: float = 0.06
     blunt: float = 0.5
+    forgotten: float = 0.0
+    clutter: float = 0.0
     tone: tuple[float, ...] = (1.0, 1.0)
     elsewhere: float = 0.4
 
@@ -92,6 +97,8 @@ def make_sample(assets: Assets, config: SampleConfig, *, seed: int, index: int) 
     if rng.random() < config.merge:
         colours, alpha = _join(colours, alpha, *_layer(assets, config, rng, side))
     background = _background(assets, config, rng, side, colours, alpha)
+    if config.clutter and rng.random() < config.clutter:
+        background = _cluttered(assets, config, rng, background)
     if rng.random() < config.smooth:
         colours, background = _smoothed(colours, rng), _smoothed(background, rng)
     crop = round(config.patch * rng.choice(config.crops))  # one scale: the patches belong to one photograph
@@ -220,6 +227,20 @@ def _background(
     return background
 
 
+def _cluttered(
+    assets: Assets, config: SampleConfig, rng: np.random.Generator, background: np.ndarray
+) -> np.ndarray:
+    """Another foreground over the background, sharp or out of focus."""
+    side = len(background)
+    colours, alpha = _layer(assets, config, rng, side)
+    if rng.random() < 0.6:
+        sigma = float(np.exp(rng.uniform(np.log(0.5), np.log(6))))
+        half = cv2.resize(np.dstack([colours, alpha]), (side // 2, side // 2), interpolation=cv2.INTER_AREA)
+        soft = cv2.resize(cv2.GaussianBlur(half, (0, 0), sigma), (side, side), interpolation=cv2.INTER_LINEAR)
+        colours, alpha = np.ascontiguousarray(soft[..., :3]), np.ascontiguousarray(soft[..., 3])
+    return _composite(colours, alpha, background, 1.0)
+
+
 def _of_a_kind(colours: np.ndarray, background: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The foreground's colours once more, turned round, moved and out of focus, over the photograph."""
     side = len(colours)
@@ -270,10 +291,28 @@ def _trimap(alpha: np.ndarray, config: SampleConfig, rng: np.random.Generator, s
         wide_front, wide_back = _opened(front, brush), _opened(back, brush)
         front = wide_front if wide_front.any() else front  # something must be known
         back = wide_back if wide_back.any() else back
+    if config.forgotten and rng.random() < config.forgotten:
+        front, back = _largest(front), _outside(back)
     # whoever draws a trimap marks some of each: no more is eroded than leaves the inmost part
     depths = [cv2.distanceTransform(mask, cv2.DIST_L2, 3) for mask in (front, back)]
     foreground, background = (d > min(r, 0.6 * d.max()) for d, r in zip(depths, radii, strict=True))
     return np.where(foreground, 255, np.where(background, 0, 128)).astype(np.uint8)
+
+
+def _largest(mask: np.ndarray) -> np.ndarray:
+    """The largest connected piece."""
+    _, pieces, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
+    if len(stats) < 2:
+        return mask
+    return (pieces == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())).astype(np.uint8)
+
+
+def _outside(mask: np.ndarray) -> np.ndarray:
+    """The pieces that reach the border; all of them where none does."""
+    _, pieces = cv2.connectedComponents(mask, connectivity=4)
+    border = np.unique(np.concatenate([pieces[0], pieces[-1], pieces[:, 0], pieces[:, -1]]))
+    found = np.isin(pieces, border[border > 0]).astype(np.uint8)
+    return found if found.any() else mask
 
 
 def _opened(mask: np.ndarray, radius: float) -> np.ndarray:

@@ -8,7 +8,7 @@ import torch
 from training import SHORT, make_pack
 from typer.testing import CliRunner
 
-from hdmatt.checkpoint import load_model, save_model
+from hdmatt.checkpoint import load_card, load_model, save_model
 from hdmatt.cli import app
 from hdmatt.errors import InputError
 from hdmatt.feed import batches
@@ -52,12 +52,13 @@ def test_statistics_are_counted_on_the_networks_own_patches_and_nothing_else_cha
 
 def test_the_command_writes_a_model_of_the_same_weights(pack, tmp_path):
     torch.manual_seed(0)
-    save_model(HDMatt(CONFIG), tmp_path / "before.safetensors", half=False)
+    save_model(HDMatt(CONFIG), tmp_path / "before.safetensors", half=False, card={"steps": "7"})
     command = ["train", "norms", str(tmp_path / "before.safetensors"), "--data", str(pack), "--count", "1"]
     result = CliRunner().invoke(app, [*command, "--preset", "tiny", "-o", str(tmp_path / "after.safetensors")])
     assert result.exit_code == 0, result.output
     one, two = (load_model(tmp_path / f"{name}.safetensors") for name in ("before", "after"))
     assert one.config == two.config
+    assert load_card(tmp_path / "after.safetensors") == {"steps": "7"}
     for (_, a), (_, b) in zip(one.named_parameters(), two.named_parameters(), strict=True):
         assert torch.equal(a, b)
     assert not torch.equal(one.encoder.bn1.running_mean, two.encoder.bn1.running_mean)

@@ -2,6 +2,7 @@
 
     save_model     network -> file (half precision for the package, single for training)
     load_model     name or file -> network in evaluation mode
+    load_card      name or file -> the words about the weights
     models         the weights that ship in the package
     save_state, load_state     a training run's tensors and numbers, also safetensors: no pickle anywhere
     save_tensors, load_tensors    any named tensors and their metadata: backbones, shards of a state
@@ -78,6 +79,12 @@ def load_model(name: str | Path) -> HDMatt:
             hint="The file was written by another version of hdmatt: use that version, or other weights.",
         )
     return model.eval()
+
+
+def load_card(name: str | Path) -> dict[str, str]:
+    """What `save_model` was given as `card`. Raises ModelError as `load_model` does for a file that is none."""
+    _, metadata = _read(models().get(str(name)) or Path(name))
+    return {key: text for key, text in metadata.items() if key not in ("format", "config")}
 
 
 def save_state(tensors: Mapping[str, Tensor], numbers: Mapping[str, Any], path: Path) -> None:

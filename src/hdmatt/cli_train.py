@@ -160,7 +160,7 @@ def norms_command(
     import cv2
     import torch
 
-    from hdmatt.checkpoint import load_model, save_model
+    from hdmatt.checkpoint import load_card, load_model, save_model
     from hdmatt.norms import recompute_norms
     from hdmatt.recipe import PRESETS, changed, check
     from hdmatt.synth.assets import load_assets
@@ -173,7 +173,7 @@ def norms_command(
     check(config)
     model = load_model(weights)
     recompute_norms(model, load_assets(data), config, count=count)
-    save_model(model, out, half=False)
+    save_model(model, out, half=False, card=load_card(weights))
     typer.echo(f"{out}: norms of {count} batches of patches of {model.config.patch}")
 
 

@@ -16,7 +16,7 @@ demo: .venv/.installed
 check: .venv/.installed-dev
 	$(BIN)/ruff check
 	$(BIN)/pyright --pythonpath $(BIN)/python
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 clean:
 	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis

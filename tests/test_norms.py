@@ -8,9 +8,9 @@ import torch
 from training import SHORT, make_pack
 from typer.testing import CliRunner
 
-from hdmatt.checkpoint import load_card, load_model, save_model
+from hdmatt.checkpoint import load_card, load_model, save_model, save_state
 from hdmatt.cli import app
-from hdmatt.errors import InputError
+from hdmatt.errors import InputError, ModelError
 from hdmatt.feed import batches
 from hdmatt.model import HDMatt, ModelConfig, network_input
 from hdmatt.norms import recompute_norms
@@ -62,6 +62,12 @@ def test_the_command_writes_a_model_of_the_same_weights(pack, tmp_path):
     for (_, a), (_, b) in zip(one.named_parameters(), two.named_parameters(), strict=True):
         assert torch.equal(a, b)
     assert not torch.equal(one.encoder.bn1.running_mean, two.encoder.bn1.running_mean)
+
+
+def test_a_file_that_is_no_model_has_no_card(tmp_path):
+    save_state({}, {"step": 1}, tmp_path / "state.safetensors")
+    with pytest.raises(ModelError, match="not an hdmatt model"):
+        load_card(tmp_path / "state.safetensors")
 
 
 def test_no_batches_are_refused(pack):

@@ -57,11 +57,7 @@ def load_model(name: str | Path) -> HDMatt:
     """
     path = models().get(str(name)) or Path(name)
     tensors, metadata = _read(path)
-    if metadata.get("format") != FORMAT:
-        raise ModelError(
-            f"{path} is a safetensors file, but not an hdmatt model",
-            hint=f"Give a file written by hdmatt, or one of: {', '.join(models()) or 'none installed'}.",
-        )
+    _check_format(metadata, path)
     try:
         known = {f.name for f in fields(ModelConfig)}
         config = {k: v for k, v in json.loads(metadata["config"]).items() if k in known}
@@ -82,8 +78,10 @@ def load_model(name: str | Path) -> HDMatt:
 
 
 def load_card(name: str | Path) -> dict[str, str]:
-    """What `save_model` was given as `card`. Raises ModelError as `load_model` does for a file that is none."""
-    _, metadata = _read(models().get(str(name)) or Path(name))
+    """What `save_model` was given as `card`. Raises ModelError as `load_model` does for a file that is no model."""
+    path = models().get(str(name)) or Path(name)
+    _, metadata = _read(path)
+    _check_format(metadata, path)
     return {key: text for key, text in metadata.items() if key not in ("format", "config")}
 
 
@@ -120,6 +118,14 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             ),
         )
     return _read(path)
+
+
+def _check_format(metadata: Mapping[str, str], path: Path) -> None:
+    if metadata.get("format") != FORMAT:
+        raise ModelError(
+            f"{path} is a safetensors file, but not an hdmatt model",
+            hint=f"Give a file written by hdmatt, or one of: {', '.join(models()) or 'none installed'}.",
+        )
 
 
 def _write(tensors: dict[str, Tensor], metadata: dict[str, str], path: Path) -> None:

@@ -185,9 +185,8 @@ PRESETS: dict[str, TrainConfig] = {
     "cpu-320": replace(
         _CPU_160,
         sample=replace(
-            _CPU_160.sample, patch=320, crops=(0.35, 0.5, 0.75, 1.0, 1.0, 1.5, 2.0, 2.5, 3.0), procedural=0.4,
-            drawn=(480, 720, 960), similar=0.2, shade=0.2, band=32.0, wide=0.1, forgotten=0.15, clutter=0.15,
-            elsewhere=0.4,
+            _CPU_160.sample, patch=320, crops=(0.5, 0.75, 1.0, 1.0, 1.5, 2.0, 2.5, 3.0), procedural=0.4,
+            drawn=(480, 720, 960), similar=0.2, shade=0.2, band=32.0, wide=0.1, elsewhere=0.4,
         ),
         groups=4,
         steps=2600,

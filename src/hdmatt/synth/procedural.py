@@ -507,7 +507,7 @@ def _mesh(rng: np.random.Generator, size: int, colours: Colours, pitch: float, *
 
 
 def _holder(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
-    """A cup, basket or glass full of thin things, each of its own colours, most of which occur nowhere else."""
+    """A cup, basket or glass full of thin things of many colours, few of which the cup has."""
     left, right = np.sort(size * (rng.uniform(0.3, 0.7) + rng.uniform(0.1, 0.3) * np.array([-1, 1])))
     top, bottom = size * rng.uniform(0.4, 0.65), size * rng.uniform(0.85, 1.1)
     taper = rng.uniform(-0.12, 0.2) * (right - left)
@@ -551,7 +551,7 @@ def _stick(
     rng: np.random.Generator, canvas: "_Canvas", start: Float[np.ndarray, "2"], end: Float[np.ndarray, "2"],
     wide: float, palette: Sequence[np.ndarray],
 ) -> None:  # fmt: skip
-    """A pen, brush, ruler, tube or stalk: a shaft in lengths of several colours, a cap, a tuft or a ring at its end."""
+    """A pen, brush, ring or stalk: a shaft in lengths of several colours; a cap, tuft, ring or leaves at its end."""
     kind = rng.choice(["pen", "pen", "pen", "brush", "ring", "stalk"])
     along = (end - start) / np.linalg.norm(end - start)
     cuts = np.sort(np.concatenate([[0, 1], rng.uniform(0.3, 1, int(rng.integers(0, 4)))]))

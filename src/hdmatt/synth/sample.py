@@ -6,7 +6,7 @@ context, so each is encoded once a step, exactly as in the engine. Read top to b
     SampleConfig   what is drawn, and how often
     Sample         the arrays a training step needs
     make_sample    (assets, config, seed, index) -> Sample
-    _layer, _background, _trimap, _centres, _Canvas, _crop, _field, _composite    its steps
+    _layer, _background, _cluttered, _trimap, _centres, _Canvas, _crop, _field, _composite    its steps
 """
 
 from dataclasses import dataclass
@@ -97,6 +97,7 @@ def make_sample(assets: Assets, config: SampleConfig, *, seed: int, index: int) 
     if rng.random() < config.merge:
         colours, alpha = _join(colours, alpha, *_layer(assets, config, rng, side))
     background = _background(assets, config, rng, side, colours, alpha)
+    # no number is drawn at 0 (nor for `forgotten`): samples of older configurations stay what they were
     if config.clutter and rng.random() < config.clutter:
         background = _cluttered(assets, config, rng, background)
     if rng.random() < config.smooth:
@@ -238,7 +239,7 @@ def _cluttered(
         half = cv2.resize(np.dstack([colours, alpha]), (side // 2, side // 2), interpolation=cv2.INTER_AREA)
         soft = cv2.resize(cv2.GaussianBlur(half, (0, 0), sigma), (side, side), interpolation=cv2.INTER_LINEAR)
         colours, alpha = np.ascontiguousarray(soft[..., :3]), np.ascontiguousarray(soft[..., 3])
-    return _composite(colours, alpha, background, 1.0)
+    return _composite(colours, alpha, background, float(np.exp(rng.uniform(*np.log(config.tone)))))
 
 
 def _of_a_kind(colours: np.ndarray, background: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -523,7 +523,7 @@ def _holder(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
     palette = [_any_colour(rng) for _ in range(2 * n)]
     for start, end, wide in zip(foot, ends, size * rng.uniform(0.006, 0.045, n), strict=True):
         _stick(rng, canvas, start, end, wide, palette)
-    things, solid = canvas.layer(), rng.random()
+    things, chance = canvas.layer(), rng.random()
     mask = _fill(size, [cup])
     tint = _any_colour(rng) if rng.random() < 0.4 else np.full(3, rng.uniform(0.05, 0.95))
     flat = _tinted(colours, tint, rng.uniform(0.6, 0.95))
@@ -534,9 +534,9 @@ def _holder(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
         hoop = np.array([[[left + taper * share, height], [right - taper * share, height]]])
         for part, shade in ((1.0, 0.6), (0.7, 1.0), (0.25, 1.35)):
             hoops.ribbons(hoop, np.array([rim * part]), (tint * shade)[None], taper=0.0)
-    if solid < 0.15:
+    if chance < 0.15:
         front, back = _shaded(rng, mask, flat), np.zeros_like(things)
-    elif solid < 0.3:
+    elif chance < 0.3:
         front = _associate(flat, mask * np.float32(rng.uniform(0.08, 0.45)))
         back = front * np.float32(rng.uniform(0.3, 1))
     else:

@@ -11,8 +11,8 @@ from hdmatt.patches import Window
 
 
 def test_a_picture_is_shrunk_by_whole_pixels_to_about_the_long_side():
-    sides = (800, 1799, 1801, 2401, 3355, 7360)
-    assert [shrink_by(500, side) for side in sides] == [shrink_by(side, 500) for side in sides] == [1, 1, 2, 2, 3, 6]
+    sides = (639, 640, 1801, 2999, 3001, 7360)
+    assert [shrink_by(500, side) for side in sides] == [shrink_by(side, 500) for side in sides] == [1, 2, 2, 2, 3, 6]
 
 
 def test_a_narrow_strip_is_not_shrunk():
@@ -57,8 +57,17 @@ def test_the_more_certain_one_decides(own, coarse):
     out = Guide(np.full((32, 32), coarse, np.float32), 2).corrected(
         Window(0, 0, 64), np.full((64, 64), own, np.float32), unknown
     )
-    certain = own if own != 0.5 else coarse
-    np.testing.assert_allclose(out, certain + (0.5 - certain) * 0.05 / 1.1, atol=1e-3)
+    weight = (1.05 if own == 0.5 else 0.05) / 1.1
+    counts = 0.5**2 / (0.5**2 + 0.05**2)
+    np.testing.assert_allclose(out, own + weight * counts * (coarse - own), atol=1e-5)
+
+
+@pytest.mark.parametrize(("step", "difference", "counts"), [(2, 0.05, 0.5), (2, 0.05 / 3, 0.1), (4, 0.05, 0.941)])
+def test_what_two_scales_differ_by_chance_hardly_counts(step, difference, counts):
+    own = np.full((64, 64), 0.5 - difference / 2, np.float32)  # as certain as the other: half of the difference
+    coarse = np.full((64 // step, 64 // step), 0.5 + difference / 2, np.float32)
+    out = Guide(coarse, step).corrected(Window(0, 0, 64), own, np.full((64, 64), 128, np.uint8))
+    np.testing.assert_allclose(out - own, counts * difference / 2, atol=1e-4)
 
 
 def test_a_patch_that_agrees_with_the_guide_stays_as_it_is():
@@ -83,13 +92,21 @@ def matte(pair, strategy="hdmatt", counters=None, **changes):
     torch.manual_seed(0)
     model = HDMatt(ModelConfig(width=4, hints=True, patch=64)).eval()
     options = Options(patch=64, overlap=16, topk=1, **changes)
-    job = strategies.matte_rows(strategy, ArrayReader(pair[0]), open_trimap(pair[1]), model, options, counters=counters)
+    picture = pair[0] if isinstance(pair[0], ArrayReader) else ArrayReader(pair[0])
+    job = strategies.matte_rows(strategy, picture, open_trimap(pair[1]), model, options, counters=counters)
     return np.concatenate([rows for _, rows in job.rows])
 
 
-def test_a_large_picture_is_corrected_by_its_own_smaller_matte(pair, monkeypatch):
-    plain = matte(pair)
-    monkeypatch.setattr(guide, "LONG_SIDE", 100)  # 310 pixels are shrunk by three
+@pytest.fixture
+def shrunk(monkeypatch):
+    """310 pixels are shrunk by three."""
+    monkeypatch.setattr(guide, "LEAST", 300)
+    monkeypatch.setattr(guide, "LONG_SIDE", 100)
+
+
+def test_a_picture_is_corrected_by_its_own_smaller_matte(pair, request, monkeypatch):
+    plain, crop = matte(pair), matte(pair, "crop")
+    request.getfixturevalue("shrunk")
     made = []
     original = strategies._guide
     monkeypatch.setattr(strategies, "_guide", lambda *a: made.append(original(*a)) or made[-1])
@@ -103,17 +120,24 @@ def test_a_large_picture_is_corrected_by_its_own_smaller_matte(pair, monkeypatch
     for changes in ({"batch": 3}, {"band": 33}):
         np.testing.assert_allclose(matte(pair, **changes), guided, atol=1e-5)
     np.testing.assert_array_equal(matte(pair), guided)
-    np.testing.assert_array_equal(matte(pair, "crop"), crop_alone(pair, monkeypatch))
+    np.testing.assert_array_equal(matte(pair, "crop"), crop)
 
 
-def test_scribbles_that_the_smaller_trimap_loses_leave_the_matte_as_it_is(pair, monkeypatch):
+def test_scribbles_that_the_smaller_trimap_loses_leave_the_matte_as_it_is(pair, request):
     picture, trimap = pair[0], np.full_like(pair[1], 128)
     trimap[:, 20], trimap[:, -20] = 0, 255  # a pixel wide
     plain = matte((picture, trimap))
-    monkeypatch.setattr(guide, "LONG_SIDE", 100)
+    request.getfixturevalue("shrunk")
     np.testing.assert_array_equal(matte((picture, trimap)), plain)
 
 
-def crop_alone(pair, monkeypatch):
-    monkeypatch.setattr(guide, "LONG_SIDE", 1200)
-    return matte(pair, "crop")
+def test_scene_linear_pictures_are_shrunk_as_the_network_sees_them(pair, shrunk, monkeypatch):
+    seen = []
+    original = guide.smaller
+    monkeypatch.setattr(guide, "smaller", lambda *a: seen.append(original(*a)) or seen[-1])
+    matte((pair[0].astype(np.float32) / 255, pair[1]))
+    linear = np.where(pair[0] <= 10, pair[0] / 255 / 12.92, ((pair[0] / 255 + 0.055) / 1.055) ** 2.4)
+    matte((ArrayReader(linear.astype(np.float32), linear=True), pair[1]))
+    (display, marks), (encoded, again) = seen
+    np.testing.assert_allclose(encoded, display, atol=1e-5)
+    np.testing.assert_array_equal(marks, again)

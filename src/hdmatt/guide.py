@@ -2,8 +2,8 @@
 
 A patch of 320 pixels sees two fifths of a photograph of 800 pixels, and a twentieth of one of 6000. What is wire and
 what is hole, what is hair and what is the wall behind it, shows in the smaller picture; how a strand's edge runs shows
-in the large one. So a large picture is matted small first, and every patch's alpha takes its low frequencies from
-both. Arrays only; engine.py corrects its patches by it, strategies.py makes it. Top to bottom:
+in the large one. So a picture is matted small first, and every patch's alpha takes its low frequencies from both where
+they differ. Arrays only; engine.py corrects its patches by it, strategies.py makes it. Top to bottom:
 
     shrink_by     how much smaller the smaller picture is; 1: there is none
     bytes_of      the memory that it takes
@@ -23,15 +23,20 @@ from hdmatt.patches import Window
 from hdmatt.propagation import Shrinker
 from hdmatt.trimap import FOREGROUND, UNKNOWN
 
-LONG_SIDE = 1200  # pixels of the smaller picture, about: docs/log.md has what larger ones cost
+LEAST = 640  # pixels of a picture's long side from which on there is a smaller one
+LONG_SIDE = 1200  # pixels of a large picture's smaller one, about: docs/log.md has what more would cost
 SHORT_SIDE = 64  # pixels of the smaller picture, at least
 REACH = 2.0  # its pixels: deviation of the Gaussian that divides low frequencies from details
-FAINT = 0.05  # what is added to a certainty, so that two mattes that are grey count alike
+TRUST = 8  # power of a certainty: the weight of a matte that is certain 0.9 of the way is 0.43
+FAINT = 0.05  # what is added to such a weight, so that two mattes that are grey count alike
+NOISE = 0.2  # by the square of the step: differences of low frequencies below it are what two scales have by chance
 
 
 def shrink_by(height: int, width: int) -> int:
-    """Pixels of the picture along a side to one of the smaller picture; 1 below 1.5 LONG_SIDE, and for strips."""
-    step = max(1, round(max(height, width) / LONG_SIDE))
+    """Pixels of the picture along a side to one of the smaller picture, 2 or more; 1 below LEAST, and for strips."""
+    if max(height, width) < LEAST:
+        return 1
+    step = max(2, round(max(height, width) / LONG_SIDE))
     return step if min(height, width) >= SHORT_SIDE * step else 1
 
 
@@ -79,7 +84,8 @@ class Guide:
     ) -> Float32[np.ndarray, "p p"]:
         """The patch's alpha, its low frequencies a mean of its own and the smaller picture's; not clipped.
 
-        The mean is weighted by the squares of how certain the two are around a pixel: the local mean of |2 alpha - 1|.
+        The mean is weighted by powers of how certain the two are around a pixel, the local mean of |2 alpha - 1|; where
+        they hardly differ the patch keeps its own: half of a difference of NOISE / step^2 counts, a tenth of its third.
 
         Args:
             window: Where the patch lies; it may reach past the border (the nearest pixel then counts).
@@ -92,8 +98,11 @@ class Guide:
         coarse = cv2.remap(self.alpha, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         known, sure = trimap != UNKNOWN, (trimap == FOREGROUND).astype(np.float32)
         own, coarse = (np.where(known, sure, map_) for map_ in (alpha, coarse))
-        trust, other = (_blurred(np.abs(2 * map_ - 1), 2 * REACH * self.step) ** 2 + FAINT for map_ in (coarse, own))
+        trust, other = (
+            _blurred(np.abs(2 * map_ - 1), 2 * REACH * self.step) ** TRUST + FAINT for map_ in (coarse, own)
+        )
         low = _blurred(coarse - own, REACH * self.step)
+        low *= low**2 / (low**2 + np.float32(NOISE / self.step**2) ** 2)
         return np.where(known, sure, own + trust / (trust + other) * low).astype(np.float32)
 
 

@@ -2,8 +2,8 @@
 
 A patch of 320 pixels sees two fifths of a photograph of 800 pixels, and a twentieth of one of 6000. What is wire and
 what is hole, what is hair and what is the wall behind it, shows in the smaller picture; how a strand's edge runs shows
-in the large one. So a picture is matted small first, and every patch's alpha takes its low frequencies from both where
-they differ. Arrays only; engine.py corrects its patches by it, strategies.py makes it. Top to bottom:
+in the large one. So a picture is matted small first, and every patch's alpha takes its low frequencies from both.
+Arrays only; engine.py corrects its patches by it, strategies.py makes it. Top to bottom:
 
     shrink_by     how much smaller the smaller picture is; 1: there is none
     bytes_of      the memory that it takes
@@ -29,7 +29,6 @@ SHORT_SIDE = 64  # pixels of the smaller picture, at least
 REACH = 2.0  # its pixels: deviation of the Gaussian that divides low frequencies from details
 TRUST = 8  # power of a certainty: the weight of a matte that is certain 0.9 of the way is 0.43
 FAINT = 0.05  # what is added to such a weight, so that two mattes that are grey count alike
-NOISE = 0.2  # by the square of the step: differences of low frequencies below it are what two scales have by chance
 
 
 def shrink_by(height: int, width: int) -> int:
@@ -82,10 +81,11 @@ class Guide:
     def corrected(
         self, window: Window, alpha: Float32[np.ndarray, "p p"], trimap: UInt8[np.ndarray, "p p"]
     ) -> Float32[np.ndarray, "p p"]:
-        """The patch's alpha, its low frequencies a mean of its own and the smaller picture's; not clipped.
+        """The patch's alpha, its low frequencies a mean of its own and the smaller picture's; not clipped to [0, 1].
 
-        The mean is weighted by powers of how certain the two are around a pixel, the local mean of |2 alpha - 1|; where
-        they hardly differ the patch keeps its own: half of a difference of NOISE / step^2 counts, a tenth of its third.
+        The mean is weighted by powers of how certain the two are around a pixel, the local mean of |2 alpha - 1|. A
+        pixel stays between its own alpha and the other's with its own details, so that what is mended beside it does
+        not spread to it as a veil.
 
         Args:
             window: Where the patch lies; it may reach past the border (the nearest pixel then counts).
@@ -101,9 +101,11 @@ class Guide:
         trust, other = (
             _blurred(np.abs(2 * map_ - 1), 2 * REACH * self.step) ** TRUST + FAINT for map_ in (coarse, own)
         )
-        low = _blurred(coarse - own, REACH * self.step)
-        low *= low**2 / (low**2 + np.float32(NOISE / self.step**2) ** 2)
-        return np.where(known, sure, own + trust / (trust + other) * low).astype(np.float32)
+        low, other_low = (_blurred(map_, REACH * self.step) for map_ in (own, coarse))
+        mended = own + trust / (trust + other) * (other_low - low)
+        limit = coarse + (own - low)
+        mended = np.clip(mended, np.minimum(own, limit), np.maximum(own, limit))
+        return np.where(known, sure, mended).astype(np.float32)
 
 
 def _blurred(map_: np.ndarray, sigma: float) -> np.ndarray:

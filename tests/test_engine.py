@@ -8,7 +8,7 @@ import OpenImageIO as oiio
 import pytest
 import torch
 
-from hdmatt import engine, guide, memory
+from hdmatt import engine, memory
 from hdmatt.engine import Counters, Options, choose_candidates, make_plan, run
 from hdmatt.errors import InputError, MemoryLimitError
 from hdmatt.image import ArrayReader, open_picture, open_trimap
@@ -174,8 +174,7 @@ def test_the_cover_is_the_same_for_every_limit_and_batch(model):
     assert all((plan.queries, plan.pool) == (plans[0].queries, plans[0].pool) for plan in plans)
 
 
-def test_the_matte_of_a_tiled_file_reads_the_tiles_of_its_windows_only_and_is_that_of_the_array(tmp_path, monkeypatch):
-    monkeypatch.setattr(guide, "LEAST", 2000)  # the smaller picture is made of all pixels
+def test_the_matte_of_a_tiled_file_reads_the_tiles_of_its_windows_only_and_is_that_of_the_array(tmp_path):
     torch.manual_seed(0)
     model = HDMatt(ModelConfig(width=8)).eval()
     picture, _ = scene(1024, 1024)

@@ -2,8 +2,8 @@
 
 A patch of 320 pixels sees two fifths of a photograph of 800 pixels, and a twentieth of one of 6000. What is wire and
 what is hole, what is hair and what is the wall behind it, shows in the smaller picture; how a strand's edge runs shows
-in the large one. So a picture is matted small first, and every patch's alpha takes its low frequencies from both.
-Arrays only; engine.py corrects its patches by it, strategies.py makes it. Top to bottom:
+in the large one. So a large picture is matted small first, and every patch's alpha takes its low frequencies from
+both. Arrays only; engine.py corrects its patches by it, strategies.py makes it. Top to bottom:
 
     shrink_by     how much smaller the smaller picture is; 1: there is none
     bytes_of      the memory that it takes
@@ -23,19 +23,16 @@ from hdmatt.patches import Window
 from hdmatt.propagation import Shrinker
 from hdmatt.trimap import FOREGROUND, UNKNOWN
 
-LEAST = 640  # pixels of a picture's long side from which on there is a smaller one
-LONG_SIDE = 1200  # pixels of a large picture's smaller one, about: docs/log.md has what more would cost
+LONG_SIDE = 1200  # pixels of the smaller picture, about: docs/log.md has what larger ones cost
 SHORT_SIDE = 64  # pixels of the smaller picture, at least
-REACH = 2.0  # its pixels: deviation of the Gaussian that divides low frequencies from details
+REACH = 1.0  # its pixels: deviation of the Gaussian that divides low frequencies from details
 TRUST = 8  # power of a certainty: the weight of a matte that is certain 0.9 of the way is 0.43
 FAINT = 0.05  # what is added to such a weight, so that two mattes that are grey count alike
 
 
 def shrink_by(height: int, width: int) -> int:
-    """Pixels of the picture along a side to one of the smaller picture, 2 or more; 1 below LEAST, and for strips."""
-    if max(height, width) < LEAST:
-        return 1
-    step = max(2, round(max(height, width) / LONG_SIDE))
+    """Pixels of the picture along a side to one of the smaller picture; 1 below 1.5 LONG_SIDE, and for strips."""
+    step = max(1, round(max(height, width) / LONG_SIDE))
     return step if min(height, width) >= SHORT_SIDE * step else 1
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from hdmatt import guide, strategies
+from hdmatt import engine, guide, memory, strategies
 from hdmatt.engine import Counters, Options
 from hdmatt.guide import Guide, shrink_by, smaller
 from hdmatt.image import ArrayReader, open_trimap
@@ -141,3 +141,23 @@ def test_scene_linear_pictures_are_shrunk_as_the_network_sees_them(pair, shrunk,
     (display, marks), (encoded, again) = seen
     np.testing.assert_allclose(encoded, display, atol=1e-5)
     np.testing.assert_array_equal(marks, again)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1600, 7400), (2400, 1200)])
+def test_a_plan_counts_the_smaller_picture_beside_what_it_can_meet_only(height, width, monkeypatch):
+    """A wide picture's own rows are not there while the smaller one is matted, so only that matte comes on top."""
+    seen = []
+    original = engine.make_plan
+    monkeypatch.setattr(engine, "make_plan", lambda *a, **k: seen.append(a[2]) or original(*a, **k))
+    trimap = np.zeros((height, width), np.uint8)
+    trimap[:100], trimap[100:200] = 255, 128
+    model = HDMatt(ModelConfig(width=4, hints=True)).eval()
+    picture = ArrayReader(np.zeros((height, width, 3), np.uint8))
+    strategies.matte_rows("hdmatt", picture, open_trimap(trimap), model, Options(reserve=1000))
+    room, step = guide.bytes_of(height, width), shrink_by(height, width)
+    assert room.matte == 4 * -(-height // step) * -(-width // step)
+    assert seen[0].turns >= room.making
+    if width > 5000:
+        assert seen[0].reserve == 1000 + room.matte
+    else:
+        assert 1000 + room.matte < seen[0].reserve <= 1000 + room.kept + memory.SPREAD

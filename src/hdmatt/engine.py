@@ -456,7 +456,7 @@ def _fit(
     """Batch and cache that the limit has room for. Neither moves alpha by more than rounding."""
     width, on_cpu, devices = model.config.width, transfer.kind(options.device) == "cpu", transfer.names(options.device)
     limit = options.memory or memory.default_limit()
-    fixed = memory.fixed_bytes(info.width, patch=options.patch, band=options.band, width=width, pixel=pixel)
+    fixed = memory.fixed_bytes(info.width, patch=options.patch, band=options.band, pixel=pixel)
     contexts = pool * memory.context_bytes(options.patch, width=width)
     fixed += options.reserve + contexts + (memory.field_bytes(info.height, info.width) if field else 0)
     fixed += memory.COMPILER * has_compiled(model)

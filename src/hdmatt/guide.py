@@ -45,13 +45,13 @@ class Bytes(NamedTuple):
 
 
 def bytes_of(height: int, width: int) -> Bytes:
-    """Five float32 sums a pixel, once more joined, colours and marks; then 16-bit colours, marks, and alpha twice.
+    """Five float32 sums a pixel, once more joined, colours and marks; then 16-bit colours, marks, and alpha.
 
     What the bands take from which it is made is the caller's.
     """
     step = shrink_by(height, width)
     pixels = -(-height // step) * -(-width // step)
-    return Bytes(60 * pixels, 15 * pixels, 8 * pixels)
+    return Bytes(60 * pixels, 11 * pixels, 4 * pixels)
 
 
 def smaller(

@@ -6,7 +6,7 @@
     children_peak        the most that a program it started held
     container            what the process's control groups allow
     keeping_freed        a block in which the allocator keeps what is freed, for the next patch
-    fixed_bytes, tall_bytes, context_bytes, body_bytes, stem_bytes, field_bytes, patch_bytes
+    fixed_bytes, rows_bytes, tall_bytes, context_bytes, body_bytes, stem_bytes, field_bytes, patch_bytes
                          the engine's needs: per job, per candidate, per patch kept, and per patch computed at once
     carry_bytes          the low-resolution alpha's, before the first patch
     colour_bytes, tile_bytes   the colour estimation's, and that of the tile in work; never while a patch is computed
@@ -162,20 +162,24 @@ def keeping_freed() -> Generator[None]:
         libc.malloc_trim(0)
 
 
-def fixed_bytes(picture_width: int, *, patch: int, band: int, width: int, pixel: int) -> int:
+def fixed_bytes(picture_width: int, *, patch: int, band: int, pixel: int) -> int:
     """What a job holds besides the pool and the patches in work: process, bands of rows, stitcher, patches read ahead.
 
     Args:
         picture_width: Pixels in a row.
-        width: The network's width.
         pixel: Bytes of one pixel of the picture.
     """
+    return settled() + LIBRARIES + rows_bytes(picture_width, patch=patch, band=band, pixel=pixel)
+
+
+def rows_bytes(picture_width: int, *, patch: int, band: int, pixel: int) -> int:
+    """Of `fixed_bytes` what grows with the picture's width: bands of rows and the stitcher."""
     bands = 2 * (patch + band) * picture_width * (pixel + 1)  # twice: joining two bands copies
     # sums and weights of the rows that are open, the one that grows once more; six bands of alpha while they are put
     # together, and two that wait to be written. No patch is computed meanwhile, but those that wait keep the allocator
     # from using again what the patches leave free (measured: 334 MiB of 331 that we had counted without them)
     stitcher = (12 * max(patch, BAND) + 8 * 4 * BAND) * picture_width
-    return settled() + LIBRARIES + bands + stitcher
+    return bands + stitcher
 
 
 def tall_bytes(picture_width: int, *, tall: int, band: int, pixel: int) -> int:

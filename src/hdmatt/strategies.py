@@ -36,6 +36,8 @@ from hdmatt.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
 ON_SEVERAL = ("hdmatt", "crop")  # what splits a picture over several devices
 LONG_SIDE = 1024  # pixels; the paper's down-sampled pictures
+_PIECE = 64  # rows of a picture that are shrunk together
+_SMALL_PIXEL = 6  # bytes of a smaller picture's pixel
 
 
 @dataclass(frozen=True)
@@ -106,11 +108,17 @@ def _hdmatt(task: _Task) -> Job:
     if step == 1:
         return _patches(task)
     room, options, info = guide.bytes_of(*_size(task.picture)), task.options, task.picture.info
-    bands = 2 * options.band * info.width * (info.dtype.itemsize * 3 + 40)  # one read ahead; floats and their sums
-    small = task  # its plan sees what is there by then
-    # enough for the smaller picture's own plan, which is made when it is there
-    task = task.with_options(reserve=options.reserve + room.kept + memory.SPREAD,
-                             turns=max(options.turns, room.making + bands))  # fmt: skip
+    bands = 2 * _PIECE * info.width * (info.dtype.itemsize * 3 + 40)  # one read ahead; floats and their sums
+    # what the plan holds of rows, and the smaller picture's own plan, which is made when it is there, does not
+    own, other = (
+        memory.rows_bytes(width, patch=options.patch, band=options.band, pixel=pixel)
+        for width, pixel in ((info.width, info.dtype.itemsize * 3), (-(-info.width // step), _SMALL_PIXEL))
+    )
+    small = task
+    task = task.with_options(
+        reserve=options.reserve + max(room.matte, room.kept + memory.SPREAD - (own - other)),
+        turns=max(options.turns, room.making + bands),
+    )
     plan = task.plan()
 
     def rows() -> Iterator[tuple[int, Float32[np.ndarray, "rows width"]]]:
@@ -132,8 +140,7 @@ def _guide(task: _Task, step: int) -> Guide | None:
 
     The seconds in its network and the rows read for it are counted, its patches are not.
     """
-    info, band = task.picture.info, max(1, task.options.band // step) * step
-
+    info, band = task.picture.info, max(1, _PIECE // step) * step
     sure: set[int] = set()
 
     def bands() -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -151,12 +158,13 @@ def _guide(task: _Task, step: int) -> Guide | None:
     del colours
     small = replace(task, picture=ArrayReader(pixels), trimap=TrimapReader(ArrayReader(marks)), progress=None)
     small = small.with_options(reserve=task.options.reserve + guide.bytes_of(*_size(task.picture)).matte)
-    plan = small.plan()
-    rows = [r for _, r in engine.run(plan, small.picture, small.trimap, task.model, counters=counters)]
+    alpha = np.empty(marks.shape, np.float32)
+    for y, rows in engine.run(small.plan(), small.picture, small.trimap, task.model, counters=counters):
+        alpha[y : y + len(rows)] = rows
     if task.counters:
         task.counters.rows_read += info.height
         task.counters.network_seconds += counters.network_seconds
-    return Guide(np.concatenate(rows), step)
+    return Guide(alpha, step)
 
 
 def extra_work(strategy: str, height: int, width: int) -> float:

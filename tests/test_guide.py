@@ -61,6 +61,13 @@ def test_the_more_certain_one_decides(own, coarse):
     np.testing.assert_allclose(out, certain + (0.5 - certain) * 0.05 / 1.1, atol=1e-5)
 
 
+def test_certainty_counts_by_its_eighth_power():
+    own, coarse = np.full((64, 64), 0.9, np.float32), np.full((32, 32), 0.05, np.float32)
+    out = Guide(coarse, 2).corrected(Window(0, 0, 64), own, np.full((64, 64), 128, np.uint8))
+    trust, other = 0.9**8 + 0.05, 0.8**8 + 0.05
+    np.testing.assert_allclose(out, 0.9 - 0.85 * trust / (trust + other), atol=1e-5)
+
+
 def test_a_patch_that_agrees_with_the_guide_stays_as_it_is():
     _, fine, _ = stripes(96)
     small = np.full((60, 60), 0.3, np.float32)
@@ -150,14 +157,17 @@ def test_a_plan_counts_the_smaller_picture_beside_what_it_can_meet_only(height, 
     original = engine.make_plan
     monkeypatch.setattr(engine, "make_plan", lambda *a, **k: seen.append(a[2]) or original(*a, **k))
     trimap = np.zeros((height, width), np.uint8)
-    trimap[:100], trimap[100:200] = 255, 128
+    trimap[:40, :40], trimap[40:80, :40] = 255, 128
     model = HDMatt(ModelConfig(width=4, hints=True)).eval()
     picture = ArrayReader(np.zeros((height, width, 3), np.uint8))
-    strategies.matte_rows("hdmatt", picture, open_trimap(trimap), model, Options(reserve=1000))
+    options = Options(reserve=1000, patch=64, overlap=16)
+    for _ in strategies.matte_rows("hdmatt", picture, open_trimap(trimap), model, options).rows:
+        break
     room, step = guide.bytes_of(height, width), shrink_by(height, width)
     assert room.matte == 4 * -(-height // step) * -(-width // step)
-    assert seen[0].turns >= room.making
+    assert seen[0].turns == room.making + 2 * (64 // step * step) * width * 43
+    assert seen[1].reserve == 1000 + room.matte  # the smaller picture's own plan
     if width > 5000:
-        assert seen[0].reserve == 1000 + room.matte
+        assert 1000 + room.matte <= seen[0].reserve < 1000 + room.kept
     else:
-        assert 1000 + room.matte < seen[0].reserve <= 1000 + room.kept + memory.SPREAD
+        assert seen[0].reserve == 1000 + room.kept + memory.SPREAD + strategies._LEFT

@@ -80,9 +80,9 @@ class Guide:
     ) -> Float32[np.ndarray, "p p"]:
         """The patch's alpha, its low frequencies a mean of its own and the smaller picture's; not clipped to [0, 1].
 
-        The mean is weighted by powers of how certain the two are around a pixel, the local mean of |2 alpha - 1|. A
-        pixel stays between its own alpha and the other's with its own details, so that what is mended beside it does
-        not spread to it as a veil.
+        The mean is weighted by powers of how certain the two are around a pixel, the local mean of |2 alpha - 1|. An
+        unknown pixel stays between its own alpha and the other's with its own details, so that what is mended beside
+        it does not spread to it as a veil.
 
         Args:
             window: Where the patch lies; it may reach past the border (the nearest pixel then counts).

@@ -36,8 +36,10 @@ from hdmatt.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
 ON_SEVERAL = ("hdmatt", "crop")  # what splits a picture over several devices
 LONG_SIDE = 1024  # pixels; the paper's down-sampled pictures
-_PIECE = 64  # rows of a picture that are shrunk together
+_PIECE = 64  # rows of a picture that are shrunk together, about
 _SMALL_PIXEL = 6  # bytes of a smaller picture's pixel
+_LEFT = 24 * memory.MIB  # what the smaller picture's patches leave behind, in pieces (measured: 30 with what is kept)
+_WIDE = 48 * memory.MIB  # rows of a picture beyond those of its smaller one: no more of them make up for that
 
 
 @dataclass(frozen=True)
@@ -108,15 +110,17 @@ def _hdmatt(task: _Task) -> Job:
     if step == 1:
         return _patches(task)
     room, options, info = guide.bytes_of(*_size(task.picture)), task.options, task.picture.info
-    bands = 2 * _PIECE * info.width * (info.dtype.itemsize * 3 + 40)  # one read ahead; floats and their sums
-    # what the plan holds of rows, and the smaller picture's own plan, which is made when it is there, does not
+    # one read ahead; floats and their sums
+    bands = 2 * _together(step) * info.width * (info.dtype.itemsize * 3 + 40)
+    # a wide picture's plan holds more of rows than the smaller picture's own plan, which is made when it is there
     own, other = (
         memory.rows_bytes(width, patch=options.patch, band=options.band, pixel=pixel)
         for width, pixel in ((info.width, info.dtype.itemsize * 3), (-(-info.width // step), _SMALL_PIXEL))
     )
     small = task
     task = task.with_options(
-        reserve=options.reserve + max(room.matte, room.kept + memory.SPREAD - (own - other)),
+        reserve=options.reserve
+        + max(room.matte, room.kept + memory.SPREAD + _LEFT - max(0, own - other - _WIDE)),
         turns=max(options.turns, room.making + bands),
     )
     plan = task.plan()
@@ -140,7 +144,7 @@ def _guide(task: _Task, step: int) -> Guide | None:
 
     The seconds in its network and the rows read for it are counted, its patches are not.
     """
-    info, band = task.picture.info, max(1, _PIECE // step) * step
+    info, band = task.picture.info, _together(step)
     sure: set[int] = set()
 
     def bands() -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -165,6 +169,11 @@ def _guide(task: _Task, step: int) -> Guide | None:
         task.counters.rows_read += info.height
         task.counters.network_seconds += counters.network_seconds
     return Guide(alpha, step)
+
+
+def _together(step: int) -> int:
+    """Rows that are shrunk together: whole squares of `step` pixels."""
+    return max(1, _PIECE // step) * step
 
 
 def extra_work(strategy: str, height: int, width: int) -> float:

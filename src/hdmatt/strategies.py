@@ -39,7 +39,7 @@ LONG_SIDE = 1024  # pixels; the paper's down-sampled pictures
 _PIECE = 64  # rows of a picture that are shrunk together, about
 _SMALL_PIXEL = 6  # bytes of a smaller picture's pixel
 _LEFT = 24 * memory.MIB  # what the smaller picture's patches leave behind, in pieces (measured: 30 with what is kept)
-_WIDE = 48 * memory.MIB  # rows of a picture beyond those of its smaller one: no more of them make up for that
+_WIDE = 48 * memory.MIB  # only the rows that a wide picture has beyond this more than its smaller one make up for that
 
 
 @dataclass(frozen=True)

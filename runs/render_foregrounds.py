@@ -25,6 +25,7 @@ no Python call that fills them, so a geometry node copies them from a legacy cur
 import argparse
 import bisect
 import colorsys
+import itertools
 import math
 import os
 import random
@@ -426,10 +427,67 @@ def basket(rng: random.Random) -> None:
     if rng.random() < 0.3:  # a handle over it
         ends = lay(0, 1), lay(0.5, 1)
         paint(tube_mesh(arc(*ends, bulge=tilt @ Vector((0, 0, rng.uniform(0.5, 1.2))), steps=24), 0.02), metal)
-    if rng.random() < 0.35:  # something in it
-        for _ in range(rng.randint(1, 4)):
-            foot, top = (Vector((rng.gauss(0, 0.15), rng.gauss(0, 0.15), z)) for z in (-0.38 * tall, 0.9 * tall))
-            paint(tube_mesh([tilt @ foot, tilt @ top], rng.uniform(0.03, 0.1)), surface(rng, any_colour(rng)))
+    if rng.random() < 0.65:
+        inside = min(low, high) * (0.5 if bowl else 0.75)
+        fill(rng, tilt, inside=inside, floor=-0.38 * tall, tall=tall * (0.6 if bowl else 1))
+
+
+def fill(rng: random.Random, place: Matrix, *, inside: float, floor: float, tall: float) -> None:
+    """What a basket holds, in colours that it has not: pens and brushes, sheets of paper, fruit and balls, stalks.
+
+    Args:
+        place: Of the basket.
+        inside, floor, tall: Radius, height of the bottom and height of the room in it, in the basket's own frame.
+    """
+    for kind in rng.sample(["pens", "paper", "balls", "stalks"], rng.choice([1, 1, 2, 3])):
+        if kind == "pens":
+            for _ in range(rng.randint(2, 14)):
+                pen(rng, place, inside=inside, floor=floor, tall=tall)
+        elif kind == "paper":  # rolled, bent or flat, standing on edge
+            for _ in range(rng.randint(1, 3)):
+                turn, wide = rng.uniform(0, TAU), inside * rng.uniform(0.6, 1.5)
+                bend, long = rng.choice([0.0, rng.uniform(0.2, 2.5)]), tall * rng.uniform(0.6, 1.4)
+                columns, stand = 24, place @ Matrix.Rotation(turn, 4, "Z")
+                across = [(c / (columns - 1) - 0.5) * wide for c in range(columns)]
+                edge = [Vector((x, bend * (x * x - wide * wide / 8), floor)) for x in across]
+                points = [stand @ (at + Vector((0, 0, up))) for up in (0, long) for at in edge]
+                faces = [(c, c + 1, columns + c + 1, columns + c) for c in range(columns - 1)]
+                white = rng.choice([hsv(0.1, 0.04, rng.uniform(0.5, 0.9)), any_colour(rng)])
+                paint(mesh(points, faces), surface(rng, white, rough=(0.6, 1), pattern=0.4))
+        elif kind == "balls":
+            for _ in range(rng.randint(2, 9)):
+                size = inside * rng.uniform(0.25, 0.55)
+                spot = around(rng.uniform(0, TAU), rng.uniform(0, max(inside - size, 0)), floor + rng.random() * tall)
+                fruit = ball(place @ spot, Vector((size, size, size * rng.uniform(0.8, 1.1))))
+                paint(fruit, surface(rng, any_colour(rng)))
+        else:
+            places = []
+            for _ in range(rng.randint(2, 8)):
+                foot = around(rng.uniform(0, TAU), rng.uniform(0, 0.6) * inside, floor)
+                top = foot * 0.4 + rng_vector(rng, inside) + Vector((0, 0, tall * rng.uniform(0.7, 1.6)))
+                stalk = [place @ p for p in arc(foot, top, bulge=rng_vector(rng, 0.2 * inside), steps=12)]
+                paint(tube_mesh(stalk, 0.012), surface(rng, hsv(rng.uniform(0.2, 0.35), 0.7, 0.15)))
+                for _ in range(rng.randint(2, 9)):
+                    at = rng.choice(stalk[4:])
+                    places.append((at, rng_vector(rng, 1), rng_vector(rng, 1), rng.uniform(0.1, 0.35)))
+            leaf = surface(rng, rng.choice([hsv(rng.uniform(0.2, 0.4), 0.7, 0.2), any_colour(rng)]), translucent=0.3)
+            leaves(rng, places, slim=rng.uniform(0.1, 0.35), bend=rng.uniform(0, 0.8), material=leaf)
+
+
+def pen(rng: random.Random, place: Matrix, *, inside: float, floor: float, tall: float) -> None:
+    """A pen, pencil or brush that leans in a cup: a shaft in pieces of several colours, its end thinner or thicker."""
+    foot = around(rng.uniform(0, TAU), rng.uniform(0, 0.7) * inside, floor)
+    top = around(rng.uniform(0, TAU), rng.uniform(0, 1.1) * inside, floor + tall * rng.uniform(0.7, 2.0))
+    thick = rng.uniform(0.012, 0.06)
+    cuts = [0.0, *sorted(rng.uniform(0.15, 0.97) for _ in range(rng.randint(0, 3))), 1.0]
+    palette = [any_colour(rng) for _ in range(2)]
+    for low, high in itertools.pairwise(cuts):
+        ends = [place @ foot.lerp(top, share) for share in (low, high)]
+        material = surface(rng, rng.choice(palette), rough=(0.05, 0.6), pattern=0.15, vary=0)
+        paint(tube_mesh(ends, thick * rng.choice([1, 1, 1.15, 0.85])), material)
+    if rng.random() < 0.5:
+        tip = top + (top - foot).normalized() * thick * rng.uniform(1, 5)
+        paint(tube_mesh([place @ top, place @ tip], thick * rng.uniform(0.2, 0.7)), surface(rng, any_colour(rng)))
 
 
 def lace(rng: random.Random) -> None:

@@ -187,20 +187,31 @@ def test_a_module_that_starts_as_a_shortcut_adds_nothing_until_it_has_learned(ki
     assert not first.any() and cpc.phi.weight.grad.any()  # what is read counts from the second step on
 
 
+@pytest.mark.parametrize("flash", [False, True])
 @pytest.mark.parametrize(("kind", "form"), [("nonlocal", "strict"), ("tgnl", "strict"), ("tgnl", "literal")])
-def test_all_queries_at_once_as_on_a_gpu_read_what_each_reads_alone(kind, form):
+def test_all_queries_at_once_as_on_a_gpu_read_what_each_reads_alone(kind, form, flash, monkeypatch):
     torch.manual_seed(0)
+    monkeypatch.setattr("hdmatt.cpc._flash", lambda *_: flash)
     module = CPC(8, key=4, value=6, kind=kind, form=form, scaled=True, normed=True).eval()
     deep = torch.randn(4, 8, 5, 5, requires_grad=True)
     label = torch.randint(0, 3, (4, 5, 5))
     label[1] = BACKGROUND  # a query without unknown pixels; as context, two regions without pixels
     label[2][label[2] == FOREGROUND] = UNKNOWN
+    indices = [(1, 2), (0, 3), (1, 1), (2, 0)]
     contexts = module.contexts(deep, label)
-    lists = [[contexts[i] for i in own] for own in ((1, 2), (0, 3), (1, 1), (2, 0))]
-    key, value = module.keys(deep), module.delta(deep)
-    alone = torch.stack([module._read(key[b], value[b], label[b], lists[b]) for b in range(4)])
-    together = module._read_together(key, value, label, lists)
-    torch.testing.assert_close(together, alone)
+    lists = [[contexts[i] for i in own] for own in indices]
+    alone = module(deep, label, lists)
+    among = module.among(deep, deep, label, indices)
+    monkeypatch.setattr(CPC, "_at_once", lambda *_: True)
+    monkeypatch.setattr(CPC, "_read", None)  # not taken
+    together = module(deep, label, lists)
+    picked = module.among(deep, deep, label, indices)
     wanted = torch.randn_like(alone)
-    slopes = [torch.autograd.grad((x * wanted).sum(), deep, retain_graph=True)[0] for x in (alone, together)]
-    torch.testing.assert_close(slopes[1], slopes[0])
+    slope = torch.autograd.grad((alone * wanted).sum(), deep, retain_graph=True)[0]
+    for other in (among, together, picked):
+        torch.testing.assert_close(other, alone)
+        own = torch.autograd.grad((other * wanted).sum(), deep, retain_graph=True)[0]
+        torch.testing.assert_close(own, slope)
+    held = module.among(deep, deep.detach(), label, indices)  # the contexts' part of the gradient is left out
+    torch.testing.assert_close(held, alone)
+    assert not torch.allclose(torch.autograd.grad((held * wanted).sum(), deep)[0], slope)

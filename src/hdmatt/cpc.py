@@ -31,6 +31,7 @@ REGIONS = (UNKNOWN, FOREGROUND, BACKGROUND)  # the order of f_U, f_F, f_B in the
 Kind = Literal["none", "nonlocal", "tgnl"]
 Form = Literal["strict", "literal"]
 ROWS = 256  # query pixels whose logits are held at once on a CPU: 5 MB with three contexts, near a core's cache
+UNREAD = -2000.0  # added to the logit of what is not to be read, where -inf cannot be said; float16 holds 16 times it
 FAINT = -60.0  # logits below the row's largest by more count as this: e^-60 of the weight, which float32 rounds away
 
 
@@ -220,12 +221,45 @@ class CPC(nn.Module):
         if self.kind == "none":
             return deep_BCHW
         key_BCHW, value_BVHW = self.keys(deep_BCHW), self.delta(deep_BCHW)
-        if deep_BCHW.device.type != "cpu" and len({len(own) for own in contexts}) == 1 and contexts[0]:
-            read_BRHW = self._read_together(key_BCHW, value_BVHW, label_BHW, contexts)
+        if self._at_once(deep_BCHW, contexts):
+            key, value, label = (torch.stack([c[i] for own in contexts for c in own]) for i in range(3))
+            read_BRHW = self._read_together(key_BCHW, value_BVHW, label_BHW, key, value, label)
         else:
             read = [self._read(key_BCHW[b], value_BVHW[b], label_BHW[b], contexts[b]) for b in range(len(deep_BCHW))]
             read_BRHW = torch.stack(read)
         return self.fuse(torch.cat([deep_BCHW, read_BRHW], dim=1))
+
+    def among(
+        self, deep_BCHW: Tensor, source_BCHW: Tensor, label_BHW: Tensor, contexts: Sequence[Sequence[int]]
+    ) -> Tensor:
+        """`forward` for a batch whose patches serve each other as contexts.
+
+        On a GPU they are picked by a product with zeros and ones: picked one by one, each would send back a gradient
+        as large as all of them.
+
+        Args:
+            source_BCHW: What keys and values of the contexts come from: `deep_BCHW`, detached or not.
+            contexts: For each patch the indices of those that it may look at; for model A they do not matter.
+        """
+        if self.kind == "none":
+            return deep_BCHW
+        if not self._at_once(deep_BCHW, contexts):
+            pool = self.contexts(source_BCHW, label_BHW)
+            return self(deep_BCHW, label_BHW, [[pool[i] for i in own] for own in contexts])
+        index = torch.tensor(contexts, device=deep_BCHW.device).flatten()
+        pick = F.one_hot(index, len(deep_BCHW))
+        key, value = (
+            (pick.to(x.dtype) @ x.flatten(2).transpose(1, 2).flatten(1)).reshape(len(index), -1, x.shape[1])
+            for x in (self.keys(source_BCHW), self.phi(source_BCHW))
+        )
+        read = self._read_together(
+            self.keys(deep_BCHW), self.delta(deep_BCHW), label_BHW, key, value, label_BHW.flatten(1)[index]
+        )
+        return self.fuse(torch.cat([deep_BCHW, read], dim=1))
+
+    def _at_once(self, deep_BCHW: Tensor, contexts: Sequence[Sequence[object]]) -> bool:
+        """Are all queries read together? On a GPU, where each has the same number of contexts, but not none."""
+        return deep_BCHW.device.type != "cpu" and len({len(own) for own in contexts}) == 1 and len(contexts[0]) > 0
 
     def _read(self, key_CHW: Tensor, value_VHW: Tensor, label_HW: Tensor, contexts: Sequence[Context]) -> Tensor:
         """f_U, f_F, f_B of one query, stacked along the channels; 0 at its known pixels."""
@@ -249,37 +283,67 @@ class CPC(nn.Module):
         return out.T.reshape(-1, height, width)
 
     def _read_together(
-        self, key_BCHW: Tensor, value_BVHW: Tensor, label_BHW: Tensor, contexts: Sequence[Sequence[Context]]
-    ) -> Tensor:
+        self, key_BCHW: Tensor, value_BVHW: Tensor, label_BHW: Tensor, keys_PLC: Tensor, values_PLV: Tensor,
+        labels_PL: Tensor,
+    ) -> Tensor:  # fmt: skip
         """What `_read` gives, of all queries at once; they have the same number of contexts.
 
         For a GPU, where the sixty small kernels and two waits of each query would take longer than the encoder. Every
         pixel is a query here, and what a region does not hold is masked; nothing waits for the GPU.
+
+        Args:
+            keys_PLC, values_PLV, labels_PL: Of the contexts, P in all: those of the first query, then the next one's.
         """
         batch, *size = label_BHW.shape
         query_BNC, own_BNV = (x.flatten(2).transpose(1, 2) for x in (key_BCHW, value_BVHW))
-        both = [torch.stack([c[i] for own in contexts for c in own]) for i in (0, 1)]
-        key_BLC, value_BLV = (x.reshape(batch, -1, x.shape[-1]) for x in both)
-        label_BL = torch.stack([c.label_L for own in contexts for c in own]).reshape(batch, -1)
+        key_BLC, value_BLV = (x.reshape(batch, -1, x.shape[-1]) for x in (keys_PLC, values_PLV))
+        label_BL = labels_PL.reshape(batch, -1)
         regions = [label_BL >= 0] if self.kind == "nonlocal" else [label_BL == region for region in REGIONS]
         found = []
         for inside_BL in regions:
             outside_B1 = (~inside_BL).sum(1, keepdim=True)
             empty_B1 = ~inside_BL.any(1, keepdim=True)
-            bias_BL = torch.zeros_like(inside_BL, dtype=query_BNC.dtype)
+            bias_BL = torch.zeros_like(inside_BL, dtype=torch.float32)
             bias_BL = bias_BL.masked_fill(~inside_BL & ~empty_B1, -math.inf)  # an empty region: anything, times 0
             keys, values = key_BLC, value_BLV
             if self.form == "literal" and self.kind == "tgnl":
                 keys, values = (F.pad(x, (0, 0, 0, 1)) for x in (keys, values))
-                bias_BL = torch.cat([bias_BL, outside_B1.log().to(bias_BL.dtype)], dim=1)
-            with sdpa_kernel([SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]):  # the others know no mask of this kind
-                read_BNV = F.scaled_dot_product_attention(
-                    query_BNC[:, None], keys[:, None], values[:, None], attn_mask=bias_BL[:, None, None],
-                    scale=self.scale,
-                )[:, 0]  # fmt: skip
+                bias_BL = torch.cat([bias_BL, outside_B1.log()], dim=1)
+            read_BNV = _attend_biased(query_BNC, keys, values, bias_BL, scale=self.scale)
             found.append(own_BNV + read_BNV * ~empty_B1[..., None])
         unknown_BN1 = (label_BHW.flatten(1) == UNKNOWN)[..., None]
         return (torch.cat(found, dim=2) * unknown_BN1).transpose(1, 2).reshape(batch, -1, *size)
+
+
+def _attend_biased(query_BNC: Tensor, key_BLC: Tensor, value_BLV: Tensor, bias_BL: Tensor, *, scale: float) -> Tensor:
+    """Attention with a number added to every key's logits, -inf: it is not read.
+
+    In half precision the number travels as further channels of query and key, so that the kernels that know no mask
+    (flash attention) take it; with a mask it takes three times as long. Two channels: float16 and bfloat16 would round
+    a logarithm too roughly.
+    """
+    if not _flash(query_BNC, value_BLV):
+        with sdpa_kernel([SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]):  # the others know no mask of this kind
+            mask = bias_BL.to(query_BNC.dtype)[:, None, None]
+            return F.scaled_dot_product_attention(
+                query_BNC[:, None], key_BLC[:, None], value_BLV[:, None], attn_mask=mask, scale=scale
+            )[:, 0]
+    own, width = query_BNC.shape[2], value_BLV.shape[2]
+    bias_BL = bias_BL.clamp(min=UNREAD) / scale
+    rough_BL = bias_BL.to(key_BLC.dtype)
+    parts_BL2 = torch.stack([rough_BL, (bias_BL - rough_BL).to(key_BLC.dtype)], dim=2)
+    query_BNC = torch.cat([query_BNC, query_BNC.new_ones(*query_BNC.shape[:2], 2)], dim=2)
+    key_BLC = torch.cat([key_BLC, parts_BL2], dim=2)
+    size = -(-max(own + 2, width) // 8) * 8  # one for all three, a multiple of 8
+    q, k, v = (F.pad(x, (0, size - x.shape[2]))[:, None] for x in (query_BNC, key_BLC, value_BLV))
+    with sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]):
+        return F.scaled_dot_product_attention(q, k, v, scale=scale)[:, 0, :, :width]
+
+
+def _flash(query_BNC: Tensor, value_BLV: Tensor) -> bool:
+    """Whether flash attention takes these."""
+    fits = max(query_BNC.shape[2] + 2, value_BLV.shape[2]) <= 256
+    return query_BNC.device.type == "cuda" and query_BNC.dtype in (torch.float16, torch.bfloat16) and fits
 
 
 def _attend(query_NC: Tensor, key_LC: Tensor, value_LV: Tensor, *, outside: int, form: Form, scale: float) -> Tensor:

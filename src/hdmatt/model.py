@@ -149,12 +149,10 @@ class HDMatt(nn.Module):
             stem = self.encoder.stem(inputs_B6HW, around)
             quarter = self.encoder.layer1(stem.pooled)
         body = self.encoder.after(stem, quarter)
-        source = body._replace(deep=body.deep.detach()) if detach else body
-        pool = self.contexts(source, labels(inputs_B6HW))
-        selected = [[pool[i] for i in own] if pool else [] for own in contexts]
+        source = body.deep.detach() if detach else body.deep
+        deep = self.cpc.among(body.deep, source, labels(inputs_B6HW), contexts)
         if not coarse_only:
-            return self.decode(stem, body, selected)
-        deep = self.cpc(body.deep, labels(inputs_B6HW), selected)
+            return self.decoder(stem, body, deep)
         coarse = self.decoder.guess(stem.inputs, self.decoder.at8([deep, body.eighth]))
         assert coarse is not None, "only a network with `coarse` has an alpha at stride 8"
         return Decoded(enlarged(coarse), deep, deep.new_empty(0), deep.new_empty(0), coarse)
@@ -351,10 +349,11 @@ def unpool(x: Tensor, indices: Tensor) -> Tensor:
 
 
 def scattered(x: Tensor, indices: Tensor) -> Tensor:
-    """`unpool` by the one operation that every GPU has in every precision."""
+    """`unpool` by the one operation that every GPU has in every precision, channels last as they come and go."""
     batch, channels, height, width = x.shape
-    out = x.new_zeros(batch, channels, 4 * height * width).scatter(2, indices.flatten(2), x.flatten(2))
-    return out.reshape(batch, channels, 2 * height, 2 * width)
+    flat, places = (t.permute(0, 2, 3, 1).reshape(batch, height * width, channels) for t in (x, indices))
+    out = x.new_zeros(batch, 4 * height * width, channels).scatter(1, places, flat)
+    return out.reshape(batch, 2 * height, 2 * width, channels).permute(0, 3, 1, 2)
 
 
 def network_input(rgb_BHW3: Tensor, trimap_BHW: Tensor) -> Tensor:

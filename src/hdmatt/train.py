@@ -330,13 +330,15 @@ class Run:
     def update_ema(self) -> None:
         """Move the EMA towards the weights; faster at first, so that the random start is soon forgotten."""
         keep = min(self.config.ema, (1 + self.step) / (10 + self.step))
+        own, new = [], []
         with torch.no_grad():
             for name, tensor in self.model.state_dict().items():
-                own = self.ema[name]
                 if tensor.is_floating_point():
-                    own.lerp_(tensor, 1 - keep)
+                    own.append(self.ema[name])
+                    new.append(tensor)
                 else:
-                    own.copy_(tensor)
+                    self.ema[name].copy_(tensor)
+            torch._foreach_lerp_(own, new, 1 - keep)  # three hundred kernels in a few, on a GPU
 
     def restore_statistics(self) -> None:
         """Replace batch-norm statistics that a bad batch turned into no numbers by those of the EMA."""

@@ -6,8 +6,9 @@ Hardware:  a CPU; Debian's Blender 3.4 is enough, no add-on, no asset, no NumPy.
 Time:      at size 640 and 64 samples, of one Xeon core: 130 s a head of hair or two veils, 80 s a coat, 14 s a toy;
            about a minute in the mean. At size 256 and 8 samples, for a look: 1 to 5 s.
 Expected:  OUT/<family>_<seed>.png, SIZE x SIZE, straight 8-bit sRGB RGBA on a transparent film; one seed is one
-           picture, the same again on the same Blender. What is there is skipped, what is being written has another
-           name: stop it and start it again as you like. Then runs/pack_foregrounds.py.
+           picture, the same again by the same version of this file on the same Blender. What is there is skipped,
+           what is being written has another name: stop it and start it again as you like. Then
+           runs/pack_foregrounds.py.
 
 Seeds 1000 to 4999 belong to another renderer; use 200000 and up. Read top to bottom:
 
@@ -428,12 +429,12 @@ def basket(rng: random.Random) -> None:
         ends = lay(0, 1), lay(0.5, 1)
         paint(tube_mesh(arc(*ends, bulge=tilt @ Vector((0, 0, rng.uniform(0.5, 1.2))), steps=24), 0.02), metal)
     if rng.random() < 0.65:
-        inside = min(low, high) * (0.5 if bowl else 0.75)
+        inside = 0.35 * high if bowl else 0.75 * min(low, high)
         fill(rng, tilt, inside=inside, floor=-0.38 * tall, tall=tall * (0.6 if bowl else 1))
 
 
 def fill(rng: random.Random, place: Matrix, *, inside: float, floor: float, tall: float) -> None:
-    """What a basket holds, in colours that it has not: pens and brushes, sheets of paper, fruit and balls, stalks.
+    """What a basket holds, in colours of its own: pens and brushes, sheets of paper, fruit and balls, stalks.
 
     Args:
         place: Of the basket.
@@ -443,35 +444,46 @@ def fill(rng: random.Random, place: Matrix, *, inside: float, floor: float, tall
         if kind == "pens":
             for _ in range(rng.randint(2, 14)):
                 pen(rng, place, inside=inside, floor=floor, tall=tall)
-        elif kind == "paper":  # rolled, bent or flat, standing on edge
+        elif kind == "paper":
             for _ in range(rng.randint(1, 3)):
-                turn, wide = rng.uniform(0, TAU), inside * rng.uniform(0.6, 1.5)
-                bend, long = rng.choice([0.0, rng.uniform(0.2, 2.5)]), tall * rng.uniform(0.6, 1.4)
-                columns, stand = 24, place @ Matrix.Rotation(turn, 4, "Z")
-                across = [(c / (columns - 1) - 0.5) * wide for c in range(columns)]
-                edge = [Vector((x, bend * (x * x - wide * wide / 8), floor)) for x in across]
-                points = [stand @ (at + Vector((0, 0, up))) for up in (0, long) for at in edge]
-                faces = [(c, c + 1, columns + c + 1, columns + c) for c in range(columns - 1)]
-                white = rng.choice([hsv(0.1, 0.04, rng.uniform(0.5, 0.9)), any_colour(rng)])
-                paint(mesh(points, faces), surface(rng, white, rough=(0.6, 1), pattern=0.4))
+                sheet(rng, place, wide=inside * rng.uniform(0.6, 1.5), floor=floor, long=tall * rng.uniform(0.6, 1.4))
         elif kind == "balls":
             for _ in range(rng.randint(2, 9)):
                 size = inside * rng.uniform(0.25, 0.55)
-                spot = around(rng.uniform(0, TAU), rng.uniform(0, max(inside - size, 0)), floor + rng.random() * tall)
+                height = floor + size + rng.random() * max(tall - size, 0)
+                spot = around(rng.uniform(0, TAU), rng.uniform(0, inside - size), height)
                 fruit = ball(place @ spot, Vector((size, size, size * rng.uniform(0.8, 1.1))))
                 paint(fruit, surface(rng, any_colour(rng)))
         else:
-            places = []
-            for _ in range(rng.randint(2, 8)):
-                foot = around(rng.uniform(0, TAU), rng.uniform(0, 0.6) * inside, floor)
-                top = foot * 0.4 + rng_vector(rng, inside) + Vector((0, 0, tall * rng.uniform(0.7, 1.6)))
-                stalk = [place @ p for p in arc(foot, top, bulge=rng_vector(rng, 0.2 * inside), steps=12)]
-                paint(tube_mesh(stalk, 0.012), surface(rng, hsv(rng.uniform(0.2, 0.35), 0.7, 0.15)))
-                for _ in range(rng.randint(2, 9)):
-                    at = rng.choice(stalk[4:])
-                    places.append((at, rng_vector(rng, 1), rng_vector(rng, 1), rng.uniform(0.1, 0.35)))
-            leaf = surface(rng, rng.choice([hsv(rng.uniform(0.2, 0.4), 0.7, 0.2), any_colour(rng)]), translucent=0.3)
-            leaves(rng, places, slim=rng.uniform(0.1, 0.35), bend=rng.uniform(0, 0.8), material=leaf)
+            stalks(rng, place, inside=inside, floor=floor, tall=tall)
+
+
+def sheet(rng: random.Random, place: Matrix, *, wide: float, floor: float, long: float) -> None:
+    """A sheet of paper that stands on edge, bent or flat."""
+    bend = rng.choice([0.0, rng.uniform(0.2, 2.5)])
+    stand = place @ Matrix.Rotation(rng.uniform(0, TAU), 4, "Z")
+    columns = 24
+    across = [(c / (columns - 1) - 0.5) * wide for c in range(columns)]
+    edge = [Vector((x, bend * (x * x - wide * wide / 8), floor)) for x in across]
+    points = [stand @ (at + Vector((0, 0, up))) for up in (0, long) for at in edge]
+    faces = [(c, c + 1, columns + c + 1, columns + c) for c in range(columns - 1)]
+    tone = rng.choice([hsv(0.1, 0.04, rng.uniform(0.5, 0.9)), any_colour(rng)])
+    paint(mesh(points, faces), surface(rng, tone, rough=(0.6, 1), pattern=0.4))
+
+
+def stalks(rng: random.Random, place: Matrix, *, inside: float, floor: float, tall: float) -> None:
+    """Stalks with leaves, put into a cup."""
+    places = []
+    for _ in range(rng.randint(2, 8)):
+        foot = around(rng.uniform(0, TAU), rng.uniform(0, 0.6) * inside, floor)
+        top = foot * 0.4 + rng_vector(rng, inside) + Vector((0, 0, tall * rng.uniform(0.7, 1.6)))
+        stalk = [place @ p for p in arc(foot, top, bulge=rng_vector(rng, 0.2 * inside), steps=12)]
+        paint(tube_mesh(stalk, 0.012), surface(rng, hsv(rng.uniform(0.2, 0.35), 0.7, 0.15)))
+        for _ in range(rng.randint(2, 9)):
+            at = rng.choice(stalk[4:])
+            places.append((at, rng_vector(rng, 1), rng_vector(rng, 1), rng.uniform(0.1, 0.35)))
+    leaf = surface(rng, rng.choice([hsv(rng.uniform(0.2, 0.4), 0.7, 0.2), any_colour(rng)]), translucent=0.3)
+    leaves(rng, places, slim=rng.uniform(0.1, 0.35), bend=rng.uniform(0, 0.8), material=leaf)
 
 
 def pen(rng: random.Random, place: Matrix, *, inside: float, floor: float, tall: float) -> None:

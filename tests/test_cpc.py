@@ -3,7 +3,18 @@ import pytest
 import torch
 from reference import slow_rank, slow_region_read
 
-from hdmatt.cpc import BACKGROUND, CPC, FOREGROUND, REGIONS, UNKNOWN, Context, rank, region_attention, select
+from hdmatt.cpc import (
+    BACKGROUND,
+    CPC,
+    FOREGROUND,
+    REGIONS,
+    UNKNOWN,
+    Context,
+    _attend_biased,
+    rank,
+    region_attention,
+    select,
+)
 
 
 def normal(*shape, seed=0):
@@ -185,6 +196,22 @@ def test_a_module_that_starts_as_a_shortcut_adds_nothing_until_it_has_learned(ki
     cpc.zero_grad()
     enriched().sum().backward()
     assert not first.any() and cpc.phi.weight.grad.any()  # what is read counts from the second step on
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale", "pair"),  # numbers that are the same when they are rounded with the keys
+    [(torch.bfloat16, 0.125, (67.23 / 8, 66.77 / 8)), (torch.float16, 1.0, (8.01164, 8.00398))],
+)
+def test_a_bias_that_travels_with_the_keys_is_not_rounded_with_them(dtype, scale, pair, monkeypatch):
+    monkeypatch.setattr("hdmatt.cpc._flash", lambda *_: True)
+    bias = torch.tensor([[*pair, -torch.inf]])  # of keys that no query prefers; the last is not read
+    value = torch.tensor([[[1.0], [0.0], [100.0]]])
+    query, key = torch.zeros(1, 5, 8), torch.ones(1, 3, 8)
+    read = _attend_biased(query.to(dtype), key.to(dtype), value.to(dtype), bias, scale=scale)
+    wanted = torch.softmax(torch.tensor(pair, dtype=torch.float64), 0)[0]
+    assert read.dtype == dtype
+    assert (read.double() - wanted).abs().max() <= torch.finfo(dtype).eps / 2
+    assert abs(wanted - 0.5) > torch.finfo(dtype).eps  # what rounding them would give
 
 
 @pytest.mark.parametrize("flash", [False, True])

@@ -211,9 +211,11 @@ def test_a_coarse_network_without_hints_is_refused():
 
 def test_unpooling_by_scattering_as_on_a_gpu_equals_unpooling():
     torch.manual_seed(0)
-    pooled, indices = torch.nn.functional.max_pool2d(torch.randn(2, 3, 8, 12), 2, return_indices=True)
+    picture = torch.randn(2, 3, 8, 12).contiguous(memory_format=torch.channels_last)
+    pooled, indices = torch.nn.functional.max_pool2d(picture, 2, return_indices=True)
     ours, theirs = (f(pooled.requires_grad_(), indices) for f in (scattered, unpool))
     assert torch.equal(ours, theirs)
+    assert ours.is_contiguous(memory_format=torch.channels_last)
     wanted = torch.randn_like(ours)
     slopes = [torch.autograd.grad((x * wanted).sum(), pooled)[0] for x in (ours, theirs)]
     assert torch.equal(*slopes)

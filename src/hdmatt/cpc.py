@@ -31,7 +31,7 @@ REGIONS = (UNKNOWN, FOREGROUND, BACKGROUND)  # the order of f_U, f_F, f_B in the
 Kind = Literal["none", "nonlocal", "tgnl"]
 Form = Literal["strict", "literal"]
 ROWS = 256  # query pixels whose logits are held at once on a CPU: 5 MB with three contexts, near a core's cache
-UNREAD = -2000.0  # added to the logit of what is not to be read, where -inf cannot be said; float16 holds 16 times it
+UNREAD = -6e4  # a channel of a key that is not to be read, where -inf cannot be said: near float16's end
 FAINT = -60.0  # logits below the row's largest by more count as this: e^-60 of the weight, which float32 rounds away
 
 
@@ -234,8 +234,8 @@ class CPC(nn.Module):
     ) -> Tensor:
         """`forward` for a batch whose patches serve each other as contexts.
 
-        On a GPU they are picked by a product with zeros and ones: picked one by one, each would send back a gradient
-        as large as all of them.
+        On a GPU they are picked by a product with zeros and ones (exact in half precision): picked one by one, each
+        would send back a gradient as large as all of them.
 
         Args:
             source_BCHW: What keys and values of the contexts come from: `deep_BCHW`, detached or not.
@@ -246,7 +246,10 @@ class CPC(nn.Module):
         if not self._at_once(deep_BCHW, contexts):
             pool = self.contexts(source_BCHW, label_BHW)
             return self(deep_BCHW, label_BHW, [[pool[i] for i in own] for own in contexts])
-        index = torch.tensor(contexts, device=deep_BCHW.device).flatten()
+        index = torch.tensor(contexts).flatten()
+        if deep_BCHW.device.type == "cuda":  # from page-locked memory, so that nothing waits
+            index = index.pin_memory()
+        index = index.to(deep_BCHW.device, non_blocking=True)
         pick = F.one_hot(index, len(deep_BCHW))
         key, value = (
             (pick.to(x.dtype) @ x.flatten(2).transpose(1, 2).flatten(1)).reshape(len(index), -1, x.shape[1])
@@ -316,10 +319,10 @@ class CPC(nn.Module):
 
 
 def _attend_biased(query_BNC: Tensor, key_BLC: Tensor, value_BLV: Tensor, bias_BL: Tensor, *, scale: float) -> Tensor:
-    """Attention with a number added to every key's logits, -inf: it is not read.
+    """Attention with a number added to each key's logits; a key with -inf is not read.
 
     In half precision the number travels as further channels of query and key, so that the kernels that know no mask
-    (flash attention) take it; with a mask it takes three times as long. Two channels: float16 and bfloat16 would round
+    (flash attention) take it; with a mask it takes 2.5 times as long. Two channels: float16 and bfloat16 would round
     a logarithm too roughly.
     """
     if not _flash(query_BNC, value_BLV):
@@ -329,19 +332,19 @@ def _attend_biased(query_BNC: Tensor, key_BLC: Tensor, value_BLV: Tensor, bias_B
                 query_BNC[:, None], key_BLC[:, None], value_BLV[:, None], attn_mask=mask, scale=scale
             )[:, 0]
     own, width = query_BNC.shape[2], value_BLV.shape[2]
-    bias_BL = bias_BL.clamp(min=UNREAD) / scale
+    bias_BL = (bias_BL / scale).clamp(min=UNREAD)
     rough_BL = bias_BL.to(key_BLC.dtype)
     parts_BL2 = torch.stack([rough_BL, (bias_BL - rough_BL).to(key_BLC.dtype)], dim=2)
     query_BNC = torch.cat([query_BNC, query_BNC.new_ones(*query_BNC.shape[:2], 2)], dim=2)
     key_BLC = torch.cat([key_BLC, parts_BL2], dim=2)
-    size = -(-max(own + 2, width) // 8) * 8  # one for all three, a multiple of 8
+    size = -(-max(own + 2, width) // 8) * 8  # flash attention wants one width for all three, a multiple of 8
     q, k, v = (F.pad(x, (0, size - x.shape[2]))[:, None] for x in (query_BNC, key_BLC, value_BLV))
     with sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]):
         return F.scaled_dot_product_attention(q, k, v, scale=scale)[:, 0, :, :width]
 
 
 def _flash(query_BNC: Tensor, value_BLV: Tensor) -> bool:
-    """Whether flash attention takes these."""
+    """Whether flash attention may take these; where a GPU is too old for it, another kernel does."""
     fits = max(query_BNC.shape[2] + 2, value_BLV.shape[2]) <= 256
     return query_BNC.device.type == "cuda" and query_BNC.dtype in (torch.float16, torch.bfloat16) and fits
 

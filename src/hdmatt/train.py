@@ -538,7 +538,7 @@ def _loss(
 
 def _compile(model: HDMatt, backend: str | Callable[..., Any] = "inductor") -> None:
     """Encoder and decoder, by what the network's forward calls of them (`Module.compile` acts on a module's own call
-    alone); the context module's shapes change with every trimap."""
+    alone); on a CPU the context module's shapes change with every trimap."""
     import torch._dynamo
 
     torch._dynamo.config.suppress_errors = True  # type: ignore[attr-defined]  # what does not compile runs as it is

@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from hdmatt.checkpoint import load_model, load_state, load_tensors, save_model, save_state
 from hdmatt.curves import Curves, sheet
@@ -338,7 +339,7 @@ class Run:
                     new.append(tensor)
                 else:
                     self.ema[name].copy_(tensor)
-            torch._foreach_lerp_(own, new, 1 - keep)  # three hundred kernels in a few, on a GPU
+            get_ema_multi_avg_fn(keep)(own, new, 0)  # on a GPU three hundred kernels in a few
 
     def restore_statistics(self) -> None:
         """Replace batch-norm statistics that a bad batch turned into no numbers by those of the EMA."""

@@ -238,8 +238,12 @@ class CPC(nn.Module):
         would send back a gradient as large as all of them.
 
         Args:
+            deep_BCHW, label_BHW: As for `forward`.
             source_BCHW: What keys and values of the contexts come from: `deep_BCHW`, detached or not.
             contexts: For each patch the indices of those that it may look at; for model A they do not matter.
+
+        Returns:
+            The same shape as `deep_BCHW`.
         """
         if self.kind == "none":
             return deep_BCHW
@@ -324,6 +328,12 @@ def _attend_biased(query_BNC: Tensor, key_BLC: Tensor, value_BLV: Tensor, bias_B
     In half precision the number travels as further channels of query and key, so that the kernels that know no mask
     (flash attention) take it; with a mask it takes 2.5 times as long. Two channels: float16 and bfloat16 would round
     a logarithm too roughly.
+
+    Args:
+        bias_BL: float32; what is added to `scale` times the product of query and key.
+
+    Returns:
+        B x N x V, in the values' precision.
     """
     if not _flash(query_BNC, value_BLV):
         with sdpa_kernel([SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]):  # the others know no mask of this kind

@@ -1,6 +1,8 @@
-"""What the context module adds, by itself: rows A, B and C trained from the same kept features.
+"""What the context module adds, by itself: rows A, B and C, K, sizes of patches, trained from the same kept features.
 
     python benchmarks/context.py --data PACK [--model hdmatt-s] [--groups 400] [--steps 800] [--seeds 2] [--test SET]
+    python benchmarks/context.py --data PACK --row C --group 8 --topk 1 --topk 3 --topk 5 --topk 7
+    python benchmarks/context.py --data PACK --row C --patch 320 --patch 480 --patch 640
 
 The encoder of --model stays as it is; what it makes of groups of patches of synthetic photographs is computed once and
 kept. Then each row's context module and the convolutions that read alpha at stride 8 from it (`decoder.at8`,
@@ -14,14 +16,19 @@ matted whole by each row, patches selecting their contexts among all as in use, 
 the decoder's finer stages; the error is that of cells of 8 x 8 pixels, by their unknown share.
 
 "A, colours" asks what there is to fetch: no module, but each unknown cell is told how many cells of the three contexts
-have its own colour, in three measures of alike, apart for those that are unknown, foreground and background. Same pack,
-weights and options: same numbers.
+have its own colour, in three measures of alike, apart for those that are unknown, foreground and background.
+
+Each row may be trained with several K (--topk, on groups of --group patches) and on several sizes of patches (--patch):
+on each of them, and then on all in turn ("mixed"). Larger patches come in fewer groups, so that every row sees as many
+pixels; a row is judged on held-out groups of its own size (the first one given, if mixed). Test sets are matted with
+the K, and with several sizes in the size, that it was trained with. Same pack, weights and options: same numbers.
 """
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,6 +60,8 @@ ROWS = {
     "C, literal": {"cpc": "tgnl", "form": "literal"},
     "A, colours": {"cpc": "none"},
 }
+BY_COLOUR = "A, colours"
+AT_ONCE = 4  # groups of a step, of the first size
 PHOTOGRAPHS = SampleConfig(
     crops=(1.0,), group=4, procedural=0.35, merge=0.05, similar=0.12, faults=0.3, band=24.0, wide=0.3, blunt=0.45,
     tone=(1.6, 2.2), elsewhere=0.3,
@@ -60,7 +69,8 @@ PHOTOGRAPHS = SampleConfig(
 SEED = 880_000  # of the pictures; no training uses it
 
 
-class Kept(NamedTuple):
+@dataclass(frozen=True)
+class Kept:
     """What is kept of the patches of some groups, all at stride 8."""
 
     deep: Tensor  # B C h w, float16
@@ -70,52 +80,125 @@ class Kept(NamedTuple):
     label: Tensor  # B h w
     truth: Tensor  # B 1 h w
     weight: Tensor  # B 1 h w, share of unknown pixels
+    group: int = 4  # patches of a group
+    at_once: int = AT_ONCE  # groups of a step
 
-    def of(self, index: slice | Tensor) -> "Kept":
-        return Kept(*(part[index] for part in self))
+    @property
+    def groups(self) -> int:
+        return len(self.label) // self.group
+
+    @property
+    def held(self) -> int:
+        """Groups, the first ones, that are not trained on."""
+        return max(1, self.groups // 5)
+
+    def of(self, groups: Sequence[int] | np.ndarray) -> "Kept":
+        """These groups alone."""
+        patches = torch.from_numpy(self.group * np.asarray(groups)[:, None] + np.arange(self.group)).flatten()
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{name: part[patches] for name, part in parts.items() if isinstance(part, Tensor)})
+
+    def held_out(self) -> "Kept":
+        return self.of(range(self.held))
 
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, action="append", required=True, help="asset pack; repeatable")
     parser.add_argument("--model", default="hdmatt-s", help="name or safetensors file")
-    parser.add_argument("--groups", type=int, default=400, help="groups of four patches; a fifth is not trained on")
-    parser.add_argument("--patch", type=int, default=160)
+    parser.add_argument("--groups", type=int, default=400, help="groups of patches; a fifth is not trained on")
+    parser.add_argument("--group", type=int, default=4, help="patches of a group, at least 2")
+    parser.add_argument(
+        "--topk",
+        type=int,
+        action="append",
+        help="contexts of a patch (all others of its group; in tests as hdmatt matte); repeatable",
+    )
+    parser.add_argument("--patch", type=int, action="append", help="side of a patch (160); repeatable")
     parser.add_argument("--steps", type=int, default=800, help="of four groups")
     parser.add_argument("--seeds", type=int, default=2, help="runs of each row")
     parser.add_argument("--row", action="append", choices=list(ROWS), help="only this one; repeatable")
     parser.add_argument("--test", type=Path, action="append", default=[], help="folder of a test set; repeatable")
     given = parser.parse_args(arguments)
-    if given.groups < 5:
-        parser.error(f"--groups {given.groups}: a step takes four and one is not trained on, so at least 5")
+    sizes: list[int] = given.patch or [160]
+    topks: list[int | None] = given.topk or [None]
+    number = [fewer(given.groups, size, sizes[0]) for size in sizes]
+    if min(number) < 5:
+        parser.error(
+            f"--groups {given.groups}: a step takes four and one is not trained on, so at least 5 of each size"
+        )
+    if not all(1 <= k < given.group for k in given.topk or []):
+        parser.error(f"--topk {given.topk}: a patch of a group of {given.group} has 1 to {given.group - 1} contexts")
     torch.set_flush_denormal(True)
     model = load_model(given.model)
     if not model.config.coarse:
         raise InputError(f"{given.model} has no alpha at stride 8", hint="Give weights of a network with `coarse`.")
-    tests = variants(find_items(given.test))
-    kept = encoded(model, load_assets(given.data), given.groups, given.patch)
-    held = 4 * max(1, given.groups // 5)
+    tests, assets = variants(find_items(given.test)), load_assets(given.data)
+    kept = {
+        size: encoded(model, assets, n, size, group=given.group, at_once=fewer(AT_ONCE, size, sizes[0]))
+        for n, size in zip(number, sizes, strict=True)
+    }
     untrained = HDMatt(replace(model.config, cpc="none"))  # alpha at stride 8 starts as the hint
-    found = [*errors(kept.hinted[:held], kept.of(slice(held))), *tested(model, untrained, tests)]
-    table = [["hints", *(f"{v:.1f}" for v in found)]]
-    for name, changes in ((name, ROWS[name]) for name in given.row or ROWS):
-        for seed in range(given.seeds):
-            torch.manual_seed(seed)
-            row = HDMatt(replace(model.config, **changes))
-            by_colour = ByColour() if name == "A, colours" else None
-            found = trained(model, row, kept, held=held, steps=given.steps, seed=seed, by_colour=by_colour)
-            whole = [f"{v:.1f}" for v in tested(model, row, tests)] if by_colour is None else ["-"] * len(tests)
-            table.append([f"{name}, seed {seed}", *(f"{v:.1f}" for v in found), *whole])
-            print(*table[-1], flush=True)
+    first = kept[sizes[0]].held_out()
+    table = [["hints", *said([*errors(first.hinted, first), *tested(model, untrained, tests, Options())])]]
+    for words, case in cases(given.row or list(ROWS), topks, sizes, given.seeds):
+        torch.manual_seed(case.seed)
+        row = HDMatt(replace(model.config, **ROWS[case.row]))
+        by_colour = ByColour() if case.row == BY_COLOUR else None
+        some = [kept[size] for size in case.sizes]
+        found = trained(model, row, some, topk=case.topk, steps=given.steps, seed=case.seed, by_colour=by_colour)
+        whole = ["-"] * len(tests) if by_colour else said(tested(model, row, tests, case.options(of=len(sizes))))
+        table.append([words, *said(found), *whole])
+        print(*table[-1], flush=True)
     print(_shared.markdown(["row", "all patches", "without sure F or B", *tests], table), end="")
     return 0
 
 
-def encoded(model: HDMatt, assets: Assets, groups: int, patch: int) -> Kept:
+class Case(NamedTuple):
+    """One training: what, with how many contexts (None: all others of a group), on which sizes of patches."""
+
+    row: str
+    topk: int | None
+    sizes: tuple[int, ...]
+    seed: int
+
+    def options(self, *, of: int) -> Options:
+        """As it is used: as `hdmatt matte` does, but for the K, and the size if there were several, of its training."""
+        size = self.sizes[0]
+        options = Options(patch=size, overlap=size // 5) if of > 1 else Options()
+        return options if self.topk is None else replace(options, topk=self.topk)
+
+
+def cases(
+    rows: Sequence[str], topks: Sequence[int | None], sizes: Sequence[int], seeds: int
+) -> Iterator[tuple[str, Case]]:
+    """All of them, with their names; a row without contexts has no K."""
+    used = [(size,) for size in sizes] + [tuple(sizes)] * (len(sizes) > 1)
+    for row in rows:
+        without = ROWS[row]["cpc"] == "none" and row != BY_COLOUR
+        for topk, some, seed in product(topks[:1] if without else topks, used, range(seeds)):
+            words = [row]
+            if len(topks) > 1 and not without:
+                words.append(f"K = {topk}")
+            if len(sizes) > 1:
+                words.append(str(some[0]) if len(some) == 1 else "mixed")
+            yield ", ".join([*words, f"seed {seed}"]), Case(row, topk, some, seed)
+
+
+def said(found: Sequence[float]) -> list[str]:
+    return [f"{value:.1f}" for value in found]
+
+
+def fewer(groups: int, size: int, first: int) -> int:
+    """As many pixels as `groups` groups of patches of `first` pixels a side."""
+    return max(1, round(groups * (first / size) ** 2))
+
+
+def encoded(model: HDMatt, assets: Assets, groups: int, patch: int, *, group: int = 4, at_once: int = AT_ONCE) -> Kept:
     """The features of groups of patches of synthetic photographs."""
     found = []
     with torch.no_grad():
-        for sample in drawn(assets, groups, patch):
+        for sample in drawn(assets, groups, patch, group):
             picture, trimap, around = (torch.from_numpy(a) for a in (sample.image, sample.trimap, sample.around))
             inputs = network_input(picture.float() / 255, trimap)
             stem, body = model.encoder(inputs, around)
@@ -125,14 +208,15 @@ def encoded(model: HDMatt, assets: Assets, groups: int, patch: int) -> Kept:
             colour, truth, unknown = (
                 F.avg_pool2d(part, STRIDE) for part in (picture.permute(0, 3, 1, 2) / 255, truth, unknown)
             )
-            found.append(Kept(body.deep.half(), body.eighth.half(), colour, hinted, labels(inputs), truth, unknown))
-    return Kept(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+            found.append((body.deep.half(), body.eighth.half(), colour, hinted, labels(inputs), truth, unknown))
+    return Kept(*map(torch.cat, zip(*found, strict=True)), group=group, at_once=at_once)
 
 
-def drawn(assets: Assets, groups: int, patch: int) -> Iterator[Sample]:
+def drawn(assets: Assets, groups: int, patch: int, group: int) -> Iterator[Sample]:
     """One group of `patch` x `patch` pixels of each photograph."""
+    config = replace(PHOTOGRAPHS, patch=patch, group=group)
     for index in range(groups):
-        yield make_sample(assets, replace(PHOTOGRAPHS, patch=patch), seed=SEED, index=index)
+        yield make_sample(assets, config, seed=SEED, index=index)
 
 
 class ByColour(nn.Module):
@@ -160,9 +244,21 @@ class ByColour(nn.Module):
 
 
 def trained(
-    given: HDMatt, row: HDMatt, kept: Kept, *, held: int, steps: int, seed: int, by_colour: ByColour | None = None
+    given: HDMatt,
+    row: HDMatt,
+    kept: Sequence[Kept],
+    *,
+    steps: int,
+    seed: int,
+    topk: int | None = None,
+    by_colour: ByColour | None = None,
 ) -> tuple[float, float]:
-    """Errors of a row on the first `held` patches after a training on the others."""
+    """Errors of a row on the groups of the first size that are held out, after a training on the others of all sizes.
+
+    Args:
+        kept: Of each size of patches; a step takes one of them, at random.
+        topk: Contexts of a patch; None: all others of its group.
+    """
     row.decoder.load_state_dict(given.decoder.state_dict())
     learning = [row.cpc, row.decoder.at8, row.decoder.coarse, by_colour]
     parameters = [p for module in learning if module is not None for p in module.parameters()]
@@ -172,29 +268,29 @@ def trained(
     if row.cpc.kind != "none":
         row.cpc.key_norm.train()  # the other norm stays as it is: the identity
     rng = np.random.default_rng(seed)
-    groups = np.arange(held // 4, len(kept.label) // 4)
     for step in range(steps):
         for group in optimiser.param_groups:
             group["lr"] = schedule(1e-3, step, steps=steps, warmup=50, floor=0.01)
-        chosen = torch.from_numpy(rng.choice(groups, 4, replace=False))
-        batch = kept.of((4 * chosen[:, None] + torch.arange(4)).flatten())
-        wrong = (read(row, batch, by_colour) - batch.truth).abs() * batch.weight
+        some = kept[int(rng.integers(len(kept)))] if len(kept) > 1 else kept[0]
+        batch = some.of(rng.choice(np.arange(some.held, some.groups), some.at_once, replace=False))
+        wrong = (read(row, batch, topk, by_colour) - batch.truth).abs() * batch.weight
         loss = wrong.sum() / batch.weight.sum().clamp(min=1)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         optimiser.zero_grad()
     row.eval()
+    judged = kept[0].held_out()
     with torch.no_grad():
-        alpha = torch.cat([read(row, kept.of(slice(at, at + 4)), by_colour) for at in range(0, held, 4)])
-    return errors(alpha, kept.of(slice(held)))
+        alpha = torch.cat([read(row, judged.of([group]), topk, by_colour) for group in range(judged.groups)])
+    return errors(alpha, judged)
 
 
-def read(row: HDMatt, batch: Kept, by_colour: ByColour | None) -> Tensor:
-    """Alpha at stride 8 of groups of four, each patch with the three others as contexts."""
+def read(row: HDMatt, batch: Kept, topk: int | None, by_colour: ByColour | None) -> Tensor:
+    """Alpha at stride 8 of whole groups, each patch with `topk` others of its group as contexts."""
     deep = batch.deep.float()
     pool = row.cpc.contexts(deep, batch.label) if row.cpc.kind != "none" else []
-    lists = group_contexts(len(deep) // 4, 4, topk=3, seed=(0,))
+    lists = group_contexts(batch.groups, batch.group, topk=batch.group - 1 if topk is None else topk, seed=(0,))
     selected = [[pool[i] for i in own] if pool else [] for own in lists]
     at8 = row.decoder.at8([row.cpc(deep, batch.label, selected), batch.eighth.float()])
     assert row.decoder.coarse is not None, "only a network with `coarse` has an alpha at stride 8"
@@ -214,12 +310,12 @@ def variants(sets: Mapping[str, Sequence[Item]]) -> dict[str, list[Item]]:
     return found
 
 
-def tested(given: HDMatt, row: HDMatt, tests: Mapping[str, Sequence[Item]]) -> list[float]:
+def tested(given: HDMatt, row: HDMatt, tests: Mapping[str, Sequence[Item]], options: Options) -> list[float]:
     """Mean over the pictures of each set: mean absolute error x 1000 of alpha at stride 8, where it is unknown."""
     row.encoder.load_state_dict(given.encoder.state_dict())
     row.decoder.forward = partial(_coarse, row.decoder)
     row.eval()
-    return [1000 * float(np.mean([_at_stride(row, item) for item in items])) for items in tests.values()]
+    return [1000 * float(np.mean([_at_stride(row, item, options) for item in items])) for items in tests.values()]
 
 
 def _coarse(decoder: Decoder, stem: Stem, body: Body, deep: Tensor) -> Decoded:
@@ -229,9 +325,9 @@ def _coarse(decoder: Decoder, stem: Stem, body: Body, deep: Tensor) -> Decoded:
     return Decoded(enlarged(coarse), deep, deep.new_empty(0), deep.new_empty(0), coarse)
 
 
-def _at_stride(network: HDMatt, item: Item) -> float:
+def _at_stride(network: HDMatt, item: Item, options: Options) -> float:
     with opened(item) as (picture, trimap):
-        job = matte_rows("hdmatt", picture, trimap, network, Options())
+        job = matte_rows("hdmatt", picture, trimap, network, options)
         matte = np.concatenate([rows for _, rows in job.rows])
         marks = trimap.rows(0, trimap.info.height)
     truth = read_bytes(present(item.alpha)) / np.float32(255)

@@ -54,12 +54,13 @@ def tiny(tmp_path):
 def test_a_row_learns_from_what_was_kept(context, tmp_path, row):
     model, pack = tiny(tmp_path)
     found = context.encoded(model, context.load_assets([pack]), 4, 64)
-    twice = context.Kept(*(torch.cat([part, part]) for part in found))  # judged on what it is trained on
+    many = found.of([0, 0, 1, 2, 3])  # the first is judged, all others are trained on: on what it has seen
+    judged = many.held_out()
     torch.manual_seed(0)
     network = HDMatt(replace(model.config, **context.ROWS[row]))
-    untrained = context.errors(found.hinted, found)
+    untrained = context.errors(judged.hinted, judged)
     colours = context.ByColour() if row == "A, colours" else None
-    error, _ = context.trained(model, network, twice, held=16, steps=150, seed=0, by_colour=colours)
+    error, _ = context.trained(model, network, [many], steps=150, seed=0, by_colour=colours)
     assert error < 0.98 * untrained[0]
 
 
@@ -96,7 +97,7 @@ def test_the_error_on_a_test_set_is_that_of_its_unknown_cells(context, tmp_path,
     monkeypatch.setattr(context, "matte_rows", lambda *_: half)
     model, _ = tiny(tmp_path)
     row = HDMatt(replace(model.config, cpc="none"))
-    assert context.tested(model, row, tests) == pytest.approx([300], abs=0.01)
+    assert context.tested(model, row, tests, context.Options()) == pytest.approx([300], abs=0.01)
 
 
 def test_an_untrained_row_gives_the_hint_and_a_trained_one_does_not(context, tmp_path, capsys):
@@ -119,3 +120,34 @@ def test_weights_without_alpha_at_stride_8_and_too_few_groups_are_refused(contex
     with pytest.raises(SystemExit) as stopped:
         context.main(["--data", str(pack), "--groups", "4"])
     assert stopped.value.code == 2 and "at least 5" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stopped:
+        context.main(["--data", str(pack), "--topk", "4"])
+    assert stopped.value.code == 2 and "has 1 to 3 contexts" in capsys.readouterr().err
+
+
+def test_cases_have_each_k_and_each_size_once(context):
+    found = dict(context.cases(["A", "C"], [1, 3], [64, 96], 1))
+    assert list(found) == [
+        "A, 64, seed 0", "A, 96, seed 0", "A, mixed, seed 0",
+        "C, K = 1, 64, seed 0", "C, K = 1, 96, seed 0", "C, K = 1, mixed, seed 0",
+        "C, K = 3, 64, seed 0", "C, K = 3, 96, seed 0", "C, K = 3, mixed, seed 0",
+    ]  # fmt: skip
+    options = [found[name].options(of=2) for name in ("C, K = 1, 96, seed 0", "C, K = 3, mixed, seed 0")]
+    assert [(o.patch, o.overlap, o.topk) for o in options] == [(96, 19, 1), (64, 12, 3)]
+    assert found["C, K = 1, 96, seed 0"].options(of=1) == replace(context.Options(), topk=1)
+
+
+def test_larger_patches_come_in_fewer_groups_and_k_is_obeyed(context, tmp_path, monkeypatch):
+    model, pack = tiny(tmp_path)
+    assets = context.load_assets([pack])
+    kept = [
+        context.encoded(model, assets, context.fewer(20, size, 64), size, group=3, at_once=context.fewer(4, size, 64))
+        for size in (64, 128)
+    ]
+    assert [(k.groups, k.held, k.at_once, k.label.shape[-1]) for k in kept] == [(20, 4, 4, 8), (5, 1, 1, 16)]
+    seen, read = set(), context.group_contexts
+    monkeypatch.setattr(context, "group_contexts", lambda *a, **k: seen.add((*a, k["topk"])) or read(*a, **k))
+    torch.manual_seed(0)
+    row = HDMatt(replace(model.config, cpc="tgnl"))
+    context.trained(model, row, kept, steps=8, seed=0, topk=1)
+    assert seen == {(4, 3, 1), (1, 3, 1)}  # groups of a step, patches of a group, K; both sizes came

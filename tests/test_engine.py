@@ -251,23 +251,29 @@ def test_hints_of_the_patch_alone_leave_the_rest_of_the_picture_to_the_context(c
     assert bool((far[0] != far[1]).any()) is reaches
 
 
-def test_all_patches_are_candidates_when_they_are_few():
-    windows = grid(100, 100, size=64, overlap=16)
-    assert choose_candidates(windows, np.zeros((len(windows), 3), np.int64), 30) == windows
-
-
-def test_candidates_are_chosen_by_quota_spread_out_and_deterministic():
+def test_candidates_are_patches_with_unknown_pixels_spread_out():
     windows = [Window(0, i, 64) for i in range(100)]
     counts = np.zeros((100, 3), np.int64)
     counts[:, 0] = 100
     counts[40:60, 1] = np.arange(20) + 1
-    counts[70:75, 2] = [10, 20, 100, 95, 5]
-    chosen = choose_candidates(windows, counts, 12)
-    assert len(chosen) == len(set(chosen)) == 12
-    assert {windows[72], windows[73]} <= set(chosen)  # most foreground
-    assert {windows[58], windows[59]} <= set(chosen)  # most unknown
-    assert len([w for w in chosen if 40 <= w.x < 60]) >= 5  # spread over the patches with unknown pixels
-    assert chosen == sorted(chosen, key=lambda w: w.x) == choose_candidates(windows, counts, 12)
+    counts[50:75, 2] = 10
+    assert choose_candidates(windows, counts, 30) == windows[40:60]
+    chosen = choose_candidates(windows, counts, 5, least=4)
+    assert chosen == [windows[i] for i in (40, 45, 50, 54, 59)]
+
+
+def test_known_patches_are_candidates_where_those_with_unknown_pixels_are_too_few():
+    windows = [Window(0, i, 64) for i in range(9)]
+    counts = np.array([[9, 0, 0]] * 4 + [[3, 3, 3]] + [[0, 0, 9]] * 2 + [[9, 0, 0]] * 2)
+
+    def chosen(limit, least):
+        return [w.x for w in choose_candidates(windows, counts, limit, least=least)]
+
+    assert chosen(30, 1) == [4]
+    assert chosen(30, 3) == [4, 5, 6]  # foreground first
+    assert chosen(30, 4) == [0, 4, 5, 6]
+    assert chosen(30, 99) == list(range(9))
+    assert chosen(2, 99) == [4, 5]
 
 
 def test_a_query_is_not_its_own_context():
@@ -321,8 +327,16 @@ def test_of_a_patch_and_what_takes_turns_with_it_the_plan_counts_the_larger_one(
         make_plan(open_trimap(trimap), model, replace(SMALL, memory=memory.GIB, turns=memory.GIB))
 
 
-BAD = [{"patch": 60}, {"patch": 32}, {"overlap": 40}, {"topk": -1}, {"candidates": 0}, {"batch": 0}, {"batch": -3},
-       {"cover": "most"}]
+BAD = [
+    {"patch": 60},
+    {"patch": 32},
+    {"overlap": 40},
+    {"topk": -1},
+    {"candidates": 0},
+    {"batch": 0},
+    {"batch": -3},
+    {"cover": "most"},
+]
 
 
 @pytest.mark.parametrize("bad", BAD)

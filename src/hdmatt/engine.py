@@ -185,7 +185,7 @@ def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: 
     if options.cover == "fewest":
         queries, among, of = _fewest(windows, counts, cells, options)
     context = bool(queries) and options.topk > 0 and model.config.cpc != "none"
-    pool = choose_candidates(among, of, options.candidates) if context else []
+    pool = choose_candidates(among, of, options.candidates, least=options.topk + 1) if context else []
     shared = len(set(pool) & set(queries))
     field = model.config.hints and model.config.around and bool(queries) and options.topk > 0
     work = bool(queries)
@@ -280,25 +280,24 @@ def look(plan: Plan, query: Window, picture: Rows, trimap: Rows, model: HDMatt) 
     return Look(inputs, body.deep, label, similarity, scores, contexts)
 
 
-def choose_candidates(windows: Sequence[Window], counts: Int64[np.ndarray, "p 3"], limit: int) -> list[Window]:
-    """The patches that enter the context pool, in raster order; all of them when they are no more than `limit`.
+def choose_candidates(
+    windows: Sequence[Window], counts: Int64[np.ndarray, "p 3"], limit: int, *, least: int = 0
+) -> list[Window]:
+    """The patches that enter the context pool, in raster order: `limit` of those that hold unknown pixels.
 
-    By quota, a quarter each: most foreground, most background, most unknown, and an even spread over the
-    patches with unknown pixels (which are encoded anyway). Within a quota the patches that come close to the best
-    (90 % of its count) are equals, and an even spread over them is taken, so that they do not all come from one
-    corner. Deterministic; independent of the order in which patches are computed.
+    They are what contexts are in a training, and are encoded anyway; a patch that is known all over is neither, and
+    mattes are worse with them (docs/log.md). Of more than `limit` an even spread is taken. Where there are fewer than
+    `least`, known ones fill the pool up to that, those with foreground first. Deterministic; independent of the order
+    in which patches are computed.
 
     Args:
         counts: Background, unknown and foreground pixels of each window.
     """
-    if len(windows) <= limit:
-        return list(windows)
+    unknown, foreground = counts[:, 1] > 0, counts[:, 2] > 0
     chosen: dict[int, None] = {}
-    quota = max(1, limit // 4)
-    for region in (2, 0, 1):
-        _take(chosen, _best(counts[:, region]), min(quota, limit - len(chosen)))
-    _take(chosen, [int(i) for i in np.flatnonzero(counts[:, 1])], limit - len(chosen))
-    _take(chosen, range(len(windows)), limit - len(chosen))
+    _take(chosen, np.flatnonzero(unknown), limit)
+    for known in (~unknown & foreground, ~unknown & ~foreground):
+        _take(chosen, np.flatnonzero(known), min(least, limit) - len(chosen))
     return [windows[i] for i in sorted(chosen)]
 
 
@@ -518,19 +517,11 @@ def _total(trimap: Rows, counts: _Counts) -> dict[int, int]:
     return dict(zip((BACKGROUND, UNKNOWN, FOREGROUND), map(int, counts.whole), strict=True))
 
 
-def _best(count: Int64[np.ndarray, "p"]) -> list[int]:
-    """Windows within 90 % of the best, in raster order; none when the region does not occur."""
-    if not count.max():
-        return []
-    return [int(i) for i in np.flatnonzero(count >= 0.9 * count.max())]
-
-
-def _take(chosen: dict[int, None], among: Sequence[int], number: int) -> None:
+def _take(chosen: dict[int, None], among: Int64[np.ndarray, " i"], number: int) -> None:
     """Add `number` of `among`, evenly spread, to `chosen`."""
-    left = [i for i in among if i not in chosen]
-    if number > 0 and left:
-        for position in np.linspace(0, len(left) - 1, min(number, len(left))).round().astype(int):
-            chosen[left[position]] = None
+    if number > 0 and len(among):
+        for position in np.linspace(0, len(among) - 1, min(number, len(among))).round().astype(int):
+            chosen[int(among[position])] = None
 
 
 def _read_field(picture: Rows, trimap: Rows, counters: Counters) -> ColourField:

@@ -23,7 +23,8 @@ from hdmatt.patches import Window
 from hdmatt.propagation import Shrinker
 from hdmatt.trimap import FOREGROUND, UNKNOWN
 
-LONG_SIDE = 1200  # pixels of the smaller picture, about: docs/log.md has what larger ones cost
+LONG_SIDE = 1500  # pixels of the smaller picture, about: docs/log.md has what larger ones cost
+LARGE = 1.2  # times that, and a picture has a smaller one
 SHORT_SIDE = 64  # pixels of the smaller picture, at least
 REACH = 1.0  # its pixels: deviation of the Gaussian that divides low frequencies from details
 TRUST = 8  # power of a certainty: the weight of a matte that is certain 0.9 of the way is 0.43
@@ -31,9 +32,10 @@ FAINT = 0.05  # what is added to such a weight, so that two mattes that are grey
 
 
 def shrink_by(height: int, width: int) -> int:
-    """Pixels of the picture along a side to one of the smaller picture; 1 below 1.5 LONG_SIDE, and for strips."""
-    step = max(1, round(max(height, width) / LONG_SIDE))
-    return step if min(height, width) >= SHORT_SIDE * step else 1
+    """Pixels of the picture along a side to one of the smaller picture; 1 up to 1800 pixels, and for strips."""
+    side = max(height, width)
+    step = max(2, round(side / LONG_SIDE))
+    return step if side > LARGE * LONG_SIDE and min(height, width) >= SHORT_SIDE * step else 1
 
 
 class Bytes(NamedTuple):

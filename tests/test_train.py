@@ -253,6 +253,16 @@ def test_the_coarse_part_alone_learns_and_leaves_what_comes_before_and_after_as_
     assert float(rows[-1]["loss"]) == pytest.approx(float(rows[-1]["coarse"]), abs=1e-4)
 
 
+def test_the_decoder_alone_learns_and_leaves_the_encoder_as_it_was(pack, tmp_path):
+    model = replace(TEN.model, hints=True, normed=True, coarse=True)
+    config = replace(TEN, model=model, part="decoder", steps=6, rate=1e-2, probes=0.0, ema=0.0)
+    before = {n: t.clone() for n, t in _started(config).items()}
+    after = load_model(train(config, [pack], tmp_path / "run", fabric=cpu())).state_dict()
+    moved = {n for n in before if not torch.equal(before[n], after[n])}
+    assert {"cpc.theta.weight", "decoder.coarse.weight"} <= moved
+    assert not any(n.startswith("encoder.") for n in moved)  # nor its norms' statistics
+
+
 def test_a_network_without_a_coarse_alpha_has_no_coarse_part(pack, tmp_path):
     with pytest.raises(InputError, match=r"model\.coarse=true"):
         train(replace(TEN, part="coarse"), [pack], tmp_path / "run", fabric=cpu())

@@ -26,7 +26,7 @@ OUT gets config.json, curve.csv, validation.csv, previews/, tensorboard/, the we
 model.safetensors; the best on held-out samples: best.safetensors) and state.safetensors.
 
 Presets: paper (200k steps), gpu-s, gpu-r34, gpu-ablation (one GPU), cpu-128, cpu-coarse,
-cpu-160, cpu-320 (two cores), cpu-ablation (one core), tiny (a dry run).
+cpu-160, cpu-320, cpu-decoder (two cores), cpu-ablation (one core), tiny (a dry run).
 
 `hdmatt train backbone` is stage 1 of the paper: the encoder as a classifier of labelled pictures.
 `hdmatt train norms` is a last touch for weights that were trained on small patches.

@@ -43,7 +43,7 @@ class TrainConfig:
         groups: Composites a step, over all processes; `groups * sample.group` patches are trained on.
         part: "all", or "coarse": only what is computed at stride 8 (layer2 to the context module) is trained, by the
             alpha it gives there. For a model with `coarse`; a step costs a fraction and all of it goes to the part that
-            learns slowest (docs/log.md).
+            learns slowest (docs/log.md). "decoder": context module and decoder; the encoder stays as it is.
         repeat: Groups taken from one canvas, for machines whose processor cannot draw enough canvases; a divisor of
             the groups of a process and `spread` steps.
         spread: Steps, one after the other, over which these are spread, so that a step has more canvases; a divisor of
@@ -71,7 +71,7 @@ class TrainConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     sample: SampleConfig = field(default_factory=SampleConfig)
     seed: int = 0
-    part: Literal["all", "coarse"] = "all"
+    part: Literal["all", "coarse", "decoder"] = "all"
     groups: int = 8
     repeat: int = 1
     spread: int = 1
@@ -197,6 +197,25 @@ PRESETS: dict[str, TrainConfig] = {
         save_every=100,
         held_out=16,
         seed=3,
+    ),
+    # from finished weights: a sixth of them, everything but the encoder, on pictures as soft as photographs
+    "cpu-decoder": replace(
+        _GPU,
+        part="decoder",
+        sample=replace(_GPU.sample, crops=(0.5, 0.75, 1.0, 1.0, 1.0, 1.5, 2.0), band=28.0, wide=0.2, tone=(1.3, 2.2)),
+        groups=4,
+        repeat=1,
+        spread=1,
+        steps=300,
+        warmup=20,
+        rate=2e-4,
+        norm="frozen",
+        probes=0.0,
+        ema=0.98,
+        workers=1,
+        precision="32-true",
+        save_every=20,
+        seed=41,
     ),
     # hdmatt-s on one GPU: 64 patches a step, 16 from a canvas (8 a step, of 8 canvases) so that 15 workers keep up
     "gpu-s": _GPU,
@@ -324,12 +343,12 @@ def check(config: TrainConfig, *, processes: int = 1) -> None:
             f"precision is {config.precision!r}, there are {', '.join(PRECISIONS)}",
         ),
         (
-            config.part == "all" or config.model.coarse,
+            config.part != "coarse" or config.model.coarse,
             "part is 'coarse', but the model has no coarse alpha (model.coarse=true)",
         ),
         (config.coarse >= 0 and config.probes >= 0, "coarse and probes are weights, they must not be negative"),
         (
-            config.part == "all" or config.coarse > 0,
+            config.part != "coarse" or config.coarse > 0,
             "part is 'coarse', but its loss has no weight (coarse is 0)",
         ),
         (config.workers >= 0, f"workers is {config.workers}, it must not be negative"),

@@ -312,6 +312,8 @@ class Run:
             self.model.encoder.layer1.eval()
             for name, parameter in self.model.named_parameters():
                 parameter.requires_grad_(in_coarse(name))
+        elif config.part == "decoder":
+            self.model.encoder.eval().requires_grad_(False)
         self.probes = Probes(config.model.width)
         self.ema = {n: t.detach().clone() for n, t in self.model.state_dict().items()}
         # AdamW: inside of Adam the decay is divided by the gradient's size, and kills what learns slowly (docs/log.md)

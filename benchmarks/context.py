@@ -19,9 +19,9 @@ the decoder's finer stages; the error is that of cells of 8 x 8 pixels, by their
 have its own colour, in three measures of alike, apart for those that are unknown, foreground and background.
 
 Each row may be trained with several K (--topk, on groups of --group patches) and on several sizes of patches (--patch):
-on each of them, and then on all in turn ("mixed"). Larger patches come in fewer groups, so that every row sees as many
-pixels; a row is judged on held-out groups of its own size (the first one given, if mixed). Test sets are matted with
-the K, and with several sizes in the size, that it was trained with. Same pack, weights and options: same numbers.
+on each of them, and then on all, at random ("mixed"). Larger patches come in fewer groups, so that every row sees about
+as many pixels; a row is judged on held-out groups of its own size (the first one given, if mixed). Test sets are matted
+with the K, and with several sizes in the size, that it was trained with. Same pack, weights and options: same numbers.
 """
 
 import argparse
@@ -115,7 +115,7 @@ def main(arguments: list[str]) -> int:
         help="contexts of a patch (all others of its group; in tests as hdmatt matte); repeatable",
     )
     parser.add_argument("--patch", type=int, action="append", help="side of a patch (160); repeatable")
-    parser.add_argument("--steps", type=int, default=800, help="of four groups")
+    parser.add_argument("--steps", type=int, default=800, help="of four groups, of larger patches fewer")
     parser.add_argument("--seeds", type=int, default=2, help="runs of each row")
     parser.add_argument("--row", action="append", choices=list(ROWS), help="only this one; repeatable")
     parser.add_argument("--test", type=Path, action="append", default=[], help="folder of a test set; repeatable")
@@ -127,6 +127,10 @@ def main(arguments: list[str]) -> int:
         parser.error(
             f"--groups {given.groups}: a step takes four and one is not trained on, so at least 5 of each size"
         )
+    if given.group < 2:
+        parser.error(f"--group {given.group}: contexts are the others of a group, so at least 2 are needed")
+    if not all(size >= 64 and size % STRIDE == 0 for size in sizes):
+        parser.error(f"--patch {sizes}: multiples of {STRIDE} from 64 on are needed")
     if not all(1 <= k < given.group for k in given.topk or []):
         parser.error(f"--topk {given.topk}: a patch of a group of {given.group} has 1 to {given.group - 1} contexts")
     torch.set_flush_denormal(True)
@@ -139,8 +143,8 @@ def main(arguments: list[str]) -> int:
         for n, size in zip(number, sizes, strict=True)
     }
     untrained = HDMatt(replace(model.config, cpc="none"))  # alpha at stride 8 starts as the hint
-    first = kept[sizes[0]].held_out()
-    table = [["hints", *said([*errors(first.hinted, first), *tested(model, untrained, tests, Options())])]]
+    table = [["hints", *said([*hints(kept[sizes[0]]), *tested(model, untrained, tests, Options())])]]
+    table += [[f"hints, {size}", *said(hints(kept[size])), *["-"] * len(tests)] for size in sizes[1:]]
     for words, case in cases(given.row or list(ROWS), topks, sizes, given.seeds):
         torch.manual_seed(case.seed)
         row = HDMatt(replace(model.config, **ROWS[case.row]))
@@ -335,6 +339,11 @@ def _at_stride(network: HDMatt, item: Item, options: Options) -> float:
         F.avg_pool2d(torch.from_numpy(map_)[None].float(), STRIDE) for map_ in (matte, truth, marks == 128)
     )
     return float(((matte - truth).abs() * unknown).sum() / unknown.sum())
+
+
+def hints(kept: Kept) -> tuple[float, float]:
+    """Errors of the hinted alpha on the held-out groups."""
+    return errors(kept.held_out().hinted, kept.held_out())
 
 
 def errors(alpha: Tensor, kept: Kept) -> tuple[float, float]:

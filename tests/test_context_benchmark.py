@@ -120,9 +120,11 @@ def test_weights_without_alpha_at_stride_8_and_too_few_groups_are_refused(contex
     with pytest.raises(SystemExit) as stopped:
         context.main(["--data", str(pack), "--groups", "4"])
     assert stopped.value.code == 2 and "at least 5" in capsys.readouterr().err
-    with pytest.raises(SystemExit) as stopped:
-        context.main(["--data", str(pack), "--topk", "4"])
-    assert stopped.value.code == 2 and "has 1 to 3 contexts" in capsys.readouterr().err
+    bad = {"--topk": ("4", "has 1 to 3 contexts"), "--group": ("1", "at least 2"), "--patch": ("60", "multiples of 8")}
+    for name, (value, words) in bad.items():
+        with pytest.raises(SystemExit) as stopped:
+            context.main(["--data", str(pack), name, value])
+        assert stopped.value.code == 2 and words in capsys.readouterr().err
 
 
 def test_cases_have_each_k_and_each_size_once(context):
@@ -145,9 +147,10 @@ def test_larger_patches_come_in_fewer_groups_and_k_is_obeyed(context, tmp_path, 
         for size in (64, 128)
     ]
     assert [(k.groups, k.held, k.at_once, k.label.shape[-1]) for k in kept] == [(20, 4, 4, 8), (5, 1, 1, 16)]
-    seen, read = set(), context.group_contexts
-    monkeypatch.setattr(context, "group_contexts", lambda *a, **k: seen.add((*a, k["topk"])) or read(*a, **k))
-    torch.manual_seed(0)
+    seen, read = [], context.read
+    monkeypatch.setattr(context, "read", lambda row, batch, k, by: seen.append((batch, k)) or read(row, batch, k, by))
     row = HDMatt(replace(model.config, cpc="tgnl"))
     context.trained(model, row, kept, steps=8, seed=0, topk=1)
-    assert seen == {(4, 3, 1), (1, 3, 1)}  # groups of a step, patches of a group, K; both sizes came
+    steps = {(batch.label.shape[-1], batch.groups, k) for batch, k in seen[:8]}
+    assert steps == {(8, 4, 1), (16, 1, 1)}  # side in cells, groups of a step, K: both sizes came
+    assert all(batch.label.shape[-1] == 8 for batch, _ in seen[8:])  # judged on the first

@@ -276,6 +276,30 @@ def test_known_patches_are_candidates_where_those_with_unknown_pixels_are_too_fe
     assert chosen(2, 99) == [4, 5]
 
 
+@pytest.mark.parametrize("cover", engine.COVERS)
+def test_the_pool_is_of_queries_and_of_known_patches_only_where_these_are_few(model, cover):
+    _, trimap = scene(600, 600)
+    options = replace(SMALL, candidates=30, cover=cover)
+    few = make_plan(open_trimap(trimap), model, replace(options, topk=3))
+    assert len(few.queries) >= 4 and set(few.pool) <= set(few.queries)
+    one = np.zeros((600, 600), np.uint8)
+    one[310:316, 310:316], one[316:330, 310:316] = 128, 255
+    for topk, candidates in ((3, 4), (7, 8), (100, 8)):
+        plan = make_plan(open_trimap(one), model, replace(options, topk=topk))
+        assert len(plan.queries) < 4 and set(plan.queries) < set(plan.pool) and len(plan.pool) == candidates
+    many = np.full((600, 600), 128, np.uint8)
+    many[:200] = 255
+    plan = make_plan(open_trimap(many), model, replace(options, topk=100))
+    assert len(plan.pool) == 30 and set(plan.pool) <= set(plan.queries)
+
+
+def test_a_query_whose_unknown_pixels_are_on_its_rim_is_a_candidate(model):
+    trimap = np.zeros((292, 292), np.uint8)
+    trimap[:60], trimap[289:] = 255, 128
+    plan = make_plan(open_trimap(trimap), model, replace(SMALL, topk=3))
+    assert plan.pool == plan.queries and plan.cache == len(plan.queries)
+
+
 def test_a_query_is_not_its_own_context():
     torch.manual_seed(0)
     model = HDMatt(ModelConfig(width=8)).eval()  # with hints the colours around would make the difference
@@ -327,16 +351,8 @@ def test_of_a_patch_and_what_takes_turns_with_it_the_plan_counts_the_larger_one(
         make_plan(open_trimap(trimap), model, replace(SMALL, memory=memory.GIB, turns=memory.GIB))
 
 
-BAD = [
-    {"patch": 60},
-    {"patch": 32},
-    {"overlap": 40},
-    {"topk": -1},
-    {"candidates": 0},
-    {"batch": 0},
-    {"batch": -3},
-    {"cover": "most"},
-]
+BAD = [{"patch": 60}, {"patch": 32}, {"overlap": 40}, {"topk": -1}, {"candidates": 0}, {"batch": 0}, {"batch": -3},
+       {"cover": "most"}]
 
 
 @pytest.mark.parametrize("bad", BAD)

@@ -50,6 +50,7 @@ STEMS = 320 * memory.MIB  # of first layers that are kept: 21 MiB save a patch a
 GPU_BATCH = 16
 FINISHED_ROWS = memory.BAND  # rows handed out at a time, at most
 COVERS = ("fewest", "grid")
+FEW = 8  # patches with unknown pixels: where there are fewer, known ones are contexts, too
 Progress = Callable[[int, int], None]  # patches done, patches in all
 
 
@@ -71,7 +72,7 @@ class Options:
         patch: Side of a patch in pixels, a multiple of 8.
         overlap: Pixels that neighbours share, 0 to patch // 2.
         topk: Context patches a query looks at (K); 0 switches the context off.
-        candidates: Patches in the context pool (N).
+        candidates: Patches in the context pool at most (N).
         memory: Limit of the process's peak memory in bytes; None: half of what the machine has free.
         batch: Patches computed at once; None: 1 on a CPU, elsewhere as many as the limit allows. Always 1 with
             layers in bfloat16 on a CPU, where a batch would move alpha by more than rounding.
@@ -185,7 +186,8 @@ def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: 
     if options.cover == "fewest":
         queries, among, of = _fewest(windows, counts, cells, options)
     context = bool(queries) and options.topk > 0 and model.config.cpc != "none"
-    pool = choose_candidates(among, of, options.candidates, least=options.topk + 1) if context else []
+    least = min(options.topk + 1, FEW)
+    pool = choose_candidates(among, of, options.candidates, least=least) if context else []
     shared = len(set(pool) & set(queries))
     field = model.config.hints and model.config.around and bool(queries) and options.topk > 0
     work = bool(queries)
@@ -283,15 +285,16 @@ def look(plan: Plan, query: Window, picture: Rows, trimap: Rows, model: HDMatt) 
 def choose_candidates(
     windows: Sequence[Window], counts: Int64[np.ndarray, "p 3"], limit: int, *, least: int = 0
 ) -> list[Window]:
-    """The patches that enter the context pool, in raster order: `limit` of those that hold unknown pixels.
+    """The patches that enter the context pool, in raster order: those that hold unknown pixels.
 
-    They are what contexts are in a training, and are encoded anyway; a patch that is known all over is neither, and
-    mattes are worse with them (docs/log.md). Of more than `limit` an even spread is taken. Where there are fewer than
-    `least`, known ones fill the pool up to that, those with foreground first. Deterministic; independent of the order
-    in which patches are computed.
+    They are what most contexts are in a training, and are encoded anyway; a patch that is known all over is neither,
+    and large pictures' mattes are worse with many of them (docs/log.md). Deterministic; independent of the order in
+    which patches are computed.
 
     Args:
         counts: Background, unknown and foreground pixels of each window.
+        limit: The most that enter; of more an even spread is taken.
+        least: Where fewer hold unknown pixels, known ones fill the pool up to this, those with foreground first.
     """
     unknown, foreground = counts[:, 1] > 0, counts[:, 2] > 0
     chosen: dict[int, None] = {}
@@ -436,7 +439,9 @@ def _fewest(
         cells.unknown > 0, height=cells.height, width=cells.width, size=options.patch, overlap=options.overlap
     )
     known = {w: count for w, count in zip(windows, counts.of, strict=True) if not count[1]}
-    known.update(zip(queries, cells.counts(queries), strict=True))
+    own = cells.counts(queries)
+    own[:, 1] = np.maximum(own[:, 1], 1)  # counts are of whole cells, and may miss the few that a window is there for
+    known.update(zip(queries, own, strict=True))
     among = sorted(known)
     return queries, among, np.array([known[w] for w in among], np.int64).reshape(-1, 3)
 

@@ -179,7 +179,8 @@ def _together(step: int) -> int:
 def extra_work(strategy: str, height: int, width: int) -> float:
     """What the smaller picture takes, as a share of the time that the patches of the picture take."""
     step = guide.shrink_by(height, width)
-    return 0.0 if strategy != "hdmatt" or step == 1 else 1 / step**2
+    # bands of unknown pixels: 0.32 to 0.50 of the patches at half the size, 0.13 at a fifth
+    return 0.0 if strategy != "hdmatt" or step == 1 else step**-1.3
 
 
 def _size(picture: Rows) -> tuple[int, int]:

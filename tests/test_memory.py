@@ -128,9 +128,10 @@ def test_a_path_of_the_host_that_the_container_does_not_show_falls_back_to_its_r
     assert groups(tmp_path, ["4:memory:/docker/123"], files) == (memory.GIB, memory.GIB)
 
 
-def test_freed_memory_stays_in_the_block_and_goes_back_after_it():
-    maps = 20 * memory.MIB
-    with memory.keeping_freed():
+@pytest.mark.parametrize(("size", "large"), [(20, False), (80, True)])
+def test_freed_memory_stays_in_the_block_and_goes_back_after_it(size, large):
+    maps = size * memory.MIB
+    with memory.keeping_freed(large=large):
         several = [np.ones(maps, np.uint8) for _ in range(5)]
         full = memory.resident()
         del several

@@ -34,7 +34,7 @@ TILE_PIXEL = 100  # bytes that PyMatting's estimate takes for a pixel of its til
 BAND = 256  # rows that the engine hands out at a time, at most
 SPREAD = 4 * MIB  # that one start of the same program holds more than another (measured: less than 1)
 _POWERS = "kmgt"
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # glibc's names of them for mallopt
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4  # glibc's names of them for mallopt
 
 
 def parse(text: str) -> int:
@@ -142,22 +142,30 @@ def children_peak() -> int:
 
 
 @contextmanager
-def keeping_freed() -> Generator[None]:
+def keeping_freed(*, large: bool = False) -> Generator[None]:
     """A block in which freed memory stays with the process; after it, all that is free goes back to the system.
 
     Every patch asks for the same 13 MB maps again. glibc hands them back to the system in between and gets them anew,
     page by page and full of zeros: a ninth of all the work on a 9 megapixel picture. Elsewhere than with glibc nothing
     is done. These are settings of the whole process; what it is left with is the most that glibc chooses by itself.
+
+    Args:
+        large: Also blocks of 32 MiB and more, which glibc maps anew each time: a training's batches. What is free is
+            then kept up to 2 GiB, not 1.
     """
     libc = _glibc()
     if not libc:
         yield
         return
     libc.mallopt(_MMAP_THRESHOLD, 32 * MIB)
-    libc.mallopt(_TRIM_THRESHOLD, GIB)
+    libc.mallopt(_TRIM_THRESHOLD, 2 * GIB - 1 if large else GIB)
+    if large:
+        libc.mallopt(_MMAP_MAX, 0)
     try:
         yield
     finally:
+        if large:
+            libc.mallopt(_MMAP_MAX, 65536)
         libc.mallopt(_TRIM_THRESHOLD, 64 * MIB)
         libc.malloc_trim(0)
 

@@ -15,6 +15,7 @@ seen of it, slices.py runs on borrowed time, backbone.py stage 1.
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from hdmatt.curves import Curves, sheet
 from hdmatt.errors import InputError
 from hdmatt.feed import batches
 from hdmatt.losses import Probes, coarse_loss, pixel_weight, probe_loss, total
+from hdmatt.memory import keeping_freed
 from hdmatt.model import HDMatt, in_coarse, load_resnet34, network_input
 from hdmatt.parallel import Fabric, agreed, make_fabric, patch_share, share_norms
 from hdmatt.patches import feather
@@ -159,6 +161,21 @@ def _train(
     torch.set_flush_denormal(True)  # numbers below 1e-38 made steps three times as slow on a CPU
     cv2.setNumThreads(0)  # before samples are drawn: OpenCV's threads do not survive in the workers, which are forked
     trainees = [_Trainee(row, fabric, backbone=backbone, resume=resume) for row in rows]
+    with keeping_freed(large=True) if fabric.device.type == "cpu" else nullcontext():
+        _steps(trainees, data, started, validate=validate, max_minutes=max_minutes, max_steps=max_steps, say=say)
+
+
+def _steps(
+    trainees: Sequence["_Trainee"],
+    data: Sequence[Path],
+    started: float,
+    *,
+    validate: Sequence[Path],
+    max_minutes: float | None,
+    max_steps: int | None,
+    say: Say | None,
+) -> None:
+    config, fabric = trainees[0].config, trainees[0].fabric
     began = trainees[0].run.step
     if any(trainee.run.step != began for trainee in trainees):
         raise InputError("the rows stopped at different steps", hint="Continue each by itself until they are level.")

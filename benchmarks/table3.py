@@ -9,8 +9,9 @@ Keys of --weights: A (no context), B (plain non-local), C (trimap-guided, strict
 (trained on patches of 480, 640, mixed); C-K1, C-K5, C-K7, C-all (trained with that K); A-alone, B-alone, C-alone (the
 hints know the patch alone, so that all else comes from the context patches). Rows that need only another
 setting at test time fall back on C and are marked; rows whose weights are not there are listed as missing. A network
-whose configuration is not what its key says is refused. Writes table3.md and table3.json, and a folder of hdmatt eval
-for each row.
+whose configuration is not what its key says is refused. Rows compare only where they had equal budgets: what the files
+tell of their training stands below the tables. Writes table3.md and table3.json, and a folder of hdmatt eval for each
+row.
 """
 
 from pathlib import Path
@@ -31,6 +32,7 @@ from _shared import (
 )
 
 from hdmatt.api import load_model
+from hdmatt.checkpoint import load_card
 from hdmatt.errors import InputError, counted
 from hdmatt.evaluate import Result, Summary
 
@@ -157,6 +159,20 @@ def table(scored: list[tuple[Line, str, list[Summary]]], missing: list[Line], pa
     return text
 
 
+BUDGET = ("steps", "patches", "part", "seed", "crops", "pictures")  # of a weights file's card, see recipe.card_of
+
+
+def budgets(weights: dict[str, str]) -> str:
+    """What each row's weights cost, as their files tell, and a warning where that is not the same for all."""
+    cards = {key: load_card(path) for key, path in weights.items()}
+    rows = [[key, *(card.get(name, "not told") for name in BUDGET)] for key, card in cards.items()]
+    told = {tuple(card.get(name) for name in ("steps", "patches", "part", "pictures")) for card in cards.values()}
+    text = "\n## Trained\n\n" + markdown(["weights", *BUDGET], rows) + "\n"
+    if len(told) > 1 or None in next(iter(told), ()):
+        text += "\n**Not equal budgets**, or not known to be: a row may be ahead for its training alone.\n"
+    return text
+
+
 def main(arguments: list[str]) -> int:
     options = parser(__doc__ or "")
     options.add_argument("--weights", action="append", default=[], help="KEY=FILE, repeatable")
@@ -186,7 +202,8 @@ def main(arguments: list[str]) -> int:
         )
         results.append(score(items, ["hdmatt"], given.out / "rows" / line.key, settings, command))
         scored.append((line, key, results[-1].summaries))
-    write_text(given.out / "table3.md", table(scored, missing, given.patch))
+    used = {key: weights[key] for _, key in there}
+    write_text(given.out / "table3.md", table(scored, missing, given.patch) + budgets(used))
     rows = [
         {
             "label": line.label(given.patch),

@@ -138,7 +138,7 @@ def train_rows(args: argparse.Namespace) -> int:
     gpu_slice.prepare(args.pack)
     import shutil
 
-    from hdmatt.checkpoint import load_model, save_model
+    from hdmatt.checkpoint import load_card, load_model, save_model
     from hdmatt.errors import HDMattError, InputError
     from hdmatt.recipe import PRESETS, changed
     from hdmatt.train import Row, train_together
@@ -171,7 +171,7 @@ def train_rows(args: argparse.Namespace) -> int:
         )
         args.out.mkdir(parents=True, exist_ok=True)
         for row, path in zip(rows, trained, strict=True):
-            card = {"row": row.out.name, "topk": str(row.config.topk)}
+            card = load_card(path) | {"row": row.out.name}
             save_model(load_model(path), args.out / f"{row.out.name}.safetensors", half=True, card=card)
             shutil.copyfile(row.out / "curve.csv", args.out / f"{row.out.name}.csv")
     except HDMattError as error:
@@ -214,7 +214,7 @@ def land_row(shards: Path, target: Path) -> int:
     gpu_slice.prepare()
     from tempfile import TemporaryDirectory
 
-    from hdmatt.checkpoint import load_model, save_model
+    from hdmatt.checkpoint import load_card, load_model, save_model
     from hdmatt.errors import HDMattError
     from hdmatt.recipe import read_config
     from hdmatt.slices import join, step_of
@@ -227,8 +227,9 @@ def land_row(shards: Path, target: Path) -> int:
                 print(f"{shards} is at step {step_of(shards)} of {config.steps}: finish it first", file=sys.stderr)
                 return 2
             target.parent.mkdir(parents=True, exist_ok=True)
-            card = {"row": target.stem, "steps": str(config.steps), "topk": str(config.topk)}
-            save_model(load_model(run / "model.safetensors"), target, half=True, card=card)
+            weights = run / "model.safetensors"
+            card = load_card(weights) | {"row": target.stem}
+            save_model(load_model(weights), target, half=True, card=card)
     except HDMattError as error:
         print(f"ablation: {error.message}\n  {error.hint}", file=sys.stderr)
         return error.exit_code

@@ -113,8 +113,10 @@ def make_pack(args: argparse.Namespace) -> None:
 
 def train_slice(args: argparse.Namespace) -> None:
     """Train for what is left of --minutes, then write shards and curves."""
+    import torch
+
     from hdmatt.checkpoint import load_model, load_state
-    from hdmatt.curves import Curves
+    from hdmatt.curves import Curves, save_jpeg, sheet
     from hdmatt.recipe import PRESETS, changed, read_config
     from hdmatt.slices import join, split, step_of
     from hdmatt.train import train
@@ -144,6 +146,7 @@ def train_slice(args: argparse.Namespace) -> None:
             run,
             init=None if resume else args.init,
             resume=resume,
+            other_pictures=True,  # a slice may bring another pack; it says so
             changes=changes,
             max_minutes=max(0.0, args.minutes - spent - RESERVE),
             say=lambda line: print(line, flush=True),
@@ -154,8 +157,10 @@ def train_slice(args: argparse.Namespace) -> None:
     if args.validate:  # last: whatever happens to it, the slice's work is kept
         step = step_of(args.out)
         curves = Curves(run, step=step, tensorboard=False)
-        for scored in Folders(args.validate, config)(load_model(run / "model.safetensors")):
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        for scored in Folders(args.validate, config)(load_model(run / "model.safetensors").to(device)):
             curves.validation(scored.row(step))
+            save_jpeg(sheet(scored.lines, caption=f"step {step}"), args.out / f"{scored.name.replace(' ', '-')}.jpg")
             print(f"step {step}: {scored.name}: SAD {scored.sad:.3f}, MSE {1000 * scored.mse:.2f}e-3")
         curves.close()
     for name in ("curve.csv", "validation.csv"):

@@ -7,13 +7,14 @@ import pytest
 import torch
 from training import SHORT, cpu, make_pack
 
-from hdmatt import feed
+from hdmatt import backbone, feed
 from hdmatt.backbone import BackboneConfig, Classifier, discover_classes, train_backbone
 from hdmatt.checkpoint import load_state, load_tensors
 from hdmatt.cli import main
+from hdmatt.curves import append_row
 from hdmatt.errors import InputError, ModelError
 from hdmatt.model import HDMatt, ModelConfig, load_resnet34
-from hdmatt.recipe import PRESETS
+from hdmatt.recipe import PRESETS, schedule
 from hdmatt.train import Run
 
 SMALL = BackboneConfig(width=4, size=32, batch=8, epochs=12, rate=0.05, warmup=2, workers=0, save_every=4)
@@ -109,6 +110,30 @@ def test_what_cannot_be_pre_trained_is_refused_by_name(labelled, tmp_path, name,
     with pytest.raises(InputError, match=f"{name} is {value}, at least"):
         train_backbone(replace(SMALL, **{name: value}), labelled, tmp_path / "run", fabric=cpu())
     assert not (tmp_path / "run").exists()
+
+
+def test_a_rate_that_is_not_above_0_is_a_callers_mistake(labelled, tmp_path):
+    assert main(["train", "backbone", "--data", str(labelled), "--out", str(tmp_path / "run"), "--rate", "-1"]) == 2
+
+
+def test_a_small_folders_rate_rises_in_a_tenth_of_its_steps_and_comes_down(labelled, tmp_path, monkeypatch):
+    rates = []
+
+    def noted(*args, **names):
+        rates.append(schedule(*args, **names))
+        return rates[-1]
+
+    monkeypatch.setattr(backbone, "schedule", noted)
+    train_backbone(replace(SMALL, epochs=30, warmup=500), labelled, tmp_path / "run", fabric=cpu())
+    assert max(rates) == pytest.approx(SMALL.rate) and rates[-1] < 0.05 * SMALL.rate
+
+
+def test_a_curve_loses_what_a_killed_pre_training_wrote_too_much(labelled, tmp_path):
+    train_backbone(SMALL, labelled, tmp_path / "run", fabric=cpu(), max_steps=1)
+    append_row(tmp_path / "run/curve.csv", {"step": 2, "loss": 9, "accuracy": 0})
+    train_backbone(SMALL, labelled, tmp_path / "run", fabric=cpu(), max_steps=2, resume=True)
+    with (tmp_path / "run/curve.csv").open() as file:
+        assert [row["step"] for row in csv.DictReader(file)] == ["1", "3"]
 
 
 def test_a_pickle_is_not_opened_and_the_hint_converts_it(tmp_path):

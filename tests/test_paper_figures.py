@@ -16,6 +16,7 @@ from hdmatt.checkpoint import save_model
 from hdmatt.errors import InputError
 from hdmatt.evaluate import Summary
 from hdmatt.model import HDMatt, ModelConfig
+from hdmatt.recipe import PRESETS, card_of
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 NAMES = ("troll", "doll")
@@ -142,6 +143,7 @@ def test_table_3_computes_what_it_has_weights_for_and_names_the_rest(script, dat
     text = (out / "table3.md").read_text()
     assert "| Model C (1, 64) * |" in text
     assert "Missing, for want of weights: Model B (3, 64) (--weights B=)" in text
+    assert "| C | not told |" in text and "**Not equal budgets**, or not known to be" in text
     record = json.loads((out / "table3.json").read_text())
     rows = [(row["key"], row["test_only"], row["topk"]) for row in record["rows"]]
     assert rows == [("C-K1", True, 1)]
@@ -158,6 +160,17 @@ def test_table_3_has_the_papers_rows(script):
     there, missing = table3.lines_there({"C": "c"})
     assert {line.key for line, _ in there} == {"C", "C-480", "C-640", "C-K0", "C-K1", "C-K5", "C-K7", "C-all"}
     assert {line.key for line in missing} == {"A", "B", "C-literal", "C-MS", "A-alone", "B-alone", "C-alone"}
+
+
+def test_table_3_says_whether_budgets_were_equal(script, tmp_path):
+    files = {}
+    for key, steps in (("A", 20), ("C", 20), ("B", 30)):
+        files[key] = str(tmp_path / f"{key}.safetensors")
+        card = card_of(PRESETS["tiny"], {"step": steps, "seen": 4 * steps, "pictures": "two"})
+        save_model(HDMatt(ModelConfig(width=4)), Path(files[key]), half=True, card=card)
+    budgets = script("table3").budgets
+    assert "Not equal" not in budgets({key: files[key] for key in "AC"}) and "| A | 20 | 80 | all |" in budgets(files)
+    assert "Not equal" in budgets(files)
 
 
 @pytest.mark.parametrize(

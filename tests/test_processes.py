@@ -13,13 +13,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from training import SHORT, cpu, environment, make_pack
+from training import SHORT, cpu, environment, make_pack, start
 
 from hdmatt import parallel
 from hdmatt.checkpoint import load_state
+from hdmatt.cli import main
 from hdmatt.errors import InputError
-from hdmatt.parallel import Fabric, patch_share
-from hdmatt.recipe import write_config
+from hdmatt.parallel import Fabric, make_fabric, patch_share
+from hdmatt.recipe import read_config, write_config
 from hdmatt.train import train
 
 # `elsewhere` 1: some patches have no unknown pixel, so that the processes' means are of unlike many patches
@@ -42,7 +43,13 @@ from hdmatt.train import train
 torch.set_num_threads(1)
 folder = Path(sys.argv[1])
 fabric = make_fabric("32-true", accelerator="cpu", devices=2)
-train(read_config(folder / "wanted.json"), [folder / "pack"], folder / "two", fabric=fabric)
+train(
+    read_config(folder / "wanted.json"),
+    [folder / "pack"],
+    folder / "two",
+    init=folder / "start.safetensors",
+    fabric=fabric,
+)
 """
 
 
@@ -54,7 +61,7 @@ def free_port():
 
 def test_two_processes_give_the_one_process_result(tmp_path):
     pack = make_pack(tmp_path / "pack")
-    train(CONFIG, [pack], tmp_path / "one", fabric=cpu())
+    train(CONFIG, [pack], tmp_path / "one", init=start(CONFIG, tmp_path), fabric=cpu())
     write_config(CONFIG, tmp_path / "wanted.json")
     script = tmp_path / "two.py"
     script.write_text(SCRIPT)
@@ -69,8 +76,8 @@ def test_two_processes_give_the_one_process_result(tmp_path):
     one, position = load_state(tmp_path / "one/state.safetensors")
     two, expected = load_state(tmp_path / "two/state.safetensors")
     assert position == expected and set(one) == set(two)
-    start = torch.cat([t.flatten() for n, t in one.items() if n.startswith("adam.") and n.endswith("exp_avg")])
-    assert start.abs().max() > 0
+    moments = torch.cat([t.flatten() for n, t in one.items() if n.startswith("adam.") and n.endswith("exp_avg")])
+    assert moments.abs().max() > 0
     for name, tensor in one.items():
         # sums of float32 in another order: 1e-4 of the largest gradient; Adam divides by the gradient's own size, so
         # a weight whose gradient is all rounding may move by a step of the rate (1e-3) either way
@@ -116,4 +123,26 @@ def test_groups_that_cannot_be_shared_are_refused(tmp_path):
         world_size = 3
 
     with pytest.raises(InputError, match="3 processes cannot share evenly"):
-        train(CONFIG, [pack], tmp_path / "run", fabric=Three(accelerator="cpu", devices=1))
+        fabric = Three(accelerator="cpu", devices=1)
+        train(CONFIG, [pack], tmp_path / "run", init=start(CONFIG, tmp_path), fabric=fabric)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_a_callers_mistake(tmp_path, capsys):
+    with pytest.raises(InputError, match="no GPU that PyTorch can use"):
+        make_fabric("32-true", accelerator="cuda")
+    pack = str(make_pack(tmp_path / "pack"))
+    words = ["train", "--data", pack, "--out", str(tmp_path / "run"), "--preset", "tiny"]
+    assert main([*words, "--accelerator", "cuda"]) == 2
+    capsys.readouterr()
+    assert main([*words, "--devices", "3"]) == 2  # two groups; said once, for there are no processes yet
+    assert capsys.readouterr().err.count("3 processes cannot share evenly") == 1
+
+
+def test_the_precision_auto_is_what_the_device_multiplies_faster_and_is_written_down(tmp_path, monkeypatch):
+    pack = make_pack(tmp_path / "pack")
+    for faster, name in ((True, "bf16-mixed"), (False, "32-true")):
+        monkeypatch.setattr(parallel, "has_bf16", lambda faster=faster: faster)
+        fabric = make_fabric("auto", accelerator="cpu")
+        train(replace(SHORT, precision="auto", steps=1), [pack], tmp_path / name, fabric=fabric)
+        assert read_config(tmp_path / name / "config.json").precision == name

@@ -2,8 +2,9 @@ from dataclasses import replace
 
 import pytest
 
+from hdmatt.cli import main
 from hdmatt.errors import InputError
-from hdmatt.recipe import PRESETS, TrainConfig, changed, check, read_config, write_config
+from hdmatt.recipe import PRESETS, TrainConfig, changed, check, read_config, settings, write_config
 
 
 def test_changes_take_the_kind_of_what_they_change():
@@ -50,6 +51,18 @@ def test_the_hint_lists_the_names_there_are():
     with pytest.raises(InputError) as caught:
         changed(TrainConfig(), ["model.kind=x"])
     assert "width, cpc, form" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_settings_of_a_preset_are_what_set_takes(name, capsys):
+    assert changed(TrainConfig(), settings(PRESETS[name])) == PRESETS[name]
+    assert main(["train", "--preset", name, "--show", "--set", "rate=0.125"]) == 0
+    assert capsys.readouterr().out.splitlines() == settings(changed(PRESETS[name], ["rate=0.125"]))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_is_validated_before_it_ends(name):
+    assert 0 < PRESETS[name].validate_every <= max(PRESETS[name].steps, 2000)
 
 
 @pytest.mark.parametrize("name", PRESETS)

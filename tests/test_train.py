@@ -1,16 +1,18 @@
 import csv
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from training import SHORT, cpu, make_pack
+from training import SHORT, cpu, make_pack, start
 
 from hdmatt import losses
-from hdmatt.checkpoint import load_model, load_state
+from hdmatt.checkpoint import load_card, load_model, load_state
 from hdmatt.cli import main
 from hdmatt.errors import InputError
 from hdmatt.model import HDMatt, in_coarse, network_input
+from hdmatt.parallel import make_fabric
 from hdmatt.recipe import PRESETS, read_config
 from hdmatt.train import (
     Row,
@@ -34,6 +36,18 @@ TEN = replace(
     probes=0.5,
     save_every=5,
 )
+# what the presets have and a plain run has not; 5 lies between the steps that share a canvas
+LIKE_OURS = replace(
+    TEN,
+    model=replace(TEN.model, hints=True, normed=True, coarse=True),
+    groups=2,
+    repeat=2,
+    spread=2,
+    clip=1.0,
+    ema=0.9,
+    workers=1,
+    precision="bf16-mixed",
+)
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +55,12 @@ def pack(tmp_path_factory):
     return make_pack(tmp_path_factory.mktemp("data") / "pack")
 
 
-def test_ten_steps_equal_five_a_stop_and_five_more_bit_for_bit(pack, tmp_path):
-    train(TEN, [pack], tmp_path / "straight", fabric=cpu())
-    train(TEN, [pack], tmp_path / "stopped", fabric=cpu(), max_steps=5)
+@pytest.mark.parametrize("config", [TEN, LIKE_OURS], ids=["plain", "as our presets, with a worker"])
+def test_ten_steps_equal_five_a_stop_and_five_more_bit_for_bit(pack, tmp_path, config):
+    train(config, [pack], tmp_path / "straight", fabric=make_fabric(config.precision, accelerator="cpu"))
+    train(config, [pack], tmp_path / "stopped", fabric=make_fabric(config.precision, accelerator="cpu"), max_steps=5)
     assert load_state(tmp_path / "stopped/state.safetensors")[1]["step"] == 5
-    train(TEN, [pack], tmp_path / "stopped", fabric=cpu(), resume=True)
+    train(config, [pack], tmp_path / "stopped", fabric=make_fabric(config.precision, accelerator="cpu"), resume=True)
     ours, numbers = load_state(tmp_path / "stopped/state.safetensors")
     theirs, expected = load_state(tmp_path / "straight/state.safetensors")
     assert numbers == expected and numbers["step"] == 10
@@ -104,7 +119,7 @@ def test_a_run_starts_from_given_weights(pack, tmp_path):
 def test_weights_of_another_shape_are_no_start(pack, tmp_path):
     first = train(replace(TEN, steps=1), [pack], tmp_path / "first", fabric=cpu())
     other = replace(TEN, model=replace(TEN.model, hints=True))
-    with pytest.raises(InputError, match="the run asks for"):
+    with pytest.raises(InputError, match=r"is a network with hints False, the run asks for hints True$"):
         train(other, [pack], tmp_path / "next", fabric=cpu(), init=first)
 
 
@@ -242,8 +257,9 @@ def test_the_coarse_part_alone_learns_and_leaves_what_comes_before_and_after_as_
         TEN, model=model, sample=sample, part="coarse", groups=4, steps=100, rate=1e-2, probes=0.0, save_every=25,
         ema=0.0,
     )
-    before = {n: t.clone() for n, t in _started(config).items()}
-    after = load_model(train(config, [pack], tmp_path / "run", fabric=cpu())).state_dict()
+    init = start(config, tmp_path)
+    before = load_model(init).state_dict()
+    after = load_model(train(config, [pack], tmp_path / "run", init=init, fabric=cpu())).state_dict()
     moved = {n for n in before if not torch.equal(before[n], after[n]) and not n.endswith("num_batches_tracked")}
     assert moved and all(in_coarse(n) for n in moved)
     assert {"encoder.layer2.0.conv1.weight", "cpc.theta.weight", "decoder.coarse.weight"} <= moved
@@ -256,8 +272,9 @@ def test_the_coarse_part_alone_learns_and_leaves_what_comes_before_and_after_as_
 def test_the_decoder_alone_learns_and_leaves_the_encoder_as_it_was(pack, tmp_path):
     model = replace(TEN.model, hints=True, normed=True, coarse=True)
     config = replace(TEN, model=model, part="decoder", steps=6, rate=1e-2, probes=0.0, ema=0.0)
-    before = {n: t.clone() for n, t in _started(config).items()}
-    after = load_model(train(config, [pack], tmp_path / "run", fabric=cpu())).state_dict()
+    init = start(config, tmp_path)
+    before = load_model(init).state_dict()
+    after = load_model(train(config, [pack], tmp_path / "run", init=init, fabric=cpu())).state_dict()
     moved = {n for n in before if not torch.equal(before[n], after[n])}
     assert {"cpc.theta.weight", "decoder.coarse.weight"} <= moved
     assert not any(n.startswith("encoder.") for n in moved)  # nor its norms' statistics
@@ -265,7 +282,62 @@ def test_the_decoder_alone_learns_and_leaves_the_encoder_as_it_was(pack, tmp_pat
 
 def test_a_network_without_a_coarse_alpha_has_no_coarse_part(pack, tmp_path):
     with pytest.raises(InputError, match=r"model\.coarse=true"):
-        train(replace(TEN, part="coarse"), [pack], tmp_path / "run", fabric=cpu())
+        train(replace(TEN, part="coarse"), [pack], tmp_path / "run", init=start(TEN, tmp_path), fabric=cpu())
+
+
+@pytest.mark.parametrize("changes", [{"part": "decoder"}, {"part": "coarse"}, {"norm": "frozen"}])
+def test_what_does_not_learn_must_come_from_weights(pack, tmp_path, changes):
+    config = replace(TEN, model=replace(TEN.model, hints=True, coarse=True), steps=1, **changes)
+    with pytest.raises(InputError, match="no weights to start from"):
+        train(config, [pack], tmp_path / "run", fabric=cpu())
+    with pytest.raises(InputError, match="no weights to start from"):
+        train(config, [pack], tmp_path / "run", backbone=tmp_path / "any", fabric=cpu())
+    with pytest.raises(InputError, match="and a backbone are given"):
+        train(config, [pack], tmp_path / "run", init=start(config, tmp_path), backbone=tmp_path / "any", fabric=cpu())
+    assert not (tmp_path / "run").exists()
+    train(config, [pack], tmp_path / "run", init=start(config, tmp_path), fabric=cpu())
+
+
+def test_patches_seen_are_counted_through_changes_of_the_batch_and_from_the_weights_before(pack, tmp_path):
+    train(replace(TEN, groups=2), [pack], tmp_path / "run", init=start(TEN, tmp_path), fabric=cpu(), max_steps=2)
+    weights = train(TEN, [pack], tmp_path / "run", fabric=cpu(), resume=True, changes=["groups=3"], max_steps=1)
+    with (tmp_path / "run/curve.csv").open() as file:
+        assert [row["patches"] for row in csv.DictReader(file)] == ["8", "14"]
+    assert load_card(weights)["patches"] == "1014"
+
+
+def test_a_run_goes_on_with_its_own_pictures_unless_it_is_told(pack, tmp_path):
+    other = make_pack(tmp_path / "other")
+    shutil.copyfile(other / "backgrounds/noise.jpg", other / "backgrounds/again.jpg")
+    weights = train(TEN, [pack], tmp_path / "run", fabric=cpu(), max_steps=1)
+    assert load_card(weights)["pictures"].startswith("1 foregrounds, 1 backgrounds, ")
+    with pytest.raises(InputError, match=r"trained on 1 foregrounds, 1 back.*given 1 foregrounds, 2 back"):
+        train(TEN, [other], tmp_path / "run", fabric=cpu(), resume=True)
+    said = []
+    train(TEN, [other], tmp_path / "run", fabric=cpu(), resume=True, other_pictures=True, max_steps=1, say=said.append)
+    assert said[0].startswith("step 1: going on with other pictures: 1 foregrounds, 2 backgrounds")
+    assert load_card(weights)["pictures"].startswith("1 foregrounds, 2 backgrounds, ")
+
+
+def test_time_that_is_over_ends_a_run_with_a_checkpoint_it_can_go_on_from(pack, tmp_path, monkeypatch):
+    now = iter(range(0, 10_000, 20))  # every look at the clock is 20 seconds later
+    monkeypatch.setattr("hdmatt.train.time.monotonic", lambda: next(now))
+    train(TEN, [pack], tmp_path / "run", fabric=cpu(), max_minutes=5)
+    stopped = load_state(tmp_path / "run/state.safetensors")[1]["step"]
+    assert 0 < stopped < 10
+    train(TEN, [pack], tmp_path / "run", fabric=cpu(), resume=True)
+    assert load_state(tmp_path / "run/state.safetensors")[1]["step"] == 10
+
+
+@pytest.mark.parametrize("detach", [False, True])
+def test_detached_contexts_get_no_gradient(detach):
+    torch.manual_seed(0)
+    model = HDMatt(SHORT.model)
+    with torch.no_grad():  # the fresh module adds nothing of what it reads
+        model.cpc.fuse[0].weight.normal_()
+    inputs = network_input(torch.rand(2, 64, 64, 3), torch.full((2, 64, 64), 128, dtype=torch.uint8)).requires_grad_()
+    model.eval()(inputs, [[1], []], detach=detach).alpha[0].sum().backward()
+    assert inputs.grad[0].any() and bool(inputs.grad[1].any()) != detach
 
 
 @pytest.mark.parametrize(("changes", "words"), [({"part": "coarse", "coarse": 0.0}, "has no weight"),
@@ -273,9 +345,5 @@ def test_a_network_without_a_coarse_alpha_has_no_coarse_part(pack, tmp_path):
 def test_a_loss_that_leaves_nothing_to_learn_by_is_refused_before_a_step(pack, tmp_path, changes, words):
     model = replace(TEN.model, hints=True, coarse=True)
     with pytest.raises(InputError, match=words):
-        train(replace(TEN, model=model, **changes), [pack], tmp_path / "run", fabric=cpu())
-
-
-def _started(config):
-    torch.manual_seed(config.seed)
-    return Run(config).model.state_dict()
+        config = replace(TEN, model=model, **changes)
+        train(config, [pack], tmp_path / "run", init=start(config, tmp_path), fabric=cpu())

@@ -11,11 +11,13 @@ from hdmatt import validate
 from hdmatt.checkpoint import load_model, load_state
 from hdmatt.curves import Curves, append_row, sheet
 from hdmatt.datasets import Composition, Item
+from hdmatt.engine import Options
 from hdmatt.errors import InputError
 from hdmatt.feed import batches, groups_of
 from hdmatt.field import mirrored
 from hdmatt.metrics import score
 from hdmatt.model import HDMatt, ModelConfig
+from hdmatt.strategies import matte_rows
 from hdmatt.synth.assets import load_assets
 from hdmatt.synth.sample import make_sample
 from hdmatt.train import train
@@ -85,6 +87,26 @@ def test_validation_leaves_scores_a_sheet_and_the_best_weights_and_changes_nothi
     previews = sorted(p.name for p in (tmp_path / "seen/previews").iterdir())
     assert previews == [f"{step:07d}-{name}.jpg" for step in (2, 4) for name in ("held-out", "set-trimap")]
     assert cv2.imread(str(tmp_path / "seen/previews" / previews[1])).shape == (18 + 192, 5 * 192, 3)
+
+
+def test_a_test_set_is_scored_at_the_end_of_a_run_that_has_no_other_validation(pack, test_set, tmp_path):
+    train(SHORT, [pack], tmp_path / "run", fabric=cpu(), validate=[test_set])
+    with (tmp_path / "run/validation.csv").open() as file:
+        assert [(row["step"], row["set"]) for row in csv.DictReader(file)] == [("4", "set trimap")]
+    train(SHORT, [pack], tmp_path / "blind", fabric=cpu())
+    assert not (tmp_path / "blind/validation.csv").exists()
+
+
+def test_a_test_set_gets_as_many_contexts_as_hdmatt_matte_gives(test_set, monkeypatch):
+    seen = []
+
+    def rows(method, picture, trimap, model, options):
+        seen.append(options)
+        return matte_rows(method, picture, trimap, model, options)
+
+    monkeypatch.setattr(validate, "matte_rows", rows)
+    Folders([test_set], SHORT)(HDMatt(SHORT.model).eval())
+    assert [options.topk for options in seen] == [Options().topk]
 
 
 def test_a_folder_without_truth_is_refused(test_set):

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from lightning_fabric import Fabric
 
-from hdmatt.recipe import PRESETS
+from hdmatt.checkpoint import save_model
+from hdmatt.model import HDMatt
+from hdmatt.recipe import PRESETS, TrainConfig
 
 SRC = Path(__file__).parents[1] / "src"
 TINY = PRESETS["tiny"]
@@ -35,6 +38,14 @@ def make_pack(folder: Path) -> Path:
     cv2.imwrite(str(folder / "foregrounds/disc.png"), np.dstack([colours, alpha]).astype(np.uint8))
     cv2.imwrite(str(folder / "backgrounds/noise.jpg"), rng.integers(0, 255, (120, 100, 3)).astype(np.uint8))
     return folder
+
+
+def start(config: TrainConfig, folder: Path) -> Path:
+    """Weights for a run that must not begin with random ones; random all the same."""
+    torch.manual_seed(0)
+    path = folder / "start.safetensors"
+    save_model(HDMatt(config.model), path, half=False, card={"patches": "1000"})
+    return path
 
 
 def cpu() -> Fabric:

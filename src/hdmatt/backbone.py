@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from hdmatt.checkpoint import load_state, save_state, save_tensors
-from hdmatt.curves import append_row
+from hdmatt.curves import append_row, drop_after
 from hdmatt.errors import InputError
 from hdmatt.feed import room_ahead
 from hdmatt.model import IMAGENET_MEAN, IMAGENET_STD, Encoder
@@ -36,12 +36,19 @@ from hdmatt.recipe import check_folder, require, schedule
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 WEIGHTS = "backbone.safetensors"
 _AT_LEAST_1 = ("width", "batch", "epochs")
+_OPTIONS = ("width", "size", "batch", "epochs", "rate")  # of the command line
 _KEPT = ("width", "size", "batch", "epochs", "rate", "momentum", "decay", "warmup", "smoothing", "seed")  # by --resume
 
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """What a pre-training depends on. `width` 64 is ResNet-34; `size` is the side of the square pictures, in pixels."""
+    """What a pre-training depends on.
+
+    Attributes:
+        width: 64 is ResNet-34.
+        size: Side of the square pictures, in pixels.
+        warmup: Steps in which the rate rises, at most a tenth of all.
+    """
 
     width: int = 64
     size: int = 160
@@ -131,7 +138,8 @@ def train_backbone(
     state = check_folder(out, resume=resume)
     rules = [(getattr(config, n) >= 1, f"{n} is {getattr(config, n)}, at least 1 is needed") for n in _AT_LEAST_1]
     rules.append((config.size >= 32, f"size is {config.size}, at least 32 is needed"))
-    require(rules, hint="Change it with --width, --batch, --epochs, --size.")
+    rules.append((config.rate > 0, f"rate is {config.rate}, it must be above 0"))
+    require(rules, hint="Change it with --width, --batch, --epochs, --size, --rate.")
     pictures, names = discover_classes(data)
     out.mkdir(parents=True, exist_ok=True)
     fabric = fabric or make_fabric(config.precision)
@@ -149,12 +157,14 @@ def train_backbone(
     model, optimiser = fabric.setup(network, sgd)
     per_epoch = max(1, len(pictures) // config.batch)
     steps = config.epochs * per_epoch
+    warmup = min(config.warmup, steps // 10)  # a small folder has few steps
+    drop_after(out / "curve.csv", first)
     started, sums = time.monotonic(), np.zeros(3)
     step = first
     for batch in _loader(pictures, config, first, steps, per_epoch):
         pixels, labels = map(torch.as_tensor, batch)
         for group in optimiser.param_groups:
-            group["lr"] = schedule(config.rate, step, steps=steps, warmup=config.warmup)
+            group["lr"] = schedule(config.rate, step, steps=steps, warmup=warmup)
         logits = model(_normalised(pixels.to(fabric.device, non_blocking=True)))
         labels = labels.to(fabric.device)
         loss = F.cross_entropy(logits.float(), labels, label_smoothing=config.smoothing)
@@ -272,7 +282,7 @@ def _load(
         if value != getattr(config, name):
             raise InputError(
                 f"{name} is {getattr(config, name)}, but {state} was trained with {value}",
-                hint=f"Resume with --{name} {value}, or start another run.",
+                hint=f"Resume with {'--' * (name in _OPTIONS)}{name} {value}, or start another run.",
             )
     if numbers["classes"] != list(names):
         raise InputError(

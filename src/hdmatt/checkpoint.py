@@ -9,7 +9,6 @@
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -19,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from hdmatt.atomic import replacing
 from hdmatt.errors import ModelError
 from hdmatt.model import HDMatt, ModelConfig
 
@@ -129,15 +129,11 @@ def _check_format(metadata: Mapping[str, str], path: Path) -> None:
 
 
 def _write(tensors: dict[str, Tensor], metadata: dict[str, str], path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         temporary.touch()
         mode = temporary.stat().st_mode  # as any new file here; safetensors gives its own to nobody but the owner
         save_file(tensors, temporary, metadata)
         temporary.chmod(mode)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -25,8 +25,18 @@ A run can be stopped at any moment and goes on with --resume from its last check
 OUT gets config.json, curve.csv, validation.csv, previews/, tensorboard/, the weights (their running mean:
 model.safetensors; the best on held-out samples: best.safetensors) and state.safetensors.
 
-Presets: paper (200k steps), gpu-s, gpu-r34, gpu-ablation (one GPU), cpu-128, cpu-coarse,
-cpu-160, cpu-320, cpu-decoder (two cores), cpu-ablation (one core), tiny (a dry run).
+Presets, --show lists the settings of one:
+
+  paper         200k steps of 32 patches, as in the paper
+  gpu-s         hdmatt-s on one GPU
+  gpu-r34       hdmatt-r34 on one GPU: the paper's width
+  gpu-ablation  a row of the ablation (runs/ablation.py)
+  cpu-128       hdmatt-s on two cores, the first stage
+  cpu-coarse    the next stage, and so on: cpu-160, cpu-320
+                (runs/train_cpu.sh; each needs --init)
+  cpu-decoder   all but the encoder, two cores; needs --init
+  cpu-ablation  a row on one core (runs/ablation.py); needs --init
+  tiny          a dry run of seconds
 
 `hdmatt train backbone` is stage 1 of the paper: the encoder as a classifier of labelled pictures.
 `hdmatt train norms` is a last touch for weights that were trained on small patches.
@@ -48,14 +58,19 @@ def train_command(
     ] = None,
     init: Annotated[Path | None, typer.Option(help="Weights to start from, with a fresh schedule.")] = None,
     backbone: Annotated[Path | None, typer.Option(help="ResNet-34 weights for the encoder (safetensors).")] = None,
+    show: Annotated[bool, typer.Option("--show", help="List the settings as NAME=VALUE, for --set, and stop.")] = False,
     resume: Annotated[
         bool,
         typer.Option(help="Continue the run in --out by its own settings; --preset, --init, --backbone do not count."),
     ] = False,
+    other_pictures: Annotated[
+        bool, typer.Option("--other-pictures", help="Let a resumed run go on with other pictures than it had.")
+    ] = False,
     steps: Annotated[int | None, typer.Option(help="Length of the schedule; as --set steps=N.")] = None,
     max_minutes: Annotated[float | None, typer.Option(help="Stop with a checkpoint after this time.")] = None,
     validate: Annotated[
-        list[Path] | None, typer.Option(help="Test set to score, too, at every validation: image/ trimap/ alpha/.")
+        list[Path] | None,
+        typer.Option(help="Test set to score, too, at every validation and at the end: image/ trimap/ alpha/."),
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that make samples; as --set workers=N.")] = None,
     devices: Annotated[int, typer.Option(min=1, help="GPUs (or CPU processes) on each machine.")] = 1,
@@ -66,6 +81,8 @@ def train_command(
 ) -> None:
     if context.invoked_subcommand:
         return
+    if show:
+        return _show(preset, changes or [])
     if data is None or out is None:
         raise InputError(
             f"hdmatt train needs {'--data' if data is None else '--out'}",
@@ -74,7 +91,7 @@ def train_command(
     import torch
 
     from hdmatt.parallel import make_fabric
-    from hdmatt.recipe import PRESETS, changed, read_config
+    from hdmatt.recipe import PRESETS, changed, check, read_config
     from hdmatt.train import train
 
     _choice("--preset", preset, tuple(PRESETS))
@@ -85,6 +102,7 @@ def train_command(
     every = [*(changes or []), *(f"{n}={v}" for n, v in named.items() if v is not None)]
     config = changed(PRESETS[preset], every)
     running = changed(read_config(out / "config.json"), every) if resume and (out / "config.json").is_file() else config
+    check(running, processes=devices * nodes)  # before there are processes, each of which would say it
     weights = train(
         config,
         data,
@@ -92,6 +110,7 @@ def train_command(
         init=init,
         backbone=backbone,
         resume=resume,
+        other_pictures=other_pictures,
         changes=every,
         validate=validate or [],
         max_minutes=max_minutes,
@@ -111,7 +130,7 @@ def backbone_command(
     epochs: Annotated[int, typer.Option(min=1, help="Looks at every picture.")] = 90,
     rate: Annotated[float, typer.Option(help="Learning rate of SGD after the warm-up.")] = 0.1,
     workers: Annotated[int, typer.Option(min=0, help="Processes that read pictures.")] = 1,
-    precision: Annotated[str, typer.Option(help="32-true or bf16-mixed.")] = "32-true",
+    precision: Annotated[str, typer.Option(help="auto, 32-true or bf16-mixed.")] = "32-true",
     resume: Annotated[bool, typer.Option(help="Continue the run in --out where it stopped.")] = False,
     max_minutes: Annotated[float | None, typer.Option(help="Stop with a checkpoint after this time.")] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
@@ -175,6 +194,13 @@ def norms_command(
     recompute_norms(model, load_assets(data), config, count=count)
     save_model(model, out, half=False, card=load_card(weights))
     typer.echo(f"{out}: norms of {count} batches of patches of {model.config.patch}")
+
+
+def _show(preset: str, changes: list[str]) -> None:
+    from hdmatt.recipe import PRESETS, changed, settings
+
+    _choice("--preset", preset, tuple(PRESETS))
+    typer.echo("\n".join(settings(changed(PRESETS[preset], changes))))
 
 
 def _choice(option: str, value: str, choices: tuple[str, ...]) -> None:

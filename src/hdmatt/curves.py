@@ -4,11 +4,11 @@ Knows numbers, arrays and files; no network. Pillow and tensorboard come with th
 
     Curves       curve.csv, validation.csv and TensorBoard of one run's folder
     append_row   one row more in a CSV, also when it has columns that the file had not
+    drop_after   no rows of later steps
     sheet        a picture: one line a sample, with picture, trimap, truth, matte and error side by side
 """
 
 import csv
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from hdmatt.atomic import replacing
 from hdmatt.errors import InputError
 
 COLUMNS = ("picture", "trimap", "truth", "matte", "error")
@@ -36,7 +37,7 @@ class Curves:
     def __init__(self, folder: Path, *, step: int, tensorboard: bool) -> None:
         self.folder = folder
         for name in ("curve.csv", "validation.csv"):
-            _drop_after(folder / name, step)
+            drop_after(folder / name, step)
         self.writer = _writer(folder / "tensorboard", step) if tensorboard else None
 
     def training(self, row: Mapping[str, Any]) -> None:
@@ -58,6 +59,7 @@ class Curves:
             self.writer.add_image(name, sheet, step, dataformats="HWC")
 
     def close(self) -> None:
+        """Close TensorBoard's file, where there is one."""
         if self.writer is not None:
             self.writer.close()
 
@@ -113,12 +115,8 @@ def save_jpeg(pixels: UInt8[np.ndarray, "h w 3"], path: Path, *, quality: int = 
     """Write a JPEG; renamed into place."""
     from PIL import Image
 
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         Image.fromarray(pixels).save(temporary, "JPEG", quality=quality)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> tuple[list[dict[str, str]], list[str]]:
@@ -130,15 +128,14 @@ def _read(path: Path) -> tuple[list[dict[str, str]], list[str]]:
 
 
 def _write(path: Path, rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(columns), restval="")
         writer.writeheader()
         writer.writerows(rows)
-    os.replace(temporary, path)
 
 
-def _drop_after(path: Path, step: int) -> None:
+def drop_after(path: Path, step: int) -> None:
+    """Take rows of later steps, left by a run that was killed, out of a CSV."""
     rows, columns = _read(path)
     kept = [row for row in rows if int(row["step"]) <= step]
     if len(kept) < len(rows):

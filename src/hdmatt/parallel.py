@@ -3,6 +3,7 @@
 Knows no network and no data. Top to bottom:
 
     Fabric        from lightning-fabric, or from the package lightning that contains it
+    precision_for    what "auto" stands for
     make_fabric   devices, nodes, precision; the switches that make a GPU fast
     share_norms   batch norm over the batches of all GPUs
     patch_share   what makes a mean over all processes' patches out of each process's mean
@@ -14,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from hdmatt.errors import InputError
+from hdmatt.runtime import has_bf16
+
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 else:
@@ -22,7 +26,15 @@ else:
     except ModuleNotFoundError:
         from lightning.fabric import Fabric
 
-__all__ = ["Fabric", "agreed", "make_fabric", "patch_share", "share_norms"]
+__all__ = ["Fabric", "agreed", "make_fabric", "patch_share", "precision_for", "share_norms"]
+
+
+def precision_for(name: str, device: str) -> str:
+    """The precision, "auto" being bf16-mixed where the device ("cpu" or "cuda") multiplies bfloat16 faster."""
+    if name != "auto":
+        return name
+    faster = torch.cuda.is_bf16_supported() if device == "cuda" else has_bf16()
+    return "bf16-mixed" if faster else "32-true"
 
 
 def make_fabric(precision: str, *, accelerator: str = "auto", devices: int = 1, nodes: int = 1) -> Fabric:
@@ -30,8 +42,21 @@ def make_fabric(precision: str, *, accelerator: str = "auto", devices: int = 1, 
 
     More than one process trains with DDP. Patches without unknown pixels use fewer of the parameters, so unused
     ones are looked for.
+
+    Args:
+        precision: "32-true", "bf16-mixed" or "auto".
+        accelerator: "auto" (a GPU where there is one), "cpu" or "cuda".
+
+    Raises:
+        InputError: "cuda" on a machine without a GPU for it.
     """
-    if torch.cuda.is_available() and accelerator in ("auto", "cuda", "gpu"):
+    gpu = torch.cuda.is_available() and accelerator in ("auto", "cuda", "gpu")
+    if accelerator in ("cuda", "gpu") and not gpu:
+        raise InputError(
+            "there is no GPU that PyTorch can use", hint="Leave out --accelerator, or install PyTorch for your GPU."
+        )
+    precision = precision_for(precision, "cuda" if gpu else "cpu")
+    if gpu:
         torch.set_float32_matmul_precision("high")  # TF32 where bf16 is not asked for
         torch.backends.cudnn.benchmark = True  # every batch has the same shape
     many = devices * nodes > 1

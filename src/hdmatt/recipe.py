@@ -7,21 +7,24 @@ Top to bottom:
     PRESETS         the paper's recipe, and shorter ones for a CPU, a GPU and the ablation
     changed         a configuration with `rate=3e-4` or `sample.crops=0.5,1,2` applied
     schedule        the rate at a step: warm-up, then cosine
+    settings        a configuration as NAME=VALUE lines, what `changed` takes
     check           refuse what cannot work
+    check_start     refuse a start that the recipe cannot have
     require         refuse by the first rule that is not kept
     check_folder    refuse to overwrite a run, or to resume none
     write_config, read_config    config.json of a run's folder
+    card_of         what a weights file says of its training
 """
 
 import json
 import math
-import os
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from hdmatt.atomic import replacing
 from hdmatt.errors import InputError
 from hdmatt.model import ModelConfig
 from hdmatt.synth.sample import SampleConfig
@@ -30,7 +33,7 @@ PARTS = ("alpha", "composition", "laplacian", "gradient")  # of the loss, see lo
 CHANCES = (  # of a sample
     "procedural", "merge", "similar", "shade", "smooth", "faults", "wide", "blunt", "forgotten", "clutter", "elsewhere",
 )  # fmt: skip
-PRECISIONS = ("32-true", "bf16-mixed")
+PRECISIONS = ("auto", "32-true", "bf16-mixed")
 STATE = "state.safetensors"  # of a run's folder: what --resume takes
 Rules = Sequence[tuple[bool, str]]  # what must hold, and what to say when it does not
 
@@ -43,8 +46,8 @@ class TrainConfig:
         groups: Composites a step, over all processes; `groups * sample.group` patches are trained on.
         part: "all", or "coarse": only what is computed at stride 8 (layer2 to the context module) is trained, by the
             alpha it gives there. For a model with `coarse`; a step costs a fraction and all of it goes to the part that
-            learns slowest (docs/log.md). "decoder": context module and decoder; the encoder stays as
-            it is, so there must be weights to start from.
+            learns slowest (docs/log.md). "decoder": context module and decoder; the encoder stays as it is. Both need
+            weights to start from.
         repeat: Groups taken from one canvas, for machines whose processor cannot draw enough canvases; a divisor of
             the groups of a process and `spread` steps.
         spread: Steps, one after the other, over which these are spread, so that a step has more canvases; a divisor of
@@ -54,17 +57,20 @@ class TrainConfig:
         topk: Context patches a query looks at (random ones of its group).
         detach: No gradient into the context patches, only through the query.
         norm: "batch": batch norm with the batch's statistics (of all GPUs together, where there are several; on CPU
-            processes each has its own). "frozen": with the stored statistics, which do not change.
+            processes each has its own). "frozen": with the stored statistics, which do not change; needs weights to
+            start from.
         losses: Weight of each part of the loss, see losses.total.
         probes: Weight of the probes' loss, see losses.Probes; 0: none.
         coarse: Weight of the loss of alpha at stride 8, for a model with `coarse`; 0: none.
         betas, clip, decay, ema: Adam's betas, gradient-norm limit (0: none), decay of the weights (times the rate each
             step, apart from the gradient), EMA of the weights.
         workers: Processes that make samples, for each process that trains.
-        precision: "32-true" or "bf16-mixed".
+        precision: "32-true" or "bf16-mixed"; "auto" is the latter where the device multiplies bfloat16 faster
+            (runtime.has_bf16), and stands in config.json as what it was.
         compile: torch.compile of encoder and decoder; what does not compile runs as it is.
         save_every: Steps between checkpoints and rows of the curve.
-        validate_every: Steps between validations; 0: none. The last step of a call is validated, too.
+        validate_every: Steps between validations, on held-out samples and on test sets where some are named; the last
+            step of a call is validated, too. 0: none, but for test sets at the last step.
         held_out: Composites of the held-out samples, see validate.py.
         tensorboard: Curves for TensorBoard beside curve.csv.
     """
@@ -111,8 +117,8 @@ _GPU = TrainConfig(
         forgotten=0.15, clutter=0.15, tone=_LIGHT,
     ),
     groups=16,
-    repeat=4,
-    spread=2,
+    repeat=8,
+    spread=8,
     steps=40_000,
     warmup=300,
     rate=7e-4,
@@ -124,7 +130,7 @@ _GPU = TrainConfig(
     workers=15,
     precision="bf16-mixed",
     save_every=250,
-    validate_every=0,
+    validate_every=5000,
     held_out=16,
 )
 _CPU = TrainConfig(
@@ -143,7 +149,7 @@ _CPU = TrainConfig(
     probes=0.2,
     clip=1.0,
     ema=0.998,
-    precision="bf16-mixed",
+    precision="auto",
 )
 _CPU_160 = replace(
     _CPU,
@@ -160,8 +166,9 @@ _CPU_160 = replace(
     seed=1,
 )
 PRESETS: dict[str, TrainConfig] = {
-    # the paper: Adam 5e-4, cosine, 200k steps, batch 32, weight decay 1e-4 (as AdamW: docs/log.md)
-    "paper": TrainConfig(),
+    # the paper: Adam 5e-4, cosine, 200k steps, batch 32, weight decay 1e-4 (as AdamW: docs/log.md); its samples, one
+    # composite a group, take the processor of a GPU machine
+    "paper": TrainConfig(workers=15),
     # two cores, bf16, from random weights: small patches, so that there are many steps
     "cpu-128": _CPU,
     # from the weights of the one above: only what is computed at stride 8, on patches of the full size
@@ -214,17 +221,19 @@ PRESETS: dict[str, TrainConfig] = {
         probes=0.0,
         ema=0.98,
         workers=1,
-        precision="32-true",
+        precision="auto",
         save_every=20,
+        validate_every=100,
         seed=41,
     ),
-    # hdmatt-s on one GPU: 64 patches a step, 16 from a canvas (8 a step, of 8 canvases) so that 15 workers keep up
+    # hdmatt-s on one GPU: 64 patches a step, 32 from a canvas (4 a step, of 16 canvases) so that 15 workers keep up
     "gpu-s": _GPU,
     # hdmatt-r34 on one GPU: the paper's width and batch
     "gpu-r34": replace(_GPU, model=replace(_SMALL, width=64), groups=8, rate=4e-4),
     # a row of the ablation: groups of eight, so that K = 7 is possible and K alone differs
     "gpu-ablation": replace(
-        _GPU, sample=replace(_GPU.sample, group=8), groups=4, repeat=2, spread=2, steps=4000, warmup=200, ema=0.998,
+        _GPU, sample=replace(_GPU.sample, group=8), groups=4, repeat=4, spread=4, steps=4000, warmup=200, ema=0.998,
+        validate_every=2000,
     ),
     # the same without a GPU, from a common start (`runs/ablation.py start`)
     "cpu-ablation": replace(
@@ -268,6 +277,11 @@ def changed(config: TrainConfig, changes: Sequence[str]) -> TrainConfig:
             raise InputError(f"--set {change!r} has no '='", hint="Write NAME=VALUE, like rate=3e-4.")
         config = _changed(config, name.strip().split("."), text.strip(), change)
     return config
+
+
+def settings(config: TrainConfig) -> list[str]:
+    """Every setting as NAME=VALUE, in the words that `changed` takes."""
+    return [f"{name}={text}" for name, text in _settings(config, "")]
 
 
 def schedule(rate: float, step: int, *, steps: int, warmup: int, floor: float = 0.0) -> float:
@@ -359,6 +373,26 @@ def check(config: TrainConfig, *, processes: int = 1) -> None:
     require(rules, hint="Change it with --set NAME=VALUE, or choose another preset.")
 
 
+def check_start(config: TrainConfig, *, weights: bool, backbone: bool) -> None:
+    """Raise InputError for a run that would start from random numbers where they would stay, or stay half random.
+
+    Args:
+        weights: Whether it starts from weights of a whole network: `init`, or a run that is resumed.
+        backbone: Whether it is given an encoder.
+    """
+    frozen = config.norm == "frozen"
+    if not weights and (config.part != "all" or frozen):
+        raise InputError(
+            f"{'norm' if config.part == 'all' else 'part'} is {'frozen' if config.part == 'all' else config.part!r}, "
+            "and there are no weights to start from: what does not learn would stay random",
+            hint="Name weights with --init, or start with a preset that trains all (gpu-s, cpu-128).",
+        )
+    if weights and backbone:
+        raise InputError(
+            "weights of a whole network and a backbone are given", hint="Leave out --backbone, or --init and --resume."
+        )
+
+
 def require(rules: Rules, *, hint: str) -> None:
     """Raise InputError with the words of the first rule that is not kept."""
     for kept, wrong in rules:
@@ -378,9 +412,8 @@ def check_folder(out: Path, *, resume: bool) -> Path:
 
 def write_config(config: TrainConfig, path: Path) -> None:
     """Write config.json; renamed into place."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(asdict(config), indent=1), encoding="utf-8")
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(asdict(config), indent=1), encoding="utf-8")
 
 
 def read_config(path: Path) -> TrainConfig:
@@ -399,6 +432,24 @@ def read_config(path: Path) -> TrainConfig:
         ) from error
 
 
+def card_of(config: TrainConfig, numbers: Mapping[str, Any]) -> dict[str, str]:
+    """What weights say of their training: what it cost, and what else makes two trainings comparable.
+
+    Args:
+        numbers: A run's position as its state holds it, see train.Run.numbers.
+    """
+    card = {
+        "steps": str(numbers["step"]),
+        "patches": str(numbers.get("before", 0) + numbers.get("seen", 0)),  # since random weights, where cards told
+        "topk": str(config.topk),
+        "patch": str(config.sample.patch),
+        "crops": ",".join(map(str, config.sample.crops)),
+        "seed": str(config.seed),
+        "part": config.part,
+    }
+    return card | ({"pictures": numbers["pictures"]} if numbers.get("pictures") else {})
+
+
 def parse_config(text: str) -> TrainConfig:
     """The TrainConfig of a JSON text. Raises TypeError, ValueError or KeyError when it is none."""
     values: dict[str, Any] = json.loads(text)
@@ -407,6 +458,16 @@ def parse_config(text: str) -> TrainConfig:
     values["sample"] = SampleConfig(**sample)
     values["betas"] = tuple(values["betas"])
     return TrainConfig(**values)
+
+
+def _settings(config: Any, prefix: str) -> Iterator[tuple[str, str]]:
+    values = config if isinstance(config, Mapping) else {f.name: getattr(config, f.name) for f in fields(config)}
+    for name, value in values.items():
+        if is_dataclass(value) or isinstance(value, Mapping):
+            yield from _settings(value, f"{prefix}{name}.")
+        else:
+            words = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            yield prefix + name, words.lower() if isinstance(value, bool) else words
 
 
 def _changed(config: Any, path: list[str], text: str, change: str) -> Any:

@@ -16,7 +16,6 @@ import importlib.metadata
 import io
 import json
 import math
-import os
 import shutil
 import tarfile
 import zipfile
@@ -30,11 +29,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hdmatt.atomic import replacing
 from hdmatt.checkpoint import load_state, load_tensors, save_model, save_state, save_tensors
 from hdmatt.datasets import discover_assets
 from hdmatt.errors import InputError
 from hdmatt.model import HDMatt
-from hdmatt.recipe import TrainConfig, parse_config, read_config, write_config
+from hdmatt.recipe import TrainConfig, card_of, parse_config, read_config, write_config
+from hdmatt.synth.assets import decode, read_foreground, shrink
 
 MIB = 2**20
 FORMAT = "hdmatt-shard-1"
@@ -49,7 +50,8 @@ class PackOptions:
 
     Attributes:
         foreground, background: Longest side, in pixels.
-        quality: Of foregrounds (WebP; their alpha stays exact) that are shrunk; others are copied byte by byte.
+        quality: Of the colours of foregrounds that are shrunk (WebP; alpha loses nothing but what shrinking takes).
+            Others keep all: WebP is copied byte by byte, anything else becomes lossless WebP.
         background_quality: Of backgrounds (JPEG).
         limit_mib, part_mib: The most that the pack and each of its files may take.
     """
@@ -178,7 +180,7 @@ def join(shards: Path, run: Path) -> Path:
     write_config(config, run / "config.json")
     model = HDMatt(config.model)
     model.load_state_dict({n.removeprefix("ema."): t for n, t in state.items() if n.startswith("ema.")})
-    save_model(model, run / "model.safetensors", half=False, card={"steps": str(numbers["step"])})
+    save_model(model, run / "model.safetensors", half=False, card=card_of(config, numbers))
     save_state(state, numbers, run / "state.safetensors")
     return run
 
@@ -212,44 +214,23 @@ def _small_pictures(data: Sequence[Path], options: PackOptions) -> Iterator[tupl
 def _foreground(entry: Path | tuple[Path, Path], options: PackOptions) -> bytes:
     from PIL import Image
 
-    if isinstance(entry, tuple):
-        colours, alpha = _decoded(entry[0], cv2.IMREAD_COLOR), _decoded(entry[1], cv2.IMREAD_GRAYSCALE)
-        rgba = np.dstack([colours[..., ::-1], alpha])
-    else:
-        rgba = _decoded(entry, cv2.IMREAD_UNCHANGED)
-        if rgba.ndim != 3 or rgba.shape[2] != 4:
-            raise InputError(f"{entry} has no alpha channel", hint="Foregrounds are straight RGBA, PNG or WebP.")
-        if entry.suffix == ".webp" and max(rgba.shape[:2]) <= options.foreground:
-            return entry.read_bytes()
-        rgba = cv2.cvtColor(rgba, cv2.COLOR_BGRA2RGBA)
+    rgba = read_foreground(entry)
+    whole = max(rgba.shape[:2]) <= options.foreground
+    if whole and isinstance(entry, Path) and entry.suffix == ".webp":
+        return entry.read_bytes()
     stream = io.BytesIO()
-    small = np.ascontiguousarray(_shrunk(rgba, options.foreground))
-    Image.fromarray(small).save(
-        stream, "WEBP", quality=options.quality, alpha_quality=100, method=4, exact=True
-    )
+    picture = Image.fromarray(np.ascontiguousarray(shrink(rgba, options.foreground)))
+    kept: dict[str, Any] = {"lossless": True} if whole else {"quality": options.quality, "alpha_quality": 100}
+    picture.save(stream, "WEBP", method=4, exact=True, **kept)
     return stream.getvalue()
 
 
 def _background(path: Path, options: PackOptions) -> bytes:
-    small = _shrunk(_decoded(path, cv2.IMREAD_COLOR), options.background)
-    good, encoded = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, options.background_quality])
+    small = shrink(decode(path, cv2.IMREAD_COLOR), options.background)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, options.background_quality]
+    good, encoded = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), quality)
     assert good
     return encoded.tobytes()
-
-
-def _decoded(path: Path, flag: int) -> np.ndarray:
-    pixels = cv2.imread(str(path), flag)
-    if pixels is None:
-        raise InputError(f"{path} cannot be decoded as a picture", hint="Replace it or take it out of the pack.")
-    return (pixels // 257).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
-
-
-def _shrunk(picture: np.ndarray, longest: int) -> np.ndarray:
-    scale = longest / max(picture.shape[:2])
-    if scale >= 1:
-        return picture
-    size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
 
 
 def _filled(entries: Sequence[tuple[str, Any]], *, limit: int) -> Iterator[list[tuple[str, Any]]]:
@@ -299,9 +280,8 @@ def _libraries() -> bytes:
 
 
 def _put(path: Path, content: bytes) -> Path:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
     return path
 
 

@@ -16,7 +16,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +26,27 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from hdmatt.checkpoint import load_model, load_state, load_tensors, save_model, save_state
+from hdmatt.checkpoint import load_card, load_model, load_state, load_tensors, save_model, save_state
 from hdmatt.curves import Curves, sheet
 from hdmatt.errors import InputError
 from hdmatt.feed import batches
 from hdmatt.losses import Probes, coarse_loss, pixel_weight, probe_loss, total
 from hdmatt.memory import keeping_freed
 from hdmatt.model import HDMatt, in_coarse, load_resnet34, network_input
-from hdmatt.parallel import Fabric, agreed, make_fabric, patch_share, share_norms
+from hdmatt.parallel import Fabric, agreed, make_fabric, patch_share, precision_for, share_norms
 from hdmatt.patches import feather
-from hdmatt.recipe import STATE, TrainConfig, changed, check, check_folder, read_config, schedule, write_config
+from hdmatt.recipe import (
+    STATE,
+    TrainConfig,
+    card_of,
+    changed,
+    check,
+    check_folder,
+    check_start,
+    read_config,
+    schedule,
+    write_config,
+)
 from hdmatt.synth.assets import Assets, load_assets
 from hdmatt.validate import HELD_OUT_NAME, Folders, HeldOut, Scored
 
@@ -62,6 +73,7 @@ def train(
     init: Path | None = None,
     backbone: Path | None = None,
     resume: bool = False,
+    other_pictures: bool = False,
     changes: Sequence[str] = (),
     validate: Sequence[Path] = (),
     max_minutes: float | None = None,
@@ -79,6 +91,7 @@ def train(
         init: Weights to start from (name or file), with fresh optimiser and schedule.
         backbone: ResNet-34 weights for the encoder (safetensors), see model.load_resnet34 and backbone.py.
         resume: Continue `out` at the step where it stopped: weights, EMA, optimiser, schedule, data position.
+        other_pictures: Let a resumed run go on with other pictures than it had so far.
         changes: When resuming, NAME=VALUE changes of the folder's configuration, see recipe.changed.
         validate: Folders of real pictures to score at every validation, besides the held-out samples. They are
             reported only: `best` is chosen by the held-out samples.
@@ -89,7 +102,7 @@ def train(
 
     Raises:
         InputError: `out` holds a run and `resume` is false, or there is nothing to resume; a configuration that
-            cannot work; packs or folders that cannot be used.
+            cannot work, or not from such a start; packs or folders that cannot be used; other pictures than before.
         RuntimeError: The gradient was no number ten steps in a row; the last checkpoint is kept.
     """
     started = time.monotonic()
@@ -97,8 +110,8 @@ def train(
     if resume:
         config = changed(read_config(out / "config.json"), changes)
     rows = [Row(config, out, init)]
-    _train(rows, data, started, backbone=backbone, resume=resume, validate=validate, max_minutes=max_minutes,
-           max_steps=max_steps, fabric=fabric, say=say)  # fmt: skip
+    _train(rows, data, started, backbone=backbone, resume=resume, other_pictures=other_pictures, validate=validate,
+           max_minutes=max_minutes, max_steps=max_steps, fabric=fabric, say=say)  # fmt: skip
     return out / WEIGHTS
 
 
@@ -150,37 +163,47 @@ def _train(
     max_steps: int | None,
     fabric: Fabric | None,
     say: Say | None,
+    other_pictures: bool = False,
     backbone: Path | None = None,
     validate: Sequence[Path] = (),
 ) -> None:
-    config = rows[0].config
-    fabric = fabric or make_fabric(config.precision)
+    """Processes, configurations and networks of one run or several; then its steps."""
+    for row in rows:  # before there are processes, each of which would say it
+        check_start(row.config, weights=resume or row.init is not None, backbone=backbone is not None and not resume)
+        check(row.config)
+    fabric = fabric or make_fabric(rows[0].config.precision)
     fabric.launch()
+    precision = precision_for(rows[0].config.precision, fabric.device.type)
+    rows = [replace(row, config=replace(row.config, precision=precision)) for row in rows]
     for row in rows:
         check(row.config, processes=fabric.world_size)
     torch.set_flush_denormal(True)  # numbers below 1e-38 made steps three times as slow on a CPU
     cv2.setNumThreads(0)  # before samples are drawn: OpenCV's threads do not survive in the workers, which are forked
     trainees = [_Trainee(row, fabric, backbone=backbone, resume=resume) for row in rows]
     with keeping_freed(large=True) if fabric.device.type == "cpu" else nullcontext():
-        _steps(trainees, data, started, validate=validate, max_minutes=max_minutes, max_steps=max_steps, say=say)
+        _steps(trainees, load_assets(data), started, validate=validate, max_minutes=max_minutes, max_steps=max_steps,
+               other_pictures=other_pictures, say=say)  # fmt: skip
 
 
 def _steps(
     trainees: Sequence["_Trainee"],
-    data: Sequence[Path],
+    assets: Assets,
     started: float,
     *,
     validate: Sequence[Path],
     max_minutes: float | None,
     max_steps: int | None,
+    other_pictures: bool,
     say: Say | None,
 ) -> None:
+    """The loop: each batch to every network, a row of the curve, a checkpoint, a validation, until it is over."""
     config, fabric = trainees[0].config, trainees[0].fabric
     began = trainees[0].run.step
     if any(trainee.run.step != began for trainee in trainees):
         raise InputError("the rows stopped at different steps", hint="Continue each by itself until they are level.")
-    assets = load_assets(data)
+    pictures = assets.fingerprint()
     for trainee in trainees:
+        trainee.run.take(pictures, others=other_pictures, say=say)
         trainee.begin(assets, validate)
     source = batches(
         assets,
@@ -232,6 +255,7 @@ class _Trainee:
     def begin(self, assets: Assets, validate: Sequence[Path]) -> None:
         config, fabric, out, run = self.config, self.fabric, self.out, self.run
         self.judge = _Judge(config, assets, validate) if fabric.is_global_zero else None
+        self.judged = bool(validate)
         if fabric.is_global_zero:
             out.mkdir(parents=True, exist_ok=True)
             write_config(config, out / "config.json")
@@ -262,6 +286,7 @@ class _Trainee:
         else:
             run.restore_statistics()
         run.step += 1
+        run.seen += config.groups * config.sample.group
         self.bad = 0 if finite else self.bad + 1
         self.optimiser.zero_grad()
         self.recorder.add({"loss": loss, **parts, "gradient": norm if norm is not None else loss}, finite=finite)
@@ -282,11 +307,12 @@ class _Trainee:
     def keep(self, say: Say | None, *, last: bool) -> None:
         """Checkpoint and validation, where the step is one for them."""
         config, fabric, run, state = self.config, self.fabric, self.run, self.out / STATE
-        validating = bool(config.validate_every) and (last or run.step % config.validate_every == 0)
+        every = config.validate_every
+        validating = last if not every else last or run.step % every == 0  # with 0, test sets alone, at the end
         save = last or run.step % config.save_every == 0
         if (save or validating) and fabric.is_global_zero:
             run.save(state, self.out / WEIGHTS)
-        if validating:  # after the checkpoint: a test set that cannot be read costs no step
+        if validating and (every or self.judged):  # after the checkpoint: a test set that cannot be read costs no step
             judge, curves = self.judge, self.curves
             if curves and judge and _validate(judge, run, fabric.device, curves, self.out, say):
                 run.save(state, self.out / WEIGHTS)
@@ -309,16 +335,22 @@ class Run:
     """Network, EMA, optimiser and position of one run.
 
     `step` counts batches, also those whose step was not taken; `restart` is the step at which the run went on from
-    rounded weights (0: never); `best` the lowest SAD on held-out samples so far.
+    rounded weights (0: never); `best` the lowest SAD on held-out samples so far; `seen` the patches of this run,
+    `before` those that the weights it started from had seen, as far as their file tells; `pictures` what it is trained
+    on.
     """
 
     def __init__(self, config: TrainConfig, init: Path | None = None, backbone: Path | None = None) -> None:
         self.config = config
         self.step, self.restart, self.best = 0, 0, math.inf
+        self.seen, self.before, self.pictures = 0, int(load_card(init).get("patches", 0)) if init else 0, ""
         self.model = load_model(init) if init else HDMatt(config.model)
         if self.model.config != config.model:
+            there, asked = asdict(self.model.config), asdict(config.model)
+            other = [name for name in asked if there[name] != asked[name]]
             raise InputError(
-                f"{init} holds {self.model.config}, the run asks for {config.model}",
+                f"{init} is a network with {', '.join(f'{n} {there[n]}' for n in other)}, the run asks for "
+                f"{', '.join(f'{n} {asked[n]}' for n in other)}",
                 hint="Choose the preset that the weights were made with, or start without --init.",
             )
         if backbone:
@@ -374,8 +406,22 @@ class Run:
 
     def card(self) -> dict[str, str]:
         """What the weights' file says about them."""
-        config = self.config
-        return {"steps": str(self.step), "topk": str(config.topk), "patch": str(config.sample.patch)}
+        return card_of(self.config, self.numbers())
+
+    def take(self, pictures: str, *, others: bool, say: Say | None) -> None:
+        """Note what the run is trained on (Assets.fingerprint).
+
+        Raises:
+            InputError: It was trained on other pictures so far, and `others` is false.
+        """
+        if self.pictures and self.pictures != pictures:
+            if not others:
+                raise InputError(
+                    f"the run was trained on {self.pictures}; it is given {pictures}",
+                    hint="Name the packs it was started with, in their order, or let it go on with --other-pictures.",
+                )
+            _tell(say, f"step {self.step}: going on with other pictures: {pictures}")
+        self.pictures = pictures
 
     def save(self, state: Path, weights: Path) -> None:
         """Everything needed to go on, and the EMA weights as a model of their own."""
@@ -390,12 +436,18 @@ class Run:
     def numbers(self) -> dict[str, Any]:
         """The position: what a state holds besides tensors."""
         best = self.best if math.isfinite(self.best) else None
-        return {"step": self.step, "restart": self.restart, "best": best}
+        return {
+            "step": self.step, "restart": self.restart, "best": best,
+            "seen": self.seen, "before": self.before, "pictures": self.pictures,
+        }  # fmt: skip
 
     def load(self, state: Path) -> None:
         """Take over a state that `save` or slices.join wrote; the latter may lack Adam's moments."""
         tensors, numbers = load_state(state)
         self.step, self.restart = numbers["step"], numbers.get("restart", 0)
+        each = self.config.groups * self.config.sample.group
+        self.seen, self.before = numbers.get("seen", self.step * each), numbers.get("before", 0)  # older: not counted
+        self.pictures = numbers.get("pictures", "")
         best = numbers.get("best")
         self.best = math.inf if best is None else best
         try:
@@ -485,7 +537,7 @@ class _Recorder:
             means = {n: f"{v:.5f}" for n, v in zip(self.names, mean.tolist(), strict=True)}
         row = {
             "step": str(run.step),
-            "patches": str(run.step * config.groups * config.sample.group),
+            "patches": str(run.seen),
             "rate": f"{learning_rate(config, run.step - 1, restart=run.restart):.3g}",
             "seconds_a_step": f"{seconds / max(1, self.steps):.4f}",
             "data_wait": f"{self.waited / max(seconds, 1e-9):.3f}",

@@ -141,7 +141,6 @@ class Folders:
         options = Options(
             patch=self.config.model.patch,
             overlap=self.config.model.patch // 5,
-            topk=self.config.topk,
             memory=memory.resident() + ENGINE_MEMORY,
             device=str(next(model.parameters()).device),
         )

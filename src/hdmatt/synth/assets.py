@@ -1,9 +1,11 @@
 """Packs of training pictures, decoded once and kept in memory. Knows files and arrays, nothing of training.
 
-    Assets        the decoded pictures, and draw_foreground / draw_background
-    load_assets   decode the folders that datasets.discover_assets finds
+    Assets            the decoded pictures
+    load_assets       decode the folders that datasets.discover_assets finds
+    read_foreground, decode, shrink    one picture of them
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,14 @@ class Assets:
     foregrounds: list[UInt8[np.ndarray, "_ _ 4"]]
     backgrounds: list[UInt8[np.ndarray, "_ _ 3"]]
 
+    def fingerprint(self) -> str:
+        """How many pictures there are, and a digest of their pixels, order included: the same pack says the same."""
+        digest = hashlib.blake2b(digest_size=6)
+        for picture in [*self.foregrounds, *self.backgrounds]:
+            digest.update(repr(picture.shape).encode())
+            digest.update(np.ascontiguousarray(picture).data)
+        return f"{len(self.foregrounds)} foregrounds, {len(self.backgrounds)} backgrounds, {digest.hexdigest()}"
+
 
 def load_assets(folders: Sequence[Path], *, longest: int = 1280) -> Assets:
     """Decode every foreground and background of the packs.
@@ -42,9 +52,9 @@ def load_assets(folders: Sequence[Path], *, longest: int = 1280) -> Assets:
 
     packs = [discover_assets(folder) for folder in folders]
     foregrounds = [
-        _shrink(_foreground(entry), longest) for pack in packs for entry in pack.foregrounds
+        shrink(read_foreground(entry), longest) for pack in packs for entry in pack.foregrounds
     ]
-    backgrounds = [_shrink(_decode(path, cv2.IMREAD_COLOR), longest) for pack in packs for path in pack.backgrounds]
+    backgrounds = [shrink(decode(path, cv2.IMREAD_COLOR), longest) for pack in packs for path in pack.backgrounds]
     if not foregrounds or not backgrounds:
         raise InputError(
             f"the packs hold {len(foregrounds)} foregrounds and {len(backgrounds)} backgrounds",
@@ -53,9 +63,10 @@ def load_assets(folders: Sequence[Path], *, longest: int = 1280) -> Assets:
     return Assets(foregrounds, backgrounds)
 
 
-def _foreground(entry: Path | tuple[Path, Path]) -> np.ndarray:
+def read_foreground(entry: Path | tuple[Path, Path]) -> UInt8[np.ndarray, "_ _ 4"]:
+    """Straight RGBA of a picture with alpha, or of AIM's two files. Raises InputError where they are none."""
     if isinstance(entry, tuple):  # AIM: colours and alpha in two files
-        colours, alpha = _decode(entry[0], cv2.IMREAD_COLOR), _decode(entry[1], cv2.IMREAD_GRAYSCALE)
+        colours, alpha = decode(entry[0], cv2.IMREAD_COLOR), decode(entry[1], cv2.IMREAD_GRAYSCALE)
         if colours.shape[:2] != alpha.shape[:2]:
             raise InputError(
                 f"{entry[0]} is {colours.shape[1]}x{colours.shape[0]} but {entry[1]} is "
@@ -63,13 +74,14 @@ def _foreground(entry: Path | tuple[Path, Path]) -> np.ndarray:
                 hint="A foreground and its alpha need the same size.",
             )
         return np.dstack([colours, alpha])
-    rgba = _decode(entry, cv2.IMREAD_UNCHANGED)
+    rgba = decode(entry, cv2.IMREAD_UNCHANGED)
     if rgba.ndim != 3 or rgba.shape[2] != 4:
         raise InputError(f"{entry} has no alpha channel", hint="Foregrounds are straight RGBA, PNG or WebP.")
     return rgba
 
 
-def _decode(path: Path, flag: int) -> np.ndarray:
+def decode(path: Path, flag: int) -> np.ndarray:
+    """A picture as 8 bits, RGB, RGBA or grey by OpenCV's `flag`. Raises InputError where it cannot be decoded."""
     pixels = cv2.imread(str(path), flag)
     if pixels is None:
         raise InputError(f"{path} cannot be decoded as a picture", hint="Replace it or take it out of the pack.")
@@ -82,7 +94,8 @@ def _decode(path: Path, flag: int) -> np.ndarray:
     return pixels
 
 
-def _shrink(picture: np.ndarray, longest: int) -> np.ndarray:
+def shrink(picture: np.ndarray, longest: int) -> np.ndarray:
+    """The picture, its long side at most `longest` pixels: means of areas."""
     scale = longest / max(picture.shape[:2])
     if scale >= 1:
         return picture

@@ -11,6 +11,7 @@ Expected:  OUT/pack-<family>.jpg for the foregrounds of every pack, whose names 
 
 import argparse
 import re
+import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -18,7 +19,8 @@ import cv2
 import numpy as np
 
 from hdmatt.datasets import discover_assets
-from hdmatt.synth.assets import load_assets
+from hdmatt.errors import HDMattError
+from hdmatt.synth.assets import read_foreground
 from hdmatt.synth.procedural import FAMILIES, draw_family
 
 ACROSS = 4  # pairs of picture and alpha
@@ -44,10 +46,9 @@ def of_packs(packs: list[Path]) -> dict[str, list[np.ndarray]]:
     """Family -> its foregrounds, straight RGBA."""
     families: dict[str, list[np.ndarray]] = defaultdict(list)
     for pack in packs:
-        entries = discover_assets(pack).foregrounds
-        names = [(entry if isinstance(entry, Path) else entry[0]).stem for entry in entries]
-        for name, picture in zip(names, load_assets([pack]).foregrounds, strict=True):
-            families[re.split(r"[_-]", name)[0]].append(picture)
+        for entry in discover_assets(pack).foregrounds:
+            name = (entry if isinstance(entry, Path) else entry[0]).stem
+            families[re.split(r"[_-]", name)[0]].append(read_foreground(entry))
     return families
 
 
@@ -75,4 +76,8 @@ def pair(rgba: np.ndarray, side: int) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except HDMattError as error:
+        print(f"contact_sheet: {error.message}\n  {error.hint}", file=sys.stderr)
+        sys.exit(error.exit_code)

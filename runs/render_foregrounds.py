@@ -1,6 +1,7 @@
 """Render foregrounds with exact soft alpha in Blender: training data that is all ours.
 
-    blender -b --python runs/render_foregrounds.py -- OUT FIRST_SEED COUNT SIZE SAMPLES [--family NAME]
+    blender -b --python-exit-code 1 --python runs/render_foregrounds.py -- \
+        OUT FIRST_SEED COUNT SIZE SAMPLES [--family NAME]
 
 Hardware:  a CPU; Debian's Blender 3.4 is enough, no add-on, no asset, no NumPy.
 Time:      at size 640 and 64 samples, of one Xeon core: 130 s a head of hair or two veils, 80 s a coat, 14 s a toy;
@@ -9,6 +10,8 @@ Expected:  OUT/<family>_<seed>.png, SIZE x SIZE, straight 8-bit sRGB RGBA on a t
            picture, the same again by the same version of this file on the same Blender. What is there is skipped,
            what is being written has another name: stop it and start it again as you like. Then
            runs/pack_foregrounds.py.
+
+runs/make_pack.sh renders all families with it. Without --python-exit-code Blender says 0 whatever happened.
 
 Seeds 1000 to 4999 belong to another renderer; use 200000 and up. Read top to bottom:
 
@@ -51,7 +54,8 @@ def main() -> None:
         parser.add_argument(name, type=int)
     parser.add_argument("--family", choices=sorted(FAMILIES), help="only this one")
     parser.add_argument("--threads", type=int, default=0, help="0: all")
-    args = parser.parse_args(sys.argv[sys.argv.index("--") + 1 :])
+    own = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else []  # the rest is Blender's
+    args = parser.parse_args(own)
     os.makedirs(args.out, exist_ok=True)
     for seed in range(args.first_seed, args.first_seed + args.count):
         rng = random.Random(seed)

@@ -29,6 +29,18 @@ def test_a_family_has_a_sheet_of_its_pictures_beside_their_alphas(tmp_path):
         assert sheet[20, left + 80].min() > 230 and sheet[50, left + 80].max() < 25
 
 
+def test_a_pack_needs_no_background_for_a_sheet_and_one_that_is_none_is_refused(tmp_path):
+    (tmp_path / "pack/foregrounds").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "pack/foregrounds/toy_1.png"), np.full((20, 20, 4), 99, np.uint8))
+    command = [sys.executable, str(SCRIPT), str(tmp_path / "out"), "--drawn", "0", "--data"]
+    done = [
+        subprocess.run([*command, str(tmp_path / name)], env=environment(), capture_output=True, text=True)
+        for name in ("pack", "pack/foregrounds")
+    ]
+    assert (done[0].returncode, done[1].returncode) == (0, 2), done[0].stderr
+    assert (tmp_path / "out/pack-toy.jpg").is_file() and done[1].stderr.startswith("contact_sheet: ")
+
+
 def test_every_drawn_family_has_a_sheet(tmp_path):
     command = [sys.executable, str(SCRIPT), str(tmp_path), "--drawn", "1", "--side", "64"]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True)

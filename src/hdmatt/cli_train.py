@@ -3,6 +3,7 @@
     train              a matting network, from random or given weights
     train backbone     stage 1: the encoder as a classifier
     train norms        batch norms counted again, for patches of the size they are used on
+    train mean         the mean of several weights, or one file's weights in half precision
 """
 
 from pathlib import Path
@@ -40,6 +41,7 @@ Presets, --show lists the settings of one:
 
 `hdmatt train backbone` is stage 1 of the paper: the encoder as a classifier of labelled pictures.
 `hdmatt train norms` is a last touch for weights that were trained on small patches.
+`hdmatt train mean` joins the weights of several runs from one start.
 docs/training.md tells the whole story.
 """
 
@@ -194,6 +196,29 @@ def norms_command(
     recompute_norms(model, load_assets(data), config, count=count)
     save_model(model, out, half=False, card=load_card(weights))
     typer.echo(f"{out}: norms of {count} batches of patches of {model.config.patch}")
+
+
+@app.command("mean")
+def mean_command(
+    weights: Annotated[list[Path], typer.Argument(help="Weights of one kind of network, from one start.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The new file.")],
+    share: Annotated[
+        list[float] | None, typer.Option(help="Weight of each file in the mean, in their order; all the same.")
+    ] = None,
+    half: Annotated[bool, typer.Option("--half", help="Half precision, as weights ship: half the size.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    """The mean of several weights, which is often better than each; of one file, its weights once more.
+
+    What the file says of its training is what the first one says.
+    """
+    from hdmatt.blend import mean_weights
+    from hdmatt.checkpoint import load_card, load_model, save_model
+
+    mixed = mean_weights([load_model(path) for path in weights], share)
+    of = {"mean_of": ", ".join(path.name for path in weights)} if len(weights) > 1 else {}
+    save_model(mixed, out, half=half, card=load_card(weights[0]) | of)
+    typer.echo(f"{out}: {out.stat().st_size / 2**20:.1f} MiB")
 
 
 def _show(preset: str, changes: list[str]) -> None:

@@ -8,9 +8,9 @@
 Hardware:  one GPU of 40 GB or more (written for an H100 and 16 cores: bf16, 15 processes that make samples). No
            network; Python with torch, numpy, opencv, pillow, safetensors and lightning. Neither OpenImageIO nor
            PyMatting nor psutil is needed; jaxtyping comes with the pack.
-Hours:     hdmatt-s on an H200: 0.14 s a step of gpu-s, as long as its samples take to draw, 40 000 in 1.6 h. With
-           --set repeat=8 --set spread=8 --set compile=true 0.094 s, half as many canvases for as many patches, and
-           70 s more at the start. The first steps take 20 s. hdmatt-r34 has not been run: about four times as long.
+Hours:     hdmatt-s on an H200: 0.094 s a step of gpu-s with --set compile=true, which takes 70 s more at the start,
+           40 000 in 1.1 h; 0.12 s without. The first steps take 20 s. hdmatt-r34 has not been run: about four times
+           as long.
            Set steps for the time there is, on the safe side: what is cut off is the end of the schedule.
 Expected:  8500 steps from the weights of before: docs/model-card.md, stage 18.
 

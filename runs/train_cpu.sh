@@ -11,10 +11,10 @@
 #
 # Hardware: two x86 cores with AMX (bf16); with AVX512-BF16 alone a quarter slower, without either about four times.
 # Hours:    about 1.1 h the first stage, 1 h the second, 1.8 h the third, on one core (--threads 1) of an otherwise idle
-#           machine; 2.5 h the fourth on two. An Intel processor that lacks AMX is faster in fp32, whatever it says of
-#           AVX512-BF16 (docs/log.md): --set precision=32-true.
-# Expected: the presets are those of the best stages of the weights in the package, which came there from older ones
-#           (docs/model-card.md has the way and the scores); from random weights only the dry run has been to its end.
+#           machine; 2.5 h the fourth on two. Processors that are faster in fp32 compute in it (precision=auto).
+# Expected: SAD about 3.4 on alphamatting-dev trimap1: the presets are those of the best stages of the weights in the
+#           package, which had 3.36 after the last of these, on the way from older ones (docs/model-card.md has it and
+#           the scores); from random weights only the dry run has been to its end.
 #
 # Each stage continues where it stopped when the script is run again.
 set -euo pipefail

@@ -136,10 +136,7 @@ def train_backbone(
         InputError: No labelled pictures; `out` holds a run and `resume` is false, or the other way round.
     """
     state = check_folder(out, resume=resume)
-    rules = [(getattr(config, n) >= 1, f"{n} is {getattr(config, n)}, at least 1 is needed") for n in _AT_LEAST_1]
-    rules.append((config.size >= 32, f"size is {config.size}, at least 32 is needed"))
-    rules.append((config.rate > 0, f"rate is {config.rate}, it must be above 0"))
-    require(rules, hint="Change it with --width, --batch, --epochs, --size, --rate.")
+    _check(config)
     pictures, names = discover_classes(data)
     out.mkdir(parents=True, exist_ok=True)
     fabric = fabric or make_fabric(config.precision)
@@ -162,19 +159,13 @@ def train_backbone(
     started, sums = time.monotonic(), np.zeros(3)
     step = first
     for batch in _loader(pictures, config, first, steps, per_epoch):
-        pixels, labels = map(torch.as_tensor, batch)
         for group in optimiser.param_groups:
             group["lr"] = schedule(config.rate, step, steps=steps, warmup=warmup)
-        logits = model(_normalised(pixels.to(fabric.device, non_blocking=True)))
-        labels = labels.to(fabric.device)
-        loss = F.cross_entropy(logits.float(), labels, label_smoothing=config.smoothing)
-        if not torch.isfinite(loss):
-            raise RuntimeError(f"the loss is {float(loss)} at step {step}; the last checkpoint is kept")
-        fabric.backward(loss)
-        optimiser.step()
-        optimiser.zero_grad()
+        loss, right = _learn(model, optimiser, fabric, batch, config.smoothing)
+        if not np.isfinite(loss):
+            raise RuntimeError(f"the loss is {loss} at step {step}; the last checkpoint is kept")
         step += 1
-        sums += (float(loss.detach()), float((logits.argmax(1) == labels).float().mean()), 1)
+        sums += (loss, right, 1)
         over = max_minutes is not None and time.monotonic() - started > 60 * max_minutes
         last = over or step == steps or (max_steps is not None and step - first >= max_steps)
         if last or step % config.save_every == 0:
@@ -192,6 +183,28 @@ def train_backbone(
         if last:
             break
     return out / WEIGHTS
+
+
+def _check(config: BackboneConfig) -> None:
+    rules = [
+        *((getattr(config, n) >= 1, f"{n} is {getattr(config, n)}, at least 1 is needed") for n in _AT_LEAST_1),
+        (config.size >= 32, f"size is {config.size}, at least 32 is needed"),
+        (config.rate > 0, f"rate is {config.rate}, it must be above 0"),
+    ]
+    require(rules, hint="Change it with --width, --batch, --epochs, --size, --rate.")
+
+
+def _learn(model: nn.Module, optimiser: Any, fabric: Fabric, batch: Any, smoothing: float) -> tuple[float, float]:
+    """One step, not taken where the loss is no number; the loss, and the share of pictures that were told right."""
+    pixels, labels = (torch.as_tensor(part).to(fabric.device, non_blocking=True) for part in batch)
+    logits = model(_normalised(pixels))
+    loss = F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
+    value = float(loss.detach())
+    if np.isfinite(value):
+        fabric.backward(loss)
+        optimiser.step()
+        optimiser.zero_grad()
+    return value, float((logits.argmax(1) == labels).float().mean())
 
 
 class _Pictures(Dataset[tuple[np.ndarray, int]]):

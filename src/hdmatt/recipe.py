@@ -294,46 +294,46 @@ def schedule(rate: float, step: int, *, steps: int, warmup: int, floor: float = 
 
 def check(config: TrainConfig, *, processes: int = 1) -> None:
     """Raise InputError for a configuration that cannot work, naming the first thing to change."""
-    sample = config.sample
-    share = config.groups // processes
-    rules = [
-        (config.steps >= 1, f"steps is {config.steps}, at least 1 is needed"),
-        (config.groups >= 1, f"groups is {config.groups}, at least 1 is needed"),
+    rules = [*_rules_of_samples(config.sample), *_rules_of_batches(config, processes), *_rules_of_learning(config)]
+    require(rules, hint="Change it with --set NAME=VALUE, or choose another preset.")
+
+
+def _rules_of_samples(sample: SampleConfig) -> Rules:
+    crops, tone = sample.crops, sample.tone
+    return [
         (sample.group >= 1, f"sample.group is {sample.group}, at least 1 is needed"),
         (
             sample.patch >= 32 and sample.patch % 32 == 0,  # else what lies around a turned patch does not turn with it
             f"sample.patch is {sample.patch}, it must be a multiple of 32",
         ),
-        (
-            bool(sample.crops) and min(sample.crops, default=0) > 0,
-            f"sample.crops is {sample.crops}, positive numbers are needed",
-        ),
-        (math.isfinite(max(sample.crops, default=0)), f"sample.crops is {sample.crops}, finite numbers are needed"),
+        (bool(crops) and min(crops, default=0) > 0, f"sample.crops is {crops}, positive numbers are needed"),
+        (math.isfinite(max(crops, default=0)), f"sample.crops is {crops}, finite numbers are needed"),
         *(
             (0 <= getattr(sample, n) <= 1, f"sample.{n} is {getattr(sample, n)}, a chance is from 0 to 1")
             for n in CHANCES
         ),
         (sample.band >= 1, f"sample.band is {sample.band}, a radius of at least 1 is needed"),
-        (config.model.width >= 1, f"model.width is {config.model.width}, at least 1 is needed"),
+        (min(sample.drawn, default=0) >= 64, f"sample.drawn is {sample.drawn}, sides of 64 pixels or more are needed"),
         (
-            min(sample.drawn, default=0) >= 64,
-            f"sample.drawn is {sample.drawn}, sides of 64 pixels or more are needed",
+            len(tone) == 2 and min(tone, default=0) > 0 and tone[0] <= tone[-1],
+            f"sample.tone is {tone}, a range of two positive numbers is needed, the lower one first",
         ),
-        (
-            len(sample.tone) == 2 and min(sample.tone, default=0) > 0 and sample.tone[0] <= sample.tone[-1],
-            f"sample.tone is {sample.tone}, a range of two positive numbers is needed, the lower one first",
-        ),
+    ]
+
+
+def _rules_of_batches(config: TrainConfig, processes: int) -> Rules:
+    group, share = config.sample.group, config.groups // processes
+    return [
+        (config.steps >= 1, f"steps is {config.steps}, at least 1 is needed"),
+        (config.groups >= 1, f"groups is {config.groups}, at least 1 is needed"),
         (config.seed >= 0, f"seed is {config.seed}, it must not be negative"),
         (config.topk >= 0, f"topk is {config.topk}, it must not be negative"),
         (
-            config.topk == 0 or config.topk < sample.group,
-            f"topk is {config.topk}, but a patch of a group of {sample.group} has {sample.group - 1} others to look at",
+            config.topk == 0 or config.topk < group,
+            f"topk is {config.topk}, but a patch of a group of {group} has {group - 1} others to look at",
         ),
         (config.repeat >= 1, f"repeat is {config.repeat}, at least 1 is needed"),
-        (
-            config.groups % processes == 0,
-            f"groups is {config.groups}, which {processes} processes cannot share evenly",
-        ),
+        (config.groups % processes == 0, f"groups is {config.groups}, which {processes} processes cannot share evenly"),
         (
             config.spread >= 1 and config.repeat % max(1, config.spread) == 0,
             f"spread is {config.spread}, which does not divide repeat, {config.repeat}",
@@ -343,6 +343,16 @@ def check(config: TrainConfig, *, processes: int = 1) -> None:
             f"repeat is {config.repeat}, which does not divide the {share} groups of a process"
             + f" and {config.spread} steps" * (config.spread > 1),
         ),
+        (config.workers >= 0, f"workers is {config.workers}, it must not be negative"),
+        (config.save_every >= 1, f"save_every is {config.save_every}, at least 1 is needed"),
+        (config.validate_every >= 0 and config.held_out >= 1, "validate_every must be 0 or more, held_out 1 or more"),
+    ]
+
+
+def _rules_of_learning(config: TrainConfig) -> Rules:
+    coarse = config.part == "coarse"
+    return [
+        (config.model.width >= 1, f"model.width is {config.model.width}, at least 1 is needed"),
         (config.rate >= 0, f"rate is {config.rate}, it must not be negative"),
         (0 <= config.floor <= 1, f"floor is {config.floor}, a share of the rate from 0 to 1"),
         (config.warmup >= 0 and config.rewarm >= 0, "warmup and rewarm must not be negative"),
@@ -353,24 +363,14 @@ def check(config: TrainConfig, *, processes: int = 1) -> None:
             set(config.losses) <= set(PARTS) and any(v > 0 for v in config.losses.values()),
             f"losses are {config.losses}; parts are {', '.join(PARTS)}, one at least above 0",
         ),
-        (
-            config.precision in PRECISIONS,
-            f"precision is {config.precision!r}, there are {', '.join(PRECISIONS)}",
-        ),
-        (
-            config.part != "coarse" or config.model.coarse,
-            "part is 'coarse', but the model has no coarse alpha (model.coarse=true)",
-        ),
         (config.coarse >= 0 and config.probes >= 0, "coarse and probes are weights, they must not be negative"),
         (
-            config.part != "coarse" or config.coarse > 0,
-            "part is 'coarse', but its loss has no weight (coarse is 0)",
+            not coarse or config.model.coarse,
+            "part is 'coarse', but the model has no coarse alpha (model.coarse=true)",
         ),
-        (config.workers >= 0, f"workers is {config.workers}, it must not be negative"),
-        (config.save_every >= 1, f"save_every is {config.save_every}, at least 1 is needed"),
-        (config.validate_every >= 0 and config.held_out >= 1, "validate_every must be 0 or more, held_out 1 or more"),
+        (not coarse or config.coarse > 0, "part is 'coarse', but its loss has no weight (coarse is 0)"),
+        (config.precision in PRECISIONS, f"precision is {config.precision!r}, there are {', '.join(PRECISIONS)}"),
     ]
-    require(rules, hint="Change it with --set NAME=VALUE, or choose another preset.")
 
 
 def check_start(config: TrainConfig, *, weights: bool, backbone: bool) -> None:

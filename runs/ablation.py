@@ -102,102 +102,101 @@ def main() -> int:
     together.add_argument("--out", type=Path, required=True)
     together.add_argument("--work", type=Path, default=gpu_slice.ROOT / "runs/out/ablation-work")
     args, rest = parser.parse_known_args()
+    if rest and args.command != "train":
+        parser.error(f"unknown: {' '.join(rest)}")
+    gpu_slice.prepare(getattr(args, "pack", ()))
+    from hdmatt.errors import HDMattError
+
+    try:
+        return run(args, rest)
+    except HDMattError as error:
+        print(f"ablation: {error.message}\n  {error.hint}", file=sys.stderr)
+        return error.exit_code
+
+
+def run(args: argparse.Namespace, rest: list[str]) -> int:
+    """What the command line asks for."""
     if args.command == "list":
         for name, changes in ROWS.items():
             print(name, *changes)
         return 0
     if args.command == "options":
-        return print_options(args.row)
-    if args.command == "start":
-        return start_row(args.weights, args.folder / "start" / f"{args.row}.safetensors", ROWS[args.row])
-    if args.command == "land":
-        return land_row(args.shards, args.folder / f"{args.row}.safetensors")
-    if args.command == "together":
-        return train_rows(args)
+        print_options(args.row)
+    elif args.command == "start":
+        print(start_row(args.weights, args.folder / "start" / f"{args.row}.safetensors", ROWS[args.row]))
+    elif args.command == "land":
+        print(land_row(args.shards, args.folder / f"{args.row}.safetensors"))
+    elif args.command == "together":
+        train_rows(args)
+    if args.command != "train":
+        return 0
     own = [part for change in ROWS[args.row] for part in ("--set", change)]
     work = [] if "--work" in rest else ["--work", str(gpu_slice.ROOT / "runs/out/ablation-work" / args.row)]
     preset = [] if "--preset" in rest else ["--preset", "gpu-ablation"]
     return gpu_slice.main(["train", *preset, *own, *work, *rest])
 
 
-def print_options(name: str) -> int:
+def print_options(name: str) -> None:
     """What makes the row, for preset cpu-ablation; its own mix of sizes stays as it is, in every row."""
+    from hdmatt.errors import InputError
+
     if name not in SMALL_ROWS:
-        print(
-            f"ablation: cpu-ablation cannot train {name}: its groups have four patches, all of its own mix of sizes\n"
-            f"  Choose one of: {', '.join(SMALL_ROWS)}; the others need a GPU (ablation.py train).",
-            file=sys.stderr,
+        raise InputError(
+            f"cpu-ablation cannot train {name}: its groups have four patches, all of its own mix of sizes",
+            hint=f"Choose one of: {', '.join(SMALL_ROWS)}; the others need a GPU (ablation.py train).",
         )
-        return 2
     print(" ".join(f"--set {change}" for change in ROWS[name] if not change.startswith("sample.crops")))
-    return 0
 
 
-def train_rows(args: argparse.Namespace) -> int:
+def train_rows(args: argparse.Namespace) -> None:
     """Several rows on the same batches; each one's mean weights, in half precision, and its curve."""
-    gpu_slice.prepare(args.pack)
     import shutil
 
     from hdmatt.checkpoint import load_card, load_model, save_model
-    from hdmatt.errors import HDMattError, InputError
+    from hdmatt.errors import InputError
     from hdmatt.recipe import PRESETS, changed
     from hdmatt.train import Row, train_together
 
-    try:
-        names = args.rows.split(",")
-        if unknown := [name for name in names if name not in ROWS]:
-            raise InputError(f"there is no row {unknown[0]!r}", hint=f"Choose from {', '.join(ROWS)}.")
-        if other := [name for name in names if f"sample.crops={SIZES['320']}" not in ROWS[name]]:
-            raise InputError(
-                f"{other[0]} has samples of its own, which others cannot share",
-                hint="Train it by itself: ablation.py train.",
-            )
-        if len(set(names)) < len(names):
-            raise InputError(f"{args.rows} names a row twice", hint="Name each once.")
-        resume = all((args.work / name / "state.safetensors").is_file() for name in names)  # kept by the machine
-        rows = []
-        for name in names:
-            own = [change for change in ROWS[name] if not change.startswith("sample.")]
-            config = changed(PRESETS[args.preset], ["tensorboard=false", *own, *args.changes])
-            start = args.work / "start" / f"{name}.safetensors" if args.init and not resume else None
-            if start and (code := start_row(args.init, start, ROWS[name])):
-                return code
-            rows.append(Row(config, args.work / name, start))
-        data = gpu_slice.unpack_all(args.pack, args.work)
-        spent = (time.monotonic() - gpu_slice.STARTED) / 60
-        left = max(0.0, args.minutes - spent - gpu_slice.RESERVE)
-        trained = train_together(
-            rows, data, resume=resume, max_minutes=left, say=lambda line: print(line, flush=True)
+    names = args.rows.split(",")
+    if unknown := [name for name in names if name not in ROWS]:
+        raise InputError(f"there is no row {unknown[0]!r}", hint=f"Choose from {', '.join(ROWS)}.")
+    if other := [name for name in names if f"sample.crops={SIZES['320']}" not in ROWS[name]]:
+        raise InputError(
+            f"{other[0]} has samples of its own, which others cannot share",
+            hint="Train it by itself: ablation.py train.",
         )
-        args.out.mkdir(parents=True, exist_ok=True)
-        for row, path in zip(rows, trained, strict=True):
-            card = load_card(path) | {"row": row.out.name}
-            save_model(load_model(path), args.out / f"{row.out.name}.safetensors", half=True, card=card)
-            shutil.copyfile(row.out / "curve.csv", args.out / f"{row.out.name}.csv")
-    except HDMattError as error:
-        print(f"ablation: {error.message}\n  {error.hint}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    if len(set(names)) < len(names):
+        raise InputError(f"{args.rows} names a row twice", hint="Name each once.")
+    resume = all((args.work / name / "state.safetensors").is_file() for name in names)  # kept by the machine
+    rows = []
+    for name in names:
+        own = [change for change in ROWS[name] if not change.startswith("sample.")]
+        config = changed(PRESETS[args.preset], ["tensorboard=false", *own, *args.changes])
+        start = args.work / "start" / f"{name}.safetensors" if args.init and not resume else None
+        rows.append(Row(config, args.work / name, start_row(args.init, start, ROWS[name]) if start else None))
+    data = gpu_slice.unpack_all(args.pack, args.work)
+    spent = (time.monotonic() - gpu_slice.STARTED) / 60
+    left = max(0.0, args.minutes - spent - gpu_slice.RESERVE)
+    trained = train_together(rows, data, resume=resume, max_minutes=left, say=lambda line: print(line, flush=True))
+    args.out.mkdir(parents=True, exist_ok=True)
+    for row, path in zip(rows, trained, strict=True):
+        card = load_card(path) | {"row": row.out.name}
+        save_model(load_model(path), args.out / f"{row.out.name}.safetensors", half=True, card=card)
+        shutil.copyfile(row.out / "curve.csv", args.out / f"{row.out.name}.csv")
 
 
-def start_row(weights: Path, target: Path, changes: list[str]) -> int:
+def start_row(weights: Path, target: Path, changes: list[str]) -> Path:
     """The row's network, its module drawn from seed 0 as a shortcut, all else from `weights`."""
-    gpu_slice.prepare()
     from dataclasses import replace
 
     import torch
 
     from hdmatt.checkpoint import load_model, save_model
-    from hdmatt.errors import HDMattError
     from hdmatt.model import HDMatt
     from hdmatt.recipe import PRESETS, changed
 
-    try:
-        trained = load_model(weights)
-        row = changed(PRESETS["paper"], [c for c in changes if c.startswith("model.")]).model
-    except HDMattError as error:
-        print(f"ablation: {error.message}\n  {error.hint}", file=sys.stderr)
-        return error.exit_code
+    trained = load_model(weights)
+    row = changed(PRESETS["paper"], [c for c in changes if c.startswith("model.")]).model
     torch.manual_seed(0)
     model = HDMatt(replace(trained.config, cpc=row.cpc, form=row.form, around=row.around))
     shared = {n: t for n, t in trained.state_dict().items() if not n.startswith("cpc.")}
@@ -205,36 +204,27 @@ def start_row(weights: Path, target: Path, changes: list[str]) -> int:
     model.cpc.start_as_shortcut()  # no row starts with less than row A
     target.parent.mkdir(parents=True, exist_ok=True)
     save_model(model, target, half=False, card={"row": target.stem})
-    print(target)
-    return 0
+    return target
 
 
-def land_row(shards: Path, target: Path) -> int:
+def land_row(shards: Path, target: Path) -> Path:
     """The running mean of the weights, in half precision."""
-    gpu_slice.prepare()
     from tempfile import TemporaryDirectory
 
     from hdmatt.checkpoint import load_card, load_model, save_model
-    from hdmatt.errors import HDMattError
+    from hdmatt.errors import InputError
     from hdmatt.recipe import read_config
     from hdmatt.slices import join, step_of
 
-    try:
-        with TemporaryDirectory() as folder:
-            run = join(shards, Path(folder) / "run")
-            config = read_config(run / "config.json")
-            if step_of(shards) < config.steps:
-                print(f"{shards} is at step {step_of(shards)} of {config.steps}: finish it first", file=sys.stderr)
-                return 2
-            target.parent.mkdir(parents=True, exist_ok=True)
-            weights = run / "model.safetensors"
-            card = load_card(weights) | {"row": target.stem}
-            save_model(load_model(weights), target, half=True, card=card)
-    except HDMattError as error:
-        print(f"ablation: {error.message}\n  {error.hint}", file=sys.stderr)
-        return error.exit_code
-    print(target)
-    return 0
+    with TemporaryDirectory() as folder:
+        run = join(shards, Path(folder) / "run")
+        steps = read_config(run / "config.json").steps
+        if step_of(shards) < steps:
+            raise InputError(f"{shards} is at step {step_of(shards)} of {steps}", hint="Finish the row first.")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        weights = run / "model.safetensors"
+        save_model(load_model(weights), target, half=True, card=load_card(weights) | {"row": target.stem})
+    return target
 
 
 if __name__ == "__main__":

@@ -254,6 +254,7 @@ def test_rows_are_trained_together_from_a_common_start_on_several_packs(data, ru
     curves = {name: (tmp_path / f"out/{name}.csv").read_text().splitlines() for name in rows}
     assert all(len(lines) == 2 and lines[1].startswith("2,") for lines in curves.values())
     assert len({lines[1] for lines in curves.values()}) == 3  # each learned in its own way
+    assert ablation(*usual, "--rows", "A", "--out", tmp_path / "out", "--rows-of", "B").returncode == 2
     wrong = ablation(*usual, "--rows", "A,D", "--out", tmp_path / "out")
     assert wrong.returncode == 2 and "no row 'D'" in wrong.stderr
 

@@ -27,7 +27,6 @@ with the K, and with several sizes in the size, that it was trained with. Same p
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -46,7 +45,7 @@ from hdmatt.errors import InputError
 from hdmatt.evaluate import find_items
 from hdmatt.items import given as present
 from hdmatt.items import opened, read_bytes
-from hdmatt.model import DOUBTFUL, HINTED, STRIDE, Body, Decoded, Decoder, HDMatt, Stem, enlarged, labels, network_input
+from hdmatt.model import DOUBTFUL, HINTED, STRIDE, HDMatt, labels, network_input
 from hdmatt.recipe import schedule
 from hdmatt.strategies import matte_rows
 from hdmatt.synth.assets import Assets, load_assets
@@ -317,16 +316,9 @@ def variants(sets: Mapping[str, Sequence[Item]]) -> dict[str, list[Item]]:
 def tested(given: HDMatt, row: HDMatt, tests: Mapping[str, Sequence[Item]], options: Options) -> list[float]:
     """Mean over the pictures of each set: mean absolute error x 1000 of alpha at stride 8, where it is unknown."""
     row.encoder.load_state_dict(given.encoder.state_dict())
-    row.decoder.forward = partial(_coarse, row.decoder)
+    row.decoder.forward = row.decoder.early  # without the finer stages
     row.eval()
     return [1000 * float(np.mean([_at_stride(row, item, options) for item in items])) for items in tests.values()]
-
-
-def _coarse(decoder: Decoder, stem: Stem, body: Body, deep: Tensor) -> Decoded:
-    """The decoder without its finer stages."""
-    coarse = decoder.guess(stem.inputs, decoder.at8([deep, body.eighth]))
-    assert coarse is not None, "only a network with `coarse` has an alpha at stride 8"
-    return Decoded(enlarged(coarse), deep, deep.new_empty(0), deep.new_empty(0), coarse)
 
 
 def _at_stride(network: HDMatt, item: Item, options: Options) -> float:

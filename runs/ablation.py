@@ -171,7 +171,7 @@ def train_rows(args: argparse.Namespace) -> None:
     rows = []
     for name in names:
         own = [change for change in ROWS[name] if not change.startswith("sample.")]
-        config = changed(PRESETS[args.preset], ["tensorboard=false", *own, *args.changes])
+        config = changed(PRESETS[args.preset], ["tensorboard=false", "validate_every=0", *own, *args.changes])
         start = args.work / "start" / f"{name}.safetensors" if args.init and not resume else None
         rows.append(Row(config, args.work / name, start_row(args.init, start, ROWS[name]) if start else None))
     data = gpu_slice.unpack_all(args.pack, args.work)
@@ -191,7 +191,7 @@ def start_row(weights: Path, target: Path, changes: list[str]) -> Path:
 
     import torch
 
-    from hdmatt.checkpoint import load_model, save_model
+    from hdmatt.checkpoint import load_card, load_model, save_model
     from hdmatt.model import HDMatt
     from hdmatt.recipe import PRESETS, changed
 
@@ -203,7 +203,7 @@ def start_row(weights: Path, target: Path, changes: list[str]) -> Path:
     model.load_state_dict(model.state_dict() | shared)
     model.cpc.start_as_shortcut()  # no row starts with less than row A
     target.parent.mkdir(parents=True, exist_ok=True)
-    save_model(model, target, half=False, card={"row": target.stem})
+    save_model(model, target, half=False, card=load_card(weights) | {"row": target.stem})
     return target
 
 

@@ -17,9 +17,9 @@ Expected:  8500 steps from the weights of before: docs/model-card.md, stage 18.
 A slice: unpack the pack into WORK, take up the run. If WORK (kept on the machine between commands) holds a later step
 than the state, it goes on from there, bit for bit; else the shards of the state are joined there, and the rate rises
 once more over `rewarm` steps. After --minutes, all told but --validate, RESULT holds at most four shards of 15 MiB,
-curve.csv, validation.csv and the last preview sheet. What travels: pack 40 MB, hdmatt-s 13 MiB a kind (mean, weights;
-twice that Adam's moments), hdmatt-r34 four times as much. `thin` keeps less of a state where the way in is narrower
-than the way out.
+curve.csv, validation.csv, the last preview sheet and one of each --validate set. What travels: pack 40 MB, hdmatt-s
+13 MiB a kind (mean, weights; twice that Adam's moments), hdmatt-r34 four times as much. `thin` keeps less of a state
+where the way in is narrower than the way out.
 
 A dry run of the whole cycle on a CPU: --preset tiny --minutes 1 (tests/test_slices.py does it).
 """
@@ -182,6 +182,7 @@ def join_state(args: argparse.Namespace) -> None:
     from hdmatt.slices import join
 
     print(f"{join(args.shards, args.run)}: go on with hdmatt train --resume, or use its model.safetensors")
+    print("(with pictures other than the slice's own, which are smaller than those of its pack: --other-pictures)")
 
 
 def thin_state(args: argparse.Namespace) -> None:

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # A pack to train on: foregrounds rendered here, looked at, and the backgrounds that you bring.
 #
-#   runs/make_pack.sh PACK [PER_FAMILY [SIZE [SAMPLES]]]      8, 768, 64
-#   runs/make_pack.sh runs/out/look 1 128 4                   a look at every family, two minutes
+#   runs/make_pack.sh PACK [PER_FAMILY [SIZE [SAMPLES [FIRST_SEED]]]]      8, 768, 64, 200000
+#   runs/make_pack.sh runs/out/look 1 128 4                                a look at every family, two minutes
 #
 # Renders PER_FAMILY pictures of each of the families of runs/render_foregrounds.py (CC0, ours), makes WebP of them in
 # PACK/foregrounds and a contact sheet of each family in PACK/sheets. What is there is not rendered again: stop it and
-# start it again as you like, and raise PER_FAMILY for more. Then put photographs of a licence that you can live with
-# into PACK/backgrounds; docs/datasets.md says where ours are from. Cut-outs that a machine made go through
+# start it again as you like, and raise PER_FAMILY for more; for a pack beside this one name another FIRST_SEED, 300000
+# say, for one seed is one picture. Then put photographs of a licence that you can live with
+# into a folder PACK/backgrounds; docs/datasets.md says where ours are from. Cut-outs that a machine made go through
 # `runs/pack_foregrounds.py IN PACK/foregrounds-extra --levels 16 220`.
 #
 # Hardware: a CPU and Blender 3.4 (Debian: blender). With two cores 30 to 60 s a picture of 768 in the mean, coats and
@@ -25,7 +26,7 @@ print(*(key.value for key in table.keys))
 PYTHON
 )
 mkdir -p "$pack/rendered"
-seed=200000
+seed=${5:-200000}
 for family in $families; do # a thousand seeds each
   blender -b --python-exit-code 1 --python "$here/render_foregrounds.py" -- \
     "$pack/rendered" "$seed" "$each" "$size" "$samples" --family "$family" | grep '^rendered' || [ "${PIPESTATUS[0]}" = 0 ]

@@ -49,5 +49,6 @@ def test_the_command_joins_files_and_halves_one(tmp_path, capsys):
     assert main(["train", "mean", paths[0], "--half", "-o", str(tmp_path / "half.safetensors")]) == 0
     halved = load_model(tmp_path / "half.safetensors").state_dict()["encoder.conv1.weight"]
     assert torch.equal(halved, theirs.half().float()) and not torch.equal(halved, theirs)
+    assert main(["train", "mean", paths[0], "-o", str(tmp_path / "new/folder.safetensors")]) == 0
     assert main(["train", "mean", *paths, "--share", "1", "-o", str(tmp_path / "x.safetensors")]) == 2
     assert not (tmp_path / "x.safetensors").exists()

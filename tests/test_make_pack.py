@@ -59,6 +59,12 @@ def test_every_family_is_rendered_packed_and_shown(make_pack, tmp_path):
     assert len(list((tmp_path / "pack/sheets").glob("pack-*.jpg"))) == len(calls)
 
 
+def test_a_pack_beside_another_has_pictures_of_its_own(make_pack, tmp_path):
+    assert make_pack(str(tmp_path / "pack"), "1", "64", "4", "300000").returncode == 0
+    seeds = [int(line.split()[1]) for line in (tmp_path / "calls").read_text().splitlines()]
+    assert seeds[0] == 300_000 and len(set(seeds)) == len(seeds)
+
+
 def test_a_renderer_that_fails_ends_it(make_pack, tmp_path):
     done = make_pack(str(tmp_path / "pack"), "1", "64", "4", fails=1)
     assert done.returncode != 0 and len((tmp_path / "calls").read_text().splitlines()) == 1

@@ -11,7 +11,7 @@ import torch
 from safetensors import safe_open
 from training import SHORT, cpu, environment, make_pack
 
-from hdmatt.checkpoint import load_model, load_state
+from hdmatt.checkpoint import load_card, load_model, load_state
 from hdmatt.errors import InputError
 from hdmatt.recipe import PRESETS, changed, check
 from hdmatt.slices import MIB, PackOptions, join, pack, split, unpack
@@ -223,6 +223,8 @@ def test_a_row_starts_from_given_weights_trains_and_lands(data, run, tmp_path):
     done = ablation("start", run / "model.safetensors", tmp_path, "--row", "B-alone")
     assert done.returncode == 0, done.stderr
     given, started = load_model(run / "model.safetensors"), load_model(tmp_path / "start/B-alone.safetensors")
+    cards = [load_card(path) for path in (run / "model.safetensors", tmp_path / "start/B-alone.safetensors")]
+    assert cards[1] == cards[0] | {"row": "B-alone"}
     assert (started.config.cpc, started.config.around, started.config.width) == ("nonlocal", False, given.config.width)
     before, after = given.state_dict(), started.state_dict()
     assert all(torch.equal(t, before[n]) for n, t in after.items() if not n.startswith("cpc."))

@@ -319,6 +319,12 @@ def test_a_run_goes_on_with_its_own_pictures_unless_it_is_told(pack, tmp_path):
     assert load_card(weights)["pictures"].startswith("1 foregrounds, 2 backgrounds, ")
 
 
+def test_a_run_that_goes_on_does_not_look_at_what_it_was_started_from(pack, tmp_path):
+    train(TEN, [pack], tmp_path / "run", fabric=cpu(), max_steps=1)
+    train(TEN, [pack], tmp_path / "run", init=tmp_path / "gone.safetensors", fabric=cpu(), resume=True, max_steps=1)
+    assert load_state(tmp_path / "run/state.safetensors")[1]["step"] == 2
+
+
 def test_time_that_is_over_ends_a_run_with_a_checkpoint_it_can_go_on_from(pack, tmp_path, monkeypatch):
     now = iter(range(0, 10_000, 20))  # every look at the clock is 20 seconds later
     monkeypatch.setattr("hdmatt.train.time.monotonic", lambda: next(now))

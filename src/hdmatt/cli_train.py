@@ -34,9 +34,9 @@ Presets, --show lists the settings of one:
   gpu-ablation  a row of the ablation (runs/ablation.py)
   cpu-128       hdmatt-s on two cores, the first stage
   cpu-coarse    the next stage, and so on: cpu-160, cpu-320
-                (runs/train_cpu.sh; each needs --init)
+                (runs/train_cpu.sh; each made for --init)
   cpu-decoder   all but the encoder, two cores; needs --init
-  cpu-ablation  a row on one core (runs/ablation.py); needs --init
+  cpu-ablation  a row on one core (runs/ablation.py); for --init
   tiny          a dry run of seconds
 
 `hdmatt train backbone` is stage 1 of the paper: the encoder as a classifier of labelled pictures.
@@ -83,8 +83,10 @@ def train_command(
 ) -> None:
     if context.invoked_subcommand:
         return
+    named = {"steps": steps, "workers": workers}
+    every = [*(changes or []), *(f"{n}={v}" for n, v in named.items() if v is not None)]
     if show:
-        return _show(preset, changes or [])
+        return _show(preset, every, out if resume else None)
     if data is None or out is None:
         raise InputError(
             f"hdmatt train needs {'--data' if data is None else '--out'}",
@@ -100,8 +102,6 @@ def train_command(
     _choice("--accelerator", accelerator, ("auto", "cpu", "cuda"))
     if threads:
         torch.set_num_threads(threads)
-    named = {"steps": steps, "workers": workers}
-    every = [*(changes or []), *(f"{n}={v}" for n, v in named.items() if v is not None)]
     config = changed(PRESETS[preset], every)
     running = changed(read_config(out / "config.json"), every) if resume and (out / "config.json").is_file() else config
     check(running, processes=devices * nodes)  # before there are processes, each of which would say it
@@ -193,6 +193,7 @@ def norms_command(
     config = changed(PRESETS[preset], changes or [])
     check(config)
     model = load_model(weights)
+    out.parent.mkdir(parents=True, exist_ok=True)
     recompute_norms(model, load_assets(data), config, count=count)
     save_model(model, out, half=False, card=load_card(weights))
     typer.echo(f"{out}: norms of {count} batches of patches of {model.config.patch}")
@@ -217,15 +218,18 @@ def mean_command(
 
     mixed = mean_weights([load_model(path) for path in weights], share)
     of = {"mean_of": ", ".join(path.name for path in weights)} if len(weights) > 1 else {}
+    out.parent.mkdir(parents=True, exist_ok=True)
     save_model(mixed, out, half=half, card=load_card(weights[0]) | of)
     typer.echo(f"{out}: {out.stat().st_size / 2**20:.1f} MiB")
 
 
-def _show(preset: str, changes: list[str]) -> None:
-    from hdmatt.recipe import PRESETS, changed, settings
+def _show(preset: str, changes: list[str], resumed: Path | None) -> None:
+    """The settings of a preset, or of a run that would go on, with what --set changes."""
+    from hdmatt.recipe import PRESETS, changed, read_config, settings
 
     _choice("--preset", preset, tuple(PRESETS))
-    typer.echo("\n".join(settings(changed(PRESETS[preset], changes))))
+    start = read_config(resumed / "config.json") if resumed else PRESETS[preset]
+    typer.echo("\n".join(settings(changed(start, changes))))
 
 
 def _choice(option: str, value: str, choices: tuple[str, ...]) -> None:

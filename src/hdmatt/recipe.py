@@ -169,7 +169,7 @@ PRESETS: dict[str, TrainConfig] = {
     # the paper: Adam 5e-4, cosine, 200k steps, batch 32, weight decay 1e-4 (as AdamW: docs/log.md); its samples, one
     # composite a group, take the processor of a GPU machine
     "paper": TrainConfig(workers=15),
-    # two cores, bf16, from random weights: small patches, so that there are many steps
+    # two cores, from random weights: small patches, so that there are many steps
     "cpu-128": _CPU,
     # from the weights of the one above: only what is computed at stride 8, on patches of the full size
     "cpu-coarse": replace(
@@ -238,7 +238,7 @@ PRESETS: dict[str, TrainConfig] = {
     # the same without a GPU, from a common start (`runs/ablation.py start`)
     "cpu-ablation": replace(
         _CPU, sample=replace(_CPU.sample, patch=160, group=4), groups=2, steps=400, warmup=50, topk=3, floor=0.01,
-        rate=8e-4, ema=0.99,
+        rate=8e-4, ema=0.99, validate_every=200,
     ),
     # a dry run: seconds on any machine, of no use but to see that everything fits together
     "tiny": TrainConfig(
@@ -380,10 +380,10 @@ def check_start(config: TrainConfig, *, weights: bool, backbone: bool) -> None:
         weights: Whether it starts from weights of a whole network: `init`, or a run that is resumed.
         backbone: Whether it is given an encoder.
     """
-    frozen = config.norm == "frozen"
-    if not weights and (config.part != "all" or frozen):
+    if not weights and (config.part != "all" or config.norm == "frozen"):
+        what = "norm" if config.part == "all" else "part"
         raise InputError(
-            f"{'norm' if config.part == 'all' else 'part'} is {'frozen' if config.part == 'all' else config.part!r}, "
+            f"{what} is {getattr(config, what)!r}, "
             "and there are no weights to start from: what does not learn would stay random",
             hint="Name weights with --init, or start with a preset that trains all (gpu-s, cpu-128).",
         )

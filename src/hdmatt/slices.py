@@ -162,6 +162,8 @@ def split(run: Path, out: Path, *, limit_mib: float = 60.0, shard_mib: float = 1
 def join(shards: Path, run: Path) -> Path:
     """Put shards together into a run's folder that `hdmatt train --resume` continues; returns the folder.
 
+    A slice's pictures are smaller than those of the pack it was made of: with the latter, `--other-pictures` is needed.
+
     `run/model.safetensors` is the running mean of the weights, for `--init`, `hdmatt matte` and `hdmatt eval`. Curves
     beside the shards are taken along.
 
@@ -172,6 +174,8 @@ def join(shards: Path, run: Path) -> Path:
         raise InputError(f"{run} already holds a run", hint="Name another folder.")
     tensors, numbers, config = _read_shards(shards)
     state = _whole(tensors)
+    each = config.groups * config.sample.group
+    numbers = {"seen": numbers["step"] * each, **numbers}  # shards of before they told
     numbers |= {"restart": numbers["step"], "best": None}  # the best weights do not travel: each slice has its own
     run.mkdir(parents=True, exist_ok=True)
     for name in ("curve.csv", "validation.csv"):

@@ -202,8 +202,9 @@ def _steps(
     if any(trainee.run.step != began for trainee in trainees):
         raise InputError("the rows stopped at different steps", hint="Continue each by itself until they are level.")
     pictures = assets.fingerprint()
-    for trainee in trainees:
-        trainee.run.take(pictures, others=other_pictures, say=say)
+    saying = [say if len(trainees) == 1 else _named(say, trainee.out.name) for trainee in trainees]
+    for trainee, own in zip(trainees, saying, strict=True):
+        trainee.run.take(pictures, others=other_pictures, say=own if fabric.is_global_zero else None)
         trainee.begin(assets, validate)
     source = batches(
         assets,
@@ -221,7 +222,6 @@ def _steps(
         over = over if max_minutes is None else agreed(fabric, over)
         enough = max_steps is not None and step - began >= max_steps
         last = over or enough or step >= config.steps
-        saying = [say if len(trainees) == 1 else _named(say, trainee.out.name) for trainee in trainees]
         for trainee, own in zip(trainees, saying, strict=True):
             trainee.note(own, last=last)
         for trainee in trainees:  # neither a checkpoint nor a validation counts as a step's time
@@ -247,7 +247,7 @@ class _Trainee:
     def __init__(self, row: Row, fabric: Fabric, *, backbone: Path | None, resume: bool) -> None:
         self.config, self.out, self.fabric = row.config, row.out, fabric
         torch.manual_seed(row.config.seed)
-        self.run = Run(row.config, row.init, backbone)
+        self.run = Run(row.config, *((None, None) if resume else (row.init, backbone)))
         self.run.move(fabric.device)  # before Adam's moments are loaded, for they go where the weights are
         if resume:
             self.run.load(row.out / STATE)

@@ -1,6 +1,4 @@
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,16 +11,10 @@ from hdmatt.cpc import BACKGROUND, FOREGROUND, UNKNOWN
 from hdmatt.errors import InputError
 from hdmatt.model import HDMatt, ModelConfig
 
-BENCHMARKS = str(Path(__file__).parent.parent / "benchmarks")
-
 
 @pytest.fixture
-def context(monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    import context
-
-    yield context
-    sys.modules.pop("context"), sys.modules.pop("_shared", None)
+def context(script):
+    return script("context")
 
 
 def kept(context, label, truth, weight):

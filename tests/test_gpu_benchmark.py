@@ -1,7 +1,4 @@
-import importlib
 import json
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -12,16 +9,12 @@ from hdmatt.checkpoint import save_model
 from hdmatt.errors import InputError
 from hdmatt.model import HDMatt, ModelConfig
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 PEAKS = {"fp32": 2e6, "bf16": None, "bandwidth": 3e6, "threads": 1, "tf32": False}
 
 
 @pytest.fixture
-def gpu(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    yield importlib.import_module("gpu")
-    for name in ("gpu", "_shared"):
-        sys.modules.pop(name, None)
+def gpu(script):
+    return script("gpu")
 
 
 @pytest.fixture

@@ -23,15 +23,6 @@ NAMES = ("troll", "doll")
 SMALL = ["--patch", "64", "--overlap", "16", "--device", "cpu"]
 
 
-@pytest.fixture
-def script(monkeypatch):
-    """Imports a script as Python itself would find it when it runs it."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    yield importlib.import_module
-    for name in ("table1", "table2", "table3", "figure1", "figure6", "_shared", "_figures"):
-        sys.modules.pop(name, None)
-
-
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")

@@ -1,6 +1,4 @@
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from training import SHORT, make_pack
@@ -8,16 +6,10 @@ from training import SHORT, make_pack
 from hdmatt.recipe import PRESETS
 from hdmatt.synth.assets import load_assets
 
-BENCHMARKS = str(Path(__file__).parent.parent / "benchmarks")
-
 
 @pytest.fixture
-def samples(monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    import samples
-
-    yield samples
-    sys.modules.pop("samples"), sys.modules.pop("_shared", None)
+def samples(script):
+    return script("samples")
 
 
 def test_whole_rounds_are_counted_but_not_the_first(samples, tmp_path, monkeypatch):

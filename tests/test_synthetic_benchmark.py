@@ -1,5 +1,3 @@
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,16 +7,10 @@ from training import make_pack
 from hdmatt.checkpoint import save_model
 from hdmatt.model import HDMatt, ModelConfig
 
-BENCHMARKS = str(Path(__file__).parent.parent / "benchmarks")
-
 
 @pytest.fixture
-def synthetic(monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    import synthetic
-
-    yield synthetic
-    sys.modules.pop("synthetic"), sys.modules.pop("_shared", None)
+def synthetic(script):
+    return script("synthetic")
 
 
 def test_weights_are_ranked_on_whole_photographs(synthetic, tmp_path, capsys):

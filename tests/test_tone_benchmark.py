@@ -1,20 +1,12 @@
 import re
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-BENCHMARKS = str(Path(__file__).parent.parent / "benchmarks")
-
 
 @pytest.fixture
-def tone(monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    import tone
-
-    yield tone
-    sys.modules.pop("tone"), sys.modules.pop("_shared", None)
+def tone(script):
+    return script("tone")
 
 
 def scene(front, behind):

@@ -58,6 +58,27 @@ def test_laplacian_loss_sees_detail_and_gradient_loss_ignores_a_constant():
     assert float(losses.laplacian_loss(truth + checker, truth, weight)) > 0.1
 
 
+def test_a_lean_lets_the_likelier_answer_be_foreground_at_odds_of_three_to_two():
+    weight = torch.ones(1, 1, 1, 20)
+    truth = (torch.arange(20) < 9).float().reshape(1, 1, 1, 20)  # 45 % of the pixels that look the same are foreground
+
+    def loss(alpha, lean):
+        return float(losses.alpha_loss(losses.leaned(torch.full_like(truth, alpha), truth, lean), truth, weight))
+
+    assert loss(0.0, 0.0) < loss(1.0, 0.0)
+    assert loss(0.0, 0.2) > loss(1.0, 0.2)  # 0.45 x 1.2 against 0.55 x 0.8
+    assert loss(0.0, -0.2) < loss(1.0, -0.2)
+    np.testing.assert_allclose(loss(0.0, 0.2), 0.45 * 1.2, atol=2e-6)
+
+
+def test_coarse_loss_leans_by_the_averaged_truth():
+    truth, weight = torch.zeros(1, 1, 8, 16), torch.ones(1, 1, 8, 16)
+    truth[..., :6] = 1  # the first cell's mean is 0.75, the second's 0
+    coarse = torch.tensor([[[[0.25, 0.5]]]])
+    expected = (0.5 * (1 + 0.4 * 0.5) + 0.5 * (1 - 0.4)) / 2
+    assert float(losses.coarse_loss(coarse, truth, weight, lean=0.4)) == pytest.approx(expected)
+
+
 def test_the_pixel_weight_is_the_feather_on_unknown_pixels():
     trimap = torch.zeros(1, 1, 8, 8, dtype=torch.uint8)
     trimap[..., 2:6] = 128

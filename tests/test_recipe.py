@@ -81,7 +81,7 @@ def test_every_preset_can_work_and_comes_back_from_its_file(name, tmp_path):
     ["steps=0", "groups=0", "sample.group=0", "sample.patch=72", "sample.crops=0", "topk=-1", "repeat=3", "rate=-1",
      "floor=2", "betas=0.9,1", "ema=1", "losses.alpha=0", "precision=16", "workers=-1", "save_every=0", "held_out=0",
      "repeat=0", "spread=0", "sample.drawn=480,32", "sample.crops=inf", "sample.faults=7", "sample.band=0",
-     "model.width=0", "topk=4"],
+     "model.width=0", "topk=4", "lean=1.5"],
 )
 def test_a_configuration_that_cannot_work_is_refused(wrong):
     config = replace(TrainConfig(), losses={"alpha": 1.0})

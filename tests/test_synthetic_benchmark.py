@@ -29,7 +29,9 @@ def test_weights_are_ranked_on_whole_photographs(synthetic, tmp_path, capsys):
     samples = list(synthetic.drawn(synthetic.load_assets([pack]), 2, side=96))
     truth = [s.alpha[s.trimap == 128] / 255 for s in samples]
     for row, name in zip(rows, names, strict=True):
-        assert row[0] == f"| {name}" and len(row) == 5
+        assert row[0] == f"| {name}" and len(row) == 6
     # a matte of 255 everywhere: its error is what the truth lacks
     assert float(rows[1][1]) == pytest.approx(1000 * np.mean([np.mean(1 - t) for t in truth]), abs=0.06)
     assert float(rows[1][3]) == pytest.approx(1000 * np.mean([np.mean((1 - t) ** 2) for t in truth]), abs=0.06)
+    assert float(rows[1][5].rstrip(" |")) == pytest.approx(float(rows[1][1]), abs=0.06)  # and none of it is too low
+    assert rows[1][5].startswith("+")

@@ -60,6 +60,7 @@ class TrainConfig:
             processes each has its own). "frozen": with the stored statistics, which do not change; needs weights to
             start from.
         losses: Weight of each part of the loss, see losses.total.
+        lean: How much more an error counts at foreground than at background, see losses.leaned.
         probes: Weight of the probes' loss, see losses.Probes; 0: none.
         coarse: Weight of the loss of alpha at stride 8, for a model with `coarse`; 0: none.
         betas, clip, decay, ema: Adam's betas, gradient-norm limit (0: none), decay of the weights (times the rate each
@@ -94,6 +95,7 @@ class TrainConfig:
     betas: tuple[float, float] = (0.9, 0.999)
     decay: float = 1e-4
     clip: float = 0.0
+    lean: float = 0.0
     probes: float = 0.0
     coarse: float = 1.0
     ema: float = 0.0
@@ -363,6 +365,7 @@ def _rules_of_learning(config: TrainConfig) -> Rules:
             set(config.losses) <= set(PARTS) and any(v > 0 for v in config.losses.values()),
             f"losses are {config.losses}; parts are {', '.join(PARTS)}, one at least above 0",
         ),
+        (-1 <= config.lean <= 1, f"lean is {config.lean}, from -1 to 1"),
         (config.coarse >= 0 and config.probes >= 0, "coarse and probes are weights, they must not be negative"),
         (
             not coarse or config.model.coarse,

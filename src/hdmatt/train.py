@@ -30,7 +30,7 @@ from hdmatt.checkpoint import load_card, load_model, load_state, load_tensors, s
 from hdmatt.curves import Curves, sheet
 from hdmatt.errors import InputError
 from hdmatt.feed import batches
-from hdmatt.losses import Probes, coarse_loss, pixel_weight, probe_loss, total
+from hdmatt.losses import Probes, coarse_loss, leaned, pixel_weight, probe_loss, total
 from hdmatt.memory import keeping_freed
 from hdmatt.model import HDMatt, in_coarse, load_resnet34, network_input
 from hdmatt.parallel import Fabric, agreed, make_fabric, patch_share, precision_for, share_norms
@@ -597,12 +597,12 @@ def _loss(
     out = model(inputs, contexts, around=batch["around"], detach=config.detach, coarse_only=only)
     counts = pixel_weight(batch["trimap"][:, None], weight)
     exact = truth, colours["foreground"], colours["background"], counts
-    loss, parts = total(out.alpha, *exact, parts={} if only else config.losses)
+    loss, parts = total(leaned(out.alpha, truth, config.lean), *exact, parts={} if only else config.losses)
     if config.probes and not only:
         parts["probes"] = probe_loss(probes([out.at8, out.at4, out.at2]), *exact)
         loss = loss + config.probes * parts["probes"]
     if config.coarse and out.coarse is not None:
-        parts["coarse"] = coarse_loss(out.coarse, truth, counts)
+        parts["coarse"] = coarse_loss(out.coarse, truth, counts, lean=config.lean)
         loss = loss + config.coarse * parts["coarse"]
     share = patch_share(fabric, (counts.sum((1, 2, 3)) > 0).sum())
     return (loss * share).float(), {name: value.detach() * share for name, value in parts.items()}

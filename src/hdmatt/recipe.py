@@ -126,6 +126,7 @@ _GPU = TrainConfig(
     rate=7e-4,
     floor=0.01,
     losses=_EXTRA,
+    lean=0.2,
     probes=0.2,
     clip=1.0,
     ema=0.999,

@@ -5,9 +5,9 @@
 Composites of --side pixels with the light and the faults of photographs, drawn with a seed that no training uses and
 matted whole, by patches with contexts and all that is known of the picture. Mean over the pictures, and median, of MAD
 and MSE at unknown pixels, and the mean of the error with its sign (the bias), all times 1000. A short training moves
-the bias first: 12 too low cost 8 % of MAD on photographs (docs/log.md). MAD and MSE rank weights that were trained on
-the same pack; how good a matte is on pictures of other people, `hdmatt eval` says. Same pack, weights and options: same
-numbers.
+the bias first, and photographs feel it (docs/log.md). MAD and MSE rank weights that were trained on the same pack with
+the same `lean`; how good a matte is on pictures of other people, `hdmatt eval` says. Same pack, weights and options:
+same numbers.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
         means, medians = 1000 * found.mean(0), 1000 * np.median(found, 0)
         numbers = [f"{value:.1f}" for value in (means[0], medians[0], means[1], medians[1])]
         table.append([name, *numbers, f"{means[2]:+.1f}"])
-    print(_shared.markdown(["weights", "MAD x 1000", "median", "MSE x 1000", "median", "bias"], table), end="")
+    print(_shared.markdown(["weights", "MAD x 1000", "median", "MSE x 1000", "median", "bias x 1000"], table), end="")
     print(f"\n{len(photographs)} photographs of {given.side} pixels")
     return 0
 

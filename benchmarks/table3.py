@@ -159,14 +159,15 @@ def table(scored: list[tuple[Line, str, list[Summary]]], missing: list[Line], pa
     return text
 
 
-BUDGET = ("steps", "patches", "part", "seed", "crops", "pictures")  # of a weights file's card, see recipe.card_of
+BUDGET = ("steps", "patches", "part", "lean", "seed", "crops", "pictures")  # of a file's card, see recipe.card_of
 
 
 def budgets(weights: dict[str, str]) -> str:
     """What each row's weights cost, as their files tell, and a warning where that is not the same for all."""
     cards = {key: load_card(path) for key, path in weights.items()}
     rows = [[key, *(card.get(name, "not told") for name in BUDGET)] for key, card in cards.items()]
-    told = {tuple(card.get(name) for name in ("steps", "patches", "part", "pictures")) for card in cards.values()}
+    equal = ("steps", "patches", "part", "lean", "pictures")
+    told = {tuple(card.get(name) for name in equal) for card in cards.values()}
     text = "\n## Trained\n\n" + markdown(["weights", *BUDGET], rows) + "\n"
     if len(told) > 1 or None in next(iter(told), ()):
         text += "\n**Not equal budgets**, or not known to be: a row may be ahead for its training alone.\n"

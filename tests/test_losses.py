@@ -65,10 +65,20 @@ def test_a_lean_lets_the_likelier_answer_be_foreground_at_odds_of_three_to_two()
     def loss(alpha, lean):
         return float(losses.alpha_loss(losses.leaned(torch.full_like(truth, alpha), truth, lean), truth, weight))
 
-    assert loss(0.0, 0.0) < loss(1.0, 0.0)
-    assert loss(0.0, 0.2) > loss(1.0, 0.2)  # 0.45 x 1.2 against 0.55 x 0.8
-    assert loss(0.0, -0.2) < loss(1.0, -0.2)
-    np.testing.assert_allclose(loss(0.0, 0.2), 0.45 * 1.2, atol=2e-6)
+    # 1e-6: the root of diff^2 + 1e-12 adds at most 1e-6
+    np.testing.assert_allclose([loss(0.0, 0.0), loss(1.0, 0.0)], [0.45, 0.55], atol=1e-6)
+    np.testing.assert_allclose([loss(0.0, 0.2), loss(1.0, 0.2)], [0.45 * 1.2, 0.55 * 0.8], atol=1e-6)
+    np.testing.assert_allclose([loss(0.0, -0.2), loss(1.0, -0.2)], [0.45 * 0.8, 0.55 * 1.2], atol=1e-6)
+
+
+def test_leaned_errors_weigh_composites_alike_and_are_uneven_at_the_edges_of_the_truth():
+    truth, weight, half = torch.zeros(1, 1, 16, 16), torch.ones(1, 1, 16, 16), torch.full((1, 3, 16, 16), 0.5)
+    truth[..., 8:] = 1
+    alpha = losses.leaned(truth - 0.1, truth, 0.2)
+    composed = losses.composition_loss(alpha, truth, half, torch.zeros(1, 3, 16, 16), weight)
+    assert float(composed) == pytest.approx(0.5 * 3**0.5 * (0.1 * 1.2 + 0.1 * 0.8) / 2, abs=1e-6)
+    assert float(losses.gradient_loss(alpha, truth, weight)) == pytest.approx((0.12 - 0.08) / 15, abs=1e-6)
+    assert float(losses.gradient_loss(truth - 0.1, truth, weight)) == pytest.approx(0, abs=1e-6)
 
 
 def test_coarse_loss_leans_by_the_averaged_truth():

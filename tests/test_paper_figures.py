@@ -155,13 +155,16 @@ def test_table_3_has_the_papers_rows(script):
 
 def test_table_3_says_whether_budgets_were_equal(script, tmp_path):
     files = {}
-    for key, steps in (("A", 20), ("C", 20), ("B", 30)):
+    for key, steps, lean in (("A", 20, 0.0), ("C", 20, 0.0), ("B", 30, 0.0), ("leaned", 20, 0.2)):
         files[key] = str(tmp_path / f"{key}.safetensors")
-        card = card_of(PRESETS["tiny"], {"step": steps, "seen": 4 * steps, "pictures": "two"})
+        config = replace(PRESETS["tiny"], lean=lean)
+        card = card_of(config, {"step": steps, "seen": 4 * steps, "pictures": "two"})
         save_model(HDMatt(ModelConfig(width=4)), Path(files[key]), half=True, card=card)
     budgets = script("table3").budgets
-    assert "Not equal" not in budgets({key: files[key] for key in "AC"}) and "| A | 20 | 80 | all |" in budgets(files)
-    assert "Not equal" in budgets(files)
+    assert "| A | 20 | 80 | all | 0.0 |" in budgets(files)
+    assert "Not equal" not in budgets({key: files[key] for key in "AC"})
+    assert "Not equal" in budgets({key: files[key] for key in "AB"})
+    assert "Not equal" in budgets({key: files[key] for key in ("A", "leaned")})
 
 
 @pytest.mark.parametrize(

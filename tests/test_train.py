@@ -69,14 +69,21 @@ def test_ten_steps_equal_five_a_stop_and_five_more_bit_for_bit(pack, tmp_path, c
     assert {n.split(".")[0] for n in ours} == {"model", "ema", "adam", "probes"}
 
 
-def test_a_run_that_leans_to_foreground_gives_higher_alphas_than_one_that_leans_to_background(pack, tmp_path):
-    rows = [Row(replace(TEN, lean=lean, coarse=0.0), tmp_path / f"{lean}") for lean in (-0.9, 0.9)]
-    train_together(rows, [pack], fabric=make_fabric("32-true", accelerator="cpu"))
+@pytest.mark.parametrize("part", ["all", "coarse"])  # "coarse" has no loss but that of alpha at stride 8
+def test_the_more_a_run_leans_to_foreground_the_higher_are_its_alphas(pack, tmp_path, part):
+    config, start = TEN, None
+    if part == "coarse":
+        config = replace(TEN, model=replace(TEN.model, hints=True, coarse=True), part=part)
+        train(replace(config, part="all", steps=1), [pack], tmp_path / "start", fabric=cpu())
+        start = tmp_path / "start/model.safetensors"
+    rows = [Row(replace(config, lean=lean), tmp_path / f"{lean}", start) for lean in (-0.9, 0.0, 0.9)]
+    train_together(rows, [pack], fabric=cpu())
     picture = torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(0))
     inputs = network_input(picture, torch.full((1, 64, 64), 128, dtype=torch.uint8))
     with torch.no_grad():
-        low, high = (load_model(row.out / "model.safetensors").eval()(inputs, [[]]).alpha.mean() for row in rows)
-    assert high > low + 0.01
+        out = [load_model(row.out / "model.safetensors").eval()(inputs, [[]]) for row in rows]
+    low, middle, high = ((o.alpha if part == "all" else o.coarse).mean() for o in out)
+    assert low < middle < high
 
 
 def test_rows_that_share_their_batches_get_the_weights_that_each_gets_alone(pack, tmp_path):

@@ -107,12 +107,16 @@ def leaned(alpha: Tensor, truth: Tensor, lean: float) -> Tensor:
     """Alpha as the losses see it: its error times 1 + lean at foreground, 1 - lean at background, between by alpha.
 
     Where a pixel could be either, a network answers by how often it was the one in training. Unknown pixels of our
-    samples, with their nets, strands and veils, are background more often (mean alpha 0.49) than those of trimaps that
-    people draw (0.53 to 0.61); this makes up for it without other samples (docs/log.md).
+    samples, with their nets, strands and veils, are background more often (mean alpha 0.49) than those of the dev sets
+    (0.53 to 0.61); this makes up for it without other samples (docs/log.md). The least loss is still at the truth. In
+    the Laplacian and gradient parts an even error then counts too, at the truth's edges, where its scale changes.
 
     Args:
         alpha, truth: B x 1 x H x W, or any other shape that both have.
-        lean: From -1 to 1; 0: alpha as it is.
+        lean: Above -1 and below 1; 0: alpha as it is.
+
+    Returns:
+        What has those errors; it may leave [0, 1].
     """
     return alpha if lean == 0 else truth + (1 + lean * (2 * truth - 1)) * (alpha - truth)
 
@@ -129,6 +133,7 @@ def total(
     """Weighted sum of the named parts; a part of weight 0 is not computed.
 
     Args:
+        alpha: As `leaned` gives it; the parts, and so a run's curves, are of that.
         parts: Weight of each of "alpha", "composition", "laplacian", "gradient".
 
     Returns:

@@ -60,7 +60,8 @@ class TrainConfig:
             processes each has its own). "frozen": with the stored statistics, which do not change; needs weights to
             start from.
         losses: Weight of each part of the loss, see losses.total.
-        lean: How much more an error counts at foreground than at background, see losses.leaned.
+        lean: An error counts 1 + lean times at foreground, 1 - lean times at background, in `losses` and `coarse` but
+            not in the probes'; see losses.leaned.
         probes: Weight of the probes' loss, see losses.Probes; 0: none.
         coarse: Weight of the loss of alpha at stride 8, for a model with `coarse`; 0: none.
         betas, clip, decay, ema: Adam's betas, gradient-norm limit (0: none), decay of the weights (times the rate each
@@ -366,7 +367,7 @@ def _rules_of_learning(config: TrainConfig) -> Rules:
             set(config.losses) <= set(PARTS) and any(v > 0 for v in config.losses.values()),
             f"losses are {config.losses}; parts are {', '.join(PARTS)}, one at least above 0",
         ),
-        (-1 <= config.lean <= 1, f"lean is {config.lean}, from -1 to 1"),
+        (-1 < config.lean < 1, f"lean is {config.lean}, it must lie between -1 and 1"),
         (config.coarse >= 0 and config.probes >= 0, "coarse and probes are weights, they must not be negative"),
         (
             not coarse or config.model.coarse,
@@ -450,6 +451,7 @@ def card_of(config: TrainConfig, numbers: Mapping[str, Any]) -> dict[str, str]:
         "crops": ",".join(map(str, config.sample.crops)),
         "seed": str(config.seed),
         "part": config.part,
+        "lean": str(config.lean),
     }
     return card | ({"pictures": numbers["pictures"]} if numbers.get("pictures") else {})
 

@@ -152,14 +152,16 @@ def main() -> None:
     rows = []
     for name, seconds in best.items():
         difference = (alphas[name] - alphas["torch"]).abs()
-        rows.append({
-            "runtime": name,
-            "seconds_a_patch": sum(seconds.values()) / len(inputs),
-            "ratio": sum(seconds.values()) / sum(best["torch"].values()),
-            "parts": {part: seconds[part] / best["torch"][part] for part in PARTS},
-            "max_difference": float(difference.max()),
-            "mean_difference": float(difference.mean()),
-        })
+        rows.append(
+            {
+                "runtime": name,
+                "seconds_a_patch": sum(seconds.values()) / len(inputs),
+                "ratio": sum(seconds.values()) / sum(best["torch"].values()),
+                "parts": {part: seconds[part] / best["torch"][part] for part in PARTS},
+                "max_difference": float(difference.max()),
+                "mean_difference": float(difference.mean()),
+            }
+        )
     rows.sort(key=lambda row: row["ratio"])
     reached = {n: trunk_gflop(model, arguments.patch) * len(inputs) / best[n]["trunk"] for n in best}
     heads = " ".join(f"{part:>8}" for part in PARTS)

@@ -74,8 +74,7 @@ def main(arguments: list[str]) -> int:
     if hidden:
         more = f" and {counted(len(hidden) - 1, 'more test')}" if len(hidden) > 1 else ""
         raise InputError(
-            f"the truth of {hidden[0]}{more} is not in {given.data[0]}: "
-            "alphamatting.com keeps it to itself",
+            f"the truth of {hidden[0]}{more} is not in {given.data[0]}: alphamatting.com keeps it to itself",
             hint="Make the mattes with hdmatt matte and send them to the site; or, if you have the truth, put it into "
             "a folder alpha/ beside image/ trimap1/ trimap2/ trimap3/.",
         )

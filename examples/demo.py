@@ -29,7 +29,10 @@ def main(out: Path) -> None:
     step(f"model {api.DEFAULT_MODEL} loaded")
     options = Options(device=api.pick_device("auto"))
     alpha_only = api.matte_files(
-        HERE / "hair.jpg", HERE / "hair-trimap.png", api.Outputs(out / "alpha.png"), model=api.DEFAULT_MODEL,
+        HERE / "hair.jpg",
+        HERE / "hair-trimap.png",
+        api.Outputs(out / "alpha.png"),
+        model=api.DEFAULT_MODEL,
         options=options,
     )
     step(

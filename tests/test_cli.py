@@ -188,8 +188,17 @@ def test_a_model_that_is_not_ours(scene, weights, capsys):
         ("broken.safetensors", "not a safetensors file"),
         ("nothing", "there is no model"),
     ):
-        code = main(["matte", str(scene / "picture.png"), str(scene / "trimap.png"), "-o", str(scene / "a.png"),
-                     "--model", str(scene / name)])
+        code = main(
+            [
+                "matte",
+                str(scene / "picture.png"),
+                str(scene / "trimap.png"),
+                "-o",
+                str(scene / "a.png"),
+                "--model",
+                str(scene / name),
+            ]
+        )
         refused(capsys, scene, before, code, text)
 
 

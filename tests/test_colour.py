@@ -98,9 +98,7 @@ def test_a_composite_over_one_colour_is_that_over_a_flat_picture():
     foreground, _, alpha, _ = scene(20, 30)
     red = colour.parse_colour("red")
     flat = np.broadcast_to(red, foreground.shape)
-    np.testing.assert_array_equal(
-        colour.composite(foreground, alpha, red), colour.composite(foreground, alpha, flat)
-    )
+    np.testing.assert_array_equal(colour.composite(foreground, alpha, red), colour.composite(foreground, alpha, flat))
 
 
 def test_a_cutout_is_straight():

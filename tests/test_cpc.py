@@ -108,9 +108,7 @@ def test_the_order_of_the_contexts_does_not_matter():
     deep, label = normal(1, 8, 5, 5), torch.full((1, 5, 5), UNKNOWN)
     contexts = some_contexts(cpc)
     # 1e-12: float64 sums in another order
-    torch.testing.assert_close(
-        cpc(deep, label, [contexts]), cpc(deep, label, [contexts[::-1]]), rtol=0, atol=1e-12
-    )
+    torch.testing.assert_close(cpc(deep, label, [contexts]), cpc(deep, label, [contexts[::-1]]), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("form", ["strict", "literal"])

@@ -351,8 +351,16 @@ def test_of_a_patch_and_what_takes_turns_with_it_the_plan_counts_the_larger_one(
         make_plan(open_trimap(trimap), model, replace(SMALL, memory=memory.GIB, turns=memory.GIB))
 
 
-BAD = [{"patch": 60}, {"patch": 32}, {"overlap": 40}, {"topk": -1}, {"candidates": 0}, {"batch": 0}, {"batch": -3},
-       {"cover": "most"}]
+BAD = [
+    {"patch": 60},
+    {"patch": 32},
+    {"overlap": 40},
+    {"topk": -1},
+    {"candidates": 0},
+    {"batch": 0},
+    {"batch": -3},
+    {"cover": "most"},
+]
 
 
 @pytest.mark.parametrize("bad", BAD)

@@ -409,9 +409,10 @@ def test_rows_of_a_scanline_file_are_no_tiles(tmp_path):
 @pytest.mark.parametrize(("width", "channels", "depth"), [(64, 1, "8"), (3000, 1, "16"), (900, 4, "8")])
 @pytest.mark.parametrize("rows", [0, 1, 32])
 def test_a_png_that_is_given_up_leaves_no_file_and_no_word_of_libpng(tmp_path, capfd, width, channels, depth, rows):
-    with pytest.raises(KeyboardInterrupt), PictureWriter(
-        tmp_path / "a.png", 32, width, channels=channels, bit_depth=depth
-    ) as writer:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        PictureWriter(tmp_path / "a.png", 32, width, channels=channels, bit_depth=depth) as writer,
+    ):
         for _ in range(rows):
             writer.write(np.zeros((1, width, channels), np.float32))
         raise KeyboardInterrupt

@@ -12,9 +12,7 @@ def maps(seed=0, batch=2, channels=1, side=16):
 
 def test_alpha_loss_is_the_weighted_mean_of_absolute_differences():
     alpha, truth, weight = maps(0), maps(1), maps(2)
-    expected = np.mean([
-        float((weight[b] * (alpha[b] - truth[b]).abs()).sum() / weight[b].sum()) for b in range(2)
-    ])
+    expected = np.mean([float((weight[b] * (alpha[b] - truth[b]).abs()).sum() / weight[b].sum()) for b in range(2)])
     # 1e-6: the root of diff^2 + 1e-12 adds at most 1e-6
     np.testing.assert_allclose(float(losses.alpha_loss(alpha, truth, weight)), expected, atol=1e-6)
 

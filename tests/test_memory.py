@@ -67,8 +67,10 @@ def test_the_colours_need_is_a_row_of_tiles_and_numba_only_until_it_is_loaded(mo
 
 def test_the_engines_needs_grow_with_the_width_and_the_pool_only():
     def need(**changes):
-        return memory.fixed_bytes(**{"picture_width": 1000, "patch": 320, "band": 256, "pixel": 3,
-                                     **changes}) - memory.resident()
+        return (
+            memory.fixed_bytes(**{"picture_width": 1000, "patch": 320, "band": 256, "pixel": 3, **changes})
+            - memory.resident()
+        )
 
     # 4 MiB: the process itself moves between two looks at it
     column = 2 * 576 * 4 + 12 * 320 + 32 * 256

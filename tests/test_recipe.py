@@ -10,8 +10,17 @@ from hdmatt.recipe import PRESETS, TrainConfig, changed, check, read_config, set
 def test_changes_take_the_kind_of_what_they_change():
     config = changed(
         TrainConfig(),
-        ["rate=3e-4", "sample.crops=0.5,1,2", "model.cpc=none", "steps=20", "betas=0.5,0.99", "detach=true",
-         "losses.gradient=0.2", "precision=bf16-mixed", "sample.drawn=480,960"],
+        [
+            "rate=3e-4",
+            "sample.crops=0.5,1,2",
+            "model.cpc=none",
+            "steps=20",
+            "betas=0.5,0.99",
+            "detach=true",
+            "losses.gradient=0.2",
+            "precision=bf16-mixed",
+            "sample.drawn=480,960",
+        ],
     )
     assert config.sample.drawn == (480, 960)
     assert (config.rate, config.sample.crops, config.model.cpc, config.steps) == (3e-4, (0.5, 1.0, 2.0), "none", 20)
@@ -78,10 +87,33 @@ def test_every_preset_can_work_and_comes_back_from_its_file(name, tmp_path):
 
 @pytest.mark.parametrize(
     "wrong",
-    ["steps=0", "groups=0", "sample.group=0", "sample.patch=72", "sample.crops=0", "topk=-1", "repeat=3", "rate=-1",
-     "floor=2", "betas=0.9,1", "ema=1", "losses.alpha=0", "precision=16", "workers=-1", "save_every=0", "held_out=0",
-     "repeat=0", "spread=0", "sample.drawn=480,32", "sample.crops=inf", "sample.faults=7", "sample.band=0",
-     "model.width=0", "topk=4", "lean=1.5"],
+    [
+        "steps=0",
+        "groups=0",
+        "sample.group=0",
+        "sample.patch=72",
+        "sample.crops=0",
+        "topk=-1",
+        "repeat=3",
+        "rate=-1",
+        "floor=2",
+        "betas=0.9,1",
+        "ema=1",
+        "losses.alpha=0",
+        "precision=16",
+        "workers=-1",
+        "save_every=0",
+        "held_out=0",
+        "repeat=0",
+        "spread=0",
+        "sample.drawn=480,32",
+        "sample.crops=inf",
+        "sample.faults=7",
+        "sample.band=0",
+        "model.width=0",
+        "topk=4",
+        "lean=1.5",
+    ],
 )
 def test_a_configuration_that_cannot_work_is_refused(wrong):
     config = replace(TrainConfig(), losses={"alpha": 1.0})

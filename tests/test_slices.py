@@ -189,7 +189,10 @@ print(gpu_slice.main(["join", work + "/r3", work + "/run"]))
     # a slice without time takes one step; the third call went on from the folder that the second left on the machine
     assert (wanted, load_state(tmp_path / "run/state.safetensors")[1]["step"]) == (200, 3)
     assert sorted(p.name for p in (tmp_path / "r2").iterdir()) == [
-        "curve.csv", "preview.jpg", "state-0-of-1.safetensors", "validation.csv"
+        "curve.csv",
+        "preview.jpg",
+        "state-0-of-1.safetensors",
+        "validation.csv",
     ]
     assert (tmp_path / "run/curve.csv").read_text().count("\n") == 4
     (thin,) = (tmp_path / "thin").iterdir()

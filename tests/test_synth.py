@@ -79,9 +79,9 @@ def test_a_blunt_trimap_leaves_the_holes_of_a_net_and_its_wires_unknown():
     net = Assets([np.dstack([colours, alpha])], [np.full((150, 150, 3), 30, np.uint8)])
     plain = replace(CONFIG, patch=160, group=1, merge=0.0, similar=0.0, band=1.0, wide=0.0, blunt=0.0, elsewhere=0.0)
     unknown = {
-        blunt: np.mean([
-            (make_sample(net, replace(plain, blunt=blunt), seed=2, index=i).trimap == 128).mean() for i in range(12)
-        ])
+        blunt: np.mean(
+            [(make_sample(net, replace(plain, blunt=blunt), seed=2, index=i).trimap == 128).mean() for i in range(12)]
+        )
         for blunt in (0.0, 1.0)
     }
     assert unknown[1.0] > 1.3 * unknown[0.0]

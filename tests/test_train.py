@@ -271,7 +271,15 @@ def test_the_coarse_part_alone_learns_and_leaves_what_comes_before_and_after_as_
     model = replace(TEN.model, hints=True, normed=True, coarse=True)
     sample = replace(TEN.sample, procedural=0.0, merge=0.0, faults=0.0, crops=(1.0,), band=4.0, wide=0.0, blunt=0.0)
     config = replace(
-        TEN, model=model, sample=sample, part="coarse", groups=4, steps=100, rate=1e-2, probes=0.0, save_every=25,
+        TEN,
+        model=model,
+        sample=sample,
+        part="coarse",
+        groups=4,
+        steps=100,
+        rate=1e-2,
+        probes=0.0,
+        save_every=25,
         ema=0.0,
     )
     init = start(config, tmp_path)
@@ -363,8 +371,14 @@ def test_detached_contexts_get_no_gradient(detach):
     assert inputs.grad[0].any() and bool(inputs.grad[1].any()) != detach
 
 
-@pytest.mark.parametrize(("changes", "words"), [({"part": "coarse", "coarse": 0.0}, "has no weight"),
-                                                ({"coarse": -1.0}, "negative"), ({"probes": -0.1}, "negative")])
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"part": "coarse", "coarse": 0.0}, "has no weight"),
+        ({"coarse": -1.0}, "negative"),
+        ({"probes": -0.1}, "negative"),
+    ],
+)
 def test_a_loss_that_leaves_nothing_to_learn_by_is_refused_before_a_step(pack, tmp_path, changes, words):
     model = replace(TEN.model, hints=True, coarse=True)
     with pytest.raises(InputError, match=words):

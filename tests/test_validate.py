@@ -78,7 +78,10 @@ def test_validation_leaves_scores_a_sheet_and_the_best_weights_and_changes_nothi
     with (tmp_path / "seen/validation.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["step"], row["set"]) for row in rows] == [
-        ("2", "held-out"), ("2", "set trimap"), ("4", "held-out"), ("4", "set trimap")
+        ("2", "held-out"),
+        ("2", "set trimap"),
+        ("4", "held-out"),
+        ("4", "set trimap"),
     ]
     held_out = [float(row["sad"]) for row in rows if row["set"] == "held-out"]
     assert numbers["best"] == pytest.approx(min(held_out), abs=1e-4)

@@ -1,11 +1,11 @@
 """Mattes from Python and from files: the engine, the colours and the files put together.
 
-    matte         arrays or paths in, a Matte with arrays out
-    Matte         alpha, and the foreground, cut-out and composite that follow from it
-    matte_files   files in, files out, in bounded memory: what the command line calls
-    plan_files    what matte_files would do, and what it would take
-    load_model    cached weights
-    load_network  the same, prepared for a runtime
+matte         arrays or paths in, a Matte with arrays out
+Matte         alpha, and the foreground, cut-out and composite that follow from it
+matte_files   files in, files out, in bounded memory: what the command line calls
+plan_files    what matte_files would do, and what it would take
+load_model    cached weights
+load_network  the same, prepared for a runtime
 """
 
 import time
@@ -605,9 +605,7 @@ def _open(
 
 def _warn_if_known(unknown: int) -> None:
     if not unknown:
-        warnings.warn(
-            "the trimap has no unknown pixel: the matte is the trimap", NoUnknownWarning, stacklevel=3
-        )
+        warnings.warn("the trimap has no unknown pixel: the matte is the trimap", NoUnknownWarning, stacklevel=3)
 
 
 @lru_cache(maxsize=2)
@@ -631,5 +629,3 @@ def _load(name: str | Path, stamp: int) -> HDMatt:
     from hdmatt.checkpoint import load_model as load
 
     return load(name)
-
-

@@ -282,9 +282,7 @@ def _save(
     save_state(tensors, {"step": step, "classes": list(names), "config": kept}, state)
 
 
-def _load(
-    network: Classifier, sgd: torch.optim.SGD, names: Sequence[str], config: BackboneConfig, state: Path
-) -> int:
+def _load(network: Classifier, sgd: torch.optim.SGD, names: Sequence[str], config: BackboneConfig, state: Path) -> int:
     """Take over what `_save` wrote; returns its step.
 
     Raises:

@@ -1,11 +1,11 @@
 """Weights on disk: safetensors with the configuration inside. The only place that loads weights.
 
-    save_model     network -> file (half precision for the package, single for training)
-    load_model     name or file -> network in evaluation mode
-    load_card      name or file -> the words about the weights
-    models         the weights that ship in the package
-    save_state, load_state     a training run's tensors and numbers, also safetensors: no pickle anywhere
-    save_tensors, load_tensors    any named tensors and their metadata: backbones, shards of a state
+save_model     network -> file (half precision for the package, single for training)
+load_model     name or file -> network in evaluation mode
+load_card      name or file -> the words about the weights
+models         the weights that ship in the package
+save_state, load_state     a training run's tensors and numbers, also safetensors: no pickle anywhere
+save_tensors, load_tensors    any named tensors and their metadata: backbones, shards of a state
 """
 
 import json
@@ -151,5 +151,3 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             f"{path} is not a safetensors file: {error}",
             hint="hdmatt loads safetensors only; pickled weights (.pth, .ckpt) must be converted by their owner.",
         ) from error
-
-

@@ -1,13 +1,13 @@
 """The command line: one thin command per program. Loads torch only when a command needs it.
 
-    matte    picture and trimap in; alpha, foreground, cut-out, composite out
-    info     version, models, devices
-    train    samples in, weights out: cli_train.py
-    export   weights in, ONNX or OpenVINO graphs out
-    eval     methods and test sets in; scores, a table and a report out
-    attention    what one unknown pixel looks at, as a figure
-    bench    sizes and methods in; seconds, peak memory and share of the machine's peak out: cli_bench.py
-    main     exit codes: 0 done, 2 a mistake in what we were given, 1 a mistake of ours
+matte    picture and trimap in; alpha, foreground, cut-out, composite out
+info     version, models, devices
+train    samples in, weights out: cli_train.py
+export   weights in, ONNX or OpenVINO graphs out
+eval     methods and test sets in; scores, a table and a report out
+attention    what one unknown pixel looks at, as a figure
+bench    sizes and methods in; seconds, peak memory and share of the machine's peak out: cli_bench.py
+main     exit codes: 0 done, 2 a mistake in what we were given, 1 a mistake of ours
 """
 
 import json
@@ -500,5 +500,3 @@ def _stderr() -> Any:
 
 def _say(text: str) -> None:
     typer.echo(text, err=True)
-
-

@@ -1,9 +1,9 @@
 """`hdmatt train`: the command line of train.py, backbone.py and norms.py. Loads torch only when a command runs.
 
-    train              a matting network, from random or given weights
-    train backbone     stage 1: the encoder as a classifier
-    train norms        batch norms counted again, for patches of the size they are used on
-    train mean         the mean of several weights, or one file's weights in half precision
+train              a matting network, from random or given weights
+train backbone     stage 1: the encoder as a classifier
+train norms        batch norms counted again, for patches of the size they are used on
+train mean         the mean of several weights, or one file's weights in half precision
 """
 
 from pathlib import Path

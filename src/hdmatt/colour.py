@@ -115,9 +115,7 @@ def composite(
     return share * foreground + (1 - share) * background
 
 
-def cutout(
-    foreground: Float32[np.ndarray, "h w 3"], alpha: Float32[np.ndarray, "h w"]
-) -> Float32[np.ndarray, "h w 4"]:
+def cutout(foreground: Float32[np.ndarray, "h w 3"], alpha: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w 4"]:
     """Foreground and alpha as straight RGBA."""
     return np.concatenate([foreground, alpha[..., None]], axis=2)
 

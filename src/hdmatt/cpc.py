@@ -103,8 +103,7 @@ def region_attention(
     counts = torch.bincount(label_L, minlength=3).tolist()
     keys, values = key_LC[order].split(counts), value_LV[order].split(counts)
     reads = [
-        _attend(query_NC, keys[r], values[r], outside=len(label_L) - counts[r], form=form, scale=scale)
-        for r in REGIONS
+        _attend(query_NC, keys[r], values[r], outside=len(label_L) - counts[r], form=form, scale=scale) for r in REGIONS
     ]
     return reads[0], reads[1], reads[2]
 

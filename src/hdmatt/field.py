@@ -65,7 +65,10 @@ class ColourField:
         columns = np.repeat(((x + centre) / self.cell - 0.5)[None, :], number, axis=0).astype(np.float32)
         thirds = [  # OpenCV remaps four channels at most
             cv2.remap(
-                np.ascontiguousarray(self.moments[..., i : i + 3]), columns, rows, cv2.INTER_LINEAR,
+                np.ascontiguousarray(self.moments[..., i : i + 3]),
+                columns,
+                rows,
+                cv2.INTER_LINEAR,
                 borderMode=cv2.BORDER_REPLICATE,
             )
             for i in range(0, 2 * MOMENTS, 3)

@@ -66,14 +66,21 @@ def colour_hints(inputs_B6HW: Tensor, around_BHWM: Tensor | None = None) -> Tens
         if around_BHWM is not None:
             outer = around_BHWM[..., : 2 * MOMENTS].float().permute(0, 3, 1, 2).split(MOMENTS, dim=1)
         front, back = (
-            _gaussian(_spread(moments, sure, o))
-            for sure, o in zip((sure_front, sure_back), outer, strict=True)
+            _gaussian(_spread(moments, sure, o)) for sure, o in zip((sure_front, sure_back), outer, strict=True)
         )
         weight, apart = discriminant(front, back)
-        packed = torch.cat([
-            front.mean, back.mean, weight, _dot(weight, back.mean), apart,
-            *_inverse(front.covariance), *_inverse(back.covariance),
-        ], dim=1)
+        packed = torch.cat(
+            [
+                front.mean,
+                back.mean,
+                weight,
+                _dot(weight, back.mean),
+                apart,
+                *_inverse(front.covariance),
+                *_inverse(back.covariance),
+            ],
+            dim=1,
+        )
         f, b, weight, offset, apart, inverse_f, inverse_b = _grow(packed, colours).split([3, 3, 3, 1, 1, 6, 6], dim=1)
         first = (_dot(weight, colours) - offset).clamp(0, 1)
         known = sure_front + sure_back

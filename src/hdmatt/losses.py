@@ -77,9 +77,7 @@ class Probes(nn.Module):
         return [torch.sigmoid(head(x).float()) for head, x in zip(self.heads, maps, strict=True)]
 
 
-def probe_loss(
-    read: Sequence[Tensor], truth: Tensor, foreground: Tensor, background: Tensor, weight: Tensor
-) -> Tensor:
+def probe_loss(read: Sequence[Tensor], truth: Tensor, foreground: Tensor, background: Tensor, weight: Tensor) -> Tensor:
     """Mean absolute error of the probes against shrunk alpha, F and B; F counts by alpha, B by 1 - alpha."""
     loss = truth.new_zeros(())
     for x in read:

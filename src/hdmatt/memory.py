@@ -1,16 +1,16 @@
 """How much memory a job takes, and how much it may take. All lengths are bytes.
 
-    parse, show          "2GiB" <-> bytes
-    default_limit        what a job may use unless told otherwise
-    resident, settled, peak    what the process holds now, without what it freed, and the most it ever held
-    children_peak        the most that a program it started held
-    container            what the process's control groups allow
-    keeping_freed        a block in which the allocator keeps what is freed, for the next patch
-    fixed_bytes, rows_bytes, tall_bytes, context_bytes, body_bytes, stem_bytes, field_bytes, patch_bytes
-                         the engine's needs: per job, per candidate, per patch kept, and per patch computed at once
-    carry_bytes          the low-resolution alpha's, before the first patch
-    colour_bytes, tile_bytes   the colour estimation's, and that of the tile in work; never while a patch is computed
-    weight_bytes, way_bytes    with several devices or a GPU: per copy of the network, per patch on its way
+parse, show          "2GiB" <-> bytes
+default_limit        what a job may use unless told otherwise
+resident, settled, peak    what the process holds now, without what it freed, and the most it ever held
+children_peak        the most that a program it started held
+container            what the process's control groups allow
+keeping_freed        a block in which the allocator keeps what is freed, for the next patch
+fixed_bytes, rows_bytes, tall_bytes, context_bytes, body_bytes, stem_bytes, field_bytes, patch_bytes
+                     the engine's needs: per job, per candidate, per patch kept, and per patch computed at once
+carry_bytes          the low-resolution alpha's, before the first patch
+colour_bytes, tile_bytes   the colour estimation's, and that of the tile in work; never while a patch is computed
+weight_bytes, way_bytes    with several devices or a GPU: per copy of the network, per patch on its way
 """
 
 import ctypes

@@ -244,7 +244,7 @@ def _runs(facts: Mapping[str, Any]) -> str:
         rows = (str(one["rows"]), one["rows"], False)
         lines.append([_text(one["run"] or "not recorded"), rows, *map(_text, [one["date"] or "unknown", *texts])])
     table = _table(heads, lines, words=[head for head in heads if head != "rows"])
-    return f'<h3>Runs that the rows are of</h3>{table}'
+    return f"<h3>Runs that the rows are of</h3>{table}"
 
 
 def _machine(machine: Mapping[str, Any]) -> str:

@@ -119,8 +119,7 @@ def _hdmatt(task: _Task) -> Job:
     )
     small = task
     task = task.with_options(
-        reserve=options.reserve
-        + max(room.matte, room.kept + memory.SPREAD + _LEFT - max(0, own - other - _WIDE)),
+        reserve=options.reserve + max(room.matte, room.kept + memory.SPREAD + _LEFT - max(0, own - other - _WIDE)),
         turns=max(options.turns, room.making + bands),
     )
     plan = task.plan()

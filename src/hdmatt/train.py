@@ -475,9 +475,7 @@ def learning_rate(config: TrainConfig, step: int, *, restart: int = 0) -> float:
     return schedule(again * config.rate, step, steps=config.steps, warmup=config.warmup, floor=config.floor)
 
 
-def group_contexts(
-    groups: int, group: int, *, topk: int, seed: tuple[int, ...], first: int = 0
-) -> list[list[int]]:
+def group_contexts(groups: int, group: int, *, topk: int, seed: tuple[int, ...], first: int = 0) -> list[list[int]]:
     """For every patch of a batch, `topk` random other patches of its own group (all, when there are no more).
 
     Args:
@@ -505,9 +503,13 @@ class _Judge:
     def __call__(self, run: Run, device: torch.device) -> list[Scored]:
         model = run.averaged().to(device)
         sample, topk = self.config.sample, self.config.topk
-        found = [] if self.held_out is None else [
-            self.held_out(model, lambda index: group_contexts(1, sample.group, topk=topk, seed=(0,), first=index))
-        ]
+        found = (
+            []
+            if self.held_out is None
+            else [
+                self.held_out(model, lambda index: group_contexts(1, sample.group, topk=topk, seed=(0,), first=index))
+            ]
+        )
         return [*found, *self.folders(model)]
 
 

@@ -1,8 +1,8 @@
 """Packs of training pictures, decoded once and kept in memory. Knows files and arrays, nothing of training.
 
-    Assets            the decoded pictures
-    load_assets       decode the folders that datasets.discover_assets finds
-    read_foreground, decode, shrink    one picture of them
+Assets            the decoded pictures
+load_assets       decode the folders that datasets.discover_assets finds
+read_foreground, decode, shrink    one picture of them
 """
 
 import hashlib
@@ -51,9 +51,7 @@ def load_assets(folders: Sequence[Path], *, longest: int = 1280) -> Assets:
     from hdmatt.datasets import discover_assets
 
     packs = [discover_assets(folder) for folder in folders]
-    foregrounds = [
-        shrink(read_foreground(entry), longest) for pack in packs for entry in pack.foregrounds
-    ]
+    foregrounds = [shrink(read_foreground(entry), longest) for pack in packs for entry in pack.foregrounds]
     backgrounds = [shrink(decode(path, cv2.IMREAD_COLOR), longest) for pack in packs for path in pack.backgrounds]
     if not foregrounds or not backgrounds:
         raise InputError(

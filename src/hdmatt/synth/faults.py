@@ -1,6 +1,6 @@
 """What cameras and files do to a picture: applied to composites only, so alpha, F and B stay exact.
 
-    camera_faults   one random set of faults, on the whole photograph
+camera_faults   one random set of faults, on the whole photograph
 """
 
 import cv2

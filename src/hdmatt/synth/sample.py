@@ -228,9 +228,7 @@ def _background(
     return background
 
 
-def _cluttered(
-    assets: Assets, config: SampleConfig, rng: np.random.Generator, background: np.ndarray
-) -> np.ndarray:
+def _cluttered(assets: Assets, config: SampleConfig, rng: np.random.Generator, background: np.ndarray) -> np.ndarray:
     """Another foreground over the background, sharp or out of focus."""
     side = len(background)
     colours, alpha = _layer(assets, config, rng, side)

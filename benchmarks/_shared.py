@@ -17,7 +17,7 @@ from hdmatt import report
 from hdmatt.datasets import Item
 from hdmatt.errors import HDMattError
 from hdmatt.evaluate import Result, Row, Settings, Summary
-from hdmatt.memory import parse
+from hdmatt.system.memory import parse
 
 
 def parser(text: str, *, data: bool = True) -> argparse.ArgumentParser:

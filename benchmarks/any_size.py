@@ -37,9 +37,9 @@ from hdmatt.bench.pictures import Generated, Own, write
 from hdmatt.cli_bench import kind_table, layer_table
 from hdmatt.errors import InputError, OutputError
 from hdmatt.evaluate import facts
-from hdmatt.memory import parse
 from hdmatt.methods import Settings
 from hdmatt.methods import parse as parse_method
+from hdmatt.system.memory import parse
 
 RESULTS = Path(__file__).parent / "results" / "any-size.json"
 FASTER, SMALLER = 8.0, 0.2  # of closed-form matting's seconds and peak memory

@@ -22,8 +22,8 @@ import numpy as np
 import OpenImageIO as oiio
 
 from hdmatt.ledger import facts
-from hdmatt.memory import parse
 from hdmatt.methods import Settings
+from hdmatt.system.memory import parse
 
 TILE = 256
 

@@ -27,10 +27,10 @@ import hdmatt.export as exporter
 from hdmatt.api import load_model
 from hdmatt.image import network_colours, open_picture, open_trimap
 from hdmatt.ledger import facts
-from hdmatt.memory import keeping_freed
 from hdmatt.methods import Settings
 from hdmatt.model import Body, HDMatt, labels, network_input
 from hdmatt.runtime import RUNTIMES, installed, prepare
+from hdmatt.system.memory import keeping_freed
 from hdmatt.trimap import UNKNOWN
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

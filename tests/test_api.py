@@ -7,11 +7,11 @@ import pytest
 import torch
 
 import hdmatt
-from hdmatt import memory
 from hdmatt.api import NoUnknownWarning
 from hdmatt.checkpoint import save_model
 from hdmatt.errors import InputError, ModelError
 from hdmatt.model import HDMatt, ModelConfig
+from hdmatt.system import memory
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from hdmatt.cli_bench import kind_table, print_bench
 from hdmatt.errors import InputError
 from hdmatt.methods import Settings, parse
 from hdmatt.model import HDMatt, ModelConfig
-from hdmatt.worker import Stopped, Worker, answer
+from hdmatt.system.worker import Stopped, Worker, answer
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 EMPTY = Row("hdmatt", 1.0, 1000, 1000, 100_000)

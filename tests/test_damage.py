@@ -17,7 +17,7 @@ from hdmatt.cli import main
 from hdmatt.datasets import Composition, Item
 from hdmatt.errors import InputError, OutputError
 from hdmatt.image import read_grey
-from hdmatt.worker import Worker, answer
+from hdmatt.system.worker import Worker, answer
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import hdmatt
-from hdmatt import api, engine, memory, transfer
+from hdmatt import api, engine, transfer
 from hdmatt.checkpoint import save_model
 from hdmatt.cli import main
 from hdmatt.engine import Counters, Options, make_plan
@@ -16,6 +16,7 @@ from hdmatt.image import ArrayReader, open_trimap
 from hdmatt.model import HDMatt, ModelConfig, network_input
 from hdmatt.runtime import choose, choose_precision, copies, exact, prepare
 from hdmatt.strategies import matte_rows
+from hdmatt.system import memory
 
 SMALL = Options(patch=64, overlap=16, candidates=6, memory=memory.GIB * 4)
 

@@ -8,13 +8,14 @@ import OpenImageIO as oiio
 import pytest
 import torch
 
-from hdmatt import engine, memory
+from hdmatt import engine
 from hdmatt.engine import Counters, Options, choose_candidates, make_plan, run
 from hdmatt.errors import InputError, MemoryLimitError
 from hdmatt.image import ArrayReader, open_picture, open_trimap
 from hdmatt.model import HDMatt, ModelConfig
 from hdmatt.patches import Window, grid
 from hdmatt.strategies import matte_rows
+from hdmatt.system import memory
 
 SMALL = Options(patch=64, overlap=16, candidates=6, memory=memory.GIB * 4)
 

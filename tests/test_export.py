@@ -10,7 +10,6 @@ import torch
 from test_runtime import matte, network
 
 from hdmatt import export as program
-from hdmatt import memory
 from hdmatt.checkpoint import load_model, save_model
 from hdmatt.cli import main
 from hdmatt.engine import Options, make_plan
@@ -18,6 +17,7 @@ from hdmatt.errors import HDMattError, InputError, ModelError, OutputError
 from hdmatt.export import cached, check, check_front, export, worst
 from hdmatt.image import open_trimap
 from hdmatt.runtime import SUFFIX, has_graphs, load_graphs, metadata, parts, prepare, weights_hash
+from hdmatt.system import memory
 
 pytest.importorskip("onnxscript", reason="needs the extra 'export'")
 ort = pytest.importorskip("onnxruntime", reason="needs the extra 'export'")

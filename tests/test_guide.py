@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from hdmatt import engine, guide, memory, strategies
+from hdmatt import engine, guide, strategies
 from hdmatt.engine import Counters, Options
 from hdmatt.guide import Guide, shrink_by, smaller
 from hdmatt.image import ArrayReader, open_trimap
 from hdmatt.model import HDMatt, ModelConfig
 from hdmatt.patches import Window
+from hdmatt.system import memory
 
 
 def test_a_picture_is_shrunk_by_whole_pixels_to_about_the_long_side():

@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from hdmatt import api, memory
+from hdmatt import api
 from hdmatt.checkpoint import load_model
 from hdmatt.engine import Options, make_plan
 from hdmatt.errors import InputError, ModelError
 from hdmatt.export import check
 from hdmatt.hints import HINTS
 from hdmatt.image import ArrayReader, open_trimap
-from hdmatt.memory import GIB
 from hdmatt.model import HDMatt, ModelConfig, labels, network_input
 from hdmatt.runtime import choose, choose_precision, fold, has_compiled, load_graphs, prepare, weights_hash
 from hdmatt.strategies import matte_rows
+from hdmatt.system import memory
+from hdmatt.system.memory import GIB
 
 EXAMPLE = Path(__file__).parents[1] / "examples"
 

@@ -6,7 +6,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hdmatt import memory
 from hdmatt.engine import Counters, Options
 from hdmatt.errors import InputError, MemoryLimitError
 from hdmatt.image import ArrayReader, open_trimap
@@ -14,6 +13,7 @@ from hdmatt.metrics import patch_borders, seam
 from hdmatt.model import HDMatt, ModelConfig
 from hdmatt.patches import cut, tiles
 from hdmatt.strategies import matte_rows, network_of, patch_rows, with_unknown
+from hdmatt.system import memory
 
 OPTIONS = Options(patch=64, overlap=16, memory=4 * memory.GIB)
 

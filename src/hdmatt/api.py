@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from hdmatt import colour, image, memory
+from hdmatt import colour, image
 from hdmatt.engine import Counters, Options, Plan
 from hdmatt.errors import InputError
 from hdmatt.image import ArrayReader, PictureReader, PictureWriter, TrimapReader
@@ -28,6 +28,7 @@ from hdmatt.model import HDMatt
 from hdmatt.pipeline import Behind
 from hdmatt.runtime import choose, choose_precision, prepare
 from hdmatt.strategies import Job, extra_work, matte_rows
+from hdmatt.system import memory
 from hdmatt.transfer import kind
 
 DEFAULT_MODEL = "hdmatt-s"

@@ -18,9 +18,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from hdmatt.atomic import replacing
 from hdmatt.errors import ModelError
 from hdmatt.model import HDMatt, ModelConfig
+from hdmatt.system.files import replacing
 
 FORMAT = "hdmatt-1"
 WEIGHTS = Path(__file__).parent / "weights"

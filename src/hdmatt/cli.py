@@ -75,8 +75,8 @@ def matte_command(
     from hdmatt import api, image
     from hdmatt.engine import COVERS, Options
     from hdmatt.errors import InputError
-    from hdmatt.memory import MIB, parse
     from hdmatt.strategies import STRATEGIES
+    from hdmatt.system.memory import MIB, parse
 
     outputs = api.Outputs(output, foreground, cutout, composite)
     if not outputs.paths() and not plan:
@@ -235,8 +235,8 @@ def eval_command(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from hdmatt import evaluate as program
-    from hdmatt.memory import parse
     from hdmatt.methods import with_strategies
+    from hdmatt.system.memory import parse
 
     methods = with_strategies(method or ["hdmatt"], strategy or [])
     device = program.pick_device(methods, device)
@@ -298,7 +298,7 @@ def attention_command(
     """Draw what one unknown pixel looks at: its patch, the context patches, the attention on U, F and B."""
     from hdmatt import api, attention, figure, image
     from hdmatt.engine import Options
-    from hdmatt.memory import parse
+    from hdmatt.system.memory import parse
 
     x, y = attention.parse_pixel(at)
     attention.check_paths(output, numbers, [picture, trimap])
@@ -362,8 +362,8 @@ def bench_command(
     from hdmatt.bench.entry import Limits
     from hdmatt.cli_bench import print_bench
     from hdmatt.evaluate import pick_device
-    from hdmatt.memory import parse
     from hdmatt.methods import Settings
+    from hdmatt.system.memory import parse
 
     plan = program.Plan(
         megapixels=program.parse_sizes(megapixels),
@@ -442,7 +442,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _plan_text(plan: Any) -> str:
-    from hdmatt.memory import MIB
+    from hdmatt.system.memory import MIB
 
     kept = f"{plan.context_pool} candidates, features of {plan.cached} kept, {plan.cache_bytes / MIB:.0f} MiB"
     patches = f"{plan.patches} {'patch' if plan.patches == 1 else 'patches'} to decode"

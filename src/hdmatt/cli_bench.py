@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hdmatt.memory import MIB
+from hdmatt.system.memory import MIB
 
 HEADS = ("seconds", "range", "peak MiB", "unknown MP/s", "of peak", "patches")
 

@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from hdmatt.atomic import replacing
 from hdmatt.errors import InputError
+from hdmatt.system.files import replacing
 
 COLUMNS = ("picture", "trimap", "truth", "matte", "error")
 SIDE = 192  # pixels of one picture in a sheet

@@ -30,7 +30,7 @@ import torch
 from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor
 
-from hdmatt import memory, transfer
+from hdmatt import transfer
 from hdmatt.cover import CellMap, cover
 from hdmatt.cpc import Context, rank, select
 from hdmatt.errors import InputError, MemoryLimitError, ModelError
@@ -41,6 +41,7 @@ from hdmatt.model import STRIDE, Body, HDMatt, Stem, labels, network_input
 from hdmatt.patches import Stitcher, Window, check_overlap, cut, feather, grid, rows_of
 from hdmatt.pipeline import ahead, spread
 from hdmatt.runtime import copies, exact, has_bfloat16, has_compiled, has_graphs
+from hdmatt.system import memory
 from hdmatt.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
 # a patch alone fits the caches, and its maps come back from the allocator, which returns larger ones to the system:

@@ -16,9 +16,9 @@ import torch
 
 from hdmatt.cpc import Context
 from hdmatt.engine import Plan, Rows
-from hdmatt.memory import keeping_freed
 from hdmatt.model import HDMatt, labels, network_input
 from hdmatt.runtime import exact
+from hdmatt.system.memory import keeping_freed
 from hdmatt.transfer import names
 
 TIMED_PATCH = 320  # pixels; larger patches are computed from it, by their area

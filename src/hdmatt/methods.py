@@ -18,8 +18,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from hdmatt import memory
 from hdmatt.errors import InputError
+from hdmatt.system import memory
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,10 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from hdmatt.atomic import replacing
 from hdmatt.errors import InputError
 from hdmatt.model import ModelConfig
 from hdmatt.synth.sample import SampleConfig
+from hdmatt.system.files import replacing
 
 PARTS = ("alpha", "composition", "laplacian", "gradient")  # of the loss, see losses.total
 CHANCES = (  # of a sample

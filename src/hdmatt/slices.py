@@ -29,13 +29,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hdmatt.atomic import replacing
 from hdmatt.checkpoint import load_state, load_tensors, save_model, save_state, save_tensors
 from hdmatt.datasets import discover_assets
 from hdmatt.errors import InputError
 from hdmatt.model import HDMatt
 from hdmatt.recipe import TrainConfig, card_of, parse_config, read_config, write_config
 from hdmatt.synth.assets import decode, read_foreground, shrink
+from hdmatt.system.files import replacing
 
 MIB = 2**20
 FORMAT = "hdmatt-shard-1"

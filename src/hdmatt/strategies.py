@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
 
-from hdmatt import engine, guide, memory
+from hdmatt import engine, guide
 from hdmatt.engine import Counters, Options, Plan, Progress, Rows
 from hdmatt.errors import InputError, MemoryLimitError
 from hdmatt.guide import Guide
@@ -31,6 +31,7 @@ from hdmatt.model import STRIDE, HDMatt, network_input
 from hdmatt.patches import Network, Stitcher, Window, cut, feather, mirror, rows_of, tiles
 from hdmatt.pipeline import ahead
 from hdmatt.runtime import exact
+from hdmatt.system import memory
 from hdmatt.transfer import names
 from hdmatt.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 

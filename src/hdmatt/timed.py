@@ -25,7 +25,7 @@ from hdmatt.datasets import Item
 from hdmatt.errors import InputError
 from hdmatt.items import write_matte
 from hdmatt.methods import GEGL, Method
-from hdmatt.worker import Stopped, Worker, answer, is_memory, peak, reset_peak, resets_peak
+from hdmatt.system.worker import Stopped, Worker, answer, is_memory, peak, reset_peak, resets_peak
 
 WARM_SIDE = 96  # pixels of the picture that nobody clocks
 

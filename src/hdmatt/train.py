@@ -31,7 +31,6 @@ from hdmatt.curves import Curves, sheet
 from hdmatt.errors import InputError
 from hdmatt.feed import batches
 from hdmatt.losses import Probes, coarse_loss, leaned, pixel_weight, probe_loss, total
-from hdmatt.memory import keeping_freed
 from hdmatt.model import HDMatt, in_coarse, load_resnet34, network_input
 from hdmatt.parallel import Fabric, agreed, make_fabric, patch_share, precision_for, share_norms
 from hdmatt.patches import feather
@@ -48,6 +47,7 @@ from hdmatt.recipe import (
     write_config,
 )
 from hdmatt.synth.assets import Assets, load_assets
+from hdmatt.system.memory import keeping_freed
 from hdmatt.validate import HELD_OUT_NAME, Folders, HeldOut, Scored
 
 BAD_STEPS = 10  # steps without a finite gradient, one after the other, that end a run

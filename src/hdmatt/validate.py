@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
 
-from hdmatt import memory
 from hdmatt.datasets import Item, discover
 from hdmatt.engine import Options
 from hdmatt.errors import InputError
@@ -29,6 +28,7 @@ from hdmatt.recipe import TrainConfig
 from hdmatt.strategies import matte_rows
 from hdmatt.synth.assets import Assets
 from hdmatt.synth.sample import make_sample
+from hdmatt.system import memory
 from hdmatt.trimap import classify
 
 HELD_OUT = 2**31  # the seed of held-out samples: runs have smaller ones

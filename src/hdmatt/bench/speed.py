@@ -26,9 +26,9 @@ from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
 from hdmatt.cpc import Context
 from hdmatt.hints import colour_hints
-from hdmatt.memory import keeping_freed
 from hdmatt.model import HDMatt, labels, network_input
 from hdmatt.runtime import exact
+from hdmatt.system.memory import keeping_freed
 
 REST = "pools, unpools, rest"
 HINTS = "hints"

@@ -5,8 +5,8 @@ import numpy as np
 import psutil
 import pytest
 
-from hdmatt import memory
 from hdmatt.errors import InputError
+from hdmatt.system import memory
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from typing import Any
 
 import psutil
 
-from hdmatt import memory
+from hdmatt.system import memory
 
 FREE_SHARE = 0.9  # of the free memory that a process may take, so that it cannot take the machine with it
 GRACE_SECONDS = 2.0  # for a process that is ended to remove its temporary files

@@ -1,0 +1,1 @@
+"""The machine: memory, files, processes. Knows nothing about pictures."""

@@ -14,11 +14,12 @@ import cv2
 import numpy as np
 from _shared import settings_of, write_record
 
-from hdmatt import api, figure, image, metrics
+from hdmatt import api, figure, metrics
 from hdmatt.engine import Options
 from hdmatt.errors import InputError
 from hdmatt.evaluate import facts
 from hdmatt.figure import RED, Panel
+from hdmatt.pictures import reader
 
 CELL = 8  # pixels; differences are looked for on cells of this size
 WAYS = {"DS": "downsample", "C": "crop", "HDMatt": "hdmatt"}
@@ -129,7 +130,7 @@ def write(path: Path, pixels: np.ndarray, views: Sequence[View], given: argparse
 
 
 def _whole(view: View, name: str, letter: str, path: Path, side: int, crop: int) -> Panel:
-    with image.open_picture(path) as opened:
+    with reader.open_picture(path) as opened:
         info = opened.info
         small, _ = figure.shrunk(opened, long_side=max(1, round(side * max(1.0, info.height / info.width))))
     small = figure.enlarged(small, side / small.shape[1]) if small.shape[1] != side else small
@@ -146,16 +147,16 @@ def _whole(view: View, name: str, letter: str, path: Path, side: int, crop: int)
 
 
 def _cut(path: Path, y: int, x: int, crop: int) -> np.ndarray:
-    with image.open_picture(path) as opened:
+    with reader.open_picture(path) as opened:
         info = opened.info
         pixels = opened.window(y, min(y + crop, info.height), x, min(x + crop, info.width))
-        return np.rint(255 * image.network_colours(pixels, linear=info.linear)).astype(np.uint8)
+        return np.rint(255 * reader.network_colours(pixels, linear=info.linear)).astype(np.uint8)
 
 
 def _difference(others: Sequence[Path], reference: Path, trimap: Path) -> np.ndarray:
     """Sum over the mattes of their distance from the reference, unknown pixels only, on cells."""
     parts: list[np.ndarray] = []
-    with image.open_trimap(trimap) as marks:
+    with reader.open_trimap(trimap) as marks:
         height, width = marks.info.height, marks.info.width
         bands = zip(*(_bands(path) for path in others), strict=True)
         for (y0, truth), mattes in zip(_bands(reference), bands, strict=True):
@@ -168,24 +169,24 @@ def _difference(others: Sequence[Path], reference: Path, trimap: Path) -> np.nda
 
 
 def _bands(path: Path) -> Iterator[tuple[int, np.ndarray]]:
-    with image.open_picture(path) as opened:
+    with reader.open_picture(path) as opened:
         for y in range(0, opened.info.height, 64 * CELL):
-            rows = image.as_float(opened.rows(y, min(y + 64 * CELL, opened.info.height)))[..., 0]
+            rows = reader.as_float(opened.rows(y, min(y + 64 * CELL, opened.info.height)))[..., 0]
             yield y, np.rint(255 * rows).astype(np.uint8)
 
 
 def _sad(path: Path, truth: Path, trimap: Path) -> float:
-    with image.open_trimap(trimap) as marks:
+    with reader.open_trimap(trimap) as marks:
         known = marks.rows(0, marks.info.height)
     matte, wanted = (np.concatenate([rows for _, rows in _bands(one)]) for one in (path, truth))
     return metrics.sad(matte, wanted, known)
 
 
 def _check_sizes(picture: Path, others: Sequence[Path]) -> None:
-    with image.open_picture(picture) as opened:
+    with reader.open_picture(picture) as opened:
         wanted = opened.info.height, opened.info.width
     for path in others:
-        with image.open_picture(path) as opened:
+        with reader.open_picture(path) as opened:
             size = opened.info.height, opened.info.width
         if size != wanted:
             raise InputError(

@@ -48,12 +48,12 @@ from hdmatt.checkpoint import models
 from hdmatt.engine import Counters, Options
 from hdmatt.errors import InputError, OutputError
 from hdmatt.evaluate import facts
-from hdmatt.image import ArrayReader, open_trimap
 from hdmatt.methods import Settings
 from hdmatt.model import HDMatt
+from hdmatt.pictures.reader import ArrayReader, open_trimap
+from hdmatt.pictures.trimap import UNKNOWN
 from hdmatt.strategies import matte_rows
 from hdmatt.transfer import kind, names
-from hdmatt.trimap import UNKNOWN
 
 NETWORKS, PRECISIONS = ("hdmatt-s", "hdmatt-r34"), ("fp32", "bf16")
 R34_WIDTH = 64

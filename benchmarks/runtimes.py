@@ -25,13 +25,13 @@ from torch.nn import functional as F
 
 import hdmatt.export as exporter
 from hdmatt.api import load_model
-from hdmatt.image import network_colours, open_picture, open_trimap
 from hdmatt.ledger import facts
 from hdmatt.methods import Settings
 from hdmatt.model import Body, HDMatt, labels, network_input
+from hdmatt.pictures.reader import network_colours, open_picture, open_trimap
+from hdmatt.pictures.trimap import UNKNOWN
 from hdmatt.runtime import RUNTIMES, installed, prepare
 from hdmatt.system.memory import keeping_freed
-from hdmatt.trimap import UNKNOWN
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PARTS = ("front", "trunk", "context", "decoder")

@@ -21,12 +21,12 @@ import numpy as np
 from hdmatt import metrics
 from hdmatt.checkpoint import load_model
 from hdmatt.engine import Options
-from hdmatt.image import ArrayReader, open_trimap
 from hdmatt.model import HDMatt
+from hdmatt.pictures.reader import ArrayReader, open_trimap
+from hdmatt.pictures.trimap import UNKNOWN
 from hdmatt.strategies import matte_rows
 from hdmatt.synth.assets import Assets, load_assets
 from hdmatt.synth.sample import Sample, SampleConfig, make_sample
-from hdmatt.trimap import UNKNOWN
 from hdmatt.validate import HELD_OUT
 
 PHOTOGRAPHS = SampleConfig(

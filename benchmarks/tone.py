@@ -19,9 +19,9 @@ import numpy as np
 from scipy import ndimage
 
 from hdmatt.evaluate import find_items
-from hdmatt.image import as_float
 from hdmatt.items import finished_matte, given, opened, read_bytes
-from hdmatt.trimap import BACKGROUND, FOREGROUND, UNKNOWN
+from hdmatt.pictures.reader import as_float
+from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
 HALF = (0.2, 0.8)  # of the truth
 LEAST = 50  # pixels of a picture on each side, below which it says nothing

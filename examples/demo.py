@@ -22,8 +22,9 @@ def step(text: str) -> None:
 def main(out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     step("loading (the first run on a machine compiles the colour estimation: about a minute)")
-    from hdmatt import api, image, metrics
+    from hdmatt import api, metrics
     from hdmatt.engine import Options
+    from hdmatt.pictures.reader import open_trimap, read_grey
 
     api.load_model()
     step(f"model {api.DEFAULT_MODEL} loaded")
@@ -47,8 +48,8 @@ def main(out: Path) -> None:
         background="#d8d2c8",
     )
     step(f"matte, foreground, cut-out and composite: {full.seconds:.1f} s, peak {full.peak_memory / 2**20:.0f} MiB")
-    alpha, truth = image.read_grey(out / "alpha.png"), image.read_grey(HERE / "hair-alpha.png")
-    with image.open_trimap(HERE / "hair-trimap.png") as reader:
+    alpha, truth = read_grey(out / "alpha.png"), read_grey(HERE / "hair-alpha.png")
+    with open_trimap(HERE / "hair-trimap.png") as reader:
         trimap = reader.rows(0, reader.info.height)
     step(
         f"against the rendered truth: SAD {metrics.sad(alpha, truth, trimap):.1f} thousand, "

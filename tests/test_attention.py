@@ -16,8 +16,8 @@ from hdmatt.cli import main
 from hdmatt.cpc import REGIONS, region_attention, region_weights
 from hdmatt.engine import Options
 from hdmatt.errors import InputError
-from hdmatt.image import ArrayReader, open_trimap
 from hdmatt.model import HDMatt, ModelConfig
+from hdmatt.pictures.reader import ArrayReader, open_trimap
 from hdmatt.strategies import matte_rows
 
 SMALL = Options(patch=64, overlap=16, candidates=9, topk=3, batch=1)

@@ -154,7 +154,7 @@ def test_paths_that_cannot_be_written(scene, weights, capsys):
 
 def test_when_one_output_fails_at_the_end_the_others_are_taken_away(scene, weights, capsys, monkeypatch):
     from hdmatt.errors import OutputError
-    from hdmatt.image import PictureWriter
+    from hdmatt.pictures.reader import PictureWriter
 
     finish, before = PictureWriter._finish, names(scene)
 
@@ -264,7 +264,7 @@ def test_info_names_version_models_and_devices(capsys):
 def test_linear_exr_in_gives_display_encoded_png_and_linear_exr_out(scene, weights):
     import OpenImageIO as oiio
 
-    from hdmatt.colour import linear_to_srgb
+    from hdmatt.pictures.colour import linear_to_srgb
 
     linear = np.random.default_rng(0).random((90, 120, 3), np.float32)
     output = oiio.ImageOutput.create("in.exr")
@@ -343,7 +343,7 @@ def test_a_writer_that_fails_in_its_thread_ends_the_job_and_leaves_no_file(
     import threading
 
     from hdmatt.errors import OutputError
-    from hdmatt.image import PictureWriter
+    from hdmatt.pictures.reader import PictureWriter
 
     def failing(writer, rows):
         assert threading.current_thread() is not threading.main_thread()

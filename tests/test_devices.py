@@ -12,8 +12,8 @@ from hdmatt.checkpoint import save_model
 from hdmatt.cli import main
 from hdmatt.engine import Counters, Options, make_plan
 from hdmatt.errors import InputError, MemoryLimitError, ModelError
-from hdmatt.image import ArrayReader, open_trimap
 from hdmatt.model import HDMatt, ModelConfig, network_input
+from hdmatt.pictures.reader import ArrayReader, open_trimap
 from hdmatt.runtime import choose, choose_precision, copies, exact, prepare
 from hdmatt.strategies import matte_rows
 from hdmatt.system import memory

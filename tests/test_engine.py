@@ -11,9 +11,9 @@ import torch
 from hdmatt import engine
 from hdmatt.engine import Counters, Options, choose_candidates, make_plan, run
 from hdmatt.errors import InputError, MemoryLimitError
-from hdmatt.image import ArrayReader, open_picture, open_trimap
 from hdmatt.model import HDMatt, ModelConfig
 from hdmatt.patches import Window, grid
+from hdmatt.pictures.reader import ArrayReader, open_picture, open_trimap
 from hdmatt.strategies import matte_rows
 from hdmatt.system import memory
 
@@ -410,7 +410,7 @@ import sys
 import numpy as np
 from hdmatt import memory
 from hdmatt.engine import Options
-from hdmatt.image import PictureInfo
+from hdmatt.pictures.reader import PictureInfo
 from hdmatt.model import HDMatt, ModelConfig
 from hdmatt.strategies import matte_rows
 

@@ -15,7 +15,7 @@ from hdmatt.cli import main
 from hdmatt.engine import Options, make_plan
 from hdmatt.errors import HDMattError, InputError, ModelError, OutputError
 from hdmatt.export import cached, check, check_front, export, worst
-from hdmatt.image import open_trimap
+from hdmatt.pictures.reader import open_trimap
 from hdmatt.runtime import SUFFIX, has_graphs, load_graphs, metadata, parts, prepare, weights_hash
 from hdmatt.system import memory
 

@@ -5,9 +5,9 @@ import torch
 from hdmatt import engine, guide, strategies
 from hdmatt.engine import Counters, Options
 from hdmatt.guide import Guide, shrink_by, smaller
-from hdmatt.image import ArrayReader, open_trimap
 from hdmatt.model import HDMatt, ModelConfig
 from hdmatt.patches import Window
+from hdmatt.pictures.reader import ArrayReader, open_trimap
 from hdmatt.system import memory
 
 

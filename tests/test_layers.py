@@ -35,7 +35,7 @@ def module_of(path: Path) -> str:
 
 
 def imports(source: str) -> set[str]:
-    """Dotted names a source imports anywhere, also inside functions: `from hdmatt import image` is hdmatt.image."""
+    """Dotted names a source imports anywhere, also inside functions: `from hdmatt import image` is hdmatt.pictures.reader."""
     names = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):

@@ -16,7 +16,7 @@ from hdmatt.datasets import Composition, Item
 from hdmatt.errors import InputError
 from hdmatt.evaluate import Row, find_items
 from hdmatt.methods import Settings, parse
-from hdmatt.trimap import from_alpha
+from hdmatt.pictures.trimap import from_alpha
 
 
 @pytest.fixture

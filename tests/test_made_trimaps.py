@@ -10,7 +10,7 @@ import pytest
 from hdmatt.cli import main
 from hdmatt.errors import InputError
 from hdmatt.evaluate import Row
-from hdmatt.trimap import from_alpha
+from hdmatt.pictures.trimap import from_alpha
 
 HEIGHT, WIDTH = 40, 50
 

@@ -15,13 +15,13 @@ import transformers
 
 from hdmatt import evaluate as program
 from hdmatt import peers
-from hdmatt.colour import linear_to_srgb
 from hdmatt.compute import method_program
 from hdmatt.errors import InputError, ModelError
 from hdmatt.evaluate import Settings, find_items
-from hdmatt.image import ArrayReader, open_trimap
 from hdmatt.methods import parse
 from hdmatt.patches import grid
+from hdmatt.pictures.colour import linear_to_srgb
+from hdmatt.pictures.reader import ArrayReader, open_trimap
 from hdmatt.strategies import patch_rows
 
 HEIGHT, WIDTH = 50, 70

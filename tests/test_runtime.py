@@ -12,8 +12,8 @@ from hdmatt.engine import Options, make_plan
 from hdmatt.errors import InputError, ModelError
 from hdmatt.export import check
 from hdmatt.hints import HINTS
-from hdmatt.image import ArrayReader, open_trimap
 from hdmatt.model import HDMatt, ModelConfig, labels, network_input
+from hdmatt.pictures.reader import ArrayReader, open_trimap
 from hdmatt.runtime import choose, choose_precision, fold, has_compiled, load_graphs, prepare, weights_hash
 from hdmatt.strategies import matte_rows
 from hdmatt.system import memory

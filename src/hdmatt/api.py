@@ -20,11 +20,23 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from hdmatt import colour, image
 from hdmatt.engine import Counters, Options, Plan
 from hdmatt.errors import InputError
-from hdmatt.image import ArrayReader, PictureReader, PictureWriter, TrimapReader
 from hdmatt.model import HDMatt
+from hdmatt.pictures import colour
+from hdmatt.pictures.reader import (
+    DEFAULT_MAX_PIXELS,
+    ArrayReader,
+    PictureInfo,
+    PictureReader,
+    PictureWriter,
+    TrimapReader,
+    as_float,
+    check_output_path,
+    default_bit_depth,
+    open_picture,
+    open_trimap,
+)
 from hdmatt.pipeline import Behind
 from hdmatt.runtime import choose, choose_precision, prepare
 from hdmatt.strategies import Job, extra_work, matte_rows
@@ -173,7 +185,7 @@ def matte(
     precision: str = "auto",
     linear: bool = False,
     progress: Progress | None = None,
-    max_pixels: int = image.DEFAULT_MAX_PIXELS,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> Matte:
     """Alpha matte of a picture, given a trimap.
 
@@ -215,7 +227,7 @@ def matte(
         job = matte_rows(strategy, pixels, marks, network, options, progress=progress)
         _warn_if_known(job.unknown)
         alpha = np.concatenate([rows for _, rows in job.rows])
-        whole = image.as_float(pixels.rows(0, pixels.info.height))
+        whole = as_float(pixels.rows(0, pixels.info.height))
         return Matte(alpha, whole, pixels.info.linear)
 
 
@@ -275,7 +287,7 @@ def matte_files(
     precision: str = "auto",
     background: str | None = None,
     bit_depth: str = "auto",
-    max_pixels: int = image.DEFAULT_MAX_PIXELS,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
     progress: Progress | None = None,
 ) -> Summary:
     """Matte of a picture file, written to files row by row; nothing half-written is left when anything fails.
@@ -305,7 +317,7 @@ def matte_files(
         later = stack.enter_context(Behind())
         stack.callback(_stop, job)  # before the files are closed that its thread reads
         if outputs.colours():
-            again = stack.enter_context(image.open_picture(picture, max_pixels=max_pixels))
+            again = stack.enter_context(open_picture(picture, max_pixels=max_pixels))
             behind_rows = _background_rows(stack, behind, info, max_pixels)
             for y0, foreground, alpha in _with_colours(job.rows, again, writers, later):
                 background_rows = behind_rows(y0, y0 + len(alpha)) if behind_rows else None
@@ -378,7 +390,7 @@ def plan_files(
     runtime: str = "auto",
     precision: str = "auto",
     background: str | None = None,
-    max_pixels: int = image.DEFAULT_MAX_PIXELS,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> Forecast:
     """The plan of `matte_files` with the same arguments; nothing is written.
 
@@ -438,13 +450,13 @@ def _check_paths(picture: Path, trimap: Path, outputs: Outputs, background: str 
         inputs.append(behind)
     paths = outputs.paths()
     for path in paths:
-        image.check_output_path(path, inputs)
+        check_output_path(path, inputs)
     if len({p.resolve() for p in paths}) < len(paths):
         raise InputError("two outputs have the same path", hint="Give each output its own file.")
     return behind
 
 
-def _with_reserve(options: Options, outputs: Outputs, info: image.PictureInfo) -> Options:
+def _with_reserve(options: Options, outputs: Outputs, info: PictureInfo) -> Options:
     """Options that leave room for what is held beside the engine."""
     pixel = 3 * info.dtype.itemsize
     reserve, turns = 0, 0
@@ -478,13 +490,13 @@ def _all_or_none(paths: list[Path]) -> Generator[None]:
 class _Writers:
     """The output files of one run, opened together; each is renamed into place when it is complete."""
 
-    def __init__(self, stack: ExitStack, outputs: Outputs, info: image.PictureInfo, bit_depth: str) -> None:
+    def __init__(self, stack: ExitStack, outputs: Outputs, info: PictureInfo, bit_depth: str) -> None:
         self._encoded: set[PictureWriter] = set()  # colours are linear here and display-encoded in the file
 
         def writer(path: Path | None, channels: int) -> PictureWriter | None:
             if path is None:
                 return None
-            depth = image.default_bit_depth(path, info) if bit_depth == "auto" else bit_depth
+            depth = default_bit_depth(path, info) if bit_depth == "auto" else bit_depth
             opened = stack.enter_context(
                 PictureWriter(path, info.height, info.width, channels=channels, bit_depth=depth, like=info)
             )
@@ -527,7 +539,7 @@ def _with_colours(
             later.do(writers.alpha, alpha)
             for y in range(0, len(alpha), colour.PIECE):
                 y1 = min(y + colour.PIECE, len(alpha))
-                yield y0 + y, image.as_float(picture.rows(y0 + y, y0 + y1)), alpha[y:y1]
+                yield y0 + y, as_float(picture.rows(y0 + y, y0 + y1)), alpha[y:y1]
             del alpha  # or it would be held while the next is made
 
     info = picture.info
@@ -547,14 +559,14 @@ def _parse_background(background: str | None) -> Path | np.ndarray | None:
 
 
 def _background_rows(
-    stack: ExitStack, background: Path | np.ndarray | None, info: image.PictureInfo, max_pixels: int
+    stack: ExitStack, background: Path | np.ndarray | None, info: PictureInfo, max_pixels: int
 ) -> Callable[[int, int], np.ndarray] | None:
     if background is None:
         return None
     if isinstance(background, np.ndarray):
         flat = colour.srgb_to_linear(background) if info.linear else background
         return lambda y0, y1: np.broadcast_to(flat, (y1 - y0, info.width, 3))
-    reader = stack.enter_context(image.open_picture(background, max_pixels=max_pixels))
+    reader = stack.enter_context(open_picture(background, max_pixels=max_pixels))
     if (reader.info.height, reader.info.width) != (info.height, info.width):
         raise InputError(
             f"the background {background} is {reader.info.width}x{reader.info.height} but the picture is "
@@ -563,7 +575,7 @@ def _background_rows(
         )
 
     def rows(y0: int, y1: int) -> np.ndarray:
-        values = image.as_float(reader.rows(y0, y1))
+        values = as_float(reader.rows(y0, y1))
         if reader.info.linear == info.linear:
             return values
         return colour.srgb_to_linear(values) if info.linear else colour.linear_to_srgb(values)
@@ -576,7 +588,7 @@ def _background_array(background: Any, size: tuple[int, int]) -> np.ndarray:
     if values.dtype.kind not in "fiu":
         values = np.empty(0)
     if values.dtype.name in {"uint8", "uint16"}:
-        values = image.as_float(values)
+        values = as_float(values)
     if values.shape != (3,) and values.shape != (*size, 3):
         raise InputError(
             f"the background is an array of shape {values.shape}",
@@ -596,12 +608,12 @@ def _open(
     """Readers of a picture and its trimap, files or arrays, that are closed with the stack."""
     is_file = isinstance(picture, str | Path)
     pixels = (
-        image.open_picture(Path(picture), max_pixels=max_pixels)
+        open_picture(Path(picture), max_pixels=max_pixels)
         if is_file
         else ArrayReader(np.asarray(picture), linear=linear)
     )
     stack.enter_context(pixels)
-    return pixels, stack.enter_context(image.open_trimap(trimap, max_pixels=max_pixels))
+    return pixels, stack.enter_context(open_trimap(trimap, max_pixels=max_pixels))
 
 
 def _warn_if_known(unknown: int) -> None:

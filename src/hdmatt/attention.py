@@ -26,16 +26,17 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Int64, UInt8
 
-from hdmatt import figure, image
+from hdmatt import figure
 from hdmatt.api import DEFAULT_MODEL, load_model
 from hdmatt.cpc import BACKGROUND, FOREGROUND, REGIONS, UNKNOWN, region_weights
 from hdmatt.engine import Look, Options, Plan, look, make_plan
 from hdmatt.errors import InputError, OutputError
 from hdmatt.figure import BLUE, GREEN, RED, Panel
-from hdmatt.image import ArrayReader, BandReader, TrimapReader
 from hdmatt.model import STRIDE, HDMatt
 from hdmatt.patches import Window, cut, feather, rows_of
-from hdmatt.trimap import UNKNOWN as UNKNOWN_PIXEL
+from hdmatt.pictures import reader
+from hdmatt.pictures.reader import ArrayReader, BandReader, TrimapReader
+from hdmatt.pictures.trimap import UNKNOWN as UNKNOWN_PIXEL
 
 NAMES = {UNKNOWN: "U", FOREGROUND: "F", BACKGROUND: "B"}
 LONG = {"U": "unknown", "F": "foreground", "B": "background", "all": "all pixels"}
@@ -128,7 +129,7 @@ def attend(
     model: str | Path | HDMatt = DEFAULT_MODEL,
     options: Options | None = None,
     linear: bool = False,
-    max_pixels: int = image.DEFAULT_MAX_PIXELS,
+    max_pixels: int = reader.DEFAULT_MAX_PIXELS,
 ) -> Attention:
     """The attention of an unknown pixel on the context patches of its patch.
 
@@ -167,7 +168,7 @@ def draw(
     title: str = "",
     stretch: bool = False,
     linear: bool = False,
-    max_pixels: int = image.DEFAULT_MAX_PIXELS,
+    max_pixels: int = reader.DEFAULT_MAX_PIXELS,
 ) -> UInt8[np.ndarray, "h w 3"]:
     """The figure: picture and trimap with the patches' boxes; the query, its contexts, and the attention on each.
 
@@ -225,12 +226,12 @@ def parse_pixel(text: str) -> tuple[int, int]:
 
 def check_paths(output: Path, numbers: Path | None, inputs: Sequence[Path]) -> None:
     """Raise OutputError or InputError unless both can be written."""
-    image.check_output_path(output, inputs)
+    reader.check_output_path(output, inputs)
     if numbers is None:
         return
     if numbers.suffix != ".npz":
         raise InputError(f"--numbers is {numbers}, which is no .npz", hint="Name it, for example, attention.npz.")
-    image.check_output_path(numbers.with_suffix(".png"), [])  # its folder
+    reader.check_output_path(numbers.with_suffix(".png"), [])  # its folder
 
 
 def _check_network(network: HDMatt, options: Options, name: str) -> None:
@@ -325,10 +326,10 @@ def _open(
     stack: ExitStack, picture: Any, trimap: Any, *, max_pixels: int, linear: bool
 ) -> tuple[BandReader, TrimapReader]:
     if isinstance(picture, str | Path):
-        pixels: BandReader = stack.enter_context(image.open_picture(Path(picture), max_pixels=max_pixels))
+        pixels: BandReader = stack.enter_context(reader.open_picture(Path(picture), max_pixels=max_pixels))
     else:
         pixels = ArrayReader(np.asarray(picture), linear=linear)
-    marks = stack.enter_context(image.open_trimap(trimap, max_pixels=max_pixels))
+    marks = stack.enter_context(reader.open_trimap(trimap, max_pixels=max_pixels))
     a, b = marks.info, pixels.info
     if (a.height, a.width) != (b.height, b.width):
         raise InputError(
@@ -369,7 +370,7 @@ def _overviews(
 
 def _patch(pixels: BandReader, window: Window) -> np.ndarray:
     top, bottom = rows_of(window, pixels.info.height)
-    rows = image.network_colours(pixels.rows(top, bottom), linear=pixels.info.linear)
+    rows = reader.network_colours(pixels.rows(top, bottom), linear=pixels.info.linear)
     colours = cut(rows, window, first_row=top, height=pixels.info.height)
     return figure.enlarged(np.rint(255 * colours).astype(np.uint8), SIDE / window.size)
 

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 
-from hdmatt import image
 from hdmatt.compute import BAND, FOR_THE_NETWORK, GRID, TILES
 from hdmatt.datasets import Composition, Item
 from hdmatt.errors import InputError
@@ -23,7 +22,8 @@ from hdmatt.items import given, read_bytes, read_marks, reference, same_size, si
 from hdmatt.methods import CLASSICAL, FOLDER, GEGL, VITMATTE, Method, Settings
 from hdmatt.metrics import check_truth
 from hdmatt.patches import check_overlap
-from hdmatt.trimap import BACKGROUND, UNKNOWN
+from hdmatt.pictures import reader
+from hdmatt.pictures.trimap import BACKGROUND, UNKNOWN
 
 
 def fingerprint(method: Method) -> str:
@@ -121,7 +121,7 @@ def _files(picture: Path | Composition) -> tuple[Path, ...]:
 
 def _decode(path: Path) -> None:
     """A picture that is cut short is found before hours of work and not at their end, in the report."""
-    with image.open_picture(path) as picture:
+    with reader.open_picture(path) as picture:
         for y in range(0, picture.info.height, BAND):
             picture.rows(y, min(y + BAND, picture.info.height))
 
@@ -140,7 +140,7 @@ def _check_settings(settings: Settings, kind: str) -> str:
     if kind == "tiles":
         settings = replace(settings, overlap=0)
     options = Options(**{k: v for k, v in asdict(settings).items() if k not in FOR_THE_NETWORK})
-    make_plan(image.open_trimap(marks), network, options)
+    make_plan(reader.open_trimap(marks), network, options)
     path = models().get(settings.model) or Path(settings.model)
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 

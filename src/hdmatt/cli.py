@@ -72,9 +72,10 @@ def matte_command(
     """Alpha matte of a PICTURE, given a TRIMAP: full resolution, in bounded memory."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from hdmatt import api, image
+    from hdmatt import api
     from hdmatt.engine import COVERS, Options
     from hdmatt.errors import InputError
+    from hdmatt.pictures import reader
     from hdmatt.strategies import STRATEGIES
     from hdmatt.system.memory import MIB, parse
 
@@ -104,7 +105,7 @@ def matte_command(
         "runtime": runtime,
         "precision": precision,
         "background": background,
-        "max_pixels": max_pixels or image.DEFAULT_MAX_PIXELS,
+        "max_pixels": max_pixels or reader.DEFAULT_MAX_PIXELS,
     }
     if plan:
         forecast = api.plan_files(**given)
@@ -296,8 +297,9 @@ def attention_command(
     debug: Annotated[bool, typer.Option(_DEBUG, help="Show tracebacks.")] = False,
 ) -> None:
     """Draw what one unknown pixel looks at: its patch, the context patches, the attention on U, F and B."""
-    from hdmatt import api, attention, figure, image
+    from hdmatt import api, attention, figure
     from hdmatt.engine import Options
+    from hdmatt.pictures import reader
     from hdmatt.system.memory import parse
 
     x, y = attention.parse_pixel(at)
@@ -310,7 +312,7 @@ def attention_command(
         memory=parse(memory) if memory is not None else None,
         device=api.pick_device(device, several=False),
     )
-    limit = max_pixels or image.DEFAULT_MAX_PIXELS
+    limit = max_pixels or reader.DEFAULT_MAX_PIXELS
     found = attention.attend(picture, trimap, y=y, x=x, model=model, options=options, max_pixels=limit)
     title = f"{picture.name}, {model if len(model) < 40 else Path(model).name}"
     figure.save(attention.draw(found, picture, trimap, title=title, stretch=stretch, max_pixels=limit), output)

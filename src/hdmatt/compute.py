@@ -16,13 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from hdmatt import image
 from hdmatt.datasets import Item
-from hdmatt.image import BandReader, TrimapReader
 from hdmatt.items import given, opened, write_matte
 from hdmatt.methods import GEGL, NETWORK, VITMATTE, Method
 from hdmatt.patches import Network, Window, grid, tiles
-from hdmatt.trimap import FOREGROUND, UNKNOWN
+from hdmatt.pictures import reader
+from hdmatt.pictures.reader import BandReader, TrimapReader
+from hdmatt.pictures.trimap import FOREGROUND, UNKNOWN
 
 GRID = ("hdmatt", "crop", "vitmatte-patches")  # those that cut the picture, and so may show seams: overlapping,
 TILES = ("tiles", "vitmatte-tiles")  # and side by side
@@ -123,7 +123,7 @@ def _in_one_piece(network: Network) -> Callable[[Item, Path], None]:
     def compute(item: Item, path: Path) -> None:
         with opened(item) as (picture, trimap):
             height = picture.info.height
-            colours = image.network_colours(picture.rows(0, height), linear=picture.info.linear)
+            colours = reader.network_colours(picture.rows(0, height), linear=picture.info.linear)
             marks = trimap.rows(0, height)
         write_matte(path, height, colours.shape[1], network(colours[None], marks[None]))
 

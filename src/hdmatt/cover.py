@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Bool, Int64, UInt8
 
 from hdmatt.patches import Window, check_overlap, grid
-from hdmatt.trimap import FOREGROUND, UNKNOWN
+from hdmatt.pictures.trimap import FOREGROUND, UNKNOWN
 
 CELL = 8  # pixels; windows are placed by cells, each wholly unknown when one of its pixels is
 _STEP = 4  # cells between two rows at which a band of windows may end

@@ -16,11 +16,12 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from hdmatt import image, report
+from hdmatt import report
 from hdmatt.datasets import Item
 from hdmatt.items import given, open_item, read_bytes, read_marks
 from hdmatt.ledger import Row
-from hdmatt.trimap import UNKNOWN
+from hdmatt.pictures import reader
+from hdmatt.pictures.trimap import UNKNOWN
 
 CROP = 224  # pixels, sides of a crop
 SMALLEST_CROP = 28
@@ -96,7 +97,7 @@ def _crop(place: Place, item: Item, mattes: Mapping[str, Path], methods: Sequenc
     y1, x1 = min(y0 + side, truth.shape[0]), min(x0 + side, truth.shape[1])
     here = slice(y0, y1), slice(x0, x1)
     with open_item(item) as picture:
-        colours = image.network_colours(picture.window(y0, y1, x0, x1), linear=picture.info.linear)
+        colours = reader.network_colours(picture.window(y0, y1, x0, x1), linear=picture.info.linear)
     photo = cv2.imencode(".jpg", np.rint(colours[..., ::-1] * 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 88])
     pictures = [report.Shown("", "picture", "jpeg", photo[1].tobytes()), _png("", "truth", truth[here])]
     for method, path in mattes.items():

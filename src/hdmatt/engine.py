@@ -36,13 +36,13 @@ from hdmatt.cpc import Context, rank, select
 from hdmatt.errors import InputError, MemoryLimitError, ModelError
 from hdmatt.field import ColourField, FieldBuilder, alpha_step, cell_size
 from hdmatt.guide import Guide
-from hdmatt.image import PictureInfo, PictureReader, network_colours
 from hdmatt.model import STRIDE, Body, HDMatt, Stem, labels, network_input
 from hdmatt.patches import Stitcher, Window, check_overlap, cut, feather, grid, rows_of
+from hdmatt.pictures.reader import PictureInfo, PictureReader, network_colours
+from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 from hdmatt.pipeline import ahead, spread
 from hdmatt.runtime import copies, exact, has_bfloat16, has_compiled, has_graphs
 from hdmatt.system import memory
-from hdmatt.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
 # a patch alone fits the caches, and its maps come back from the allocator, which returns larger ones to the system:
 # four at once take 5 to 15 % more of a core's time and 390 MiB more (docs/log.md)

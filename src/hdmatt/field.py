@@ -21,8 +21,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND
 from hdmatt.propagation import Shrinker
-from hdmatt.trimap import BACKGROUND, FOREGROUND
 
 AROUND = 32  # pixels of a patch that one sample of `ColourField.around` stands for
 NEUTRAL = (0.485, 0.456, 0.406)  # ImageNet's mean colour: 0 to the network

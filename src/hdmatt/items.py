@@ -22,15 +22,15 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from hdmatt import image
 from hdmatt.datasets import PICTURE_SUFFIXES, Composition, Item, named, read_composition
 from hdmatt.errors import InputError
-from hdmatt.image import ArrayReader, BandReader, PictureWriter, TrimapReader
+from hdmatt.pictures import reader
+from hdmatt.pictures.reader import ArrayReader, BandReader, PictureWriter, TrimapReader
 
 
 def read_bytes(path: Path) -> UInt8[np.ndarray, "h w"]:
     """A matte as the 8-bit file that the metrics are defined on; deeper files are rounded as `metrics` rounds."""
-    return as_bytes(image.read_grey(path))
+    return as_bytes(reader.read_grey(path))
 
 
 def as_bytes(alpha: Float32[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
@@ -40,7 +40,7 @@ def as_bytes(alpha: Float32[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
 
 def read_marks(path: Path) -> UInt8[np.ndarray, "h w"]:
     """A trimap: 0, 128, 255."""
-    with image.open_trimap(path) as marks:
+    with reader.open_trimap(path) as marks:
         return marks.rows(0, marks.info.height)
 
 
@@ -48,13 +48,13 @@ def open_item(item: Item) -> BandReader:
     """The picture; a context manager."""
     if isinstance(item.picture, Composition):
         return ArrayReader(read_composition(item.picture))
-    return image.open_picture(item.picture)
+    return reader.open_picture(item.picture)
 
 
 @contextmanager
 def opened(item: Item) -> Generator[tuple[BandReader, TrimapReader]]:
     """Picture and trimap."""
-    with open_item(item) as picture, image.open_trimap(given(item.trimap)) as trimap:
+    with open_item(item) as picture, reader.open_trimap(given(item.trimap)) as trimap:
         yield picture, trimap
 
 
@@ -62,7 +62,7 @@ def write_matte(path: Path, height: int, width: int, bands: Iterable[np.ndarray]
     """Bands of rows from top to bottom, floats in [0, 1]; the file is complete or not there."""
     with PictureWriter(path, height, width, channels=1, bit_depth="8") as file:
         for rows in bands:
-            file.write(image.as_float(as_bytes(rows)))
+            file.write(reader.as_float(as_bytes(rows)))
 
 
 def given(path: Path | None) -> Path:
@@ -102,7 +102,7 @@ def reference(item: Item) -> tuple[Path, tuple[int, int]]:
 
 def size_of(path: Path) -> tuple[int, int]:
     """Height and width."""
-    with image.open_picture(path) as picture:
+    with reader.open_picture(path) as picture:
         return picture.info.height, picture.info.width
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from hdmatt import image
 from hdmatt.datasets import Item, require_trimaps
 from hdmatt.errors import InputError
 from hdmatt.items import given, read_bytes, reference, same_size, size_of, slug, write_matte
 from hdmatt.ledger import digest, make_folder, put
 from hdmatt.metrics import check_truth
-from hdmatt.trimap import UNKNOWN, from_alpha
+from hdmatt.pictures import reader
+from hdmatt.pictures.trimap import UNKNOWN, from_alpha
 
 MADE = "made-"  # and a radius: the variant of trimaps made from the truth
 
@@ -50,7 +50,7 @@ def with_trimaps(
         trimap = from_alpha(read_bytes(given(item.alpha)), radius=radius)
         make_folder(path.parent)
         _truth_of(path).unlink(missing_ok=True)
-        write_matte(path, len(trimap), trimap.shape[1], [image.as_float(trimap)])
+        write_matte(path, len(trimap), trimap.shape[1], [reader.as_float(trimap)])
         put(_truth_of(path), digests[given(item.alpha)] + "\n")  # last: a trimap without it is made again
     return {name: own[name] + made[name] for name in items}
 

@@ -265,7 +265,7 @@ def _checked(
     """Both mattes as uint8, and M."""
     if trimap.dtype != np.uint8:
         raise InputError(
-            f"{names[2]} is {trimap.dtype}, need uint8 with 0, 128 and 255", hint="Read it with hdmatt.image"
+            f"{names[2]} is {trimap.dtype}, need uint8 with 0, 128 and 255", hint="Read it with hdmatt.pictures.reader"
         )
     for array, name in zip((prediction, truth, trimap), names, strict=True):
         if array.ndim != 2:
@@ -282,7 +282,7 @@ def _checked(
         found = ", ".join(str(value) for value in np.unique(trimap)[:8])
         raise InputError(
             f"{names[2]} has no unknown pixel (exactly {UNKNOWN}); it holds {found}",
-            hint="Snap it to 0, 128 and 255 with hdmatt.trimap.classify",
+            hint="Snap it to 0, 128 and 255 with hdmatt.pictures.trimap.classify",
         )
     return _as_bytes(prediction, names[0]), _as_bytes(truth, names[1]), unknown
 

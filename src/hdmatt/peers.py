@@ -25,11 +25,11 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from hdmatt import image
-from hdmatt.colour import linear_to_srgb
 from hdmatt.errors import InputError, ModelError
 from hdmatt.patches import Network
-from hdmatt.trimap import FOREGROUND, UNKNOWN
+from hdmatt.pictures import reader
+from hdmatt.pictures.colour import linear_to_srgb
+from hdmatt.pictures.trimap import FOREGROUND, UNKNOWN
 
 GEGL_OPERATIONS = {
     "gegl-global": ("gegl:matting-global",),
@@ -223,7 +223,7 @@ def _read_answer(path: Path, size: tuple[int, ...]) -> np.ndarray | None:
     if not path.exists():
         return None
     try:
-        with image.open_picture(path) as answer:
+        with reader.open_picture(path) as answer:
             if (answer.info.height, answer.info.width) != size or answer.info.channels != 1:
                 return None
             return answer.rows(0, size[0])[..., 0].astype(np.float32)

@@ -16,8 +16,8 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 from scipy import sparse
 
-from hdmatt.trimap import BACKGROUND, FOREGROUND
-from hdmatt.trimap import UNKNOWN as DOUBT
+from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND
+from hdmatt.pictures.trimap import UNKNOWN as DOUBT
 
 EPSILON = 1e-6  # of the windows' covariance, colours in [0, 1]
 PRIOR = 1e-5  # weight of the guess before: parts that touch nothing known keep it

@@ -26,14 +26,14 @@ from hdmatt import engine, guide
 from hdmatt.engine import Counters, Options, Plan, Progress, Rows
 from hdmatt.errors import InputError, MemoryLimitError
 from hdmatt.guide import Guide
-from hdmatt.image import ArrayReader, TrimapReader, network_colours
 from hdmatt.model import STRIDE, HDMatt, network_input
 from hdmatt.patches import Network, Stitcher, Window, cut, feather, mirror, rows_of, tiles
+from hdmatt.pictures.reader import ArrayReader, TrimapReader, network_colours
+from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 from hdmatt.pipeline import ahead
 from hdmatt.runtime import exact
 from hdmatt.system import memory
 from hdmatt.transfer import names
-from hdmatt.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
 ON_SEVERAL = ("hdmatt", "crop")  # what splits a picture over several devices
 LONG_SIDE = 1024  # pixels; the paper's down-sampled pictures

@@ -18,13 +18,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hdmatt import image
 from hdmatt.bench.pictures import Generated, write
 from hdmatt.compute import method_program
 from hdmatt.datasets import Item
 from hdmatt.errors import InputError
 from hdmatt.items import write_matte
 from hdmatt.methods import GEGL, Method
+from hdmatt.pictures import reader
 from hdmatt.system.worker import Stopped, Worker, answer, is_memory, peak, reset_peak, resets_peak
 
 WARM_SIDE = 96  # pixels of the picture that nobody clocks
@@ -117,6 +117,6 @@ def said(trouble: Exception) -> str:
 
 def _copy(finished: Path, path: Path) -> Run:
     """Nothing is timed."""
-    alpha = image.read_grey(finished)
+    alpha = reader.read_grey(finished)
     write_matte(path, len(alpha), alpha.shape[1], [alpha])
     return Run(None, None)

@@ -21,15 +21,15 @@ from hdmatt.datasets import Item, discover
 from hdmatt.engine import Options
 from hdmatt.errors import InputError
 from hdmatt.feed import Arrays
-from hdmatt.image import ArrayReader, TrimapReader
 from hdmatt.metrics import Scores, score
 from hdmatt.model import HDMatt, network_input
+from hdmatt.pictures.reader import ArrayReader, TrimapReader
+from hdmatt.pictures.trimap import classify
 from hdmatt.recipe import TrainConfig
 from hdmatt.strategies import matte_rows
 from hdmatt.synth.assets import Assets
 from hdmatt.synth.sample import make_sample
 from hdmatt.system import memory
-from hdmatt.trimap import classify
 
 HELD_OUT = 2**31  # the seed of held-out samples: runs have smaller ones
 HELD_OUT_NAME = "held-out"

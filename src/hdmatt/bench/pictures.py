@@ -17,9 +17,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, Int64, UInt8
 
-from hdmatt import image
 from hdmatt.errors import InputError, OutputError
-from hdmatt.trimap import BACKGROUND, FOREGROUND, UNKNOWN
+from hdmatt.pictures import reader
+from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
 TILE = 256
 RADIUS, WAVE, RIPPLE = 0.3, 0.12, 0.06  # of the contour, parts of the picture's side
@@ -183,7 +183,7 @@ def _hash(number: Int64[np.ndarray, "..."]) -> Float32[np.ndarray, "..."]:
 
 
 def _read(picture: Path, trimap: Path) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
-    with image.open_picture(picture) as pixels, image.open_trimap(trimap) as marks:
+    with reader.open_picture(picture) as pixels, reader.open_trimap(trimap) as marks:
         info, other = pixels.info, marks.info
         if (info.height, info.width) != (other.height, other.width):
             raise InputError(
@@ -194,7 +194,7 @@ def _read(picture: Path, trimap: Path) -> tuple[UInt8[np.ndarray, "h w 3"], UInt
         bands: list[np.ndarray] = []
         for y0 in range(0, info.height, TILE):
             rows = pixels.rows(y0, min(y0 + TILE, info.height))
-            bands.append(np.rint(image.network_colours(rows, linear=info.linear) * 255).astype(np.uint8))
+            bands.append(np.rint(reader.network_colours(rows, linear=info.linear) * 255).astype(np.uint8))
         return np.concatenate(bands), marks.rows(0, info.height)
 
 

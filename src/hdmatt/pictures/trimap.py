@@ -10,7 +10,7 @@ and 255 (foreground); an in-between value is put into one of the three, never mi
     from_alpha  a trimap around the soft part of a matte
     shrink      a trimap at a coarser stride
 
-Reading a trimap from a file is in image.py.
+Reading a trimap from a file is in pictures/reader.py.
 """
 
 from typing import NamedTuple

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hdmatt.errors import InputError
-from hdmatt.trimap import BACKGROUND, FOREGROUND, UNKNOWN, Counts, classify, count, from_mask, shrink
+from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN, Counts, classify, count, from_mask, shrink
 
 
 def some_trimap(height: int, width: int) -> np.ndarray:

@@ -16,7 +16,7 @@ to bottom:
     _Decoder                       rows as they lie in the file, with the last ones kept
     _Turned                        rows of a picture that must be turned, from a temporary file
 
-What the values of a trimap mean is in trimap.py, transfer functions are in colour.py.
+What the values of a trimap mean is in pictures/trimap.py, transfer functions are in pictures/colour.py.
 
 OpenImageIO: only ImageInput and ImageOutput. ImageBuf takes 360-660 MB for a 96-megapixel picture, a band of rows
 93-129 MB. Of several pages, parts or layers the first is read; of an EXR its data window.
@@ -267,7 +267,7 @@ class TrimapReader:
         Raises:
             InputError: Damaged rows, colours instead of greys, or floats outside of 0 to 1.
         """
-        from hdmatt.trimap import classify  # here, because it brings OpenCV
+        from hdmatt.pictures.trimap import classify  # here, because it brings OpenCV
 
         name = str(self.info.path or "the trimap array")
         values = _grey(self._reader.colours(y0, y1, 0, self.info.width), y0, name, "a trimap")
@@ -354,7 +354,7 @@ def network_colours(rows: Shaped[np.ndarray, "... 3"], *, linear: bool) -> Float
     np.clip(colours, 0, 1, out=colours)
     if not linear:
         return colours
-    from hdmatt.colour import linear_to_srgb
+    from hdmatt.pictures.colour import linear_to_srgb
 
     return linear_to_srgb(colours)
 

@@ -16,7 +16,7 @@ from hdmatt import evaluate, ledger
 from hdmatt.cli import main
 from hdmatt.datasets import Composition, Item
 from hdmatt.errors import InputError, OutputError
-from hdmatt.image import read_grey
+from hdmatt.pictures.reader import read_grey
 from hdmatt.system.worker import Worker, answer
 
 

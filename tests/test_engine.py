@@ -12,7 +12,7 @@ from hdmatt import engine
 from hdmatt.engine import Counters, Options, choose_candidates, make_plan, run
 from hdmatt.errors import InputError, MemoryLimitError
 from hdmatt.model import HDMatt, ModelConfig
-from hdmatt.patches import Window, grid
+from hdmatt.patches.windows import Window, grid
 from hdmatt.pictures.reader import ArrayReader, open_picture, open_trimap
 from hdmatt.strategies import matte_rows
 from hdmatt.system import memory

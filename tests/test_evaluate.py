@@ -23,7 +23,7 @@ from hdmatt.compute import method_program
 from hdmatt.evaluate import Row, Settings, best_of, find_items, summarise
 from hdmatt.methods import parse
 from hdmatt.model import HDMatt, ModelConfig
-from hdmatt.patches import grid
+from hdmatt.patches.windows import grid
 
 HEIGHT, WIDTH = 90, 120
 NAMES = ("b&rd", "hair")

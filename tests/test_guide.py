@@ -6,7 +6,7 @@ from hdmatt import engine, guide, strategies
 from hdmatt.engine import Counters, Options
 from hdmatt.guide import Guide, shrink_by, smaller
 from hdmatt.model import HDMatt, ModelConfig
-from hdmatt.patches import Window
+from hdmatt.patches.windows import Window
 from hdmatt.pictures.reader import ArrayReader, open_trimap
 from hdmatt.system import memory
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from hdmatt import losses
-from hdmatt.patches import feather
+from hdmatt.patches.windows import feather
 
 
 def maps(seed=0, batch=2, channels=1, side=16):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hdmatt import metrics
 from hdmatt.errors import InputError
 from hdmatt.metrics import Borders, check_truth, conn, grad, mad, mse, patch_borders, sad, score, seam
-from hdmatt.patches import Window, grid
+from hdmatt.patches.windows import Window, grid
 
 METRICS = (sad, mse, mad, grad, conn)
 STEPS = (0, 25, 51, 77, 102, 128, 153, 178, 204, 230, 255)  # at and around the thresholds of Conn

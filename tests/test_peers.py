@@ -19,7 +19,7 @@ from hdmatt.compute import method_program
 from hdmatt.errors import InputError, ModelError
 from hdmatt.evaluate import Settings, find_items
 from hdmatt.methods import parse
-from hdmatt.patches import grid
+from hdmatt.patches.windows import grid
 from hdmatt.pictures.colour import linear_to_srgb
 from hdmatt.pictures.reader import ArrayReader, open_trimap
 from hdmatt.strategies import patch_rows

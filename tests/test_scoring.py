@@ -12,7 +12,7 @@ from hdmatt import metrics, report, scoring
 from hdmatt.evaluate import best_of, find_items, summarise
 from hdmatt.ledger import Row
 from hdmatt.methods import Settings, parse
-from hdmatt.patches import grid, tiles
+from hdmatt.patches.windows import grid, tiles
 
 SMALL = Settings(patch=64, overlap=16)
 

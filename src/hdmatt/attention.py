@@ -33,7 +33,7 @@ from hdmatt.engine import Look, Options, Plan, look, make_plan
 from hdmatt.errors import InputError, OutputError
 from hdmatt.figure import BLUE, GREEN, RED, Panel
 from hdmatt.model import STRIDE, HDMatt
-from hdmatt.patches import Window, cut, feather, rows_of
+from hdmatt.patches.windows import Window, cut, feather, rows_of
 from hdmatt.pictures import reader
 from hdmatt.pictures.reader import ArrayReader, BandReader, TrimapReader
 from hdmatt.pictures.trimap import UNKNOWN as UNKNOWN_PIXEL

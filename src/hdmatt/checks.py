@@ -21,7 +21,7 @@ from hdmatt.errors import InputError
 from hdmatt.items import given, read_bytes, read_marks, reference, same_size, size_of
 from hdmatt.methods import CLASSICAL, FOLDER, GEGL, VITMATTE, Method, Settings
 from hdmatt.metrics import check_truth
-from hdmatt.patches import check_overlap
+from hdmatt.patches.windows import check_overlap
 from hdmatt.pictures import reader
 from hdmatt.pictures.trimap import BACKGROUND, UNKNOWN
 

@@ -19,7 +19,7 @@ import numpy as np
 from hdmatt.datasets import Item
 from hdmatt.items import given, opened, write_matte
 from hdmatt.methods import GEGL, NETWORK, VITMATTE, Method
-from hdmatt.patches import Network, Window, grid, tiles
+from hdmatt.patches.windows import Network, Window, grid, tiles
 from hdmatt.pictures import reader
 from hdmatt.pictures.reader import BandReader, TrimapReader
 from hdmatt.pictures.trimap import FOREGROUND, UNKNOWN

@@ -26,7 +26,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Shaped, UInt8
 
 from hdmatt.errors import InputError
-from hdmatt.patches import Window
+from hdmatt.patches.windows import Window
 
 UNKNOWN = 128
 THOUSAND = 1000.0  # SAD, Grad and Conn are printed in thousands in every paper

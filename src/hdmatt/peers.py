@@ -26,7 +26,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from hdmatt.errors import InputError, ModelError
-from hdmatt.patches import Network
+from hdmatt.patches.windows import Network
 from hdmatt.pictures import reader
 from hdmatt.pictures.colour import linear_to_srgb
 from hdmatt.pictures.trimap import FOREGROUND, UNKNOWN

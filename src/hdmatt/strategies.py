@@ -27,7 +27,7 @@ from hdmatt.engine import Counters, Options, Plan, Progress, Rows
 from hdmatt.errors import InputError, MemoryLimitError
 from hdmatt.guide import Guide
 from hdmatt.model import STRIDE, HDMatt, network_input
-from hdmatt.patches import Network, Stitcher, Window, cut, feather, mirror, rows_of, tiles
+from hdmatt.patches.windows import Network, Stitcher, Window, cut, feather, mirror, rows_of, tiles
 from hdmatt.pictures.reader import ArrayReader, TrimapReader, network_colours
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 from hdmatt.pipeline import ahead

@@ -33,7 +33,7 @@ from hdmatt.feed import batches
 from hdmatt.losses import Probes, coarse_loss, leaned, pixel_weight, probe_loss, total
 from hdmatt.model import HDMatt, in_coarse, load_resnet34, network_input
 from hdmatt.parallel import Fabric, agreed, make_fabric, patch_share, precision_for, share_norms
-from hdmatt.patches import feather
+from hdmatt.patches.windows import feather
 from hdmatt.recipe import (
     STATE,
     TrainConfig,

@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hdmatt.cover import CELL, CellMap, core, cover
 from hdmatt.engine import Options, _weight
 from hdmatt.errors import InputError
-from hdmatt.patches import Window, grid
+from hdmatt.patches.cover import CELL, CellMap, core, cover
+from hdmatt.patches.windows import Window, grid
 
 SIZES = st.sampled_from([(64, 0), (64, 16), (64, 32), (72, 17)])
 

@@ -6,7 +6,7 @@ Arrays only: no torch, no files. Lengths are pixels, y before x. Read top to bot
     cover      windows that give every unknown pixel the margin that the grid gives it, as few as we find
     core       the part of a window that counts for `cover`
 
-The grid of patches.py decodes every window that holds an unknown pixel, also one that its neighbour sees far better.
+The grid of patches/windows.py decodes every window that holds an unknown pixel, also one that its neighbour sees far better.
 What hides the seams is that each pixel lies at least half an overlap inside of one window. `cover` keeps that promise
 for the unknown pixels and for no others, and lets the windows slide to where those are. It depends on the trimap,
 the window's size and the overlap only, so a limit of memory or a batch does not move it.
@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Int64, UInt8
 
-from hdmatt.patches import Window, check_overlap, grid
+from hdmatt.patches.windows import Window, check_overlap, grid
 from hdmatt.pictures.trimap import FOREGROUND, UNKNOWN
 
 CELL = 8  # pixels; windows are placed by cells, each wholly unknown when one of its pixels is

@@ -14,9 +14,9 @@ from hdmatt.datasets import Composition, Item
 from hdmatt.engine import Options
 from hdmatt.errors import InputError
 from hdmatt.feed import batches, groups_of
-from hdmatt.field import mirrored
 from hdmatt.metrics import score
 from hdmatt.model import HDMatt, ModelConfig
+from hdmatt.overview.known_colours import mirrored
 from hdmatt.strategies import matte_rows
 from hdmatt.synth.assets import load_assets
 from hdmatt.synth.sample import make_sample

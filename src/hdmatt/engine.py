@@ -33,9 +33,9 @@ from torch import Tensor
 from hdmatt import transfer
 from hdmatt.cpc import Context, rank, select
 from hdmatt.errors import InputError, MemoryLimitError, ModelError
-from hdmatt.field import ColourField, FieldBuilder, alpha_step, cell_size
-from hdmatt.guide import Guide
 from hdmatt.model import STRIDE, Body, HDMatt, Stem, labels, network_input
+from hdmatt.overview.guide import Guide
+from hdmatt.overview.known_colours import ColourField, FieldBuilder, alpha_step, cell_size
 from hdmatt.patches.cover import CellMap, cover
 from hdmatt.patches.windows import Stitcher, Window, check_overlap, cut, feather, grid, rows_of
 from hdmatt.pictures.reader import PictureInfo, PictureReader, network_colours

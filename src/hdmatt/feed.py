@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from hdmatt.field import mirrored
+from hdmatt.overview.known_colours import mirrored
 from hdmatt.recipe import TrainConfig
 from hdmatt.synth.assets import Assets
 from hdmatt.synth.sample import Sample, make_sample

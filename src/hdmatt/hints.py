@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hdmatt.field import AROUND, BLOCK, MOMENTS, NEUTRAL, NEUTRAL_VARIANCE, PAIRS
+from hdmatt.overview.known_colours import AROUND, BLOCK, MOMENTS, NEUTRAL, NEUTRAL_VARIANCE, PAIRS
 
 HINTS = 14
 LINEAR = 8  # of them, the alpha of the local linear model

@@ -7,7 +7,7 @@
     extra_work     the time that the smaller picture takes
 
 `crop` is the engine without anything from outside the patch (no context, no colours around), `hdmatt` the engine
-with both, and with what the matte of a smaller picture knows better, where the picture is large (guide.py). `tiles`
+with both, and with what the matte of a smaller picture knows better, where the picture is large (overview/guide.py). `tiles`
 cuts hard: patches side by side, no overlap, no feather; it shows what seams look like. `whole` puts the whole picture
 through the network at once; `downsample` does that with the picture shrunk to a long side and grows the matte back.
 They are the paper's Fig. 1 and Table 1. How other networks go through them is in peers.py.
@@ -22,11 +22,12 @@ import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
 
-from hdmatt import engine, guide
+from hdmatt import engine
 from hdmatt.engine import Counters, Options, Plan, Progress, Rows
 from hdmatt.errors import InputError, MemoryLimitError
-from hdmatt.guide import Guide
 from hdmatt.model import STRIDE, HDMatt, network_input
+from hdmatt.overview import guide
+from hdmatt.overview.guide import Guide
 from hdmatt.patches.windows import Network, Stitcher, Window, cut, feather, mirror, rows_of, tiles
 from hdmatt.pictures.reader import ArrayReader, TrimapReader, network_colours
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
@@ -106,7 +107,7 @@ class _Task:
 
 
 def _hdmatt(task: _Task) -> Job:
-    """With what a smaller picture knows better, where the picture is large (guide.py)."""
+    """With what a smaller picture knows better, where the picture is large (overview/guide.py)."""
     step = guide.shrink_by(task.trimap.info.height, task.trimap.info.width)
     if step == 1:
         return _patches(task)

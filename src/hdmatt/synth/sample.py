@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from hdmatt.field import AROUND, ColourField, FieldBuilder, mirrored
-from hdmatt.propagation import Shrinker
+from hdmatt.overview.known_colours import AROUND, ColourField, FieldBuilder, mirrored
+from hdmatt.overview.propagate import Shrinker
 from hdmatt.synth.assets import Assets
 from hdmatt.synth.faults import camera_faults
 from hdmatt.synth.procedural import procedural_foreground
@@ -86,7 +86,9 @@ class Sample:
     alpha: UInt8[np.ndarray, "g p p"]
     foreground: UInt8[np.ndarray, "g p p 3"]
     background: UInt8[np.ndarray, "g p p 3"]
-    around: Float32[np.ndarray, "g n n 82"]  # known colours and small alpha of the whole composite, see field.py
+    around: Float32[
+        np.ndarray, "g n n 82"
+    ]  # known colours and small alpha of the whole composite, see overview/known_colours.py
 
 
 def make_sample(assets: Assets, config: SampleConfig, *, seed: int, index: int) -> Sample:

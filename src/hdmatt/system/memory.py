@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from hdmatt.errors import InputError
-from hdmatt.field import alpha_step, cell_size
+from hdmatt.overview.known_colours import alpha_step, cell_size
 from hdmatt.pictures.colour import OVERLAP, PIECE, TILE, strip_rows
 
 MIB, GIB = 2**20, 2**30
@@ -218,13 +218,13 @@ def stem_bytes(patch: int, *, width: int, inputs: int) -> int:
 
 
 def field_bytes(height: int, picture_width: int) -> int:
-    """The colours around (field.py): 20 numbers a cell, and what filling them takes on the way (measured)."""
+    """The colours around (overview/known_colours.py): 20 numbers a cell, and what filling them takes on the way (measured)."""
     cell = cell_size(height, picture_width)
     return 320 * -(-height // cell) * -(-picture_width // cell)
 
 
 def carry_bytes(height: int, picture_width: int) -> int:
-    """Carrying alpha over the whole picture at low resolution (propagation.py; measured: 770 bytes a pixel of it)."""
+    """Carrying alpha over the whole picture at low resolution (overview/propagate.py; measured: 770 bytes a pixel of it)."""
     step = alpha_step(height, picture_width)
     return 800 * -(-height // step) * -(-picture_width // step)
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from hdmatt.field import (
+from hdmatt.overview.known_colours import (
     BLOCK,
     MOMENTS,
     NEUTRAL,

@@ -8,7 +8,7 @@ files. Lengths are pixels, y before x. Read top to bottom:
     FieldBuilder    rows of the picture in, a ColourField out, in memory of one cell row
     ColourField     the filled grid, and the piece of it that belongs to a window
     mirrored        that piece of a window turned left to right
-    alpha_step      how small the low-resolution alpha is (propagation.py makes it)
+    alpha_step      how small the low-resolution alpha is (overview/propagate.py makes it)
     spread          colours where the mass is, continued elsewhere
 
 Used by engine.py and synth/sample.py; what a patch makes of it is in hints.colour_hints.
@@ -21,8 +21,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from hdmatt.overview.propagate import Shrinker
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND
-from hdmatt.propagation import Shrinker
 
 AROUND = 32  # pixels of a patch that one sample of `ColourField.around` stands for
 NEUTRAL = (0.485, 0.456, 0.406)  # ImageNet's mean colour: 0 to the network
@@ -47,7 +47,7 @@ class ColourField:
 
     moments: Float32[np.ndarray, "rows columns 18"]
     cell: float  # pixels
-    alpha: Float32[np.ndarray, "h w"]  # see propagation.py
+    alpha: Float32[np.ndarray, "h w"]  # see overview/propagate.py
     step: float  # pixels of the picture to one of alpha
 
     def around(self, y: float, x: float, *, size: float, patch: int) -> Float32[np.ndarray, "n n 82"]:

@@ -19,9 +19,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from hdmatt.overview.propagate import Shrinker
 from hdmatt.patches.windows import Window
 from hdmatt.pictures.trimap import FOREGROUND, UNKNOWN
-from hdmatt.propagation import Shrinker
 
 LONG_SIDE = 1500  # pixels of the smaller picture, about: docs/log.md has what larger ones cost
 LARGE = 1.2  # times that, and a picture has a smaller one

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from hdmatt import engine, guide, strategies
+from hdmatt import engine, strategies
 from hdmatt.engine import Counters, Options
-from hdmatt.guide import Guide, shrink_by, smaller
 from hdmatt.model import HDMatt, ModelConfig
+from hdmatt.overview import guide
+from hdmatt.overview.guide import Guide, shrink_by, smaller
 from hdmatt.patches.windows import Window
 from hdmatt.pictures.reader import ArrayReader, open_trimap
 from hdmatt.system import memory

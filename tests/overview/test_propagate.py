@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from hdmatt import propagation
-from hdmatt.propagation import Shrinker, propagate
+from hdmatt.overview.propagate import EPSILON, Shrinker, _laplacian, propagate
 
 FRONT, BACK = np.array([0.9, 0.2, 0.1], np.float32), np.array([0.1, 0.3, 0.8], np.float32)
 
@@ -26,7 +25,7 @@ def laplacian_by_hand(picture):
             pixels = [(y + i) * width + x + j for i in range(3) for j in range(3)]
             colours = picture.reshape(-1, 3)[pixels].astype(np.float64)
             mean, covariance = colours.mean(0), np.cov(colours.T, bias=True)
-            inverse = np.linalg.inv(covariance + propagation.EPSILON / 9 * np.eye(3))
+            inverse = np.linalg.inv(covariance + EPSILON / 9 * np.eye(3))
             for i, a in zip(pixels, colours, strict=True):
                 for j, b in zip(pixels, colours, strict=True):
                     whole[i, j] += (i == j) - (1 + (a - mean) @ inverse @ (b - mean)) / 9
@@ -35,12 +34,12 @@ def laplacian_by_hand(picture):
 
 @pytest.mark.parametrize("windows", [7, 4096])
 def test_the_rows_are_those_of_the_matting_laplacian(windows, monkeypatch):
-    monkeypatch.setattr(propagation, "WINDOWS", windows)
+    monkeypatch.setattr("hdmatt.overview.propagate.WINDOWS", windows)
     rng = np.random.default_rng(3)
     picture, doubt = rng.random((9, 11, 3), np.float32), rng.random((9, 11)) < 0.5
     doubt[0, 0] = doubt[-1, -1] = True
     unknown = np.flatnonzero(doubt)
-    rows, diagonal = propagation._laplacian(picture, doubt, unknown)
+    rows, diagonal = _laplacian(picture, doubt, unknown)
     expected = laplacian_by_hand(picture)[unknown]
     np.testing.assert_allclose(rows.toarray(), expected, atol=1e-9)
     np.testing.assert_allclose(diagonal, expected[np.arange(len(unknown)), unknown], atol=1e-9)

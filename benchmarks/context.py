@@ -47,9 +47,9 @@ from hdmatt.items import given as present
 from hdmatt.items import opened, read_bytes
 from hdmatt.model import DOUBTFUL, HINTED, STRIDE, HDMatt, labels, network_input
 from hdmatt.recipe import schedule
+from hdmatt.samples.packs import Assets, load_assets
+from hdmatt.samples.sample import Sample, SampleConfig, make_sample
 from hdmatt.strategies import matte_rows
-from hdmatt.synth.assets import Assets, load_assets
-from hdmatt.synth.sample import Sample, SampleConfig, make_sample
 from hdmatt.train import group_contexts
 
 ROWS = {

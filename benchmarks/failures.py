@@ -16,8 +16,8 @@ import torch
 from hdmatt.checkpoint import load_model
 from hdmatt.curves import save_jpeg, sheet
 from hdmatt.model import network_input
-from hdmatt.synth.assets import load_assets
-from hdmatt.synth.sample import Sample, SampleConfig, make_sample
+from hdmatt.samples.packs import load_assets
+from hdmatt.samples.sample import Sample, SampleConfig, make_sample
 from hdmatt.validate import HELD_OUT
 
 CONFIG = SampleConfig(patch=320, group=1, merge=0.0, band=24.0, wide=0.1, elsewhere=0.0)

@@ -20,7 +20,7 @@ import cv2
 from hdmatt.errors import InputError
 from hdmatt.feed import batches
 from hdmatt.recipe import PRESETS, TrainConfig, changed, check
-from hdmatt.synth.assets import Assets, load_assets
+from hdmatt.samples.packs import Assets, load_assets
 
 
 class Speed(NamedTuple):

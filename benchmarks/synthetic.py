@@ -24,9 +24,9 @@ from hdmatt.engine import Options
 from hdmatt.model import HDMatt
 from hdmatt.pictures.reader import ArrayReader, open_trimap
 from hdmatt.pictures.trimap import UNKNOWN
+from hdmatt.samples.packs import Assets, load_assets
+from hdmatt.samples.sample import Sample, SampleConfig, make_sample
 from hdmatt.strategies import matte_rows
-from hdmatt.synth.assets import Assets, load_assets
-from hdmatt.synth.sample import Sample, SampleConfig, make_sample
 from hdmatt.validate import HELD_OUT
 
 PHOTOGRAPHS = SampleConfig(

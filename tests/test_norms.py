@@ -14,7 +14,7 @@ from hdmatt.errors import InputError, ModelError
 from hdmatt.feed import batches
 from hdmatt.model import HDMatt, ModelConfig, network_input
 from hdmatt.norms import recompute_norms
-from hdmatt.synth.assets import load_assets
+from hdmatt.samples.packs import load_assets
 
 CONFIG = ModelConfig(width=4, patch=96, hints=True)
 

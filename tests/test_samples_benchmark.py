@@ -4,7 +4,7 @@ import pytest
 from training import SHORT, make_pack
 
 from hdmatt.recipe import PRESETS
-from hdmatt.synth.assets import load_assets
+from hdmatt.samples.packs import load_assets
 
 
 @pytest.fixture

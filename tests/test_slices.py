@@ -14,8 +14,8 @@ from training import SHORT, cpu, environment, make_pack
 from hdmatt.checkpoint import load_card, load_model, load_state
 from hdmatt.errors import InputError
 from hdmatt.recipe import PRESETS, changed, check
+from hdmatt.samples.packs import load_assets
 from hdmatt.slices import MIB, PackOptions, join, pack, split, unpack
-from hdmatt.synth.assets import load_assets
 from hdmatt.train import learning_rate, train
 
 ROOT = Path(__file__).parents[1]

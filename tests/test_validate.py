@@ -17,9 +17,9 @@ from hdmatt.feed import batches, groups_of
 from hdmatt.metrics import score
 from hdmatt.model import HDMatt, ModelConfig
 from hdmatt.overview.known_colours import mirrored
+from hdmatt.samples.packs import load_assets
+from hdmatt.samples.sample import make_sample
 from hdmatt.strategies import matte_rows
-from hdmatt.synth.assets import load_assets
-from hdmatt.synth.sample import make_sample
 from hdmatt.train import train
 from hdmatt.validate import HELD_OUT, Folders, HeldOut
 

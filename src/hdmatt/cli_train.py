@@ -184,7 +184,7 @@ def norms_command(
     from hdmatt.checkpoint import load_card, load_model, save_model
     from hdmatt.norms import recompute_norms
     from hdmatt.recipe import PRESETS, changed, check
-    from hdmatt.synth.assets import load_assets
+    from hdmatt.samples.packs import load_assets
 
     _choice("--preset", preset, tuple(PRESETS))
     if threads:

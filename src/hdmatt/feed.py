@@ -22,8 +22,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from hdmatt.overview.known_colours import mirrored
 from hdmatt.recipe import TrainConfig
-from hdmatt.synth.assets import Assets
-from hdmatt.synth.sample import Sample, make_sample
+from hdmatt.samples.packs import Assets
+from hdmatt.samples.sample import Sample, make_sample
 
 SHARED_MEMORY = Path("/dev/shm")
 AHEAD = 3  # batches that each worker prepares ahead, where shared memory allows it

@@ -18,7 +18,7 @@ from hdmatt.errors import InputError
 from hdmatt.feed import batches
 from hdmatt.model import HDMatt, network_input
 from hdmatt.recipe import TrainConfig
-from hdmatt.synth.assets import Assets
+from hdmatt.samples.packs import Assets
 from hdmatt.train import group_contexts
 
 

@@ -26,7 +26,7 @@ from typing import Any, Literal
 
 from hdmatt.errors import InputError
 from hdmatt.model import ModelConfig
-from hdmatt.synth.sample import SampleConfig
+from hdmatt.samples.sample import SampleConfig
 from hdmatt.system.files import replacing
 
 PARTS = ("alpha", "composition", "laplacian", "gradient")  # of the loss, see losses.total

@@ -34,7 +34,7 @@ from hdmatt.datasets import discover_assets
 from hdmatt.errors import InputError
 from hdmatt.model import HDMatt
 from hdmatt.recipe import TrainConfig, card_of, parse_config, read_config, write_config
-from hdmatt.synth.assets import decode, read_foreground, shrink
+from hdmatt.samples.packs import decode, read_foreground, shrink
 from hdmatt.system.files import replacing
 
 MIB = 2**20

@@ -46,7 +46,7 @@ from hdmatt.recipe import (
     schedule,
     write_config,
 )
-from hdmatt.synth.assets import Assets, load_assets
+from hdmatt.samples.packs import Assets, load_assets
 from hdmatt.system.memory import keeping_freed
 from hdmatt.validate import HELD_OUT_NAME, Folders, HeldOut, Scored
 

@@ -26,9 +26,9 @@ from hdmatt.model import HDMatt, network_input
 from hdmatt.pictures.reader import ArrayReader, TrimapReader
 from hdmatt.pictures.trimap import classify
 from hdmatt.recipe import TrainConfig
+from hdmatt.samples.packs import Assets
+from hdmatt.samples.sample import make_sample
 from hdmatt.strategies import matte_rows
-from hdmatt.synth.assets import Assets
-from hdmatt.synth.sample import make_sample
 from hdmatt.system import memory
 
 HELD_OUT = 2**31  # the seed of held-out samples: runs have smaller ones

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from hdmatt.errors import InputError
-from hdmatt.synth.assets import Assets, load_assets
-from hdmatt.synth.faults import camera_faults
-from hdmatt.synth.sample import SampleConfig, make_sample
+from hdmatt.samples.faults import camera_faults
+from hdmatt.samples.packs import Assets, load_assets
+from hdmatt.samples.sample import SampleConfig, make_sample
 
 CONFIG = SampleConfig(patch=64, procedural=0.0, faults=0.0)
 

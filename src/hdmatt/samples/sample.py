@@ -18,9 +18,9 @@ from jaxtyping import Float32, UInt8
 
 from hdmatt.overview.known_colours import AROUND, ColourField, FieldBuilder, mirrored
 from hdmatt.overview.propagate import Shrinker
-from hdmatt.synth.assets import Assets
-from hdmatt.synth.faults import camera_faults
-from hdmatt.synth.procedural import procedural_foreground
+from hdmatt.samples.drawn import procedural_foreground
+from hdmatt.samples.faults import camera_faults
+from hdmatt.samples.packs import Assets
 
 STEPS = (3, 4, 6, 8)  # canvas pixels to one of the low-resolution alpha
 

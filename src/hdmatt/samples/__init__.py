@@ -1,0 +1,1 @@
+"""Training samples, made on the fly. NumPy only; knows nothing about networks."""

@@ -212,8 +212,8 @@ def _r34(given: argparse.Namespace) -> Iterator[Path]:
     """Weights of the network of width 64, with the default model's hints and patches."""
     import torch
 
-    from hdmatt.checkpoint import load_model, save_model
-    from hdmatt.model import HDMatt
+    from hdmatt.network.checkpoint import load_model, save_model
+    from hdmatt.network.model import HDMatt
 
     if given.r34:
         yield given.r34

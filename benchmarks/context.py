@@ -37,15 +37,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hdmatt.checkpoint import load_model
-from hdmatt.cpc import BACKGROUND, FOREGROUND, UNKNOWN
 from hdmatt.datasets import Item
 from hdmatt.engine import Options
 from hdmatt.errors import InputError
 from hdmatt.evaluate import find_items
 from hdmatt.items import given as present
 from hdmatt.items import opened, read_bytes
-from hdmatt.model import DOUBTFUL, HINTED, STRIDE, HDMatt, labels, network_input
+from hdmatt.network.checkpoint import load_model
+from hdmatt.network.cpc import BACKGROUND, FOREGROUND, UNKNOWN
+from hdmatt.network.model import DOUBTFUL, HINTED, STRIDE, HDMatt, labels, network_input
 from hdmatt.recipe import schedule
 from hdmatt.samples.packs import Assets, load_assets
 from hdmatt.samples.sample import Sample, SampleConfig, make_sample

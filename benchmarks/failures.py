@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hdmatt.checkpoint import load_model
 from hdmatt.curves import save_jpeg, sheet
-from hdmatt.model import network_input
+from hdmatt.network.checkpoint import load_model
+from hdmatt.network.model import network_input
 from hdmatt.samples.packs import load_assets
 from hdmatt.samples.sample import Sample, SampleConfig, make_sample
 from hdmatt.validate import HELD_OUT

@@ -44,12 +44,12 @@ from hdmatt.bench import entry
 from hdmatt.bench.pictures import TILE, Generated
 from hdmatt.bench.run import best_of
 from hdmatt.bench.speed import Count
-from hdmatt.checkpoint import models
 from hdmatt.engine import Counters, Options
 from hdmatt.errors import InputError, OutputError
 from hdmatt.evaluate import facts
 from hdmatt.methods import Settings
-from hdmatt.model import HDMatt
+from hdmatt.network.checkpoint import models
+from hdmatt.network.model import HDMatt
 from hdmatt.pictures.reader import ArrayReader, open_trimap
 from hdmatt.pictures.trimap import UNKNOWN
 from hdmatt.strategies import matte_rows

@@ -27,7 +27,7 @@ import hdmatt.export as exporter
 from hdmatt.api import load_model
 from hdmatt.ledger import facts
 from hdmatt.methods import Settings
-from hdmatt.model import Body, HDMatt, labels, network_input
+from hdmatt.network.model import Body, HDMatt, labels, network_input
 from hdmatt.pictures.reader import network_colours, open_picture, open_trimap
 from hdmatt.pictures.trimap import UNKNOWN
 from hdmatt.runtime import RUNTIMES, installed, prepare

@@ -19,9 +19,9 @@ import _shared
 import numpy as np
 
 from hdmatt import metrics
-from hdmatt.checkpoint import load_model
 from hdmatt.engine import Options
-from hdmatt.model import HDMatt
+from hdmatt.network.checkpoint import load_model
+from hdmatt.network.model import HDMatt
 from hdmatt.pictures.reader import ArrayReader, open_trimap
 from hdmatt.pictures.trimap import UNKNOWN
 from hdmatt.samples.packs import Assets, load_assets

@@ -32,9 +32,9 @@ from _shared import (
 )
 
 from hdmatt.api import load_model
-from hdmatt.checkpoint import load_card
 from hdmatt.errors import InputError, counted
 from hdmatt.evaluate import Result, Summary
+from hdmatt.network.checkpoint import load_card
 
 ALL = 10**6  # more patches than any picture has
 

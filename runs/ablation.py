@@ -152,8 +152,8 @@ def train_rows(args: argparse.Namespace) -> None:
     """Several rows on the same batches; each one's mean weights, in half precision, and its curve."""
     import shutil
 
-    from hdmatt.checkpoint import load_card, load_model, save_model
     from hdmatt.errors import InputError
+    from hdmatt.network.checkpoint import load_card, load_model, save_model
     from hdmatt.recipe import PRESETS, changed
     from hdmatt.train import Row, train_together
 
@@ -191,8 +191,8 @@ def start_row(weights: Path, target: Path, changes: list[str]) -> Path:
 
     import torch
 
-    from hdmatt.checkpoint import load_card, load_model, save_model
-    from hdmatt.model import HDMatt
+    from hdmatt.network.checkpoint import load_card, load_model, save_model
+    from hdmatt.network.model import HDMatt
     from hdmatt.recipe import PRESETS, changed
 
     trained = load_model(weights)
@@ -211,8 +211,8 @@ def land_row(shards: Path, target: Path) -> Path:
     """The running mean of the weights, in half precision."""
     from tempfile import TemporaryDirectory
 
-    from hdmatt.checkpoint import load_card, load_model, save_model
     from hdmatt.errors import InputError
+    from hdmatt.network.checkpoint import load_card, load_model, save_model
     from hdmatt.recipe import read_config
     from hdmatt.slices import join, step_of
 

@@ -115,8 +115,8 @@ def train_slice(args: argparse.Namespace) -> None:
     """Train for what is left of --minutes, then write shards and curves."""
     import torch
 
-    from hdmatt.checkpoint import load_model, load_state
     from hdmatt.curves import Curves, save_jpeg, sheet
+    from hdmatt.network.checkpoint import load_model, load_state
     from hdmatt.recipe import PRESETS, changed, read_config
     from hdmatt.slices import join, split, step_of
     from hdmatt.train import train

@@ -153,7 +153,7 @@ def adobe_composite(foreground, alpha, background):
     return result
 
 
-# ---------------------------------------------------------------- context (cpc.py)
+# ---------------------------------------------------------------- context (network/cpc.py)
 def slow_rank(query, query_label, candidates):
     """Eq. 1 and 2 as written: the double sum over all pixel pairs, then softmax. Lists of vectors in, list out."""
     scores = []

@@ -8,9 +8,9 @@ import torch
 
 import hdmatt
 from hdmatt.api import NoUnknownWarning
-from hdmatt.checkpoint import save_model
 from hdmatt.errors import InputError, ModelError
-from hdmatt.model import HDMatt, ModelConfig
+from hdmatt.network.checkpoint import save_model
+from hdmatt.network.model import HDMatt, ModelConfig
 from hdmatt.system import memory
 
 

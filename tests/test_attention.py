@@ -9,14 +9,14 @@ import pytest
 import torch
 from reference import slow_region_read
 
-from hdmatt import cpc as context
 from hdmatt.attention import attend, draw
-from hdmatt.checkpoint import save_model
 from hdmatt.cli import main
-from hdmatt.cpc import REGIONS, region_attention, region_weights
 from hdmatt.engine import Options
 from hdmatt.errors import InputError
-from hdmatt.model import HDMatt, ModelConfig
+from hdmatt.network import cpc
+from hdmatt.network.checkpoint import save_model
+from hdmatt.network.cpc import REGIONS, region_attention, region_weights
+from hdmatt.network.model import HDMatt, ModelConfig
 from hdmatt.pictures.reader import ArrayReader, open_trimap
 from hdmatt.strategies import matte_rows
 
@@ -74,14 +74,14 @@ def test_the_read_value_is_the_one_the_engine_reads_for_that_pixel(kind, form, m
     assert len(seen.patches) == 3 and seen.query not in seen.patches
     assert seen.weights_RKHW.shape == (len(seen.regions), 3, 8, 8) and seen.values_KHWV.shape == (3, 8, 8, 32)
     found = []
-    original = context.CPC._read
+    original = cpc.CPC._read
 
     def spy(module, key_CHW, value_VHW, label_HW, contexts):
         out = original(module, key_CHW, value_VHW, label_HW, contexts)
         found.append((contexts, (out - value_VHW.repeat(module.reads, 1, 1))[:, *seen.cell]))
         return out
 
-    monkeypatch.setattr(context.CPC, "_read", spy)
+    monkeypatch.setattr(cpc.CPC, "_read", spy)
     list(matte_rows("hdmatt", ArrayReader(picture), open_trimap(trimap), model, SMALL).rows)
     values = torch.from_numpy(seen.values_KHWV.reshape(-1, 32))
     ours = [read for contexts, read in found if torch.equal(torch.cat([c.value_LV for c in contexts]), values)]

@@ -9,11 +9,11 @@ from training import SHORT, cpu, make_pack
 
 from hdmatt import backbone, feed
 from hdmatt.backbone import BackboneConfig, Classifier, discover_classes, train_backbone
-from hdmatt.checkpoint import load_state, load_tensors
 from hdmatt.cli import main
 from hdmatt.curves import append_row
 from hdmatt.errors import InputError, ModelError
-from hdmatt.model import HDMatt, ModelConfig, load_resnet34
+from hdmatt.network.checkpoint import load_state, load_tensors
+from hdmatt.network.model import HDMatt, ModelConfig, load_resnet34
 from hdmatt.recipe import PRESETS, schedule
 from hdmatt.train import Run
 

@@ -2,10 +2,10 @@ import pytest
 import torch
 
 from hdmatt.blend import mean_weights
-from hdmatt.checkpoint import load_card, load_model, save_model
 from hdmatt.cli import main
 from hdmatt.errors import InputError
-from hdmatt.model import HDMatt, ModelConfig
+from hdmatt.network.checkpoint import load_card, load_model, save_model
+from hdmatt.network.model import HDMatt, ModelConfig
 
 TINY = ModelConfig(width=4)
 

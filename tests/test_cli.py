@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from hdmatt.checkpoint import save_model
 from hdmatt.cli import main
-from hdmatt.model import HDMatt, ModelConfig
+from hdmatt.network.checkpoint import save_model
+from hdmatt.network.model import HDMatt, ModelConfig
 from hdmatt.runtime import choose_precision
 
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from training import make_pack
 
-from hdmatt.checkpoint import save_model
-from hdmatt.cpc import BACKGROUND, FOREGROUND, UNKNOWN
 from hdmatt.errors import InputError
-from hdmatt.model import HDMatt, ModelConfig
+from hdmatt.network.checkpoint import save_model
+from hdmatt.network.cpc import BACKGROUND, FOREGROUND, UNKNOWN
+from hdmatt.network.model import HDMatt, ModelConfig
 
 
 @pytest.fixture

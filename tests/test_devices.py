@@ -8,11 +8,11 @@ import torch
 
 import hdmatt
 from hdmatt import api, engine, transfer
-from hdmatt.checkpoint import save_model
 from hdmatt.cli import main
 from hdmatt.engine import Counters, Options, make_plan
 from hdmatt.errors import InputError, MemoryLimitError, ModelError
-from hdmatt.model import HDMatt, ModelConfig, network_input
+from hdmatt.network.checkpoint import save_model
+from hdmatt.network.model import HDMatt, ModelConfig, network_input
 from hdmatt.pictures.reader import ArrayReader, open_trimap
 from hdmatt.runtime import choose, choose_precision, copies, exact, prepare
 from hdmatt.strategies import matte_rows

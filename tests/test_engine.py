@@ -11,7 +11,7 @@ import torch
 from hdmatt import engine
 from hdmatt.engine import Counters, Options, choose_candidates, make_plan, run
 from hdmatt.errors import InputError, MemoryLimitError
-from hdmatt.model import HDMatt, ModelConfig
+from hdmatt.network.model import HDMatt, ModelConfig
 from hdmatt.patches.windows import Window, grid
 from hdmatt.pictures.reader import ArrayReader, open_picture, open_trimap
 from hdmatt.strategies import matte_rows
@@ -411,7 +411,7 @@ import numpy as np
 from hdmatt import memory
 from hdmatt.engine import Options
 from hdmatt.pictures.reader import PictureInfo
-from hdmatt.model import HDMatt, ModelConfig
+from hdmatt.network.model import HDMatt, ModelConfig
 from hdmatt.strategies import matte_rows
 
 class Made:  # 10000 x 10000 pixels that exist only while they are looked at

@@ -17,12 +17,12 @@ import torch
 
 from hdmatt import evaluate as program
 from hdmatt import ledger, metrics
-from hdmatt.checkpoint import save_model
 from hdmatt.cli import main
 from hdmatt.compute import method_program
 from hdmatt.evaluate import Row, Settings, best_of, find_items, summarise
 from hdmatt.methods import parse
-from hdmatt.model import HDMatt, ModelConfig
+from hdmatt.network.checkpoint import save_model
+from hdmatt.network.model import HDMatt, ModelConfig
 from hdmatt.patches.windows import grid
 
 HEIGHT, WIDTH = 90, 120

@@ -10,11 +10,11 @@ import torch
 from test_runtime import matte, network
 
 from hdmatt import export as program
-from hdmatt.checkpoint import load_model, save_model
 from hdmatt.cli import main
 from hdmatt.engine import Options, make_plan
 from hdmatt.errors import HDMattError, InputError, ModelError, OutputError
 from hdmatt.export import cached, check, check_front, export, worst
+from hdmatt.network.checkpoint import load_model, save_model
 from hdmatt.pictures.reader import open_trimap
 from hdmatt.runtime import SUFFIX, has_graphs, load_graphs, metadata, parts, prepare, weights_hash
 from hdmatt.system import memory

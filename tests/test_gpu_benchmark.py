@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch.autograd import DeviceType
 
-from hdmatt.checkpoint import save_model
 from hdmatt.errors import InputError
-from hdmatt.model import HDMatt, ModelConfig
+from hdmatt.network.checkpoint import save_model
+from hdmatt.network.model import HDMatt, ModelConfig
 
 PEAKS = {"fp32": 2e6, "bf16": None, "bandwidth": 3e6, "threads": 1, "tf32": False}
 

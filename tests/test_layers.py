@@ -74,7 +74,7 @@ def test_a_module_imports_only_from_its_own_layer_and_below(path):
     [
         ("trimap", "import torch"),
         ("synth", "def late():\n    from torch.nn import functional"),
-        ("colour", "import hdmatt.model"),
+        ("colour", "import hdmatt.network.model"),
         ("cpc", "from hdmatt import errors, engine"),
         ("engine", "from hdmatt.cli import main"),
         ("metrics", "from hdmatt import matte"),
@@ -85,7 +85,7 @@ def test_an_import_upwards_is_found(module, source):
 
 
 def test_imports_downwards_and_sideways_are_allowed():
-    source = "import torch, numpy\nfrom hdmatt import __version__, image\nfrom hdmatt.model import HDMatt"
+    source = "import torch, numpy\nfrom hdmatt import __version__, image\nfrom hdmatt.network.model import HDMatt"
     assert wrong_imports("engine", source, layers()) == []
 
 

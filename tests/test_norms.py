@@ -8,11 +8,11 @@ import torch
 from training import SHORT, make_pack
 from typer.testing import CliRunner
 
-from hdmatt.checkpoint import load_card, load_model, save_model, save_state
 from hdmatt.cli import app
 from hdmatt.errors import InputError, ModelError
 from hdmatt.feed import batches
-from hdmatt.model import HDMatt, ModelConfig, network_input
+from hdmatt.network.checkpoint import load_card, load_model, save_model, save_state
+from hdmatt.network.model import HDMatt, ModelConfig, network_input
 from hdmatt.norms import recompute_norms
 from hdmatt.samples.packs import load_assets
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from hdmatt.checkpoint import save_model
 from hdmatt.errors import InputError
 from hdmatt.evaluate import Summary
-from hdmatt.model import HDMatt, ModelConfig
+from hdmatt.network.checkpoint import save_model
+from hdmatt.network.model import HDMatt, ModelConfig
 from hdmatt.recipe import PRESETS, card_of
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"

@@ -16,9 +16,9 @@ import torch
 from training import SHORT, cpu, environment, make_pack, start
 
 from hdmatt import parallel
-from hdmatt.checkpoint import load_state
 from hdmatt.cli import main
 from hdmatt.errors import InputError
+from hdmatt.network.checkpoint import load_state
 from hdmatt.parallel import Fabric, make_fabric, patch_share
 from hdmatt.recipe import read_config, write_config
 from hdmatt.train import train

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from hdmatt import api
-from hdmatt.checkpoint import load_model
 from hdmatt.engine import Options, make_plan
 from hdmatt.errors import InputError, ModelError
 from hdmatt.export import check
-from hdmatt.hints import HINTS
-from hdmatt.model import HDMatt, ModelConfig, labels, network_input
+from hdmatt.network.checkpoint import load_model
+from hdmatt.network.hints import HINTS
+from hdmatt.network.model import HDMatt, ModelConfig, labels, network_input
 from hdmatt.pictures.reader import ArrayReader, open_trimap
 from hdmatt.runtime import choose, choose_precision, fold, has_compiled, load_graphs, prepare, weights_hash
 from hdmatt.strategies import matte_rows

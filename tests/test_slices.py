@@ -11,8 +11,8 @@ import torch
 from safetensors import safe_open
 from training import SHORT, cpu, environment, make_pack
 
-from hdmatt.checkpoint import load_card, load_model, load_state
 from hdmatt.errors import InputError
+from hdmatt.network.checkpoint import load_card, load_model, load_state
 from hdmatt.recipe import PRESETS, changed, check
 from hdmatt.samples.packs import load_assets
 from hdmatt.slices import MIB, PackOptions, join, pack, split, unpack

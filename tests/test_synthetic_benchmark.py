@@ -3,8 +3,8 @@ import pytest
 import torch
 from training import make_pack
 
-from hdmatt.checkpoint import save_model
-from hdmatt.model import HDMatt, ModelConfig
+from hdmatt.network.checkpoint import save_model
+from hdmatt.network.model import HDMatt, ModelConfig
 
 
 @pytest.fixture

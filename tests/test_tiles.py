@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hdmatt.engine import Counters, Options
 from hdmatt.errors import InputError, MemoryLimitError
 from hdmatt.metrics import patch_borders, seam
-from hdmatt.model import HDMatt, ModelConfig
+from hdmatt.network.model import HDMatt, ModelConfig
 from hdmatt.patches.windows import cut, tiles
 from hdmatt.pictures.reader import ArrayReader, open_trimap
 from hdmatt.strategies import matte_rows, network_of, patch_rows, with_unknown

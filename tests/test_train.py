@@ -8,10 +8,10 @@ import torch
 from training import SHORT, cpu, make_pack, start
 
 from hdmatt import losses
-from hdmatt.checkpoint import load_card, load_model, load_state
 from hdmatt.cli import main
 from hdmatt.errors import InputError
-from hdmatt.model import HDMatt, in_coarse, network_input
+from hdmatt.network.checkpoint import load_card, load_model, load_state
+from hdmatt.network.model import HDMatt, in_coarse, network_input
 from hdmatt.parallel import make_fabric
 from hdmatt.recipe import PRESETS, read_config
 from hdmatt.train import (

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from hdmatt.checkpoint import save_model
-from hdmatt.model import HDMatt
+from hdmatt.network.checkpoint import save_model
+from hdmatt.network.model import HDMatt
 from hdmatt.recipe import PRESETS, TrainConfig
 
 SRC = Path(__file__).parents[1] / "src"

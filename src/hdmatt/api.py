@@ -22,7 +22,7 @@ from jaxtyping import Float32
 
 from hdmatt.engine import Counters, Options, Plan
 from hdmatt.errors import InputError
-from hdmatt.model import HDMatt
+from hdmatt.network.model import HDMatt
 from hdmatt.pictures import colour
 from hdmatt.pictures.reader import (
     DEFAULT_MAX_PIXELS,
@@ -95,7 +95,7 @@ class Matte:
 
 def load_model(name: str | Path = DEFAULT_MODEL) -> HDMatt:
     """The network by name or file; loaded once and then reused until the file changes."""
-    from hdmatt.checkpoint import models
+    from hdmatt.network.checkpoint import models
 
     path = models().get(str(name)) or Path(name)
     stamp = path.stat().st_mtime_ns if path.is_file() else 0
@@ -127,7 +127,7 @@ def load_network(
     precision = choose_precision(precision, chosen, device)
     if chosen == "torch":
         return _prepare(load_model(model), chosen, precision, device)
-    from hdmatt.checkpoint import models
+    from hdmatt.network.checkpoint import models
 
     path = models().get(str(model)) or Path(model)
     return _prepared(path, path.stat().st_mtime_ns if path.is_file() else 0, chosen, precision, kind(device))
@@ -623,7 +623,7 @@ def _warn_if_known(unknown: int) -> None:
 
 @lru_cache(maxsize=2)
 def _prepared(path: Path, stamp: int, runtime: str, precision: str, device: str) -> HDMatt:
-    from hdmatt.checkpoint import load_model as load  # not the cached one: its weights would stay beside these
+    from hdmatt.network.checkpoint import load_model as load  # not the cached one: its weights would stay beside these
 
     return _prepare(load(path), runtime, precision, device)
 
@@ -639,6 +639,6 @@ def _prepare(model: HDMatt, runtime: str, precision: str, device: str) -> HDMatt
 
 @lru_cache(maxsize=2)
 def _load(name: str | Path, stamp: int) -> HDMatt:
-    from hdmatt.checkpoint import load_model as load
+    from hdmatt.network.checkpoint import load_model as load
 
     return load(name)

@@ -25,11 +25,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from hdmatt.checkpoint import load_state, save_state, save_tensors
 from hdmatt.curves import append_row, drop_after
 from hdmatt.errors import InputError
 from hdmatt.feed import room_ahead
-from hdmatt.model import IMAGENET_MEAN, IMAGENET_STD, Encoder
+from hdmatt.network.checkpoint import load_state, save_state, save_tensors
+from hdmatt.network.model import IMAGENET_MEAN, IMAGENET_STD, Encoder
 from hdmatt.parallel import Fabric, make_fabric
 from hdmatt.recipe import check_folder, require, schedule
 

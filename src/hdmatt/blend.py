@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 
 from hdmatt.errors import InputError
-from hdmatt.model import HDMatt
+from hdmatt.network.model import HDMatt
 
 
 def mean_weights(models: Sequence[HDMatt], shares: Sequence[float] | None = None) -> HDMatt:

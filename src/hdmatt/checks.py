@@ -129,8 +129,8 @@ def _decode(path: Path) -> None:
 def _check_settings(settings: Settings, kind: str) -> str:
     """Model and options work; returns the start of the model file's checksum."""
     from hdmatt import api
-    from hdmatt.checkpoint import models
     from hdmatt.engine import Options, make_plan
+    from hdmatt.network.checkpoint import models
 
     network = api.load_network(
         settings.model, runtime=settings.runtime, precision=settings.precision, device=settings.device

@@ -142,7 +142,7 @@ def info_command(as_json: Annotated[bool, typer.Option("--json", help="Print as 
     import torch
 
     from hdmatt import __version__
-    from hdmatt.checkpoint import load_model, models
+    from hdmatt.network.checkpoint import load_model, models
 
     devices = ["cpu", *(f"cuda:{i} {torch.cuda.get_device_name(i)}" for i in range(torch.cuda.device_count()))]
     if torch.backends.mps.is_available():
@@ -177,8 +177,8 @@ def export_command(
     """Write a network as ONNX or OpenVINO graphs, for other programs; hdmatt matte --runtime makes its own."""
     from typing import cast
 
-    from hdmatt.checkpoint import load_model
     from hdmatt.export import MAX_LIMIT, MEAN_LIMIT, SIZES, export, worst
+    from hdmatt.network.checkpoint import load_model
     from hdmatt.runtime import Format
 
     _choice("--format", format_, ("onnx", "openvino"))

@@ -181,7 +181,7 @@ def norms_command(
     import cv2
     import torch
 
-    from hdmatt.checkpoint import load_card, load_model, save_model
+    from hdmatt.network.checkpoint import load_card, load_model, save_model
     from hdmatt.norms import recompute_norms
     from hdmatt.recipe import PRESETS, changed, check
     from hdmatt.samples.packs import load_assets
@@ -214,7 +214,7 @@ def mean_command(
     What the file says of its training is what the first one says.
     """
     from hdmatt.blend import mean_weights
-    from hdmatt.checkpoint import load_card, load_model, save_model
+    from hdmatt.network.checkpoint import load_card, load_model, save_model
 
     mixed = mean_weights([load_model(path) for path in weights], share)
     of = {"mean_of": ", ".join(path.name for path in weights)} if len(weights) > 1 else {}

@@ -31,9 +31,9 @@ from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor
 
 from hdmatt import transfer
-from hdmatt.cpc import Context, rank, select
 from hdmatt.errors import InputError, MemoryLimitError, ModelError
-from hdmatt.model import STRIDE, Body, HDMatt, Stem, labels, network_input
+from hdmatt.network.cpc import Context, rank, select
+from hdmatt.network.model import STRIDE, Body, HDMatt, Stem, labels, network_input
 from hdmatt.overview.guide import Guide
 from hdmatt.overview.known_colours import ColourField, FieldBuilder, alpha_step, cell_size
 from hdmatt.patches.cover import CellMap, cover

@@ -25,9 +25,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hdmatt.cpc import Context
 from hdmatt.errors import HDMattError, InputError, OutputError
-from hdmatt.model import Body, HDMatt, Stem, labels, network_input
+from hdmatt.network.cpc import Context
+from hdmatt.network.model import Body, HDMatt, Stem, labels, network_input
 from hdmatt.runtime import SUFFIX, Format, Graph, fold, load_graphs, metadata, parts, prepare, weights_hash
 
 MAX_LIMIT = 2 / 255  # a pixel's alpha may move by this

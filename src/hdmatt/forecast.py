@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import torch
 
-from hdmatt.cpc import Context
 from hdmatt.engine import Plan, Rows
-from hdmatt.model import HDMatt, labels, network_input
+from hdmatt.network.cpc import Context
+from hdmatt.network.model import HDMatt, labels, network_input
 from hdmatt.runtime import exact
 from hdmatt.system.memory import keeping_freed
 from hdmatt.transfer import names

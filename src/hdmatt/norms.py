@@ -16,7 +16,7 @@ from torch.optim.swa_utils import update_bn
 
 from hdmatt.errors import InputError
 from hdmatt.feed import batches
-from hdmatt.model import HDMatt, network_input
+from hdmatt.network.model import HDMatt, network_input
 from hdmatt.recipe import TrainConfig
 from hdmatt.samples.packs import Assets
 from hdmatt.train import group_contexts

@@ -22,7 +22,7 @@ Whoever uses a network (engine.py, strategies.py) uses it as before. Two things 
   patches of the example moved alpha by 0.012 in two pixels when the first convolution was folded, by 4e-7 since it is
   left alone. It is also faster there (docs/runtimes.md).
 - The reading of the contexts: sorting by label, splitting by counts, attention over another number of pixels for
-  every query. In PyTorch it is the very code of cpc.py, so there is one form of eq. 3 and not two.
+  every query. In PyTorch it is the very code of network/cpc.py, so there is one form of eq. 3 and not two.
 """
 
 import copy
@@ -39,9 +39,9 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from hdmatt.cpc import CPC
 from hdmatt.errors import InputError, ModelError
-from hdmatt.model import Block, Body, Decoded, Decoder, Encoder, HDMatt, Join, ModelConfig, Stem
+from hdmatt.network.cpc import CPC
+from hdmatt.network.model import Block, Body, Decoded, Decoder, Encoder, HDMatt, Join, ModelConfig, Stem
 from hdmatt.transfer import kind as kind_of
 from hdmatt.transfer import names
 

@@ -29,10 +29,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hdmatt.checkpoint import load_state, load_tensors, save_model, save_state, save_tensors
 from hdmatt.datasets import discover_assets
 from hdmatt.errors import InputError
-from hdmatt.model import HDMatt
+from hdmatt.network.checkpoint import load_state, load_tensors, save_model, save_state, save_tensors
+from hdmatt.network.model import HDMatt
 from hdmatt.recipe import TrainConfig, card_of, parse_config, read_config, write_config
 from hdmatt.samples.packs import decode, read_foreground, shrink
 from hdmatt.system.files import replacing

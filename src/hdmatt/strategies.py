@@ -25,7 +25,7 @@ from jaxtyping import Float32, UInt8
 from hdmatt import engine
 from hdmatt.engine import Counters, Options, Plan, Progress, Rows
 from hdmatt.errors import InputError, MemoryLimitError
-from hdmatt.model import STRIDE, HDMatt, network_input
+from hdmatt.network.model import STRIDE, HDMatt, network_input
 from hdmatt.overview import guide
 from hdmatt.overview.guide import Guide
 from hdmatt.patches.windows import Network, Stitcher, Window, cut, feather, mirror, rows_of, tiles

@@ -26,12 +26,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from hdmatt.checkpoint import load_card, load_model, load_state, load_tensors, save_model, save_state
 from hdmatt.curves import Curves, sheet
 from hdmatt.errors import InputError
 from hdmatt.feed import batches
 from hdmatt.losses import Probes, coarse_loss, leaned, pixel_weight, probe_loss, total
-from hdmatt.model import HDMatt, in_coarse, load_resnet34, network_input
+from hdmatt.network.checkpoint import load_card, load_model, load_state, load_tensors, save_model, save_state
+from hdmatt.network.model import HDMatt, in_coarse, load_resnet34, network_input
 from hdmatt.parallel import Fabric, agreed, make_fabric, patch_share, precision_for, share_norms
 from hdmatt.patches.windows import feather
 from hdmatt.recipe import (

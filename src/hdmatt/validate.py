@@ -22,7 +22,7 @@ from hdmatt.engine import Options
 from hdmatt.errors import InputError
 from hdmatt.feed import Arrays
 from hdmatt.metrics import Scores, score
-from hdmatt.model import HDMatt, network_input
+from hdmatt.network.model import HDMatt, network_input
 from hdmatt.pictures.reader import ArrayReader, TrimapReader
 from hdmatt.pictures.trimap import classify
 from hdmatt.recipe import TrainConfig

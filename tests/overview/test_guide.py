@@ -4,7 +4,7 @@ import torch
 
 from hdmatt import engine, strategies
 from hdmatt.engine import Counters, Options
-from hdmatt.model import HDMatt, ModelConfig
+from hdmatt.network.model import HDMatt, ModelConfig
 from hdmatt.overview import guide
 from hdmatt.overview.guide import Guide, shrink_by, smaller
 from hdmatt.patches.windows import Window

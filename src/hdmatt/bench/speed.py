@@ -24,9 +24,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
-from hdmatt.cpc import Context
-from hdmatt.hints import colour_hints
-from hdmatt.model import HDMatt, labels, network_input
+from hdmatt.network.cpc import Context
+from hdmatt.network.hints import colour_hints
+from hdmatt.network.model import HDMatt, labels, network_input
 from hdmatt.runtime import exact
 from hdmatt.system.memory import keeping_freed
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from reference import slow_rank, slow_region_read
 
-from hdmatt.cpc import (
+from hdmatt.network.cpc import (
     BACKGROUND,
     CPC,
     FOREGROUND,
@@ -135,7 +135,7 @@ def test_nothing_is_computed_for_pixels_outside_their_own_region(monkeypatch):
         pairs.append(query.shape[-2] * key.shape[-2])
         return original(query, key, value, **options)
 
-    monkeypatch.setattr("hdmatt.cpc.F.scaled_dot_product_attention", counting)
+    monkeypatch.setattr("hdmatt.network.cpc.F.scaled_dot_product_attention", counting)
     label = torch.arange(30) % 3
     region_attention(normal(6, 4), normal(30, 4), normal(30, 5), label, form="strict", scale=1.0)
     assert sum(pairs) == 6 * 30  # one attention over all pixels, not three
@@ -201,7 +201,7 @@ def test_a_module_that_starts_as_a_shortcut_adds_nothing_until_it_has_learned(ki
     [(torch.bfloat16, 0.125, (67.23 / 8, 66.77 / 8)), (torch.float16, 1.0, (8.01164, 8.00398))],
 )
 def test_a_bias_that_travels_with_the_keys_is_not_rounded_with_them(dtype, scale, pair, monkeypatch):
-    monkeypatch.setattr("hdmatt.cpc._flash", lambda *_: True)
+    monkeypatch.setattr("hdmatt.network.cpc._flash", lambda *_: True)
     bias = torch.tensor([[*pair, -torch.inf]])  # of keys that no query prefers; the last is not read
     value = torch.tensor([[[1.0], [0.0], [100.0]]])
     query, key = torch.zeros(1, 5, 8), torch.ones(1, 3, 8)
@@ -216,7 +216,7 @@ def test_a_bias_that_travels_with_the_keys_is_not_rounded_with_them(dtype, scale
 @pytest.mark.parametrize(("kind", "form"), [("nonlocal", "strict"), ("tgnl", "strict"), ("tgnl", "literal")])
 def test_all_queries_at_once_as_on_a_gpu_read_what_each_reads_alone(kind, form, flash, monkeypatch):
     torch.manual_seed(0)
-    monkeypatch.setattr("hdmatt.cpc._flash", lambda *_: flash)
+    monkeypatch.setattr("hdmatt.network.cpc._flash", lambda *_: flash)
     module = CPC(8, key=4, value=6, kind=kind, form=form, scaled=True, normed=True).eval()
     deep = torch.randn(4, 8, 5, 5, requires_grad=True)
     label = torch.randint(0, 3, (4, 5, 5))

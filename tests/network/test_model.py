@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from hdmatt.errors import ModelError
-from hdmatt.model import (
+from hdmatt.network.model import (
     HINTED,
     HDMatt,
     ModelConfig,

@@ -1,6 +1,6 @@
 import torch
 
-from hdmatt.checkpoint import load_tensors, save_tensors
+from hdmatt.network.checkpoint import load_tensors, save_tensors
 
 
 def test_weights_can_be_read_by_whoever_can_read_other_new_files(tmp_path):

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from hdmatt.errors import ModelError
-from hdmatt.model import HDMatt, ModelConfig
+from hdmatt.network.model import HDMatt, ModelConfig
 from hdmatt.system.files import replacing
 
 FORMAT = "hdmatt-1"

@@ -7,7 +7,7 @@ import numpy as np
 
 import hdmatt
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def test_the_shipped_weights_matte_the_shipped_example():

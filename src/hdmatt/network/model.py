@@ -21,9 +21,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hdmatt.cpc import BACKGROUND, CPC, FOREGROUND, UNKNOWN, Context, Form, Kind
 from hdmatt.errors import ModelError
-from hdmatt.hints import HINTS, LINEAR, colour_hints
+from hdmatt.network.cpc import BACKGROUND, CPC, FOREGROUND, UNKNOWN, Context, Form, Kind
+from hdmatt.network.hints import HINTS, LINEAR, colour_hints
 
 STRIDE = 8
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -39,13 +39,13 @@ class ModelConfig:
     Attributes:
         width: Channels of the first stage; all others scale with it.
         cpc: "none", "nonlocal" or "tgnl": the paper's models A, B and C.
-        form: How eq. 3 treats pixels outside a region: "strict" or "literal" (see cpc.py).
+        form: How eq. 3 treats pixels outside a region: "strict" or "literal" (see network/cpc.py).
         scaled: Logits times 1 / sqrt(key channels); False is the paper's literal text.
         normed: Batch norm of the keys (cpc.CPC.keys). Not in the paper.
         coarse: The inputs averaged over 8 x 8 pixels join what goes into layer2, and an alpha at stride 8, read after
             the context, joins the decoder's last stage. Needs `hints`. Not in the paper.
         hints: More input channels, computed from the six: the known colours around each pixel and what they say
-            about its alpha (hints.py). Not in the paper.
+            about its alpha (network/hints.py). Not in the paper.
         around: Whether the hints know the colours around the patch and the alpha carried over the picture, too.
             False: a patch learns of the rest of the picture by its context patches alone, as in the paper.
         patch: Side of the patches the weights were trained for, in pixels.

@@ -23,14 +23,14 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-import hdmatt.export as exporter
+import hdmatt.runtimes.export as exporter
 from hdmatt.api import load_model
 from hdmatt.ledger import facts
 from hdmatt.methods import Settings
 from hdmatt.network.model import Body, HDMatt, labels, network_input
 from hdmatt.pictures.reader import network_colours, open_picture, open_trimap
 from hdmatt.pictures.trimap import UNKNOWN
-from hdmatt.runtime import RUNTIMES, installed, prepare
+from hdmatt.runtimes.choose import RUNTIMES, installed, prepare
 from hdmatt.system.memory import keeping_freed
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

@@ -10,7 +10,7 @@ import torch
 from hdmatt.cli import main
 from hdmatt.network.checkpoint import save_model
 from hdmatt.network.model import HDMatt, ModelConfig
-from hdmatt.runtime import choose_precision
+from hdmatt.runtimes.choose import choose_precision
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from hdmatt.errors import InputError, MemoryLimitError, ModelError
 from hdmatt.network.checkpoint import save_model
 from hdmatt.network.model import HDMatt, ModelConfig, network_input
 from hdmatt.pictures.reader import ArrayReader, open_trimap
-from hdmatt.runtime import choose, choose_precision, copies, exact, prepare
+from hdmatt.runtimes.choose import choose, choose_precision, copies, exact, prepare
 from hdmatt.strategies import matte_rows
 from hdmatt.system import memory
 

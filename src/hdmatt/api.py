@@ -38,7 +38,7 @@ from hdmatt.pictures.reader import (
     open_trimap,
 )
 from hdmatt.pipeline import Behind
-from hdmatt.runtime import choose, choose_precision, prepare
+from hdmatt.runtimes.choose import choose, choose_precision, prepare
 from hdmatt.strategies import Job, extra_work, matte_rows
 from hdmatt.system import memory
 from hdmatt.transfer import kind
@@ -631,7 +631,7 @@ def _prepared(path: Path, stamp: int, runtime: str, precision: str, device: str)
 def _prepare(model: HDMatt, runtime: str, precision: str, device: str) -> HDMatt:
     graphs = None
     if runtime == "onnx" or runtime == "openvino":
-        from hdmatt.export import cached
+        from hdmatt.runtimes.export import cached
 
         graphs = cached(model, runtime)
     return prepare(model, runtime, precision=precision, graphs=graphs, device=device)

@@ -177,9 +177,9 @@ def export_command(
     """Write a network as ONNX or OpenVINO graphs, for other programs; hdmatt matte --runtime makes its own."""
     from typing import cast
 
-    from hdmatt.export import MAX_LIMIT, MEAN_LIMIT, SIZES, export, worst
     from hdmatt.network.checkpoint import load_model
-    from hdmatt.runtime import Format
+    from hdmatt.runtimes.choose import Format
+    from hdmatt.runtimes.export import MAX_LIMIT, MEAN_LIMIT, SIZES, export, worst
 
     _choice("--format", format_, ("onnx", "openvino"))
     found = export(load_model(model), output, cast(Format, format_), checked=SIZES if check else ())

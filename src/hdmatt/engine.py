@@ -41,7 +41,7 @@ from hdmatt.patches.windows import Stitcher, Window, check_overlap, cut, feather
 from hdmatt.pictures.reader import PictureInfo, PictureReader, network_colours
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 from hdmatt.pipeline import ahead, spread
-from hdmatt.runtime import copies, exact, has_bfloat16, has_compiled, has_graphs
+from hdmatt.runtimes.choose import copies, exact, has_bfloat16, has_compiled, has_graphs
 from hdmatt.system import memory
 
 # a patch alone fits the caches, and its maps come back from the allocator, which returns larger ones to the system:

@@ -17,7 +17,7 @@ import torch
 from hdmatt.engine import Plan, Rows
 from hdmatt.network.cpc import Context
 from hdmatt.network.model import HDMatt, labels, network_input
-from hdmatt.runtime import exact
+from hdmatt.runtimes.choose import exact
 from hdmatt.system.memory import keeping_freed
 from hdmatt.transfer import names
 

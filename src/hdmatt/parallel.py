@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from hdmatt.errors import InputError
-from hdmatt.runtime import has_bf16
+from hdmatt.runtimes.choose import has_bf16
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

@@ -32,7 +32,7 @@ from hdmatt.patches.windows import Network, Stitcher, Window, cut, feather, mirr
 from hdmatt.pictures.reader import ArrayReader, TrimapReader, network_colours
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 from hdmatt.pipeline import ahead
-from hdmatt.runtime import exact
+from hdmatt.runtimes.choose import exact
 from hdmatt.system import memory
 from hdmatt.transfer import names
 

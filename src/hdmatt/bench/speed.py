@@ -27,7 +27,7 @@ from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 from hdmatt.network.cpc import Context
 from hdmatt.network.hints import colour_hints
 from hdmatt.network.model import HDMatt, labels, network_input
-from hdmatt.runtime import exact
+from hdmatt.runtimes.choose import exact
 from hdmatt.system.memory import keeping_freed
 
 REST = "pools, unpools, rest"

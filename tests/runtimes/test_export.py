@@ -9,14 +9,13 @@ import pytest
 import torch
 from test_runtime import matte, network
 
-from hdmatt import export as program
 from hdmatt.cli import main
 from hdmatt.engine import Options, make_plan
 from hdmatt.errors import HDMattError, InputError, ModelError, OutputError
-from hdmatt.export import cached, check, check_front, export, worst
 from hdmatt.network.checkpoint import load_model, save_model
 from hdmatt.pictures.reader import open_trimap
-from hdmatt.runtime import SUFFIX, has_graphs, load_graphs, metadata, parts, prepare, weights_hash
+from hdmatt.runtimes.choose import SUFFIX, has_graphs, load_graphs, metadata, parts, prepare, weights_hash
+from hdmatt.runtimes.export import _to_openvino, cached, check, check_front, export, worst
 from hdmatt.system import memory
 
 pytest.importorskip("onnxscript", reason="needs the extra 'export'")
@@ -38,7 +37,7 @@ def folders(model, tmp_path_factory):
     assert export(model, root / "onnx", "onnx") == []
     shutil.copytree(root / "onnx", root / "openvino")
     for path in sorted((root / "openvino").glob("*.onnx")):
-        program._to_openvino(path, json.dumps(metadata(model)))
+        _to_openvino(path, json.dumps(metadata(model)))
     return {"onnx": root / "onnx", "openvino": root / "openvino"}
 
 
@@ -121,16 +120,16 @@ def test_an_export_that_fails_its_check_leaves_nothing_and_the_command_leaves_wi
     def write(_, folder, kind):  # the graphs of the fixture, to save time
         shutil.copytree(folders[kind], folder, dirs_exist_ok=True)
 
-    monkeypatch.setattr(program, "_write", write)
+    monkeypatch.setattr("hdmatt.runtimes.export._write", write)
     save_model(model, tmp_path / "m.safetensors", half=False)
     command = ["export", str(tmp_path / "m.safetensors"), "-o", str(tmp_path / "out"), "--format", "onnx", "--check"]
-    monkeypatch.setattr(program, "SIZES", (64,))
+    monkeypatch.setattr("hdmatt.runtimes.export.SIZES", (64,))
     assert main(command) == 0
     assert "limits" in capsys.readouterr().out and (tmp_path / "out" / "trunk.onnx").is_file()
     assert main(command) == 2  # it exists
     assert "exists already" in capsys.readouterr().err
     shutil.rmtree(tmp_path / "out")
-    monkeypatch.setattr(program, "MEAN_LIMIT", 0.0)
+    monkeypatch.setattr("hdmatt.runtimes.export.MEAN_LIMIT", 0.0)
     assert main(command) == 1
     assert "another alpha than torch" in capsys.readouterr().err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m.safetensors"]
@@ -143,8 +142,8 @@ def test_the_cache_is_filled_once_and_lies_where_it_is_told(model, folders, tmp_
         made.append(folder)
         shutil.copytree(folders[kind], folder, dirs_exist_ok=True)
 
-    monkeypatch.setattr(program, "_write", write)
-    monkeypatch.setattr(program, "SIZES", (64,))
+    monkeypatch.setattr("hdmatt.runtimes.export._write", write)
+    monkeypatch.setattr("hdmatt.runtimes.export.SIZES", (64,))
     monkeypatch.setenv("HDMATT_CACHE", str(tmp_path / "here"))
     folder = cached(model, "onnx")
     assert folder.parent == tmp_path / "here" and weights_hash(model)[:24] in folder.name
@@ -153,7 +152,7 @@ def test_the_cache_is_filled_once_and_lies_where_it_is_told(model, folders, tmp_
 
 
 def test_missing_packages_are_named(model, tmp_path, monkeypatch):
-    monkeypatch.setattr(program, "find_spec", lambda name: None if name == "onnxscript" else name)
+    monkeypatch.setattr("hdmatt.runtimes.export.find_spec", lambda name: None if name == "onnxscript" else name)
     with pytest.raises(InputError, match="not installed: onnxscript"):
         export(model, tmp_path / "out", "onnx")
     with pytest.raises(OutputError, match="exists already"):

@@ -9,17 +9,17 @@ import torch
 from hdmatt import api
 from hdmatt.engine import Options, make_plan
 from hdmatt.errors import InputError, ModelError
-from hdmatt.export import check
 from hdmatt.network.checkpoint import load_model
 from hdmatt.network.hints import HINTS
 from hdmatt.network.model import HDMatt, ModelConfig, labels, network_input
 from hdmatt.pictures.reader import ArrayReader, open_trimap
-from hdmatt.runtime import choose, choose_precision, fold, has_compiled, load_graphs, prepare, weights_hash
+from hdmatt.runtimes.choose import choose, choose_precision, fold, has_compiled, load_graphs, prepare, weights_hash
+from hdmatt.runtimes.export import check
 from hdmatt.strategies import matte_rows
 from hdmatt.system import memory
 from hdmatt.system.memory import GIB
 
-EXAMPLE = Path(__file__).parents[1] / "examples"
+EXAMPLE = Path(__file__).parents[2] / "examples"
 
 
 def network(**config):
@@ -194,7 +194,7 @@ def test_runtimes_that_cannot_work_are_refused(monkeypatch):
             prepare(network(), name, precision="bf16")
     with pytest.raises(InputError, match="prepared for a runtime already"):
         prepare(prepare(network(), "folded"), "folded")
-    monkeypatch.setattr("hdmatt.runtime.find_spec", lambda name: None)
+    monkeypatch.setattr("hdmatt.runtimes.choose.find_spec", lambda name: None)
     with pytest.raises(InputError, match="packages that are not installed") as caught:
         choose("openvino")
     assert "pip install 'hdmatt[export]'" in caught.value.hint

@@ -28,7 +28,7 @@ from torch.nn import functional as F
 from hdmatt.errors import HDMattError, InputError, OutputError
 from hdmatt.network.cpc import Context
 from hdmatt.network.model import Body, HDMatt, Stem, labels, network_input
-from hdmatt.runtime import SUFFIX, Format, Graph, fold, load_graphs, metadata, parts, prepare, weights_hash
+from hdmatt.runtimes.choose import SUFFIX, Format, Graph, fold, load_graphs, metadata, parts, prepare, weights_hash
 
 MAX_LIMIT = 2 / 255  # a pixel's alpha may move by this
 MEAN_LIMIT = 1e-4  # and a patch's, on average, by this

@@ -15,10 +15,10 @@ import numpy as np
 from _shared import settings_of, write_record
 
 from hdmatt import api, figure, metrics
-from hdmatt.engine import Options
 from hdmatt.errors import InputError
 from hdmatt.evaluate import facts
 from hdmatt.figure import RED, Panel
+from hdmatt.inference.run import Options
 from hdmatt.pictures import reader
 
 CELL = 8  # pixels; differences are looked for on cells of this size

@@ -38,9 +38,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hdmatt.datasets import Item
-from hdmatt.engine import Options
 from hdmatt.errors import InputError
 from hdmatt.evaluate import find_items
+from hdmatt.inference.run import Options
+from hdmatt.inference.strategies import matte_rows
 from hdmatt.items import given as present
 from hdmatt.items import opened, read_bytes
 from hdmatt.network.checkpoint import load_model
@@ -49,7 +50,6 @@ from hdmatt.network.model import DOUBTFUL, HINTED, STRIDE, HDMatt, labels, netwo
 from hdmatt.recipe import schedule
 from hdmatt.samples.packs import Assets, load_assets
 from hdmatt.samples.sample import Sample, SampleConfig, make_sample
-from hdmatt.strategies import matte_rows
 from hdmatt.train import group_contexts
 
 ROWS = {

@@ -44,16 +44,16 @@ from hdmatt.bench import entry
 from hdmatt.bench.pictures import TILE, Generated
 from hdmatt.bench.run import best_of
 from hdmatt.bench.speed import Count
-from hdmatt.engine import Counters, Options
 from hdmatt.errors import InputError, OutputError
 from hdmatt.evaluate import facts
+from hdmatt.inference.run import Counters, Options
+from hdmatt.inference.strategies import matte_rows
+from hdmatt.inference.transfer import kind, names
 from hdmatt.methods import Settings
 from hdmatt.network.checkpoint import models
 from hdmatt.network.model import HDMatt
 from hdmatt.pictures.reader import ArrayReader, open_trimap
 from hdmatt.pictures.trimap import UNKNOWN
-from hdmatt.strategies import matte_rows
-from hdmatt.transfer import kind, names
 
 NETWORKS, PRECISIONS = ("hdmatt-s", "hdmatt-r34"), ("fp32", "bf16")
 R34_WIDTH = 64

@@ -19,14 +19,14 @@ import _shared
 import numpy as np
 
 from hdmatt import metrics
-from hdmatt.engine import Options
+from hdmatt.inference.run import Options
+from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.checkpoint import load_model
 from hdmatt.network.model import HDMatt
 from hdmatt.pictures.reader import ArrayReader, open_trimap
 from hdmatt.pictures.trimap import UNKNOWN
 from hdmatt.samples.packs import Assets, load_assets
 from hdmatt.samples.sample import Sample, SampleConfig, make_sample
-from hdmatt.strategies import matte_rows
 from hdmatt.validate import HELD_OUT
 
 PHOTOGRAPHS = SampleConfig(

@@ -23,7 +23,7 @@ def main(out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     step("loading (the first run on a machine compiles the colour estimation: about a minute)")
     from hdmatt import api, metrics
-    from hdmatt.engine import Options
+    from hdmatt.inference.run import Options
     from hdmatt.pictures.reader import open_trimap, read_grey
 
     api.load_model()

@@ -141,7 +141,7 @@ import sys
 from pathlib import Path
 from hdmatt import memory
 from hdmatt.api import Outputs, matte_files
-from hdmatt.engine import Options
+from hdmatt.inference.run import Options
 folder = Path(sys.argv[1])
 names = {kind: folder / f"{kind}.png" for kind in ("alpha", "foreground", "cutout", "composite")}
 done = matte_files(folder / "p.png", folder / "t.png", Outputs(**names), model=sys.argv[2], background="#406080",
@@ -173,7 +173,7 @@ from dataclasses import replace
 from pathlib import Path
 from hdmatt import memory
 from hdmatt.api import Outputs, matte_files
-from hdmatt.engine import Options
+from hdmatt.inference.run import Options
 from hdmatt.errors import MemoryLimitError
 folder = Path(sys.argv[1])
 names = {kind: folder / f"{kind}.png" for kind in ("alpha", "foreground", "cutout")}

@@ -11,14 +11,14 @@ from reference import slow_region_read
 
 from hdmatt.attention import attend, draw
 from hdmatt.cli import main
-from hdmatt.engine import Options
 from hdmatt.errors import InputError
+from hdmatt.inference.run import Options
+from hdmatt.inference.strategies import matte_rows
 from hdmatt.network import cpc
 from hdmatt.network.checkpoint import save_model
 from hdmatt.network.cpc import REGIONS, region_attention, region_weights
 from hdmatt.network.model import HDMatt, ModelConfig
 from hdmatt.pictures.reader import ArrayReader, open_trimap
-from hdmatt.strategies import matte_rows
 
 SMALL = Options(patch=64, overlap=16, candidates=9, topk=3, batch=1)
 Y, X = 60, 105  # unknown in `scene`

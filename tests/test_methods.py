@@ -63,7 +63,7 @@ def test_a_mistake_in_a_name_is_named(name, message, hint):
 
 
 def test_the_strategies_are_those_of_the_package_and_what_they_name_can_be_parsed():
-    from hdmatt.strategies import STRATEGIES as ours
+    from hdmatt.inference.strategies import STRATEGIES as ours
 
     assert set(ours) == set(NETWORK) == set(STRATEGIES["hdmatt"])
     assert set(STRATEGIES["vitmatte"]) == set(NETWORK) - {"hdmatt"}

@@ -18,11 +18,11 @@ from hdmatt import peers
 from hdmatt.compute import method_program
 from hdmatt.errors import InputError, ModelError
 from hdmatt.evaluate import Settings, find_items
+from hdmatt.inference.strategies import patch_rows
 from hdmatt.methods import parse
 from hdmatt.patches.windows import grid
 from hdmatt.pictures.colour import linear_to_srgb
 from hdmatt.pictures.reader import ArrayReader, open_trimap
-from hdmatt.strategies import patch_rows
 
 HEIGHT, WIDTH = 50, 70
 

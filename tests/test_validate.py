@@ -10,16 +10,16 @@ from training import SHORT, cpu, make_pack
 from hdmatt import validate
 from hdmatt.curves import Curves, append_row, sheet
 from hdmatt.datasets import Composition, Item
-from hdmatt.engine import Options
 from hdmatt.errors import InputError
 from hdmatt.feed import batches, groups_of
+from hdmatt.inference.run import Options
+from hdmatt.inference.strategies import matte_rows
 from hdmatt.metrics import score
 from hdmatt.network.checkpoint import load_model, load_state
 from hdmatt.network.model import HDMatt, ModelConfig
 from hdmatt.overview.known_colours import mirrored
 from hdmatt.samples.packs import load_assets
 from hdmatt.samples.sample import make_sample
-from hdmatt.strategies import matte_rows
 from hdmatt.train import train
 from hdmatt.validate import HELD_OUT, Folders, HeldOut
 

@@ -20,8 +20,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from hdmatt.engine import Counters, Options, Plan
 from hdmatt.errors import InputError
+from hdmatt.inference.run import Counters, Options, Plan
+from hdmatt.inference.strategies import Job, extra_work, matte_rows
+from hdmatt.inference.threads import Behind
+from hdmatt.inference.transfer import kind
 from hdmatt.network.model import HDMatt
 from hdmatt.pictures import colour
 from hdmatt.pictures.reader import (
@@ -37,11 +40,8 @@ from hdmatt.pictures.reader import (
     open_picture,
     open_trimap,
 )
-from hdmatt.pipeline import Behind
 from hdmatt.runtimes.choose import choose, choose_precision, prepare
-from hdmatt.strategies import Job, extra_work, matte_rows
 from hdmatt.system import memory
-from hdmatt.transfer import kind
 
 DEFAULT_MODEL = "hdmatt-s"
 Progress = Callable[[int, int], None]
@@ -399,7 +399,7 @@ def plan_files(
     Raises:
         InputError, OutputError: As `matte_files`; or the strategy makes no plan.
     """
-    from hdmatt import forecast
+    from hdmatt.inference import forecast
 
     _check_paths(picture, trimap, outputs, background)
     network = load_network(model, runtime=runtime, precision=precision, device=options.device)

@@ -28,9 +28,9 @@ from jaxtyping import Float32, Int64, UInt8
 
 from hdmatt import figure
 from hdmatt.api import DEFAULT_MODEL, load_model
-from hdmatt.engine import Look, Options, Plan, look, make_plan
 from hdmatt.errors import InputError, OutputError
 from hdmatt.figure import BLUE, GREEN, RED, Panel
+from hdmatt.inference.run import Look, Options, Plan, look, make_plan
 from hdmatt.network.cpc import BACKGROUND, FOREGROUND, REGIONS, UNKNOWN, region_weights
 from hdmatt.network.model import STRIDE, HDMatt
 from hdmatt.patches.windows import Window, cut, feather, rows_of

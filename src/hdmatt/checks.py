@@ -129,7 +129,7 @@ def _decode(path: Path) -> None:
 def _check_settings(settings: Settings, kind: str) -> str:
     """Model and options work; returns the start of the model file's checksum."""
     from hdmatt import api
-    from hdmatt.engine import Options, make_plan
+    from hdmatt.inference.run import Options, make_plan
     from hdmatt.network.checkpoint import models
 
     network = api.load_network(

@@ -73,10 +73,10 @@ def matte_command(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from hdmatt import api
-    from hdmatt.engine import COVERS, Options
     from hdmatt.errors import InputError
+    from hdmatt.inference.run import COVERS, Options
+    from hdmatt.inference.strategies import STRATEGIES
     from hdmatt.pictures import reader
-    from hdmatt.strategies import STRATEGIES
     from hdmatt.system.memory import MIB, parse
 
     outputs = api.Outputs(output, foreground, cutout, composite)
@@ -298,7 +298,7 @@ def attention_command(
 ) -> None:
     """Draw what one unknown pixel looks at: its patch, the context patches, the attention on U, F and B."""
     from hdmatt import api, attention, figure
-    from hdmatt.engine import Options
+    from hdmatt.inference.run import Options
     from hdmatt.pictures import reader
     from hdmatt.system.memory import parse
 

@@ -50,8 +50,8 @@ def method_program(method: Method) -> Callable[[Item, Path], None]:
 def _network(method: Method) -> Callable[[Item, Path], None]:
     """hdmatt's strategies, streamed: rows go to the file as they are finished."""
     from hdmatt import api
-    from hdmatt.engine import Options
-    from hdmatt.strategies import matte_rows
+    from hdmatt.inference.run import Options
+    from hdmatt.inference.strategies import matte_rows
 
     settings = method.settings
     model = api.load_network(
@@ -69,8 +69,8 @@ def _network(method: Method) -> Callable[[Item, Path], None]:
 
 def _vitmatte(method: Method) -> Callable[[Item, Path], None]:
     """ViTMatte on the whole picture, on it shrunk, or patch by patch."""
+    from hdmatt.inference.strategies import LONG_SIDE, patch_rows, shrunk_rows, small_trimap, with_unknown
     from hdmatt.peers import load_vitmatte
-    from hdmatt.strategies import LONG_SIDE, patch_rows, shrunk_rows, small_trimap, with_unknown
 
     network, settings = load_vitmatte(given(method.path), device=method.settings.device), method.settings
 

@@ -98,7 +98,7 @@ def pick_device(methods: Sequence[str], name: str = "auto", *, several: bool = T
     if not used:
         return "cpu"
     from hdmatt import api
-    from hdmatt.strategies import ON_SEVERAL
+    from hdmatt.inference.strategies import ON_SEVERAL
 
     device = api.pick_device(name, several=several)
     single = [method.name for method in used if method.kind not in ON_SEVERAL]

@@ -18,9 +18,10 @@ import torch
 from jaxtyping import Float32, UInt8
 
 from hdmatt.datasets import Item, discover
-from hdmatt.engine import Options
 from hdmatt.errors import InputError
 from hdmatt.feed import Arrays
+from hdmatt.inference.run import Options
+from hdmatt.inference.strategies import matte_rows
 from hdmatt.metrics import Scores, score
 from hdmatt.network.model import HDMatt, network_input
 from hdmatt.pictures.reader import ArrayReader, TrimapReader
@@ -28,7 +29,6 @@ from hdmatt.pictures.trimap import classify
 from hdmatt.recipe import TrainConfig
 from hdmatt.samples.packs import Assets
 from hdmatt.samples.sample import make_sample
-from hdmatt.strategies import matte_rows
 from hdmatt.system import memory
 
 HELD_OUT = 2**31  # the seed of held-out samples: runs have smaller ones

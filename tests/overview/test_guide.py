@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from hdmatt import engine, strategies
-from hdmatt.engine import Counters, Options
+from hdmatt.inference import run, strategies
+from hdmatt.inference.run import Counters, Options
 from hdmatt.network.model import HDMatt, ModelConfig
 from hdmatt.overview import guide
 from hdmatt.overview.guide import Guide, shrink_by, smaller
@@ -156,8 +156,8 @@ def test_scene_linear_pictures_are_shrunk_as_the_network_sees_them(pair, shrunk,
 def test_a_plan_counts_the_smaller_picture_beside_what_it_can_meet_only(height, width, monkeypatch):
     """A wide picture's own rows are not there while the smaller one is matted, so only that matte comes on top."""
     seen = []
-    original = engine.make_plan
-    monkeypatch.setattr(engine, "make_plan", lambda *a, **k: seen.append(a[2]) or original(*a, **k))
+    original = run.make_plan
+    monkeypatch.setattr(run, "make_plan", lambda *a, **k: seen.append(a[2]) or original(*a, **k))
     trimap = np.zeros((height, width), np.uint8)
     trimap[:40, :40], trimap[40:80, :40] = 255, 128
     model = HDMatt(ModelConfig(width=4, hints=True)).eval()

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hdmatt.engine import Options, _weight
 from hdmatt.errors import InputError
+from hdmatt.inference.run import Options, _weight
 from hdmatt.patches.cover import CELL, CellMap, core, cover
 from hdmatt.patches.windows import Window, grid
 

@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from hdmatt import api
-from hdmatt.engine import Options, make_plan
 from hdmatt.errors import InputError, ModelError
+from hdmatt.inference.run import Options, make_plan
+from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.checkpoint import load_model
 from hdmatt.network.hints import HINTS
 from hdmatt.network.model import HDMatt, ModelConfig, labels, network_input
 from hdmatt.pictures.reader import ArrayReader, open_trimap
 from hdmatt.runtimes.choose import choose, choose_precision, fold, has_compiled, load_graphs, prepare, weights_hash
 from hdmatt.runtimes.export import check
-from hdmatt.strategies import matte_rows
 from hdmatt.system import memory
 from hdmatt.system.memory import GIB
 

@@ -10,8 +10,8 @@ import torch
 from test_runtime import matte, network
 
 from hdmatt.cli import main
-from hdmatt.engine import Options, make_plan
 from hdmatt.errors import HDMattError, InputError, ModelError, OutputError
+from hdmatt.inference.run import Options, make_plan
 from hdmatt.network.checkpoint import load_model, save_model
 from hdmatt.pictures.reader import open_trimap
 from hdmatt.runtimes.choose import SUFFIX, has_graphs, load_graphs, metadata, parts, prepare, weights_hash

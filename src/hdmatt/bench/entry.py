@@ -144,7 +144,7 @@ def _ours(method: Method) -> Callable[[_Job], Measured]:
     """hdmatt's own strategies, as the command line runs them."""
     from hdmatt import api
     from hdmatt.bench.speed import device_peak
-    from hdmatt.engine import Options
+    from hdmatt.inference.run import Options
 
     settings = method.settings
     options = Options(**{name: value for name, value in asdict(settings).items() if name not in FOR_THE_NETWORK})
@@ -229,7 +229,7 @@ def _peaks(device: str) -> dict[str, Any]:
 def _layers(settings: Settings, peak_flops: float) -> dict[str, Any]:
     from hdmatt import api
     from hdmatt.bench.speed import lost, measure_layers
-    from hdmatt.engine import CPU_BATCH, GPU_BATCH
+    from hdmatt.inference.run import CPU_BATCH, GPU_BATCH
 
     model = api.load_network(
         settings.model, runtime=settings.runtime, precision=settings.precision, device=settings.device

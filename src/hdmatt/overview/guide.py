@@ -3,7 +3,7 @@
 A patch of 320 pixels sees two fifths of a photograph of 800 pixels, and a twentieth of one of 6000. What is wire and
 what is hole, what is hair and what is the wall behind it, shows in the smaller picture; how a strand's edge runs shows
 in the large one. So a large picture is matted small first, and every patch's alpha takes its low frequencies from
-both. Arrays only; engine.py corrects its patches by it, strategies.py makes it. Top to bottom:
+both. Arrays only; inference/run.py corrects its patches by it, inference/strategies.py makes it. Top to bottom:
 
     shrink_by     how much smaller the smaller picture is; 1: there is none
     bytes_of      the memory that it takes

@@ -11,7 +11,7 @@ What hides the seams is that each pixel lies at least half an overlap inside of 
 for the unknown pixels and for no others, and lets the windows slide to where those are. It depends on the trimap,
 the window's size and the overlap only, so a limit of memory or a batch does not move it.
 
-Called by engine.py, which decodes these windows and takes its context candidates from them.
+Called by inference/run.py, which decodes these windows and takes its context candidates from them.
 """
 
 import heapq

@@ -11,7 +11,7 @@ rows y .. y + size - 1. Read top to bottom:
     Stitcher     the running weighted mean of all patches, handed out as finished rows
     Network      what a batch of patches goes through, whoever's it is
 
-Called by engine.py and strategies.py. What one patch learns from the others is in network/cpc.py.
+Called by inference/run.py and inference/strategies.py. What one patch learns from the others is in network/cpc.py.
 """
 
 from collections.abc import Callable

@@ -15,7 +15,7 @@ Knows networks and exported graphs; nothing of pictures, windows or the terminal
     weights_hash     which weights a graph was made of
 
 A runtime is an `HDMatt` of which some parts are replaced: `encoder.trunk`, the convolutions of `cpc`, and `decoder`.
-Whoever uses a network (engine.py, strategies.py) uses it as before. Two things are PyTorch's in every runtime:
+Whoever uses a network (inference/run.py, inference/strategies.py) uses it as before. Two things are PyTorch's in every runtime:
 
 - All that leads to a pooling index (the hints, the first convolution, layer1). Where two of four values are nearly
   equal, another order of the sums picks another maximum, and the unpooled map puts its value on another pixel: five
@@ -40,10 +40,10 @@ import torch
 from torch import Tensor, nn
 
 from hdmatt.errors import InputError, ModelError
+from hdmatt.inference.transfer import kind as kind_of
+from hdmatt.inference.transfer import names
 from hdmatt.network.cpc import CPC
 from hdmatt.network.model import Block, Body, Decoded, Decoder, Encoder, HDMatt, Join, ModelConfig, Stem
-from hdmatt.transfer import kind as kind_of
-from hdmatt.transfer import names
 
 RUNTIMES = ("torch", "folded", "compiled", "onnx", "openvino")
 AUTO = "folded"  # of a CPU: the fastest in benchmarks/results/runtimes.json, see docs/runtimes.md

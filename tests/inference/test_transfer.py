@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from hdmatt.transfer import DEPTH, Buffers, Cuda, Direct, Ferry, Landing, Pinned, kind, names
+from hdmatt.inference.transfer import DEPTH, Buffers, Cuda, Direct, Ferry, Landing, Pinned, kind, names
 
 
 class LateEvent:
@@ -152,7 +152,7 @@ def test_both_ways_keep_the_contract():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_gives_back_what_it_was_given():
-    from hdmatt.transfer import ferry
+    from hdmatt.inference.transfer import ferry
 
     way = ferry("cuda:0")
     cargos = [way.up(batch(number, 64)) for number in range(5)]

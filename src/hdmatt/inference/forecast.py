@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 import torch
 
-from hdmatt.engine import Plan, Rows
+from hdmatt.inference.run import Plan, Rows
+from hdmatt.inference.transfer import names
 from hdmatt.network.cpc import Context
 from hdmatt.network.model import HDMatt, labels, network_input
 from hdmatt.runtimes.choose import exact
 from hdmatt.system.memory import keeping_freed
-from hdmatt.transfer import names
 
 TIMED_PATCH = 320  # pixels; larger patches are computed from it, by their area
 TIMED_ROWS = 64

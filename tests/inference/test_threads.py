@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from hdmatt.pipeline import Behind, ahead, spread
+from hdmatt.inference.threads import Behind, ahead, spread
 
 
 def names():

@@ -22,19 +22,19 @@ import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
 
-from hdmatt import engine
-from hdmatt.engine import Counters, Options, Plan, Progress, Rows
 from hdmatt.errors import InputError, MemoryLimitError
+from hdmatt.inference import run
+from hdmatt.inference.run import Counters, Options, Plan, Progress, Rows, run
+from hdmatt.inference.threads import ahead
+from hdmatt.inference.transfer import names
 from hdmatt.network.model import STRIDE, HDMatt, network_input
 from hdmatt.overview import guide
 from hdmatt.overview.guide import Guide
 from hdmatt.patches.windows import Network, Stitcher, Window, cut, feather, mirror, rows_of, tiles
 from hdmatt.pictures.reader import ArrayReader, TrimapReader, network_colours
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
-from hdmatt.pipeline import ahead
 from hdmatt.runtimes.choose import exact
 from hdmatt.system import memory
-from hdmatt.transfer import names
 
 ON_SEVERAL = ("hdmatt", "crop")  # what splits a picture over several devices
 LONG_SIDE = 1024  # pixels; the paper's down-sampled pictures
@@ -103,7 +103,7 @@ class _Task:
     def plan(self) -> Plan:
         info = self.picture.info
         pixel = 3 * info.dtype.itemsize
-        return engine.make_plan(self.trimap, self.model, self.options, channels_bytes=pixel, tall=info.tall)
+        return run.make_plan(self.trimap, self.model, self.options, channels_bytes=pixel, tall=info.tall)
 
 
 def _hdmatt(task: _Task) -> Job:
@@ -127,7 +127,7 @@ def _hdmatt(task: _Task) -> Job:
     plan = task.plan()
 
     def rows() -> Iterator[tuple[int, Float32[np.ndarray, "rows width"]]]:
-        yield from engine.run(
+        yield from run(
             plan,
             task.picture,
             task.trimap,
@@ -164,7 +164,7 @@ def _guide(task: _Task, step: int) -> Guide | None:
     small = replace(task, picture=ArrayReader(pixels), trimap=TrimapReader(ArrayReader(marks)), progress=None)
     small = small.with_options(reserve=task.options.reserve + guide.bytes_of(*_size(task.picture)).matte)
     alpha = np.empty(marks.shape, np.float32)
-    for y, rows in engine.run(small.plan(), small.picture, small.trimap, task.model, counters=counters):
+    for y, rows in run(small.plan(), small.picture, small.trimap, task.model, counters=counters):
         alpha[y : y + len(rows)] = rows
     if task.counters:
         task.counters.rows_read += info.height
@@ -190,7 +190,7 @@ def _size(picture: Rows) -> tuple[int, int]:
 
 def _patches(task: _Task) -> Job:
     plan = task.plan()
-    rows = engine.run(plan, task.picture, task.trimap, task.model, progress=task.progress, counters=task.counters)
+    rows = run(plan, task.picture, task.trimap, task.model, progress=task.progress, counters=task.counters)
     return Job(plan, plan.unknown, rows)
 
 
@@ -382,8 +382,8 @@ def _alphas(model: HDMatt, colours: np.ndarray, trimaps: np.ndarray, *, device: 
 
 
 def _finished(stitcher: Stitcher, trimap: Rows, first: int, end: int) -> Iterator[tuple[int, np.ndarray]]:
-    for y0 in range(first, end, engine.FINISHED_ROWS):
-        y1 = min(y0 + engine.FINISHED_ROWS, end)
+    for y0 in range(first, end, run.FINISHED_ROWS):
+        y1 = min(y0 + run.FINISHED_ROWS, end)
         yield y0, _with_known(stitcher.take(y1), trimap.rows(y0, y1))
 
 

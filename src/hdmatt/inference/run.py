@@ -14,7 +14,7 @@ band of rows is held. Top to bottom:
 
 A patch without unknown pixels is never decoded. A patch is encoded once, also when it is query and context (unless
 the memory limit leaves no room for what the encoder made of it). A second thread reads ahead of the network
-(pipeline.py); it alone reads picture and trimap, and the order of the work is that of one thread. Several devices take
+(inference/threads.py); it alone reads picture and trimap, and the order of the work is that of one thread. Several devices take
 turns at the batches of patches, each in a thread and with a copy of the network of its own (`_Lane`).
 """
 
@@ -30,8 +30,9 @@ import torch
 from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor
 
-from hdmatt import transfer
 from hdmatt.errors import InputError, MemoryLimitError, ModelError
+from hdmatt.inference import transfer
+from hdmatt.inference.threads import ahead, spread
 from hdmatt.network.cpc import Context, rank, select
 from hdmatt.network.model import STRIDE, Body, HDMatt, Stem, labels, network_input
 from hdmatt.overview.guide import Guide
@@ -40,7 +41,6 @@ from hdmatt.patches.cover import CellMap, cover
 from hdmatt.patches.windows import Stitcher, Window, check_overlap, cut, feather, grid, rows_of
 from hdmatt.pictures.reader import PictureInfo, PictureReader, network_colours
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
-from hdmatt.pipeline import ahead, spread
 from hdmatt.runtimes.choose import copies, exact, has_bfloat16, has_compiled, has_graphs
 from hdmatt.system import memory
 

@@ -7,15 +7,16 @@ import pytest
 import torch
 
 import hdmatt
-from hdmatt import api, engine, transfer
+from hdmatt import api
 from hdmatt.cli import main
-from hdmatt.engine import Counters, Options, make_plan
 from hdmatt.errors import InputError, MemoryLimitError, ModelError
+from hdmatt.inference import run, transfer
+from hdmatt.inference.run import Counters, Options, make_plan
+from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.checkpoint import save_model
 from hdmatt.network.model import HDMatt, ModelConfig, network_input
 from hdmatt.pictures.reader import ArrayReader, open_trimap
 from hdmatt.runtimes.choose import choose, choose_precision, copies, exact, prepare
-from hdmatt.strategies import matte_rows
 from hdmatt.system import memory
 
 SMALL = Options(patch=64, overlap=16, candidates=6, memory=memory.GIB * 4)
@@ -85,13 +86,13 @@ def test_several_devices_give_the_matte_of_one_and_encode_each_patch_once(model,
 
 
 def test_each_device_has_its_turns_and_its_own_copy_of_the_network(model, monkeypatch):
-    seen, original = [], engine._decode
+    seen, original = [], run._decode
 
     def decode(plan, piece, lane, pool):
         seen.append((lane.model, threading.current_thread().name))
         return original(plan, piece, lane, pool)
 
-    monkeypatch.setattr(engine, "_decode", decode)
+    monkeypatch.setattr(run, "_decode", decode)
     matte(model, replace(SMALL, device="cpu,cpu"))
     networks = {id(network) for network, _ in seen}
     assert len(networks) == 2 and id(model) in networks
@@ -104,7 +105,7 @@ def test_each_device_has_its_turns_and_its_own_copy_of_the_network(model, monkey
 def test_the_matte_does_not_depend_on_which_device_is_faster(model, monkeypatch, slow):
     options = replace(SMALL, device="cpu,cpu")
     reference = matte(model, options)
-    original, other_done, first = engine._decode, threading.Event(), []
+    original, other_done, first = run._decode, threading.Event(), []
 
     def decode(plan, piece, lane, pool):
         if (lane.model is model) == (slow == 0):
@@ -116,14 +117,14 @@ def test_the_matte_does_not_depend_on_which_device_is_faster(model, monkeypatch,
         other_done.set()
         return landing
 
-    monkeypatch.setattr(engine, "_decode", decode)
+    monkeypatch.setattr(run, "_decode", decode)
     assert matte(model, options).tobytes() == reference.tobytes()
     assert first
 
 
 @pytest.mark.parametrize("part", ["_decode", "_encode"])
 def test_an_error_of_one_device_ends_the_run_and_leaves_no_file(files, monkeypatch, part):
-    original, calls = getattr(engine, part), []
+    original, calls = getattr(run, part), []
 
     def fails(*arguments):
         calls.append(1)
@@ -131,7 +132,7 @@ def test_an_error_of_one_device_ends_the_run_and_leaves_no_file(files, monkeypat
             raise RuntimeError("the second device is lost")
         return original(*arguments)
 
-    monkeypatch.setattr(engine, part, fails)
+    monkeypatch.setattr(run, part, fails)
     before = sorted(files.iterdir())
     with pytest.raises(RuntimeError, match="the second device is lost"):
         api.matte_files(
@@ -311,13 +312,13 @@ def example():
 
 
 def test_float32_is_float32_while_the_engine_runs(model, monkeypatch):
-    seen, original = [], engine._decode
+    seen, original = [], run._decode
 
     def decode(*arguments):
         seen.append((torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32))
         return original(*arguments)
 
-    monkeypatch.setattr(engine, "_decode", decode)
+    monkeypatch.setattr(run, "_decode", decode)
     before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
     matte(model, SMALL)
     assert set(seen) == {(False, False)}

@@ -8,13 +8,12 @@ import OpenImageIO as oiio
 import pytest
 import torch
 
-from hdmatt import engine
-from hdmatt.engine import Counters, Options, choose_candidates, make_plan, run
 from hdmatt.errors import InputError, MemoryLimitError
+from hdmatt.inference.run import COVERS, Counters, Options, _fill_pool, choose_candidates, make_plan, run
+from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.model import HDMatt, ModelConfig
 from hdmatt.patches.windows import Window, grid
 from hdmatt.pictures.reader import ArrayReader, open_picture, open_trimap
-from hdmatt.strategies import matte_rows
 from hdmatt.system import memory
 
 SMALL = Options(patch=64, overlap=16, candidates=6, memory=memory.GIB * 4)
@@ -96,13 +95,13 @@ def test_context_changes_the_matte_and_crop_is_the_engine_without_it(model):
 def test_the_order_of_the_context_pool_does_not_matter(model, monkeypatch):
     picture, trimap = scene()
     reference = matte(picture, trimap, model, SMALL)
-    original = engine._fill_pool
+    original = _fill_pool
 
     def reversed_pool(*arguments):
         pool = original(*arguments)
         return pool._replace(contexts=dict(reversed(pool.contexts.items())))
 
-    monkeypatch.setattr(engine, "_fill_pool", reversed_pool)
+    monkeypatch.setattr("hdmatt.inference.run._fill_pool", reversed_pool)
     # 1e-5: the same contexts, summed in another order
     np.testing.assert_allclose(matte(picture, trimap, model, SMALL), reference, rtol=0, atol=1e-5)
 
@@ -145,7 +144,9 @@ def test_first_layers_that_are_kept_are_not_computed_again_and_give_the_same_byt
     picture, trimap = scene(300, 300)
     mattes, options = {}, replace(SMALL, batch=batch)
     for room in (0, 3, 10**6):
-        monkeypatch.setattr(engine, "STEMS", room * memory.stem_bytes(64, width=8, inputs=model.encoder.inputs))
+        monkeypatch.setattr(
+            "hdmatt.inference.run.STEMS", room * memory.stem_bytes(64, width=8, inputs=model.encoder.inputs)
+        )
         counters, plan = Counters(), make_plan(open_trimap(trimap), model, options)
         mattes[room] = matte(picture, trimap, model, options, counters=counters)
         assert plan.stems == min(room, plan.cache) and plan.cache > 3
@@ -162,7 +163,7 @@ def test_nothing_is_ranked_when_there_are_no_more_candidates_than_contexts(model
     picture, trimap = scene(300, 300)
     few = replace(SMALL, candidates=2, topk=2)
     reference = matte(picture, trimap, model, few)
-    monkeypatch.setattr(engine, "select", None)
+    monkeypatch.setattr("hdmatt.inference.run.select", None)
     np.testing.assert_array_equal(matte(picture, trimap, model, few), reference)
 
 
@@ -277,7 +278,7 @@ def test_known_patches_are_candidates_where_those_with_unknown_pixels_are_too_fe
     assert chosen(2, 99) == [4, 5]
 
 
-@pytest.mark.parametrize("cover", engine.COVERS)
+@pytest.mark.parametrize("cover", COVERS)
 def test_the_pool_is_of_queries_and_of_known_patches_only_where_these_are_few(model, cover):
     _, trimap = scene(600, 600)
     options = replace(SMALL, candidates=30, cover=cover)
@@ -409,10 +410,10 @@ def test_the_peak_memory_for_100_megapixels_stays_under_the_stated_limit(tmp_pat
 import sys
 import numpy as np
 from hdmatt import memory
-from hdmatt.engine import Options
+from hdmatt.inference.run import Options
 from hdmatt.pictures.reader import PictureInfo
 from hdmatt.network.model import HDMatt, ModelConfig
-from hdmatt.strategies import matte_rows
+from hdmatt.inference.strategies import matte_rows
 
 class Made:  # 10000 x 10000 pixels that exist only while they are looked at
     def __init__(self, trimap):

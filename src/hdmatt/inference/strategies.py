@@ -23,8 +23,7 @@ import torch
 from jaxtyping import Float32, UInt8
 
 from hdmatt.errors import InputError, MemoryLimitError
-from hdmatt.inference import run
-from hdmatt.inference.run import Counters, Options, Plan, Progress, Rows, run
+from hdmatt.inference.run import FINISHED_ROWS, Counters, Options, Plan, Progress, Rows, make_plan, run
 from hdmatt.inference.threads import ahead
 from hdmatt.inference.transfer import names
 from hdmatt.network.model import STRIDE, HDMatt, network_input
@@ -103,7 +102,7 @@ class _Task:
     def plan(self) -> Plan:
         info = self.picture.info
         pixel = 3 * info.dtype.itemsize
-        return run.make_plan(self.trimap, self.model, self.options, channels_bytes=pixel, tall=info.tall)
+        return make_plan(self.trimap, self.model, self.options, channels_bytes=pixel, tall=info.tall)
 
 
 def _hdmatt(task: _Task) -> Job:
@@ -382,8 +381,8 @@ def _alphas(model: HDMatt, colours: np.ndarray, trimaps: np.ndarray, *, device: 
 
 
 def _finished(stitcher: Stitcher, trimap: Rows, first: int, end: int) -> Iterator[tuple[int, np.ndarray]]:
-    for y0 in range(first, end, run.FINISHED_ROWS):
-        y1 = min(y0 + run.FINISHED_ROWS, end)
+    for y0 in range(first, end, FINISHED_ROWS):
+        y1 = min(y0 + FINISHED_ROWS, end)
         yield y0, _with_known(stitcher.take(y1), trimap.rows(y0, y1))
 
 

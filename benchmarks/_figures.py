@@ -1,6 +1,6 @@
 """What figure1.py and figure6.py share: mattes by three strategies, the places where they differ, the panels.
 
-Not a command itself. Mattes are computed by hdmatt.api, drawn by hdmatt.figure.
+Not a command itself. Mattes are computed by hdmatt.api, drawn by hdmatt.figures.sheet.
 """
 
 import argparse
@@ -14,10 +14,11 @@ import cv2
 import numpy as np
 from _shared import settings_of, write_record
 
-from hdmatt import api, figure, metrics
+from hdmatt import api, metrics
 from hdmatt.errors import InputError
 from hdmatt.evaluate import facts
-from hdmatt.figure import RED, Panel
+from hdmatt.figures import sheet as sheet_module
+from hdmatt.figures.sheet import GAP, RED, Panel, box, enlarged, save, sheet, shrunk
 from hdmatt.inference.run import Options
 from hdmatt.pictures import reader
 
@@ -86,7 +87,7 @@ def compute(
     others = [path for path in mattes.values() if path != reference]
     difference = _difference(others, reference, trimap)
     cells = max(1, given.crop // CELL)
-    places = [(y * CELL, x * CELL) for y, x in figure.crops(difference, size=cells, number=given.crops)]
+    places = [(y * CELL, x * CELL) for y, x in sheet_module.crops(difference, size=cells, number=given.crops)]
     sads = {name: _sad(path, truth, trimap) for name, path in mattes.items() if truth and path != truth}
     return View(picture, trimap, mattes, places, sads)
 
@@ -97,7 +98,7 @@ def draw(views: Sequence[View], given: argparse.Namespace, *, per_row: int) -> n
     wide = per_row == 0
     count = len(letters) if wide else len(letters) - 1  # crops of one picture come without the trimap
     crop = given.crop
-    side = crop if wide else (count * crop + (count - 1) * figure.GAP - (per_row - 1) * figure.GAP) // per_row
+    side = crop if wide else (count * crop + (count - 1) * GAP - (per_row - 1) * GAP) // per_row
     rows: list[list[Panel]] = []
     for view in views:
         whole = [_whole(view, name, letters[name], path, side, crop) for name, path in view.columns().items()]
@@ -109,12 +110,12 @@ def draw(views: Sequence[View], given: argparse.Namespace, *, per_row: int) -> n
             panels[0] = panels[0]._replace(above=f"{k}: x {x}, y {y}, 100 %")
             rows.append(panels)
     what = "DS: down-sampled to 1024 pixels and enlarged again. C: patches without context."
-    return figure.sheet(rows, footer=[f"{what} {Path(given.model).name}, patches of {given.patch}."])
+    return sheet(rows, footer=[f"{what} {Path(given.model).name}, patches of {given.patch}."])
 
 
 def write(path: Path, pixels: np.ndarray, views: Sequence[View], given: argparse.Namespace, command: str) -> None:
     """PATH.png and PATH.json."""
-    figure.save(pixels, path.with_suffix(".png"))
+    save(pixels, path.with_suffix(".png"))
     settings = settings_of(given)
     described: list[dict[str, Any]] = [
         {
@@ -132,12 +133,12 @@ def write(path: Path, pixels: np.ndarray, views: Sequence[View], given: argparse
 def _whole(view: View, name: str, letter: str, path: Path, side: int, crop: int) -> Panel:
     with reader.open_picture(path) as opened:
         info = opened.info
-        small, _ = figure.shrunk(opened, long_side=max(1, round(side * max(1.0, info.height / info.width))))
-    small = figure.enlarged(small, side / small.shape[1]) if small.shape[1] != side else small
+        small, _ = shrunk(opened, long_side=max(1, round(side * max(1.0, info.height / info.width))))
+    small = enlarged(small, side / small.shape[1]) if small.shape[1] != side else small
     factor = side / info.width
     for k, (y, x) in enumerate(view.places, 1):
         place = {"y": y * factor, "x": x * factor, "height": crop * factor, "width": crop * factor}
-        small = figure.box(small, **place, colour=RED, line=2, label=str(k) if name == "picture" else "")
+        small = box(small, **place, colour=RED, line=2, label=str(k) if name == "picture" else "")
     title = f"({letter}) {name}"
     if name == "picture":
         title += f", {info.width} x {info.height}"

@@ -230,7 +230,7 @@ def test_figure_6_keeps_the_mattes_of_two_sets_with_pictures_of_one_name(script,
 
 
 def test_crops_do_not_overlap_and_end_where_nothing_differs(rng):
-    from hdmatt.figure import crops
+    from hdmatt.figures.sheet import crops
 
     difference = np.zeros((40, 60), np.float32)
     difference[5, 5], difference[30, 50], difference[6, 8] = 3, 2, 1
@@ -256,30 +256,30 @@ def test_a_limit_below_one_is_two_lines_and_exit_code_2(script, data, weights, t
 
 
 def test_labels_of_narrow_panels_go_on_in_the_next_line_and_are_never_cut():
-    from hdmatt import figure
+    from hdmatt.figures.sheet import GAP, RED, TEXT, Panel, _width, _wrapped, box, sheet
 
     wide, narrow = np.zeros((40, 900, 3), np.uint8), np.zeros((40, 90, 3), np.uint8)
     label = "(a) picture, 4000 x 6000, SAD 104.63"
     for text in (label, "vitmatte-patches-of-a-very-long-name"):
-        parts = figure._wrapped(text, 90, figure.TEXT)
+        parts = _wrapped(text, 90, TEXT)
         assert "".join(parts).replace(" ", "") == text.replace(" ", "")  # nothing is lost
-        assert all(figure._width(part, figure.TEXT) <= 90 for part in parts)
+        assert all(_width(part, TEXT) <= 90 for part in parts)
 
     def below(pixels):  # ink under the panel, in rows that hold any
-        page = figure.sheet([[figure.Panel(pixels, below=(label,))]])
-        return page, (page[figure.GAP + 44 :] < 128).any((1, 2))
+        page = sheet([[Panel(pixels, below=(label,))]])
+        return page, (page[GAP + 44 :] < 128).any((1, 2))
 
     (_, one), (small, many) = below(wide), below(narrow)
-    assert small.shape[1] == 90 + 2 * figure.GAP and many.sum() > 3 * one.sum()
-    assert (small[:, -figure.GAP + 1 :] == 255).all()  # no letter runs out of the page
+    assert small.shape[1] == 90 + 2 * GAP and many.sum() > 3 * one.sum()
+    assert (small[:, -GAP + 1 :] == 255).all()  # no letter runs out of the page
 
 
 def test_the_label_of_a_box_at_the_rim_lies_inside_the_picture():
-    from hdmatt import figure
+    from hdmatt.figures.sheet import GAP, RED, TEXT, Panel, _width, _wrapped, box, sheet
 
     grey = np.full((60, 50, 3), 128, np.uint8)
-    boxed = figure.box(grey, y=40, x=44, height=20, width=6, colour=figure.RED, label="12")
-    inside = figure.box(grey, y=40, x=2, height=20, width=6, colour=figure.RED, label="12")
+    boxed = box(grey, y=40, x=44, height=20, width=6, colour=RED, label="12")
+    inside = box(grey, y=40, x=2, height=20, width=6, colour=RED, label="12")
     white = [int((pixels == 255).all(2).sum()) for pixels in (boxed, inside)]
     assert white[0] == white[1] > 20  # the same digits, whole
 

@@ -297,7 +297,8 @@ def attention_command(
     debug: Annotated[bool, typer.Option(_DEBUG, help="Show tracebacks.")] = False,
 ) -> None:
     """Draw what one unknown pixel looks at: its patch, the context patches, the attention on U, F and B."""
-    from hdmatt import api, attention, figure
+    from hdmatt import api
+    from hdmatt.figures import attention, sheet
     from hdmatt.inference.run import Options
     from hdmatt.pictures import reader
     from hdmatt.system.memory import parse
@@ -315,7 +316,7 @@ def attention_command(
     limit = max_pixels or reader.DEFAULT_MAX_PIXELS
     found = attention.attend(picture, trimap, y=y, x=x, model=model, options=options, max_pixels=limit)
     title = f"{picture.name}, {model if len(model) < 40 else Path(model).name}"
-    figure.save(attention.draw(found, picture, trimap, title=title, stretch=stretch, max_pixels=limit), output)
+    sheet.save(attention.draw(found, picture, trimap, title=title, stretch=stretch, max_pixels=limit), output)
     if numbers:
         attention.save_numbers(found, numbers)
     if as_json:

@@ -7,7 +7,7 @@ band of rows is held. Top to bottom:
     Options, Plan       what is asked for, and what will be done
     make_plan           trimap -> which patches are decoded, which may serve as context, how many at a time
     run                 plan -> rows of the matte, as they are finished
-    look                what `run` does for one patch, with its selected contexts laid open: for attention.py
+    look                what `run` does for one patch, with its selected contexts laid open: for figures/attention.py
     Counters            how many patches were encoded, decoded and read: filled by run, tested, shown by --json
     choose_candidates   which N patches enter the context pool
     _Pool, _Band        the context pool; a sliding band of rows

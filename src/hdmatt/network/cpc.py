@@ -6,7 +6,7 @@ Knows features, labels and attention; nothing of pictures, patches' places or fi
     Context          what is kept of a patch that may serve as context: keys, values, labels
     rank / select    eq. 1 and 2: which candidates a query should look at
     region_attention eq. 3: what the unknown pixels of a query read from each region
-    region_weights   the softmax inside eq. 3, to be looked at (attention.py); the network never holds it
+    region_weights   the softmax inside eq. 3, to be looked at (figures/attention.py); the network never holds it
     CPC              the module between the encoder and the decoder
 
 Legend (a trailing capital names an axis): B patches, N unknown pixels of one query, L pixels of context,

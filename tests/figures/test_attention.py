@@ -9,9 +9,9 @@ import pytest
 import torch
 from reference import slow_region_read
 
-from hdmatt.attention import attend, draw
 from hdmatt.cli import main
 from hdmatt.errors import InputError
+from hdmatt.figures.attention import attend, draw
 from hdmatt.inference.run import Options
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.network import cpc
@@ -131,7 +131,7 @@ def test_a_region_that_loses_all_its_attention_can_be_drawn(stretch):
 
 
 def test_the_figure_is_brightest_where_the_attention_is_largest():
-    from hdmatt.figure import heat
+    from hdmatt.figures.sheet import heat
 
     weight = np.array([[0.0, 0.5], [1.0, 0.25]], np.float32)
     inside = np.array([[True, True], [True, False]])

@@ -26,10 +26,24 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Int64, UInt8
 
-from hdmatt import figure
 from hdmatt.api import DEFAULT_MODEL, load_model
 from hdmatt.errors import InputError, OutputError
-from hdmatt.figure import BLUE, GREEN, RED, Panel
+from hdmatt.figures import sheet as sheet_module
+from hdmatt.figures.sheet import (
+    BLUE,
+    GAP,
+    GREEN,
+    RED,
+    Colour,
+    Panel,
+    box,
+    enlarged,
+    ring,
+    sheet,
+    shrunk,
+    shrunk_trimap,
+    words,
+)
 from hdmatt.inference.run import Look, Options, Plan, look, make_plan
 from hdmatt.network.cpc import BACKGROUND, FOREGROUND, REGIONS, UNKNOWN, region_weights
 from hdmatt.network.model import STRIDE, HDMatt
@@ -182,19 +196,19 @@ def draw(
     with ExitStack() as stack:
         pixels, marks = _open(stack, picture, trimap, max_pixels=max_pixels, linear=linear)
         shown = attention.patches[:SHOWN]
-        width = (len(shown) + 1) * SIDE + len(shown) * figure.GAP
+        width = (len(shown) + 1) * SIDE + len(shown) * GAP
         overview = _overviews(attention, shown, pixels, marks, width)
         patches = [_patch(pixels, window) for window in (attention.query, *shown)]
     scale = SIDE / attention.query.size
     at = (attention.y - attention.query.y + 0.5) * scale, (attention.x - attention.query.x + 0.5) * scale
-    first = [Panel(_framed(figure.ring(patches[0], y=at[0], x=at[1]), GREEN), "query patch and pixel")]
+    first = [Panel(_framed(ring(patches[0], y=at[0], x=at[1]), GREEN), "query patch and pixel")]
     first += [
         Panel(_framed(pixels, RED), f"context {k + 1}, score {attention.similarity_K[k]:.4g}")
         for k, pixels in enumerate(patches[1:])
     ]
     heat = [_heat_row(attention, i, patches[1:], stretch=stretch) for i in range(len(attention.regions))]
     rows = [overview, first, *heat]
-    return figure.sheet(rows, title=title, footer=_footer(attention, shown))
+    return sheet(rows, title=title, footer=_footer(attention, shown))
 
 
 def save_numbers(attention: Attention, path: Path) -> None:
@@ -344,17 +358,17 @@ def _overviews(
     attention: Attention, shown: Sequence[Window], pixels: BandReader, marks: TrimapReader, width: int
 ) -> list[Panel]:
     info = pixels.info
-    wide = (width - figure.GAP) // 2
+    wide = (width - GAP) // 2
     long_side = min(OVERVIEW, wide) if info.width >= info.height else min(OVERVIEW, wide * info.height // info.width)
-    small, _ = figure.shrunk(pixels, long_side=long_side)
+    small, _ = shrunk(pixels, long_side=long_side)
     scale = wide / small.shape[1] if small.shape[1] < wide and small.shape[0] < 400 else 1.0
-    small = figure.enlarged(small, scale)
-    known = figure.shrunk_trimap(marks, height=small.shape[0], width=small.shape[1])
+    small = enlarged(small, scale)
+    known = shrunk_trimap(marks, height=small.shape[0], width=small.shape[1])
     factor = small.shape[1] / info.width
     panels: list[Panel] = []
     for view, name in ((small, "picture"), (known, "trimap")):
         for k, window in reversed(list(enumerate((attention.query, *shown)))):
-            view = figure.box(
+            view = box(
                 view,
                 y=window.y * factor,
                 x=window.x * factor,
@@ -363,7 +377,7 @@ def _overviews(
                 colour=RED if k else GREEN,
                 label=str(k) if k else "query",
             )
-        view = figure.ring(view, y=(attention.y + 0.5) * factor, x=(attention.x + 0.5) * factor, colour=BLUE, radius=6)
+        view = ring(view, y=(attention.y + 0.5) * factor, x=(attention.x + 0.5) * factor, colour=BLUE, radius=6)
         panels.append(Panel(view, f"{name}, {info.width} x {info.height}"))
     return panels
 
@@ -372,11 +386,11 @@ def _patch(pixels: BandReader, window: Window) -> np.ndarray:
     top, bottom = rows_of(window, pixels.info.height)
     rows = reader.network_colours(pixels.rows(top, bottom), linear=pixels.info.linear)
     colours = cut(rows, window, first_row=top, height=pixels.info.height)
-    return figure.enlarged(np.rint(255 * colours).astype(np.uint8), SIDE / window.size)
+    return enlarged(np.rint(255 * colours).astype(np.uint8), SIDE / window.size)
 
 
-def _framed(pixels: np.ndarray, colour: figure.Colour) -> np.ndarray:
-    return figure.box(pixels, y=0, x=0, height=len(pixels), width=pixels.shape[1], colour=colour)
+def _framed(pixels: np.ndarray, colour: Colour) -> np.ndarray:
+    return box(pixels, y=0, x=0, height=len(pixels), width=pixels.shape[1], colour=colour)
 
 
 def _heat_row(attention: Attention, i: int, patches: Sequence[np.ndarray], *, stretch: bool) -> list[Panel]:
@@ -397,11 +411,11 @@ def _heat_row(attention: Attention, i: int, patches: Sequence[np.ndarray], *, st
             lines.append(f"{100 * attention.lost_R[i]:.0f} % of the attention is lost on pixels outside of it")
         if stretch:
             lines.append("from the smallest to the largest weight, against even attention:")
-    panels = [Panel(figure.words(lines, height=SIDE, width=SIDE, ends=printed))]
+    panels = [Panel(words(lines, height=SIDE, width=SIDE, ends=printed))]
     for k, pixels in enumerate(patches):
         of = "attention" if name == "all" else f"attention of {name}"
         below = f"{100 * weights[k].sum():.0f} % of the {of}" if inside[k].any() else f"no {LONG[name]} pixel here"
-        panels.append(Panel(figure.heat(pixels, weights[k], inside[k], ends=ends), below=(below,)))
+        panels.append(Panel(sheet_module.heat(pixels, weights[k], inside[k], ends=ends), below=(below,)))
     return panels
 
 

@@ -1,0 +1,1 @@
+"""Pictures that explain a matte. Knows nothing about scores or the command line."""

@@ -14,9 +14,10 @@ import cv2
 import numpy as np
 from _shared import settings_of, write_record
 
-from hdmatt import api, metrics
+from hdmatt import api
 from hdmatt.errors import InputError
-from hdmatt.evaluate import facts
+from hdmatt.evaluation import metrics
+from hdmatt.evaluation.evaluate import facts
 from hdmatt.figures import sheet as sheet_module
 from hdmatt.figures.sheet import GAP, RED, Panel, box, enlarged, save, sheet, shrunk
 from hdmatt.inference.run import Options

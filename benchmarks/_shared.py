@@ -1,6 +1,6 @@
 """What the scripts of the paper's tables and figures share: data and options, the record, markdown tables.
 
-Not a command itself. Scores come from hdmatt.evaluate, mattes from hdmatt.api.
+Not a command itself. Scores come from hdmatt.evaluation.evaluate, mattes from hdmatt.api.
 """
 
 import argparse
@@ -12,11 +12,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hdmatt import evaluate as program
-from hdmatt import report
-from hdmatt.datasets import Item
 from hdmatt.errors import HDMattError
-from hdmatt.evaluate import Result, Row, Settings, Summary
+from hdmatt.evaluation import report
+from hdmatt.evaluation.evaluate import Result, Row, Settings, Summary, evaluate, find_items
+from hdmatt.evaluation.testsets import Item
 from hdmatt.system.memory import parse
 
 
@@ -46,7 +45,7 @@ def settings_of(given: argparse.Namespace, **changed: Any) -> Settings:
 
 
 def items_of(given: argparse.Namespace) -> dict[str, list[Item]]:
-    return program.find_items(given.data, given.layout, backgrounds=given.backgrounds, limit=given.limit)
+    return find_items(given.data, given.layout, backgrounds=given.backgrounds, limit=given.limit)
 
 
 def command_of(script: str, arguments: Sequence[str]) -> str:
@@ -56,7 +55,7 @@ def command_of(script: str, arguments: Sequence[str]) -> str:
 def score(items: dict[str, list[Item]], methods: Sequence[str], out: Path, settings: Settings, command: str) -> Result:
     """evaluate, with its progress on stderr."""
     progress = {"progress": _progress} if sys.stderr.isatty() else {"finished": _finished}
-    return program.evaluate(items, methods, out, settings=settings, command=command, **progress)
+    return evaluate(items, methods, out, settings=settings, command=command, **progress)
 
 
 def facts_of(results: Sequence[Result]) -> dict[str, Any]:

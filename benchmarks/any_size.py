@@ -33,12 +33,12 @@ from rich.console import Console
 
 from hdmatt.bench import entry
 from hdmatt.bench.entry import Limits, Measured
-from hdmatt.bench.pictures import Generated, Own, write
 from hdmatt.cli_bench import kind_table, layer_table
 from hdmatt.errors import InputError, OutputError
-from hdmatt.evaluate import facts
-from hdmatt.methods import Settings
-from hdmatt.methods import parse as parse_method
+from hdmatt.evaluation.evaluate import facts
+from hdmatt.evaluation.methods import Settings
+from hdmatt.evaluation.methods import parse as parse_method
+from hdmatt.evaluation.scenes import Generated, Own, write
 from hdmatt.system.memory import parse
 
 RESULTS = Path(__file__).parent / "results" / "any-size.json"

@@ -37,13 +37,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hdmatt.datasets import Item
 from hdmatt.errors import InputError
-from hdmatt.evaluate import find_items
+from hdmatt.evaluation.evaluate import find_items
+from hdmatt.evaluation.items import given as present
+from hdmatt.evaluation.items import opened, read_bytes
+from hdmatt.evaluation.testsets import Item
 from hdmatt.inference.run import Options
 from hdmatt.inference.strategies import matte_rows
-from hdmatt.items import given as present
-from hdmatt.items import opened, read_bytes
 from hdmatt.network.checkpoint import load_model
 from hdmatt.network.cpc import BACKGROUND, FOREGROUND, UNKNOWN
 from hdmatt.network.model import DOUBTFUL, HINTED, STRIDE, HDMatt, labels, network_input

@@ -11,8 +11,8 @@ Writes figure6.png, figure6.json and the mattes.
 from _figures import add_options, also_of, compute, draw, write
 from _shared import command_of, items_of, parser, run
 
-from hdmatt.datasets import Composition
 from hdmatt.errors import InputError
+from hdmatt.evaluation.testsets import Composition
 
 
 def main(arguments: list[str]) -> int:

@@ -41,15 +41,15 @@ from rich.table import Table
 
 from hdmatt import api
 from hdmatt.bench import entry
-from hdmatt.bench.pictures import TILE, Generated
 from hdmatt.bench.run import best_of
 from hdmatt.bench.speed import Count
 from hdmatt.errors import InputError, OutputError
-from hdmatt.evaluate import facts
+from hdmatt.evaluation.evaluate import facts
+from hdmatt.evaluation.methods import Settings
+from hdmatt.evaluation.scenes import TILE, Generated
 from hdmatt.inference.run import Counters, Options
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.inference.transfer import kind, names
-from hdmatt.methods import Settings
 from hdmatt.network.checkpoint import models
 from hdmatt.network.model import HDMatt
 from hdmatt.pictures.reader import ArrayReader, open_trimap

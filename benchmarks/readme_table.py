@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hdmatt.methods import CLASSICAL, KINDS
+from hdmatt.evaluation.methods import CLASSICAL, KINDS
 
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- scores: made by benchmarks/readme_table.py -->", "<!-- end of scores -->"

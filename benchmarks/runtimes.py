@@ -25,8 +25,8 @@ from torch.nn import functional as F
 
 import hdmatt.runtimes.export as exporter
 from hdmatt.api import load_model
-from hdmatt.ledger import facts
-from hdmatt.methods import Settings
+from hdmatt.evaluation.ledger import facts
+from hdmatt.evaluation.methods import Settings
 from hdmatt.network.model import Body, HDMatt, labels, network_input
 from hdmatt.pictures.reader import network_colours, open_picture, open_trimap
 from hdmatt.pictures.trimap import UNKNOWN

@@ -18,7 +18,7 @@ from pathlib import Path
 import _shared
 import numpy as np
 
-from hdmatt import metrics
+from hdmatt.evaluation import metrics
 from hdmatt.inference.run import Options
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.checkpoint import load_model

@@ -10,10 +10,10 @@ down-sampled picture, patches, finished mattes. Writes table1.md beside result.j
 
 from _shared import best, command_of, items_of, markdown, parser, run, score, settings_of, write_text
 
-from hdmatt.compute import GRID, TILES
 from hdmatt.errors import counted
-from hdmatt.evaluate import Summary
-from hdmatt.methods import FOLDER
+from hdmatt.evaluation.evaluate import Summary
+from hdmatt.evaluation.methods import FOLDER
+from hdmatt.evaluation.run_method import GRID, TILES
 
 METHODS = ("whole", "crop", "hdmatt")
 SECTIONS = ("Whole", "Down-sampled", "Patch", "Finished")

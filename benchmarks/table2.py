@@ -18,7 +18,7 @@ from typing import Any
 from _shared import best, command_of, items_of, markdown, parser, run, score, settings_of, write_record, write_text
 
 from hdmatt.errors import InputError, counted
-from hdmatt.evaluate import Row
+from hdmatt.evaluation.evaluate import Row
 
 PICTURES = ("troll", "doll", "donkey", "elephant", "plant", "pineapple", "plasticbag", "net")  # the paper's order
 LETTERS = ("S", "L", "U")

@@ -33,7 +33,7 @@ from _shared import (
 
 from hdmatt.api import load_model
 from hdmatt.errors import InputError, counted
-from hdmatt.evaluate import Result, Summary
+from hdmatt.evaluation.evaluate import Result, Summary
 from hdmatt.network.checkpoint import load_card
 
 ALL = 10**6  # more patches than any picture has

@@ -18,8 +18,8 @@ import _shared
 import numpy as np
 from scipy import ndimage
 
-from hdmatt.evaluate import find_items
-from hdmatt.items import finished_matte, given, opened, read_bytes
+from hdmatt.evaluation.evaluate import find_items
+from hdmatt.evaluation.items import finished_matte, given, opened, read_bytes
 from hdmatt.pictures.reader import as_float
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 

@@ -22,7 +22,8 @@ def step(text: str) -> None:
 def main(out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     step("loading (the first run on a machine compiles the colour estimation: about a minute)")
-    from hdmatt import api, metrics
+    from hdmatt import api
+    from hdmatt.evaluation import metrics
     from hdmatt.inference.run import Options
     from hdmatt.pictures.reader import open_trimap, read_grey
 

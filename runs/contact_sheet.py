@@ -18,8 +18,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from hdmatt.datasets import discover_assets
 from hdmatt.errors import HDMattError
+from hdmatt.evaluation.testsets import discover_assets
 from hdmatt.samples.drawn import FAMILIES, draw_family
 from hdmatt.samples.packs import read_foreground
 

@@ -16,12 +16,12 @@ from torch import nn
 
 from hdmatt.bench import entry, plot, run, speed
 from hdmatt.bench.entry import Limits, Measured
-from hdmatt.bench.pictures import Generated, Own, write
 from hdmatt.bench.run import Plan, Result, Row, best_of, summed, with_share
 from hdmatt.cli import main
 from hdmatt.cli_bench import kind_table, print_bench
 from hdmatt.errors import InputError
-from hdmatt.methods import Settings, parse
+from hdmatt.evaluation.methods import Settings, parse
+from hdmatt.evaluation.scenes import Generated, Own, write
 from hdmatt.network.checkpoint import save_model
 from hdmatt.network.model import HDMatt, ModelConfig
 from hdmatt.system.worker import Stopped, Worker, answer

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from hdmatt.errors import InputError
-from hdmatt.evaluate import Summary
+from hdmatt.evaluation.evaluate import Summary
 from hdmatt.network.checkpoint import save_model
 from hdmatt.network.model import HDMatt, ModelConfig
 from hdmatt.recipe import PRESETS, card_of

@@ -28,7 +28,7 @@ def test_the_sign_of_the_error_is_told_by_what_is_brighter(tone):
 
 
 def test_the_command_reads_a_set_and_its_mattes(tone, tmp_path, capsys):
-    from hdmatt.items import write_matte
+    from hdmatt.evaluation.items import write_matte
 
     colours, marks, truth = scene(0.9, 0.2)
     folders = {"image": colours[..., 0], "trimap": marks / 255, "alpha": truth, "../mattes": np.clip(truth + 0.1, 0, 1)}

@@ -9,12 +9,12 @@ from training import SHORT, cpu, make_pack
 
 from hdmatt import validate
 from hdmatt.curves import Curves, append_row, sheet
-from hdmatt.datasets import Composition, Item
 from hdmatt.errors import InputError
+from hdmatt.evaluation.metrics import score
+from hdmatt.evaluation.testsets import Composition, Item
 from hdmatt.feed import batches, groups_of
 from hdmatt.inference.run import Options
 from hdmatt.inference.strategies import matte_rows
-from hdmatt.metrics import score
 from hdmatt.network.checkpoint import load_model, load_state
 from hdmatt.network.model import HDMatt, ModelConfig
 from hdmatt.overview.known_colours import mirrored

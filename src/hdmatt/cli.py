@@ -235,21 +235,32 @@ def eval_command(
     """Score methods on test sets; scored pictures are not scored again."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from hdmatt import evaluate as program
-    from hdmatt.methods import with_strategies
+    from hdmatt.evaluation import evaluate as evaluate_module
+    from hdmatt.evaluation.evaluate import (
+        METHODS,
+        Plan,
+        bench,
+        best_of,
+        evaluate,
+        find_items,
+        parse_sizes,
+        record,
+        save,
+    )
+    from hdmatt.evaluation.methods import with_strategies
     from hdmatt.system.memory import parse
 
     methods = with_strategies(method or ["hdmatt"], strategy or [])
-    device = program.pick_device(methods, device)
+    device = evaluate_module.pick_device(methods, device)
     limit_bytes = parse(memory) if memory else None
-    settings = program.Settings(
+    settings = evaluate_module.Settings(
         model, patch, overlap, topk, candidates, limit_bytes, device, batch, runtime=runtime, precision=precision
     )
-    items = program.find_items(data, layout, backgrounds=backgrounds, limit=limit)
+    items = find_items(data, layout, backgrounds=backgrounds, limit=limit)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=_stderr(), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("checking", total=None)
-        result = program.evaluate(
+        result = evaluate(
             items,
             methods,
             out,
@@ -263,7 +274,7 @@ def eval_command(
     if as_json:
         typer.echo((out / "result.json").read_text(encoding="utf-8"), nl=False)
     else:
-        _print_scores(result.summaries, program.best_of(result.summaries))
+        _print_scores(result.summaries, best_of(result.summaries))
         typer.echo(str(result.report))
     if result.facts["provenance"]:
         _say(f"hdmatt: note: {result.facts['provenance']}; see {out / 'result.json'}")
@@ -364,13 +375,13 @@ def bench_command(
     from hdmatt.bench import run as program
     from hdmatt.bench.entry import Limits
     from hdmatt.cli_bench import print_bench
-    from hdmatt.evaluate import pick_device
-    from hdmatt.methods import Settings
+    from hdmatt.evaluation.evaluate import pick_device
+    from hdmatt.evaluation.methods import Settings
     from hdmatt.system.memory import parse
 
-    plan = program.Plan(
-        megapixels=program.parse_sizes(megapixels),
-        methods=method or program.METHODS,
+    plan = Plan(
+        megapixels=parse_sizes(megapixels),
+        methods=method or METHODS,
         unknown=unknown,
         picture=picture,
         trimap=trimap,
@@ -394,13 +405,13 @@ def bench_command(
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=_stderr(), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("checking", total=None)
-        result = program.bench(
+        result = bench(
             plan,
             settings,
             progress=lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
         )
-    made = program.record(result, plan, settings, shlex.join(["hdmatt", *_TYPED.get()]))
-    files = program.save(made, out)
+    made = record(result, plan, settings, shlex.join(["hdmatt", *_TYPED.get()]))
+    files = save(made, out)
     if as_json:
         typer.echo(files[0].read_text(encoding="utf-8"), nl=False)
         return
@@ -474,7 +485,7 @@ def _print_scores(summaries: Sequence[Any], best: Collection[tuple[int, str]]) -
     from rich.table import Table
     from rich.text import Text
 
-    from hdmatt.report import COLUMNS, shown
+    from hdmatt.evaluation.report import COLUMNS, shown
 
     table = Table("data set", "trimap", "method", "pictures", box=None, pad_edge=False)
     for title, _ in COLUMNS.values():
@@ -490,7 +501,7 @@ def _print_scores(summaries: Sequence[Any], best: Collection[tuple[int, str]]) -
 
 
 def _say_finished(row: Any, done: int, total: int) -> None:
-    from hdmatt.report import line
+    from hdmatt.evaluation.report import line
 
     _say(line(row, done, total))
 

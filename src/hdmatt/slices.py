@@ -29,8 +29,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hdmatt.datasets import discover_assets
 from hdmatt.errors import InputError
+from hdmatt.evaluation.testsets import discover_assets
 from hdmatt.network.checkpoint import load_state, load_tensors, save_model, save_state, save_tensors
 from hdmatt.network.model import HDMatt
 from hdmatt.recipe import TrainConfig, card_of, parse_config, read_config, write_config

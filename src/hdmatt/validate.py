@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
 
-from hdmatt.datasets import Item, discover
 from hdmatt.errors import InputError
+from hdmatt.evaluation.metrics import Scores, score
+from hdmatt.evaluation.testsets import Item, discover
 from hdmatt.feed import Arrays
 from hdmatt.inference.run import Options
 from hdmatt.inference.strategies import matte_rows
-from hdmatt.metrics import Scores, score
 from hdmatt.network.model import HDMatt, network_input
 from hdmatt.pictures.reader import ArrayReader, TrimapReader
 from hdmatt.pictures.trimap import classify

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hdmatt.errors import InputError, MemoryLimitError
+from hdmatt.evaluation.metrics import patch_borders, seam
 from hdmatt.inference.run import Counters, Options
 from hdmatt.inference.strategies import matte_rows, network_of, patch_rows, with_unknown
-from hdmatt.metrics import patch_borders, seam
 from hdmatt.network.model import HDMatt, ModelConfig
 from hdmatt.patches.windows import cut, tiles
 from hdmatt.pictures.reader import ArrayReader, open_trimap

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from test_evaluate import call, make_set, read, refused, rows_of
 
-from hdmatt import evaluate, ledger
 from hdmatt.cli import main
-from hdmatt.datasets import Composition, Item
 from hdmatt.errors import InputError, OutputError
+from hdmatt.evaluation import evaluate as evaluate_module
+from hdmatt.evaluation import ledger
+from hdmatt.evaluation.testsets import Composition, Item
 from hdmatt.pictures.reader import read_grey
 from hdmatt.system.worker import Worker, answer
 
@@ -55,7 +56,7 @@ def test_every_part_of_a_composed_picture_is_looked_at(data, tmp_path):
     item = Item("hair_0", parts, data / "trimap" / "hair.png", data / "alpha" / "hair.png", "trimap")
     cut(background)
     with pytest.raises(InputError, match=r"background\.png is damaged or cut short"):
-        evaluate.evaluate({"toys": [item]}, ["cf"], tmp_path / "r")
+        evaluate_module.evaluate({"toys": [item]}, ["cf"], tmp_path / "r")
     assert not (tmp_path / "r").exists()
 
 

@@ -19,14 +19,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hdmatt.bench.pictures import Generated, write
-from hdmatt.compute import FOR_THE_NETWORK, method_program
-from hdmatt.datasets import Item
 from hdmatt.errors import HDMattError
-from hdmatt.methods import NETWORK, Method, Settings
+from hdmatt.evaluation.methods import NETWORK, Method, Settings
+from hdmatt.evaluation.run_method import FOR_THE_NETWORK, method_program
+from hdmatt.evaluation.scenes import Generated, write
+from hdmatt.evaluation.testsets import Item
+from hdmatt.evaluation.timed import WARM_SIDE, said
 from hdmatt.system import memory
 from hdmatt.system.worker import Stopped, Worker, answer, peak, reset_peak
-from hdmatt.timed import WARM_SIDE, said
 
 
 @dataclass(frozen=True)

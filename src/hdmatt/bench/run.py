@@ -22,11 +22,11 @@ from typing import Any
 
 from hdmatt.bench import entry, plot
 from hdmatt.bench.entry import Limits, Measured
-from hdmatt.bench.pictures import Generated, Own, Scene, write
-from hdmatt.checks import fingerprint
 from hdmatt.errors import InputError, OutputError
-from hdmatt.ledger import facts
-from hdmatt.methods import FOLDER, Method, Settings, parse
+from hdmatt.evaluation.ledger import facts
+from hdmatt.evaluation.methods import FOLDER, Method, Settings, parse
+from hdmatt.evaluation.scenes import Generated, Own, Scene, write
+from hdmatt.evaluation.settings_check import fingerprint
 
 METHODS = ("hdmatt", "whole", "downsample", "cf", "knn")
 MEGAPIXELS = (1.0, 4.0, 9.0, 16.0, 36.0)

@@ -48,7 +48,7 @@ def load_assets(folders: Sequence[Path], *, longest: int = 1280) -> Assets:
     Raises:
         InputError: A file cannot be decoded, or the packs together hold no foreground or no background.
     """
-    from hdmatt.datasets import discover_assets
+    from hdmatt.evaluation.testsets import discover_assets
 
     packs = [discover_assets(folder) for folder in folders]
     foregrounds = [shrink(read_foreground(entry), longest) for pack in packs for entry in pack.foregrounds]

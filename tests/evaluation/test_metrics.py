@@ -1,4 +1,4 @@
-"""hdmatt.metrics: golden values of the reference, equality with the loops of reference.py, what must not matter."""
+"""hdmatt.evaluation.metrics: golden values of the reference, equality with the loops of reference.py, what must not matter."""
 
 import math
 
@@ -8,9 +8,9 @@ import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hdmatt import metrics
 from hdmatt.errors import InputError
-from hdmatt.metrics import Borders, check_truth, conn, grad, mad, mse, patch_borders, sad, score, seam
+from hdmatt.evaluation import metrics
+from hdmatt.evaluation.metrics import Borders, check_truth, conn, grad, mad, mse, patch_borders, sad, score, seam
 from hdmatt.patches.windows import Window, grid
 
 METRICS = (sad, mse, mad, grad, conn)

@@ -15,12 +15,23 @@ import psutil
 import pytest
 import torch
 
-from hdmatt import evaluate as program
-from hdmatt import ledger, metrics
 from hdmatt.cli import main
-from hdmatt.compute import method_program
-from hdmatt.evaluate import Row, Settings, best_of, find_items, summarise
-from hdmatt.methods import parse
+from hdmatt.evaluation import evaluate, ledger, metrics
+from hdmatt.evaluation import evaluate as evaluate_module
+from hdmatt.evaluation.evaluate import (
+    Row,
+    Settings,
+    _Job,
+    _matte_path,
+    best_of,
+    evaluate,
+    find_items,
+    report,
+    score_file,
+    summarise,
+)
+from hdmatt.evaluation.methods import parse
+from hdmatt.evaluation.run_method import method_program
 from hdmatt.network.checkpoint import save_model
 from hdmatt.network.model import HDMatt, ModelConfig
 from hdmatt.patches.windows import grid
@@ -119,7 +130,7 @@ def test_every_row_holds_the_metrics_of_the_files(whole_run):
 def test_a_second_run_computes_nothing_and_says_the_same(whole_run, monkeypatch, capsys):
     data, out, words, _ = whole_run
     before = (out / "scores.jsonl").read_bytes()
-    monkeypatch.setattr(program, "_row", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr(evaluate, "_row", lambda *_: pytest.fail("computed again"))
     assert call(data, out, *words) == 0
     assert (out / "scores.jsonl").read_bytes() == before
     printed, said = capsys.readouterr()
@@ -191,14 +202,14 @@ def test_a_failed_row_is_held_until_it_is_to_be_tried_again(data, tmp_path):
     assert (out / "scores.jsonl").read_bytes() == before
     assert call(data, out, "--method", "cf", "--retry") == 0
     assert (out / "scores.jsonl").read_bytes().startswith(before)  # nothing is lost
-    result = program.evaluate(find_items([data]), ["cf"], out)
+    result = evaluate(find_items([data]), ["cf"], out)
     assert (result.computed, [row.error for row in result.rows]) == (0, [None, None])
 
 
 def test_settings_of_one_method_stand_side_by_side(data, tmp_path, weights):
     names = [f"{kind}:model={weights},patch=64,overlap=16,batch=1" for kind in ("crop", "hdmatt")]
     names[1] += ",topk=0"
-    result = program.evaluate(find_items([data], limit=1), names, tmp_path / "report")
+    result = evaluate(find_items([data], limit=1), names, tmp_path / "report")
     assert [(row.method, row.error) for row in result.rows] == [(name, None) for name in names]
     mattes = [read(tmp_path / "report" / row.matte) for row in result.rows]
     np.testing.assert_array_equal(*mattes)  # crop is hdmatt without context
@@ -228,7 +239,7 @@ def test_the_command_line_runs_a_network_by_each_strategy(data, tmp_path, weight
 def test_a_method_that_takes_the_machine_s_memory_is_ended_and_is_a_row(data, tmp_path, monkeypatch):
     # nothing is free: its process is over the limit before PyMatting is loaded
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=0, total=2**30))
-    result = program.evaluate(find_items([data], limit=1), ["cf"], tmp_path / "report")
+    result = evaluate(find_items([data], limit=1), ["cf"], tmp_path / "report")
     assert "ran out of memory: it held" in result.rows[0].error
     assert result.summaries[0].pictures == 0 and result.summaries[0].sad is None
     assert not multiprocessing.active_children()
@@ -251,13 +262,13 @@ def test_limit_takes_the_first_pictures(data, tmp_path):
 
 
 def test_other_options_do_not_overwrite_mattes(data, tmp_path):
-    job = program._Job("crop", "patch 64", "toys", find_items([data])["toys"][0], "0123")
-    first = program._matte_path(job, tmp_path, [])
+    job = _Job("crop", "patch 64", "toys", find_items([data])["toys"][0], "0123")
+    first = _matte_path(job, tmp_path, [])
     held = Row("crop", "patch 64", "toys", "trimap", job.item.name, matte=first.relative_to(tmp_path).as_posix())
-    second = program._matte_path(job._replace(options="patch 320"), tmp_path, [held])
+    second = _matte_path(job._replace(options="patch 320"), tmp_path, [held])
     assert second != first
     held = [held, replace(held, options="patch 320", matte=second.relative_to(tmp_path).as_posix())]
-    third = program._matte_path(job._replace(options="patch 320", inputs="4567"), tmp_path, held)
+    third = _matte_path(job._replace(options="patch 320", inputs="4567"), tmp_path, held)
     assert third not in (first, second)
 
 
@@ -310,14 +321,14 @@ def test_a_missing_finished_matte_is_named(data, tmp_path, capsys):
 
 
 def test_a_finished_matte_is_found_whatever_format_it_has(data, tmp_path, capsys):
-    wanted = {row.name: row for row in program.evaluate(*finished(data, tmp_path / "png")).rows}
+    wanted = {row.name: row for row in evaluate(*finished(data, tmp_path / "png")).rows}
     for name, suffix in zip(NAMES, (".TIF", ".webp"), strict=True):
         path = data / "mattes" / f"{name}.png"
         words = [cv2.IMWRITE_WEBP_QUALITY, 101] if suffix == ".webp" else []
         cv2.imwrite(str(path.with_suffix(suffix.lower())), read(path), words)
         path.with_suffix(suffix.lower()).rename(path.with_suffix(suffix))
         path.unlink()
-    for row in program.evaluate(*finished(data, tmp_path / "others")).rows:
+    for row in evaluate(*finished(data, tmp_path / "others")).rows:
         assert (row.sad, row.mse, row.error) == (wanted[row.name].sad, wanted[row.name].mse, None)
     both = [data / "mattes" / f"hair{suffix}" for suffix in (".png", ".webp")]
     cv2.imwrite(str(both[0]), read(data / "alpha" / "hair.png"))
@@ -330,14 +341,14 @@ def finished(data, out):
 
 def test_two_evaluations_do_not_write_to_one_folder(data, tmp_path, capsys, monkeypatch):
     out, codes, words = tmp_path / "r", [], []
-    score = program.score_file
+    score = score_file
 
     def meanwhile(*arguments):
         codes.append(call(data, out))
         words.append(capsys.readouterr())
         return score(*arguments)
 
-    monkeypatch.setattr(program, "score_file", meanwhile)
+    monkeypatch.setattr(evaluate, "score_file", meanwhile)
     assert call(data, out) == 0
     assert codes == [2, 2] and all(f"another evaluation writes to {out}" in err and not o for o, err in words)
     assert len(rows_of(out)) == len(NAMES)
@@ -347,7 +358,7 @@ def test_two_evaluations_do_not_write_to_one_folder(data, tmp_path, capsys, monk
 
 def test_an_evaluation_that_was_killed_leaves_no_lock_and_a_refused_one_no_folder(data, tmp_path):
     out = tmp_path / "r"
-    code = f"import os, pathlib\nfrom hdmatt.ledger import locked\nwith locked(pathlib.Path({str(out)!r})): os._exit(9)"
+    code = f"import os, pathlib\nfrom hdmatt.evaluation.ledger import locked\nwith locked(pathlib.Path({str(out)!r})): os._exit(9)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 9 and out.is_dir()
     assert call(data, out) == 0 and len(rows_of(out)) == len(NAMES)
     with pytest.raises(ZeroDivisionError), ledger.locked(tmp_path / "new"):
@@ -413,8 +424,8 @@ def test_the_page_sorts_every_table_marks_failed_rows_and_shortens_long_folders(
         Row("cf", "", "set", "t", "2", error="OSError: /a/folder/with/a/long/name/alpha.exr: no space is left"),
     ]
     summaries = summarise(rows)
-    facts = program.facts(Settings(), "hdmatt eval")
-    page = program.report.render(facts, summaries, best_of(summaries), rows, [])
+    facts = evaluate_module.facts(Settings(), "hdmatt eval")
+    page = report.render(facts, summaries, best_of(summaries), rows, [])
     assert '<span title="folder:/a/very/long/path/to/the/mattes">folder:…/the/mattes</span>' in page
     assert '<th class="n" tabindex="0" scope="col">SAD</th>' in page and 'data-v="10.0">10.00</td>' in page
     assert page.count('<tr class="failed">') == 3 and '<tr class="first">' in page  # a summary and two pictures
@@ -422,5 +433,5 @@ def test_the_page_sorts_every_table_marks_failed_rows_and_shortens_long_folders(
         assert f">{remark}</td>" in page
     assert "too &lt;large&gt;" in page and "<large>" not in page
     assert '<th tabindex="0" scope="col">remark</th>' in page
-    without = program.report.render(facts, summaries, set(), rows[:1], [])
+    without = report.render(facts, summaries, set(), rows[:1], [])
     assert "remark</th>" not in without

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hdmatt.errors import InputError
-from hdmatt.methods import KINDS, METHODS, NETWORK, STRATEGIES, Settings, parse, with_strategies
+from hdmatt.evaluation.methods import KINDS, METHODS, NETWORK, STRATEGIES, Settings, parse, with_strategies
 
 BASE = Settings(patch=192, memory=2**30)
 

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from test_evaluate import NAMES, call, make_set, read, rows_of
 
-from hdmatt import evaluate, ledger, timed
-from hdmatt.compute import method_program
-from hdmatt.datasets import Composition, Item
 from hdmatt.errors import InputError
-from hdmatt.evaluate import Row, find_items
-from hdmatt.methods import Settings, parse
+from hdmatt.evaluation import evaluate as evaluate_module
+from hdmatt.evaluation import ledger, timed
+from hdmatt.evaluation.evaluate import Row, _limits, find_items, inputs_of
+from hdmatt.evaluation.methods import Settings, parse
+from hdmatt.evaluation.run_method import method_program
+from hdmatt.evaluation.testsets import Composition, Item
 from hdmatt.pictures.trimap import from_alpha
 
 
@@ -49,13 +50,13 @@ def test_inputs_are_the_checksum_of_the_files_checksums_in_their_order(tmp_path)
     def wanted(*names):
         return sha256("".join(f"{sha256(name) if name != '-' else '-'}\n" for name in names))[:16]
 
-    assert evaluate.inputs_of(item) == wanted("picture", "trimap", "truth", "-")
-    assert evaluate.inputs_of(item, paths["finished"]) == wanted("picture", "trimap", "truth", "finished")
+    assert inputs_of(item) == wanted("picture", "trimap", "truth", "-")
+    assert inputs_of(item, paths["finished"]) == wanted("picture", "trimap", "truth", "finished")
     parts = Composition(paths["picture"], paths["truth"], paths["background"])
     composed = replace(item, picture=parts)
-    assert evaluate.inputs_of(composed) == wanted("picture", "truth", "background", "trimap", "truth", "-")
+    assert inputs_of(composed) == wanted("picture", "truth", "background", "trimap", "truth", "-")
     with pytest.raises(InputError, match=r"nothing\.png cannot be read: No such file"):
-        evaluate.inputs_of(item, tmp_path / "nothing.png")
+        inputs_of(item, tmp_path / "nothing.png")
 
 
 def test_a_file_is_read_once_for_all_methods_and_trimaps(data, tmp_path, monkeypatch):
@@ -63,7 +64,7 @@ def test_a_file_is_read_once_for_all_methods_and_trimaps(data, tmp_path, monkeyp
     seen = []
     monkeypatch.setattr(ledger, "digest", lambda path: (seen.append(path), sha256(path.read_bytes()))[1])
     methods = [f"folder:{data / 'mattes'}", f"folder:{data / 'alpha'}"]
-    result = evaluate.evaluate(find_items([data]), methods, tmp_path / "report")
+    result = evaluate_module.evaluate(find_items([data]), methods, tmp_path / "report")
     assert result.computed == 2 * 2 * len(NAMES)
     assert len(seen) == len(set(seen)) == 5 * len(NAMES)  # image, two trimaps, alpha, mattes
 
@@ -108,7 +109,7 @@ def test_rows_of_before_there_were_checksums_count_only_when_a_script_fills_them
     file.write_text("".join(json.dumps(row) + "\n" for row in new))
     items = find_items([data])["toys"]
     filled = [
-        {**row, "inputs": evaluate.inputs_of(item, data / "mattes" / f"{item.name}.png")}
+        {**row, "inputs": inputs_of(item, data / "mattes" / f"{item.name}.png")}
         for row, item in zip(new, items, strict=True)
     ]
     assert call(data, out) == 0 and len(rows_of(out)) == 4
@@ -197,7 +198,7 @@ def test_another_memory_limit_or_batch_is_the_same_row_and_is_told():
 
 def test_a_row_holds_the_limits_of_its_own_method():
     settings = Settings(memory=2**30, batch=2)
-    limits = {name: evaluate._limits(parse(name, settings)) for name in ("hdmatt", "hdmatt:memory=1MiB", "cf", "whole")}
+    limits = {name: _limits(parse(name, settings)) for name in ("hdmatt", "hdmatt:memory=1MiB", "cf", "whole")}
     assert limits == {
         "hdmatt": {"memory_limit": 2**30, "batch": 2},
         "hdmatt:memory=1MiB": {"memory_limit": 2**20, "batch": 2},

@@ -22,11 +22,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from hdmatt.compute import GRID, TILES, windows
-from hdmatt.datasets import Item
-from hdmatt.items import given, read_bytes, read_marks
-from hdmatt.methods import Method, Settings
-from hdmatt.metrics import Borders, patch_borders, score, seam
+from hdmatt.evaluation.items import given, read_bytes, read_marks
+from hdmatt.evaluation.methods import Method, Settings
+from hdmatt.evaluation.metrics import Borders, patch_borders, score, seam
+from hdmatt.evaluation.run_method import GRID, TILES, windows
+from hdmatt.evaluation.testsets import Item
 
 _Bytes = UInt8[np.ndarray, "h w"]
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from test_evaluate import HEIGHT, WIDTH, call, make_set, read, rows_of, weights  # noqa: F401
 
-from hdmatt import metrics, report, scoring
-from hdmatt.evaluate import best_of, find_items, summarise
-from hdmatt.ledger import Row
-from hdmatt.methods import Settings, parse
+from hdmatt.evaluation import metrics, report, scores
+from hdmatt.evaluation.evaluate import best_of, find_items, summarise
+from hdmatt.evaluation.ledger import Row
+from hdmatt.evaluation.methods import Settings, parse
 from hdmatt.patches.windows import grid, tiles
 
 SMALL = Settings(patch=64, overlap=16)
@@ -81,10 +81,10 @@ def test_other_borders_are_measured_from_the_mattes_that_are_there(data, tmp_pat
 
 def test_whose_borders_are_taken():
     methods = [parse(name, SMALL) for name in ("cf", "tiles", "hdmatt:cover=fewest", "crop:patch=48", "hdmatt")]
-    control = scoring.control_of(methods, SMALL)
+    control = scores.control_of(methods, SMALL)
     assert control.name == "crop:patch=48"
-    assert scoring.control_of(methods[:3], SMALL).settings == SMALL  # tiles are no grid
-    found = [scoring.cuts_of(method, control) for method in methods]
+    assert scores.control_of(methods[:3], SMALL).settings == SMALL  # tiles are no grid
+    found = [scores.cuts_of(method, control) for method in methods]
     assert [cuts and (cuts.text, cuts.own) for cuts in found] == [
         ("grid 48 16", False), ("tiles 64", True), None, ("grid 48 16", True), ("grid 64 16", True),
     ]  # fmt: skip
@@ -97,12 +97,12 @@ def test_a_matte_with_a_step_on_the_borders_is_far_from_its_control(data, tmp_pa
     stepped[:, 48:] -= 40  # the disc is white there
     noise = np.random.default_rng(0).integers(-3, 4, truth.shape)
     item = next(item for item in find_items([data])["toys"] if item.name == "hair")
-    cuts = scoring.Cuts(parse("crop", SMALL), own=True)
+    cuts = scores.Cuts(parse("crop", SMALL), own=True)
     assert 48 in cuts.borders(HEIGHT, WIDTH).columns
     values = []
     for pixels in (truth + noise, stepped + noise):
         cv2.imwrite(str(tmp_path / "matte.png"), pixels.clip(0, 255).astype(np.uint8))
-        values.append(scoring.seams(tmp_path / "matte.png", item, cuts)["seam"])
+        values.append(scores.seams(tmp_path / "matte.png", item, cuts)["seam"])
     assert abs(values[0] - 1) < 0.1 < values[1] - 1
 
 

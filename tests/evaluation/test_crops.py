@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from test_evaluate import make_set, read
 
-from hdmatt import crops, report
-from hdmatt.evaluate import find_items
-from hdmatt.ledger import Row
+from hdmatt.evaluation import crops, report
+from hdmatt.evaluation import crops as crops_module
+from hdmatt.evaluation.crops import _corner, chosen
+from hdmatt.evaluation.evaluate import find_items
+from hdmatt.evaluation.ledger import Row
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def test_all_methods_of_a_picture_are_cut_at_one_place_and_a_missing_one_is_name
     monkeypatch.setattr(crops, "CROP", 32)
     rows = [row("l", "hair", "left/hair.png", 0.3), row("r", "hair", "right/hair.png", 0.2)]
     rows += [row("l", "b&rd", "left/b&rd.png", 0.1), Row("r", "", "toys", "trimap", "b&rd", error="gone")]
-    hair, bird = crops.crops(rows, find_items([data]), data)
+    hair, bird = crops_module.crops(rows, find_items([data]), data)
     assert (hair.name, hair.missing, bird.name, bird.missing) == ("hair", (), "b&rd", ("r",))
     assert [(s.method, s.what) for s in hair.pictures] == [
         ("", "picture"), ("", "truth"), ("l", "matte"), ("l", "error"), ("r", "matte"), ("r", "error"),
@@ -56,16 +58,16 @@ def test_the_place_is_where_the_methods_together_are_most_wrong():
     errors = np.zeros((64, 128), np.float32)
     errors[40:50, 100:110] = 90.0
     errors[0:10, 0:10] = 80.0
-    y, x = crops._corner(errors, 32)
+    y, x = _corner(errors, 32)
     assert y <= 40 and y + 32 >= 50 and x <= 100 and x + 32 >= 110
     errors[0:10, 0:10] += 80.0
-    assert crops._corner(errors, 32) == (0, 0)
+    assert _corner(errors, 32) == (0, 0)
 
 
 def test_the_worst_picture_of_every_method_comes_first_and_each_once():
     rows = [row("a", str(i), "m", i / 10) for i in range(5)] + [row("b", "0", "m", 0.9), row("b", "4", "m", 0.8)]
     rows += [row("a", "4", "m", 0.3, variant="wide")]  # of a picture the trimap with the larger error counts
-    found = crops.chosen(rows)
+    found = chosen(rows)
     places = [(place.name, first) for place, first in found.items()]
     assert places == [("4", True), ("0", True), ("3", False), ("2", False)]
     assert {place.variant for place in found} == {"trimap"}
@@ -76,9 +78,9 @@ def test_every_method_has_crops_however_many_there_are(data, monkeypatch):
     for name in names:
         shutil.copytree(data / "mattes", data / name)
     rows = [row(m, p.stem, f"{m}/{p.name}", 0.1) for m in names for p in sorted((data / "mattes").iterdir())]
-    one = list(crops.crops([r for r in rows if r.method == names[0]], find_items([data]), data))
+    one = list(crops_module.crops([r for r in rows if r.method == names[0]], find_items([data]), data))
     monkeypatch.setattr(crops, "CROPS_BYTES", 30_000)  # one picture with all of them would take more
-    found = list(crops.crops(rows, find_items([data]), data))
+    found = list(crops_module.crops(rows, find_items([data]), data))
     assert len(one) == 2 and {s.method for crop in found for s in crop.pictures} == {"", *names}
     assert sum(len(s.data) for crop in found for s in crop.pictures) <= 30_000
     assert decoded(found[0].pictures[1]).shape < decoded(one[0].pictures[1]).shape
@@ -86,5 +88,5 @@ def test_every_method_has_crops_however_many_there_are(data, monkeypatch):
 
 def test_a_matte_that_was_removed_is_not_shown(data):
     rows = [row("a", "hair", "mattes/hair.png", 0.1), row("b", "hair", str(Path("gone") / "hair.png"), 0.2)]
-    (crop,) = crops.crops(rows, find_items([data]), data)
+    (crop,) = crops_module.crops(rows, find_items([data]), data)
     assert crop.missing == ("b",)

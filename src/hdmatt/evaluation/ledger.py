@@ -37,9 +37,9 @@ import psutil
 from filelock import FileLock, Timeout
 
 from hdmatt import __version__
-from hdmatt.datasets import Composition, Item
 from hdmatt.errors import InputError, OutputError
-from hdmatt.methods import Settings
+from hdmatt.evaluation.methods import Settings
+from hdmatt.evaluation.testsets import Composition, Item
 
 Key = tuple[str, ...]  # method, options, data set, variant, name, inputs
 

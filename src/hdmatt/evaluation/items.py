@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from hdmatt.datasets import PICTURE_SUFFIXES, Composition, Item, named, read_composition
 from hdmatt.errors import InputError
+from hdmatt.evaluation.testsets import PICTURE_SUFFIXES, Composition, Item, named, read_composition
 from hdmatt.pictures import reader
 from hdmatt.pictures.reader import ArrayReader, BandReader, PictureWriter, TrimapReader
 

@@ -1,6 +1,6 @@
 """The regions that a report shows: where the methods are worst, at one place of a picture for all of them.
 
-Knows rows and the files behind them; nothing of methods and of the page (report.py). Read top to bottom:
+Knows rows and the files behind them; nothing of methods and of the page (evaluation/report.py). Read top to bottom:
 
     crops     the regions, each with picture, truth, and matte and error of every method that has one
     chosen    which pictures: those on which any method is worst
@@ -16,10 +16,10 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from hdmatt import report
-from hdmatt.datasets import Item
-from hdmatt.items import given, open_item, read_bytes, read_marks
-from hdmatt.ledger import Row
+from hdmatt.evaluation import report
+from hdmatt.evaluation.items import given, open_item, read_bytes, read_marks
+from hdmatt.evaluation.ledger import Row
+from hdmatt.evaluation.testsets import Item
 from hdmatt.pictures import reader
 from hdmatt.pictures.trimap import UNKNOWN
 

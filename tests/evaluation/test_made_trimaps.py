@@ -9,7 +9,7 @@ import pytest
 
 from hdmatt.cli import main
 from hdmatt.errors import InputError
-from hdmatt.evaluate import Row
+from hdmatt.evaluation.evaluate import Row
 from hdmatt.pictures.trimap import from_alpha
 
 HEIGHT, WIDTH = 40, 50

@@ -8,7 +8,7 @@ that says how to get it; nothing is downloaded. Read top to bottom:
     check_vitmatte   whether a folder holds ViTMatte's weights, and which
     load_vitmatte    the folder -> a patches.Network: whole pictures, or patches, tiles, small ones
 
-PyMatting's methods need no more than a call: see evaluate.py.
+PyMatting's methods need no more than a call: see evaluation/evaluate.py.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
 """Methods x test pictures -> mattes, scores, time and memory; a run that stops goes on where it was.
 
-Goes through both; what it needs for that is next door: names in methods.py, their mattes in compute.py and timed.py,
-numbers in scoring.py, means in summary.py, rows and runs in ledger.py, checks in checks.py, the page in crops.py and
-report.py. Every matte is scored as the 8-bit PNG that lies in the report's folder, so anybody can score it again.
+Goes through both; what it needs for that is next door: names in evaluation/methods.py, their mattes in evaluation/run_method.py and evaluation/timed.py,
+numbers in evaluation/scores.py, means in evaluation/summary.py, rows and runs in evaluation/ledger.py, checks in evaluation/settings_check.py, the page in evaluation/crops.py and
+evaluation/report.py. Every matte is scored as the 8-bit PNG that lies in the report's folder, so anybody can score it again.
 Read top to bottom:
 
     Result        everything
@@ -22,13 +22,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hdmatt import report
-from hdmatt.checks import check_files, fingerprint
-from hdmatt.crops import crops
-from hdmatt.datasets import Item, discover
 from hdmatt.errors import InputError
-from hdmatt.items import finished_matte, given, slug
-from hdmatt.ledger import (
+from hdmatt.evaluation import report
+from hdmatt.evaluation.crops import crops
+from hdmatt.evaluation.items import finished_matte, given, slug
+from hdmatt.evaluation.ledger import (
     Key,
     Row,
     append,
@@ -44,11 +42,13 @@ from hdmatt.ledger import (
     read_rows,
     read_runs,
 )
-from hdmatt.made import with_trimaps
-from hdmatt.methods import FOLDER, KINDS, Method, Settings, parse
-from hdmatt.scoring import Cuts, control_of, cuts_of, score_file, seams
-from hdmatt.summary import Summary, best_of, summarise
-from hdmatt.timed import Timed
+from hdmatt.evaluation.made_trimaps import with_trimaps
+from hdmatt.evaluation.methods import FOLDER, KINDS, Method, Settings, parse
+from hdmatt.evaluation.scores import Cuts, control_of, cuts_of, score_file, seams
+from hdmatt.evaluation.settings_check import check_files, fingerprint
+from hdmatt.evaluation.summary import Summary, best_of, summarise
+from hdmatt.evaluation.testsets import Item, discover
+from hdmatt.evaluation.timed import Timed
 
 Progress = Callable[[str, int, int], None]  # what is being done, mattes done, mattes in all
 Finished = Callable[[Row, int, int], None]  # a matte that was computed now, mattes done, mattes in all

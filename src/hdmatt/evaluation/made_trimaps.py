@@ -1,6 +1,6 @@
 """Trimaps made from the truth, for test sets that ship none; kept until the truth changes.
 
-Knows files; nothing of methods and scores. Called by evaluate.py.
+Knows files; nothing of methods and scores. Called by evaluation/evaluate.py.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hdmatt.datasets import Item, require_trimaps
 from hdmatt.errors import InputError
-from hdmatt.items import given, read_bytes, reference, same_size, size_of, slug, write_matte
-from hdmatt.ledger import digest, make_folder, put
-from hdmatt.metrics import check_truth
+from hdmatt.evaluation.items import given, read_bytes, reference, same_size, size_of, slug, write_matte
+from hdmatt.evaluation.ledger import digest, make_folder, put
+from hdmatt.evaluation.metrics import check_truth
+from hdmatt.evaluation.testsets import Item, require_trimaps
 from hdmatt.pictures import reader
 from hdmatt.pictures.trimap import UNKNOWN, from_alpha
 

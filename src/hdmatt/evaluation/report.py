@@ -17,7 +17,7 @@ from string import Template
 from typing import Any, NamedTuple
 
 from hdmatt.errors import counted
-from hdmatt.methods import KINDS
+from hdmatt.evaluation.methods import KINDS
 
 
 class Shown(NamedTuple):

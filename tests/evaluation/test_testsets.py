@@ -1,4 +1,4 @@
-"""hdmatt.datasets: one tiny made-up copy of every layout, the official composition, and what is refused."""
+"""hdmatt.evaluation.testsets: one tiny made-up copy of every layout, the official composition, and what is refused."""
 
 import math
 from pathlib import Path
@@ -10,7 +10,8 @@ import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hdmatt.datasets import (
+from hdmatt.errors import InputError, OutputError
+from hdmatt.evaluation.testsets import (
     LAYOUTS,
     Composition,
     Item,
@@ -21,7 +22,6 @@ from hdmatt.datasets import (
     read_composition,
     require_trimaps,
 )
-from hdmatt.errors import InputError, OutputError
 
 
 def make(root, *names, pixels=None):

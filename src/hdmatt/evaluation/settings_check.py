@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from hdmatt.compute import BAND, FOR_THE_NETWORK, GRID, TILES
-from hdmatt.datasets import Composition, Item
 from hdmatt.errors import InputError
-from hdmatt.items import given, read_bytes, read_marks, reference, same_size, size_of
-from hdmatt.methods import CLASSICAL, FOLDER, GEGL, VITMATTE, Method, Settings
-from hdmatt.metrics import check_truth
+from hdmatt.evaluation.items import given, read_bytes, read_marks, reference, same_size, size_of
+from hdmatt.evaluation.methods import CLASSICAL, FOLDER, GEGL, VITMATTE, Method, Settings
+from hdmatt.evaluation.metrics import check_truth
+from hdmatt.evaluation.run_method import BAND, FOR_THE_NETWORK, GRID, TILES
+from hdmatt.evaluation.testsets import Composition, Item
 from hdmatt.patches.windows import check_overlap
 from hdmatt.pictures import reader
 from hdmatt.pictures.trimap import BACKGROUND, UNKNOWN
@@ -38,7 +38,7 @@ def fingerprint(method: Method) -> str:
             raise InputError(f"the method {method.name} needs PyMatting", hint="pip install 'hdmatt[baselines]'")
         return f"pymatting {metadata.version('pymatting')}"
     if method.kind in GEGL:
-        from hdmatt.peers import GEGL_OPERATIONS, gegl_version
+        from hdmatt.evaluation.peers import GEGL_OPERATIONS, gegl_version
 
         return f"gegl {gegl_version(method.kind)}, {' '.join(GEGL_OPERATIONS[method.kind])}"
     if method.kind in VITMATTE:
@@ -146,7 +146,7 @@ def _check_settings(settings: Settings, kind: str) -> str:
 
 
 def _check_vitmatte(method: Method) -> str:
-    from hdmatt.peers import check_vitmatte
+    from hdmatt.evaluation.peers import check_vitmatte
 
     settings = method.settings
     if method.kind in (*GRID, *TILES):

@@ -13,13 +13,12 @@ import numpy as np
 import pytest
 import transformers
 
-from hdmatt import evaluate as program
-from hdmatt import peers
-from hdmatt.compute import method_program
 from hdmatt.errors import InputError, ModelError
-from hdmatt.evaluate import Settings, find_items
+from hdmatt.evaluation import peers
+from hdmatt.evaluation.evaluate import Settings, evaluate, find_items
+from hdmatt.evaluation.methods import parse
+from hdmatt.evaluation.run_method import method_program
 from hdmatt.inference.strategies import patch_rows
-from hdmatt.methods import parse
 from hdmatt.patches.windows import grid
 from hdmatt.pictures.colour import linear_to_srgb
 from hdmatt.pictures.reader import ArrayReader, open_trimap
@@ -128,10 +127,10 @@ def test_a_missing_gegl_or_operation_says_what_to_install(stub, tmp_path, monkey
 
 def test_gegl_is_a_method_and_its_failure_a_row(stub, tmp_path, monkeypatch):
     items = find_items([make_set(tmp_path / "toys")])
-    row = program.evaluate(items, ["gegl-global"], tmp_path / "report").rows[0]
+    row = evaluate(items, ["gegl-global"], tmp_path / "report").rows[0]
     assert row.error is None and row.mad is not None and row.peak_memory > 2**20 and row.seam is None
     monkeypatch.setenv("STUB", "silent")
-    rows = program.evaluate(items, ["gegl-levin", "gegl-global"], tmp_path / "report").rows
+    rows = evaluate(items, ["gegl-levin", "gegl-global"], tmp_path / "report").rows
     assert [row.method for row in rows] == ["gegl-levin", "gegl-global"]  # as asked for, whenever they were made
     assert "gegl ended with code 0" in rows[0].error and rows[1] == row
 
@@ -218,7 +217,7 @@ def test_vitmatte_runs_whole_and_through_every_strategy(saved, tmp_path):
 def test_vitmatte_is_a_method_with_settings_of_its_own(saved, tmp_path):
     items = find_items([make_set(tmp_path / "toys")])
     name = f"vitmatte-patches:{saved},patch=48,overlap=0"
-    row = program.evaluate(items, [name], tmp_path / "report", settings=Settings(patch=32)).rows[0]
+    row = evaluate(items, [name], tmp_path / "report", settings=Settings(patch=32)).rows[0]
     assert row.error is None and row.method == name and row.seam is not None and row.peak_memory > 2**20
     assert "patch 48 overlap 0" in row.options and "transformers" in row.options
 
@@ -250,7 +249,7 @@ def test_a_folder_that_is_not_vitmatte_is_refused_before_anything_is_computed(sa
         (folder / name).write_text(text)
     items = find_items([make_set(tmp_path / "toys")])
     with pytest.raises(ModelError) as caught:
-        program.evaluate(items, [f"vitmatte:{folder}"], tmp_path / "report")
+        evaluate(items, [f"vitmatte:{folder}"], tmp_path / "report")
     assert message in caught.value.message and str(folder) in caught.value.message
     assert not (tmp_path / "report").exists()
 
@@ -273,5 +272,5 @@ def test_patches_that_cannot_be_are_refused(saved, tmp_path):
     items = find_items([make_set(tmp_path / "toys")])
     for more, message in (("patch=16", "patch of 16"), ("patch=64,overlap=40", "overlap of 40"), ("batch=0", "0 at")):
         with pytest.raises(InputError, match=message):
-            program.evaluate(items, [f"vitmatte-patches:{saved},{more}"], tmp_path / "report")
+            evaluate(items, [f"vitmatte-patches:{saved},{more}"], tmp_path / "report")
     assert parse(f"vitmatte:{saved}", Settings()).on_device

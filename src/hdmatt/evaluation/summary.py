@@ -1,6 +1,6 @@
 """Rows of scores -> the table that a reader sees: means per method, and which of them are best.
 
-Knows rows (ledger.py), no files and no methods. Read top to bottom:
+Knows rows (evaluation/ledger.py), no files and no methods. Read top to bottom:
 
     MEASURES     what methods compete in
     Summary      the mean of one method's rows on one data set and trimap
@@ -11,7 +11,7 @@ Knows rows (ledger.py), no files and no methods. Read top to bottom:
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from hdmatt.ledger import Row
+from hdmatt.evaluation.ledger import Row
 
 MEASURES = ("sad", "mse", "grad", "conn", "mad", "seam", "seconds", "peak_memory")
 CONTROLS = ("seam_control", "seam_truth")  # means like these, but nobody's merit

@@ -18,12 +18,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hdmatt.bench.pictures import Generated, write
-from hdmatt.compute import method_program
-from hdmatt.datasets import Item
 from hdmatt.errors import InputError
-from hdmatt.items import write_matte
-from hdmatt.methods import GEGL, Method
+from hdmatt.evaluation.items import write_matte
+from hdmatt.evaluation.methods import GEGL, Method
+from hdmatt.evaluation.run_method import method_program
+from hdmatt.evaluation.scenes import Generated, write
+from hdmatt.evaluation.testsets import Item
 from hdmatt.pictures import reader
 from hdmatt.system.worker import Stopped, Worker, answer, is_memory, peak, reset_peak, resets_peak
 

@@ -7,7 +7,7 @@ Knows methods and pictures; nothing of scores, processes and records. Read top t
     method_program    a method -> what turns an item into a matte's file, with everything loaded
     _network, _vitmatte, _classical, _gegl    the kinds of methods
 
-Known pixels of every matte are the trimap's. Called by evaluate.py in the method's own process, and by bench.
+Known pixels of every matte are the trimap's. Called by evaluation/evaluate.py in the method's own process, and by bench.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hdmatt.datasets import Item
-from hdmatt.items import given, opened, write_matte
-from hdmatt.methods import GEGL, NETWORK, VITMATTE, Method
+from hdmatt.evaluation.items import given, opened, write_matte
+from hdmatt.evaluation.methods import GEGL, NETWORK, VITMATTE, Method
+from hdmatt.evaluation.testsets import Item
 from hdmatt.patches.windows import Network, Window, grid, tiles
 from hdmatt.pictures import reader
 from hdmatt.pictures.reader import BandReader, TrimapReader
@@ -69,8 +69,8 @@ def _network(method: Method) -> Callable[[Item, Path], None]:
 
 def _vitmatte(method: Method) -> Callable[[Item, Path], None]:
     """ViTMatte on the whole picture, on it shrunk, or patch by patch."""
+    from hdmatt.evaluation.peers import load_vitmatte
     from hdmatt.inference.strategies import LONG_SIDE, patch_rows, shrunk_rows, small_trimap, with_unknown
-    from hdmatt.peers import load_vitmatte
 
     network, settings = load_vitmatte(given(method.path), device=method.settings.device), method.settings
 
@@ -112,7 +112,7 @@ def _classical(method: Method) -> Network:
 
 
 def _gegl(method: Method) -> Network:
-    from hdmatt.peers import gegl_alpha
+    from hdmatt.evaluation.peers import gegl_alpha
 
     return lambda colours, trimaps: gegl_alpha(method.kind, colours[0], trimaps[0])[None]
 

@@ -1,0 +1,1 @@
+"""Methods x pictures -> scores. Knows nothing about training or the command line."""

@@ -31,8 +31,8 @@ from typing import Any, NamedTuple
 import _shared
 from rich.console import Console
 
-from hdmatt.bench import entry
-from hdmatt.bench.entry import Limits, Measured
+from hdmatt.bench import measure as measure_module
+from hdmatt.bench.measure import Limits, Measured, machine_peaks, measure
 from hdmatt.cli_bench import kind_table, layer_table
 from hdmatt.errors import InputError, OutputError
 from hdmatt.evaluation.evaluate import facts
@@ -102,7 +102,7 @@ def colours(given: argparse.Namespace) -> Line:
         if given.no_cf:
             return Line(checks, {"hdmatt": asdict(run)}, ["closed-form matting was not asked"])
         limits = Limits(memory=int(CF_BYTES))
-        cf = entry.measure(parse_method("cf", _settings(given)), large, marks, folder, limits=limits)
+        cf = measure(parse_method("cf", _settings(given)), large, marks, folder, limits=limits)
     note = f"closed-form matting, limit {CF_BYTES / 1e9:g} GB: {cf.error or f'finished in {cf.seconds:.0f} s'}"
     return Line(checks, {"hdmatt": asdict(run), "cf": asdict(cf)}, [note])
 
@@ -128,11 +128,11 @@ def large(given: argparse.Namespace) -> Line:
 
 def peak(given: argparse.Namespace) -> Line:
     """The machine's peak before and after, the better one counts."""
-    peaks = [entry.machine_peaks("cpu")]
+    peaks = [machine_peaks("cpu")]
     runs = [_run(given, "hdmatt", *_pair(given), count=not i) for i in range(given.runs)]
-    peaks.append(entry.machine_peaks("cpu"))
+    peaks.append(machine_peaks("cpu"))
     best = max(one["fp32"] for one in peaks)
-    layers = entry.layers(_settings(given), best)
+    layers = measure_module.layers(_settings(given), best)
     Console(width=120).print(layer_table(layers), kind_table(layers), sep="\n\n")
     share = _number(runs[0].flops) / median(_number(run.network_seconds) for run in runs) / best
     return Line(
@@ -262,7 +262,7 @@ def _run(given: argparse.Namespace, name: str, picture: Path, trimap: Path, **mo
     """
     method = parse_method(name, _settings(given, more.pop("memory", None)))
     with tempfile.TemporaryDirectory(prefix="hdmatt-") as folder:
-        found = entry.measure(method, picture, trimap, Path(folder), **more)
+        found = measure(method, picture, trimap, Path(folder), **more)
     if found.error:
         raise _Failed(f"{name} on {picture.name}: {found.error}")
     return found

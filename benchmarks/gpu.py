@@ -40,9 +40,9 @@ from rich.console import Console
 from rich.table import Table
 
 from hdmatt import api
-from hdmatt.bench import entry
-from hdmatt.bench.run import best_of
-from hdmatt.bench.speed import Count
+from hdmatt.bench import measure
+from hdmatt.bench.peaks import Count
+from hdmatt.bench.sweep import best_of
 from hdmatt.errors import InputError, OutputError
 from hdmatt.evaluation.evaluate import facts
 from hdmatt.evaluation.methods import Settings
@@ -183,7 +183,7 @@ def _run(network: HDMatt, pair: Pair, options: Options) -> tuple[np.ndarray, dic
 
 def _peaks(device: str) -> dict[str, Any]:
     """Operations a second of all the devices together, each measured alone."""
-    found = [entry.machine_peaks(name) for name in dict.fromkeys(names(device))]
+    found = [measure.machine_peaks(name) for name in dict.fromkeys(names(device))]
     rates = {rate: [one[rate] for one in found] for rate in ("fp32", "bf16", "bandwidth")}
     return {**found[0], **{rate: None if None in values else sum(values) for rate, values in rates.items()}}
 

@@ -372,8 +372,8 @@ def bench_command(
     """Time and memory of methods on pictures of many sizes, and how near to the machine's peak they come."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from hdmatt.bench import run as program
-    from hdmatt.bench.entry import Limits
+    from hdmatt.bench import sweep
+    from hdmatt.bench.measure import Limits
     from hdmatt.cli_bench import print_bench
     from hdmatt.evaluation.evaluate import pick_device
     from hdmatt.evaluation.methods import Settings

@@ -20,8 +20,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from hdmatt.bench import entry, plot
-from hdmatt.bench.entry import Limits, Measured
+from hdmatt.bench import measure as measure_module
+from hdmatt.bench import plot
+from hdmatt.bench.measure import Limits, Measured, machine_peaks, measure
 from hdmatt.errors import InputError, OutputError
 from hdmatt.evaluation.ledger import facts
 from hdmatt.evaluation.methods import FOLDER, Method, Settings, parse
@@ -112,7 +113,7 @@ def bench(plan: Plan, settings: Settings, *, progress: Progress | None = None) -
             progress(what, done, total)
 
     say("peaks", 0)
-    tries = [entry.machine_peaks(settings.device)]
+    tries = [machine_peaks(settings.device)]
     rows: list[Row] = []
     failed: dict[str, float] = {}  # method -> the size it failed at
     for i, size in enumerate(sorted(plan.megapixels)):
@@ -130,7 +131,7 @@ def bench(plan: Plan, settings: Settings, *, progress: Progress | None = None) -
                     if method.name not in failed and not any(one.error for one in so_far):
                         first = not so_far
                         paths = folder / "picture.tif", folder / "trimap.tif"
-                        so_far.append(entry.measure(method, *paths, folder, limits=plan.limits, count=first))
+                        so_far.append(measure(method, *paths, folder, limits=plan.limits, count=first))
         for method in methods:
             empty = Row(method.name, size, scene.width, scene.height, unknown)
             if method.name in failed:
@@ -141,10 +142,10 @@ def bench(plan: Plan, settings: Settings, *, progress: Progress | None = None) -
             if rows[-1].error:
                 failed[method.name] = size
     say("peaks", total)
-    tries.append(entry.machine_peaks(settings.device))
+    tries.append(machine_peaks(settings.device))
     peaks = best_of(tries)
     say("layers" if plan.layers else "done", total)
-    layers = entry.layers(settings, peak_of(peaks, settings.precision)) if plan.layers else None
+    layers = measure_module.layers(settings, peak_of(peaks, settings.precision)) if plan.layers else None
     of = {method.name: peak_of(peaks, method.settings.precision) for method in methods}
     return Result([with_share(row, of[row.method]) for row in rows], peaks, tries, layers, options)
 

@@ -143,7 +143,7 @@ def _warm(run: Callable[[_Job], Measured]) -> None:
 def _ours(method: Method) -> Callable[[_Job], Measured]:
     """hdmatt's own strategies, as the command line runs them."""
     from hdmatt import api
-    from hdmatt.bench.speed import device_peak
+    from hdmatt.bench.peaks import device_peak
     from hdmatt.inference.run import Options
 
     settings = method.settings
@@ -189,7 +189,7 @@ def _counted(method: Method, job: _Job) -> Measured:
     The memory that the first run left behind is allowed for, so that the plan is the same one. On the CPU, where this
     thread does the work: Count counts one thread, and nothing large is computed.
     """
-    from hdmatt.bench.speed import Count
+    from hdmatt.bench.peaks import Count
 
     settings = replace(method.settings, runtime="torch", precision="fp32", device="cpu")
     if settings.memory is not None:
@@ -221,14 +221,14 @@ def _serve_function(connection: Connection, function: Callable[..., Any], argume
 
 
 def _peaks(device: str) -> dict[str, Any]:
-    from hdmatt.bench.speed import measure_peaks
+    from hdmatt.bench.peaks import measure_peaks
 
     return asdict(measure_peaks(device))
 
 
 def _layers(settings: Settings, peak_flops: float) -> dict[str, Any]:
     from hdmatt import api
-    from hdmatt.bench.speed import lost, measure_layers
+    from hdmatt.bench.peaks import lost, measure_layers
     from hdmatt.inference.run import CPU_BATCH, GPU_BATCH
 
     model = api.load_network(

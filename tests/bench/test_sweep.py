@@ -14,9 +14,10 @@ import pytest
 import torch
 from torch import nn
 
-from hdmatt.bench import entry, plot, run, speed
-from hdmatt.bench.entry import Limits, Measured
-from hdmatt.bench.run import Plan, Result, Row, best_of, summed, with_share
+from hdmatt.bench import measure as measure_module
+from hdmatt.bench import peaks, plot, sweep
+from hdmatt.bench.measure import Limits, Measured
+from hdmatt.bench.sweep import Plan, Result, Row, best_of, summed, with_share
 from hdmatt.cli import main
 from hdmatt.cli_bench import kind_table, print_bench
 from hdmatt.errors import InputError
@@ -26,7 +27,7 @@ from hdmatt.network.checkpoint import save_model
 from hdmatt.network.model import HDMatt, ModelConfig
 from hdmatt.system.worker import Stopped, Worker, answer
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 EMPTY = Row("hdmatt", 1.0, 1000, 1000, 100_000)
 PEAKS = {"fp32": 1e11, "bf16": None, "bandwidth": 1e10, "threads": 2, "tf32": False}
 
@@ -69,7 +70,7 @@ def hold(connection):
 def test_operations_are_those_of_a_hand_computed_network():
     convolutions = nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 2, 1)
     network = nn.Sequential(*convolutions, nn.Flatten(), nn.Linear(50, 7))
-    with torch.inference_mode(), speed.Count() as count:
+    with torch.inference_mode(), peaks.Count() as count:
         assert network(torch.zeros(4, 3, 5, 5)).shape == (4, 7)
     # 2 per multiply-add, batch of 4: 3x3 of 3 channels at 25 places for 8; 8 channels at 25 places for 2; 50 for 7
     assert count.flops == 4 * 2 * (25 * 8 * 27 + 25 * 2 * 8 + 50 * 7)
@@ -77,7 +78,7 @@ def test_operations_are_those_of_a_hand_computed_network():
 
 def test_attention_counts_both_products():
     q, k = torch.zeros(1, 1, 6, 8), torch.zeros(1, 1, 10, 8)
-    with torch.inference_mode(), speed.Count() as count:
+    with torch.inference_mode(), peaks.Count() as count:
         nn.functional.scaled_dot_product_attention(q, k, k)
     assert count.flops == 2 * (2 * 6 * 10 * 8)
 
@@ -86,18 +87,18 @@ def test_groups_sum_to_the_meter_s_whole_move_and_inner_groups_are_not_counted_t
     torch.manual_seed(0)
     model = HDMatt(ModelConfig(width=4, patch=64)).eval()
     inputs = torch.rand(1, 6, 64, 64)
-    with torch.inference_mode(), speed.Count() as count:
-        found = speed.by_group(model, lambda: model(inputs, [[]]), lambda: float(count.flops))
+    with torch.inference_mode(), peaks.Count() as count:
+        found = peaks.by_group(model, lambda: model(inputs, [[]]), lambda: float(count.flops))
     assert sum(found.values()) == count.flops > 0
-    assert found["layer4"] > 0 and set(found) <= {*speed.GROUPS.values(), speed.REST}
+    assert found["layer4"] > 0 and set(found) <= {*peaks.GROUPS.values(), peaks.REST}
     assert not any(module._forward_hooks for module in model.modules())
 
 
 def test_layers_sum_to_the_whole_and_lost_is_what_the_peak_does_not_explain():
     torch.manual_seed(0)
-    found = speed.measure_layers(HDMatt(ModelConfig(width=4, patch=64)).eval(), batch=2, topk=1, repeats=1)
+    found = peaks.measure_layers(HDMatt(ModelConfig(width=4, patch=64)).eval(), batch=2, topk=1, repeats=1)
     assert sum(group.flops for group in found.groups) == pytest.approx(found.flops)
-    assert speed.lost(speed.Group("x", 3.0, 4e9), 2e9) == 1.0
+    assert peaks.lost(peaks.Group("x", 3.0, 4e9), 2e9) == 1.0
 
 
 # ------------------------------------------------------------------------------------------------------------ pictures
@@ -138,8 +139,8 @@ def test_one_failed_run_fails_the_row():
 
 
 def test_the_share_is_of_the_precision_s_own_peak_where_there_is_one():
-    assert run.peak_of({**PEAKS, "bf16": 5e11}, "bf16") == 5e11
-    assert run.peak_of({**PEAKS, "bf16": 5e11}, "fp32") == run.peak_of(PEAKS, "bf16") == 1e11
+    assert sweep.peak_of({**PEAKS, "bf16": 5e11}, "bf16") == 5e11
+    assert sweep.peak_of({**PEAKS, "bf16": 5e11}, "fp32") == sweep.peak_of(PEAKS, "bf16") == 1e11
 
 
 def test_the_peak_is_the_better_try_and_no_try_s_lack_of_bfloat16_is_its_zero():
@@ -168,12 +169,12 @@ def fake_rows():
 
 def fake_record():
     result = Result(fake_rows(), PEAKS, [PEAKS, PEAKS], None, {"hdmatt": "x"})
-    return run.record(result, Plan(), Settings(), "hdmatt bench")
+    return sweep.record(result, Plan(), Settings(), "hdmatt bench")
 
 
 def test_table_json_and_plot_show_every_row(tmp_path, capsys):
     made = fake_record()
-    page, drawing = run.save(made, tmp_path / "out")
+    page, drawing = sweep.save(made, tmp_path / "out")
     assert json.loads(page.read_text()) == json.loads(json.dumps(made))
     assert {"command", "date", "commit", "machine", "versions", "peaks", "plan", "settings", "rows"} <= set(made)
     print_bench(made, width=200)
@@ -211,9 +212,9 @@ def test_what_takes_too_long_or_holds_too_much_is_ended():
 
 def test_a_failing_method_and_a_hungry_one_are_measured_as_such(pair, tmp_path, weights):
     settings = Settings(model=str(weights), patch=64, overlap=16, cover="fewest")
-    missing = entry.measure(parse("hdmatt:model=no.safetensors", settings), *pair, tmp_path)
+    missing = measure_module.measure(parse("hdmatt:model=no.safetensors", settings), *pair, tmp_path)
     assert missing.seconds is None and "no.safetensors" in str(missing.error)
-    hungry = entry.measure(parse("hdmatt", settings), *pair, tmp_path, limits=Limits(memory=2**24))
+    hungry = measure_module.measure(parse("hdmatt", settings), *pair, tmp_path, limits=Limits(memory=2**24))
     assert "that it may hold" in str(hungry.error)
 
 
@@ -222,8 +223,8 @@ def test_a_failing_method_and_a_hungry_one_are_measured_as_such(pair, tmp_path, 
 
 def test_a_small_bench_from_end_to_end(tmp_path, weights, monkeypatch, capsys):
     tries = iter([{**PEAKS, "fp32": 5e10}, PEAKS])  # the machine was busy at first
-    monkeypatch.setattr(entry, "machine_peaks", lambda device: next(tries))
-    real, asked = entry.measure, []
+    monkeypatch.setattr("hdmatt.bench.measure.machine_peaks", lambda device: next(tries))
+    real, asked = measure_module.measure, []
 
     def measure(method, *arguments, **more):
         asked.append(method.name)
@@ -231,7 +232,7 @@ def test_a_small_bench_from_end_to_end(tmp_path, weights, monkeypatch, capsys):
             return Measured(5.0, 2**20, error="ran out of time: it was ended after 5 s")
         return real(method, *arguments, **more)
 
-    monkeypatch.setattr(entry, "measure", measure)
+    monkeypatch.setattr("hdmatt.bench.measure.measure", measure)
     out = tmp_path / "out"
     words = ["--megapixels", "0.04,0.01", "--method", "hdmatt", "--method", "knn", "--runs", "1", "--patch", "64"]
     words += ["--overlap", "16", "--model", str(weights), "--device", "cpu", "--memory", "4GiB", "--out", str(out)]
@@ -361,4 +362,4 @@ def test_a_line_that_is_not_met_or_fails_is_said_and_leaves_with_1(any_size, dat
 
 
 def test_side_lengths_follow_from_megapixels():
-    assert run._scene(Plan(), 9.0).height == 3000 and math.isclose(run.SMALLEST, 0.001024)
+    assert sweep._scene(Plan(), 9.0).height == 3000 and math.isclose(sweep.SMALLEST, 0.001024)

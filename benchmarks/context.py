@@ -47,10 +47,10 @@ from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.checkpoint import load_model
 from hdmatt.network.cpc import BACKGROUND, FOREGROUND, UNKNOWN
 from hdmatt.network.model import DOUBTFUL, HINTED, STRIDE, HDMatt, labels, network_input
-from hdmatt.recipe import schedule
 from hdmatt.samples.packs import Assets, load_assets
 from hdmatt.samples.sample import Sample, SampleConfig, make_sample
-from hdmatt.train import group_contexts
+from hdmatt.training.config import schedule
+from hdmatt.training.loop import group_contexts
 
 ROWS = {
     "A": {"cpc": "none"},

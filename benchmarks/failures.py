@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hdmatt.curves import save_jpeg, sheet
 from hdmatt.network.checkpoint import load_model
 from hdmatt.network.model import network_input
 from hdmatt.samples.packs import load_assets
 from hdmatt.samples.sample import Sample, SampleConfig, make_sample
-from hdmatt.validate import HELD_OUT
+from hdmatt.training.curves import save_jpeg, sheet
+from hdmatt.training.validate import HELD_OUT
 
 CONFIG = SampleConfig(patch=320, group=1, merge=0.0, band=24.0, wide=0.1, elsewhere=0.0)
 LEAST_SURE = 500  # pixels of each class: without them a person could not tell either

@@ -18,9 +18,9 @@ import _shared
 import cv2
 
 from hdmatt.errors import InputError
-from hdmatt.feed import batches
-from hdmatt.recipe import PRESETS, TrainConfig, changed, check
 from hdmatt.samples.packs import Assets, load_assets
+from hdmatt.training.batches import batches
+from hdmatt.training.config import PRESETS, TrainConfig, changed, check
 
 
 class Speed(NamedTuple):

@@ -27,7 +27,7 @@ from hdmatt.pictures.reader import ArrayReader, open_trimap
 from hdmatt.pictures.trimap import UNKNOWN
 from hdmatt.samples.packs import Assets, load_assets
 from hdmatt.samples.sample import Sample, SampleConfig, make_sample
-from hdmatt.validate import HELD_OUT
+from hdmatt.training.validate import HELD_OUT
 
 PHOTOGRAPHS = SampleConfig(
     crops=(1.0,), group=1, procedural=0.35, merge=0.05, similar=0.12, faults=0.4, band=24.0, wide=0.15, blunt=0.45,

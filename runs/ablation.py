@@ -154,8 +154,8 @@ def train_rows(args: argparse.Namespace) -> None:
 
     from hdmatt.errors import InputError
     from hdmatt.network.checkpoint import load_card, load_model, save_model
-    from hdmatt.recipe import PRESETS, changed
-    from hdmatt.train import Row, train_together
+    from hdmatt.training.config import PRESETS, changed
+    from hdmatt.training.loop import Row, train_together
 
     names = args.rows.split(",")
     if unknown := [name for name in names if name not in ROWS]:
@@ -193,7 +193,7 @@ def start_row(weights: Path, target: Path, changes: list[str]) -> Path:
 
     from hdmatt.network.checkpoint import load_card, load_model, save_model
     from hdmatt.network.model import HDMatt
-    from hdmatt.recipe import PRESETS, changed
+    from hdmatt.training.config import PRESETS, changed
 
     trained = load_model(weights)
     row = changed(PRESETS["paper"], [c for c in changes if c.startswith("model.")]).model
@@ -213,8 +213,8 @@ def land_row(shards: Path, target: Path) -> Path:
 
     from hdmatt.errors import InputError
     from hdmatt.network.checkpoint import load_card, load_model, save_model
-    from hdmatt.recipe import read_config
     from hdmatt.slices import join, step_of
+    from hdmatt.training.config import read_config
 
     with TemporaryDirectory() as folder:
         run = join(shards, Path(folder) / "run")

@@ -115,12 +115,12 @@ def train_slice(args: argparse.Namespace) -> None:
     """Train for what is left of --minutes, then write shards and curves."""
     import torch
 
-    from hdmatt.curves import Curves, save_jpeg, sheet
     from hdmatt.network.checkpoint import load_model, load_state
-    from hdmatt.recipe import PRESETS, changed, read_config
     from hdmatt.slices import join, split, step_of
-    from hdmatt.train import train
-    from hdmatt.validate import Folders
+    from hdmatt.training.config import PRESETS, changed, read_config
+    from hdmatt.training.curves import Curves, save_jpeg, sheet
+    from hdmatt.training.loop import train
+    from hdmatt.training.validate import Folders
 
     args.work = args.work or ROOT / "runs/out/slice" / args.preset
     run = args.work / "run"

@@ -16,7 +16,7 @@ from hdmatt.errors import InputError
 from hdmatt.evaluation.evaluate import Summary
 from hdmatt.network.checkpoint import save_model
 from hdmatt.network.model import HDMatt, ModelConfig
-from hdmatt.recipe import PRESETS, card_of
+from hdmatt.training.config import PRESETS, card_of
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 NAMES = ("troll", "doll")

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 from training import SHORT, make_pack
 
-from hdmatt.recipe import PRESETS
 from hdmatt.samples.packs import load_assets
+from hdmatt.training.config import PRESETS
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from training import SHORT, cpu, environment, make_pack
 
 from hdmatt.errors import InputError
 from hdmatt.network.checkpoint import load_card, load_model, load_state
-from hdmatt.recipe import PRESETS, changed, check
 from hdmatt.samples.packs import load_assets
 from hdmatt.slices import MIB, PackOptions, join, pack, split, unpack
-from hdmatt.train import learning_rate, train
+from hdmatt.training.config import PRESETS, changed, check
+from hdmatt.training.loop import learning_rate, train
 
 ROOT = Path(__file__).parents[1]
 

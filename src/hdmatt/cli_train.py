@@ -1,4 +1,4 @@
-"""`hdmatt train`: the command line of train.py, backbone.py and norms.py. Loads torch only when a command runs.
+"""`hdmatt train`: the command line of training/loop.py, training/backbone.py and training/batch_norms.py. Loads torch only when a command runs.
 
 train              a matting network, from random or given weights
 train backbone     stage 1: the encoder as a classifier
@@ -94,9 +94,9 @@ def train_command(
         )
     import torch
 
-    from hdmatt.parallel import make_fabric
-    from hdmatt.recipe import PRESETS, changed, check, read_config
-    from hdmatt.train import train
+    from hdmatt.training.config import PRESETS, changed, check, read_config
+    from hdmatt.training.loop import train
+    from hdmatt.training.processes import make_fabric
 
     _choice("--preset", preset, tuple(PRESETS))
     _choice("--accelerator", accelerator, ("auto", "cpu", "cuda"))
@@ -145,8 +145,8 @@ def backbone_command(
     """
     import torch
 
-    from hdmatt.backbone import BackboneConfig, train_backbone
-    from hdmatt.recipe import PRECISIONS
+    from hdmatt.training.backbone import BackboneConfig, train_backbone
+    from hdmatt.training.config import PRECISIONS
 
     _choice("--precision", precision, PRECISIONS)
     if threads:
@@ -182,9 +182,9 @@ def norms_command(
     import torch
 
     from hdmatt.network.checkpoint import load_card, load_model, save_model
-    from hdmatt.norms import recompute_norms
-    from hdmatt.recipe import PRESETS, changed, check
     from hdmatt.samples.packs import load_assets
+    from hdmatt.training.batch_norms import recompute_norms
+    from hdmatt.training.config import PRESETS, changed, check
 
     _choice("--preset", preset, tuple(PRESETS))
     if threads:
@@ -213,8 +213,8 @@ def mean_command(
 
     What the file says of its training is what the first one says.
     """
-    from hdmatt.blend import mean_weights
     from hdmatt.network.checkpoint import load_card, load_model, save_model
+    from hdmatt.training.average import mean_weights
 
     mixed = mean_weights([load_model(path) for path in weights], share)
     of = {"mean_of": ", ".join(path.name for path in weights)} if len(weights) > 1 else {}
@@ -225,7 +225,7 @@ def mean_command(
 
 def _show(preset: str, changes: list[str], resumed: Path | None) -> None:
     """The settings of a preset, or of a run that would go on, with what --set changes."""
-    from hdmatt.recipe import PRESETS, changed, read_config, settings
+    from hdmatt.training.config import PRESETS, changed, read_config, settings
 
     _choice("--preset", preset, tuple(PRESETS))
     start = read_config(resumed / "config.json") if resumed else PRESETS[preset]

@@ -10,11 +10,11 @@ from typer.testing import CliRunner
 
 from hdmatt.cli import app
 from hdmatt.errors import InputError, ModelError
-from hdmatt.feed import batches
 from hdmatt.network.checkpoint import load_card, load_model, save_model, save_state
 from hdmatt.network.model import HDMatt, ModelConfig, network_input
-from hdmatt.norms import recompute_norms
 from hdmatt.samples.packs import load_assets
+from hdmatt.training.batch_norms import recompute_norms
+from hdmatt.training.batches import batches
 
 CONFIG = ModelConfig(width=4, patch=96, hints=True)
 

@@ -7,12 +7,9 @@ import pytest
 import torch
 from training import SHORT, cpu, make_pack
 
-from hdmatt import validate
-from hdmatt.curves import Curves, append_row, sheet
 from hdmatt.errors import InputError
 from hdmatt.evaluation.metrics import score
 from hdmatt.evaluation.testsets import Composition, Item
-from hdmatt.feed import batches, groups_of
 from hdmatt.inference.run import Options
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.checkpoint import load_model, load_state
@@ -20,8 +17,11 @@ from hdmatt.network.model import HDMatt, ModelConfig
 from hdmatt.overview.known_colours import mirrored
 from hdmatt.samples.packs import load_assets
 from hdmatt.samples.sample import make_sample
-from hdmatt.train import train
-from hdmatt.validate import HELD_OUT, Folders, HeldOut
+from hdmatt.training import validate
+from hdmatt.training.batches import batches, groups_of
+from hdmatt.training.curves import Curves, append_row, sheet
+from hdmatt.training.loop import train
+from hdmatt.training.validate import HELD_OUT, Folders, HeldOut
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """What a training run depends on, as data: the configuration, the presets, changes by name.
 
-Knows no training loop and no files but a run's config.json, and what its state is called. backbone.py shares the rules.
+Knows no training loop and no files but a run's config.json, and what its state is called. training/backbone.py shares the rules.
 Top to bottom:
 
     TrainConfig     everything a run depends on
@@ -73,7 +73,7 @@ class TrainConfig:
         save_every: Steps between checkpoints and rows of the curve.
         validate_every: Steps between validations, on held-out samples and on test sets where some are named; the last
             step of a call is validated, too. 0: none, but for test sets at the last step.
-        held_out: Composites of the held-out samples, see validate.py.
+        held_out: Composites of the held-out samples, see training/validate.py.
         tensorboard: Curves for TensorBoard beside curve.csv.
     """
 

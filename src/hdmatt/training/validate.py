@@ -20,16 +20,16 @@ from jaxtyping import Float32, UInt8
 from hdmatt.errors import InputError
 from hdmatt.evaluation.metrics import Scores, score
 from hdmatt.evaluation.testsets import Item, discover
-from hdmatt.feed import Arrays
 from hdmatt.inference.run import Options
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.model import HDMatt, network_input
 from hdmatt.pictures.reader import ArrayReader, TrimapReader
 from hdmatt.pictures.trimap import classify
-from hdmatt.recipe import TrainConfig
 from hdmatt.samples.packs import Assets
 from hdmatt.samples.sample import make_sample
 from hdmatt.system import memory
+from hdmatt.training.batches import Arrays
+from hdmatt.training.config import TrainConfig
 
 HELD_OUT = 2**31  # the seed of held-out samples: runs have smaller ones
 HELD_OUT_NAME = "held-out"

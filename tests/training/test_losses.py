@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from hdmatt import losses
 from hdmatt.patches.windows import feather
+from hdmatt.training import losses
 
 
 def maps(seed=0, batch=2, channels=1, side=16):

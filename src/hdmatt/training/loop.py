@@ -8,8 +8,8 @@ Knows feed, the model and the losses; on a GPU machine it needs neither OpenImag
     learning_rate    warm-up, cosine, second warm-up
     group_contexts   which patch looks at which
 
-recipe.py has the configuration, feed.py the batches, parallel.py the processes, validate.py and curves.py what can be
-seen of it, slices.py runs on borrowed time, backbone.py stage 1.
+training/config.py has the configuration, training/batches.py the batches, training/processes.py the processes, training/validate.py and training/curves.py what can be
+seen of it, slices.py runs on borrowed time, training/backbone.py stage 1.
 """
 
 import math
@@ -26,15 +26,14 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from hdmatt.curves import Curves, sheet
 from hdmatt.errors import InputError
-from hdmatt.feed import batches
-from hdmatt.losses import Probes, coarse_loss, leaned, pixel_weight, probe_loss, total
 from hdmatt.network.checkpoint import load_card, load_model, load_state, load_tensors, save_model, save_state
 from hdmatt.network.model import HDMatt, in_coarse, load_resnet34, network_input
-from hdmatt.parallel import Fabric, agreed, make_fabric, patch_share, precision_for, share_norms
 from hdmatt.patches.windows import feather
-from hdmatt.recipe import (
+from hdmatt.samples.packs import Assets, load_assets
+from hdmatt.system.memory import keeping_freed
+from hdmatt.training.batches import batches
+from hdmatt.training.config import (
     STATE,
     TrainConfig,
     card_of,
@@ -46,9 +45,10 @@ from hdmatt.recipe import (
     schedule,
     write_config,
 )
-from hdmatt.samples.packs import Assets, load_assets
-from hdmatt.system.memory import keeping_freed
-from hdmatt.validate import HELD_OUT_NAME, Folders, HeldOut, Scored
+from hdmatt.training.curves import Curves, sheet
+from hdmatt.training.losses import Probes, coarse_loss, leaned, pixel_weight, probe_loss, total
+from hdmatt.training.processes import Fabric, agreed, make_fabric, patch_share, precision_for, share_norms
+from hdmatt.training.validate import HELD_OUT_NAME, Folders, HeldOut, Scored
 
 BAD_STEPS = 10  # steps without a finite gradient, one after the other, that end a run
 WEIGHTS, BEST = "model.safetensors", "best.safetensors"
@@ -89,7 +89,7 @@ def train(
         out: The run's folder: config.json, state, model and best (safetensors), curve.csv, validation.csv, previews/,
             tensorboard/.
         init: Weights to start from (name or file), with fresh optimiser and schedule.
-        backbone: ResNet-34 weights for the encoder (safetensors), see model.load_resnet34 and backbone.py.
+        backbone: ResNet-34 weights for the encoder (safetensors), see model.load_resnet34 and training/backbone.py.
         resume: Continue `out` at the step where it stopped: weights, EMA, optimiser, schedule, data position.
         other_pictures: Let a resumed run go on with other pictures than it had so far.
         changes: When resuming, NAME=VALUE changes of the folder's configuration, see recipe.changed.

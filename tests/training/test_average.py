@@ -1,11 +1,11 @@
 import pytest
 import torch
 
-from hdmatt.blend import mean_weights
 from hdmatt.cli import main
 from hdmatt.errors import InputError
 from hdmatt.network.checkpoint import load_card, load_model, save_model
 from hdmatt.network.model import HDMatt, ModelConfig
+from hdmatt.training.average import mean_weights
 
 TINY = ModelConfig(width=4)
 

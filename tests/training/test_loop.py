@@ -7,14 +7,13 @@ import pytest
 import torch
 from training import SHORT, cpu, make_pack, start
 
-from hdmatt import losses
 from hdmatt.cli import main
 from hdmatt.errors import InputError
 from hdmatt.network.checkpoint import load_card, load_model, load_state
 from hdmatt.network.model import HDMatt, in_coarse, network_input
-from hdmatt.parallel import make_fabric
-from hdmatt.recipe import PRESETS, read_config
-from hdmatt.train import (
+from hdmatt.training import losses
+from hdmatt.training.config import PRESETS, read_config
+from hdmatt.training.loop import (
     Row,
     Run,
     _compile,
@@ -25,6 +24,7 @@ from hdmatt.train import (
     train_together,
     vanished,
 )
+from hdmatt.training.processes import make_fabric
 
 TEN = replace(
     SHORT,
@@ -152,7 +152,7 @@ def nan_loss(at):
 
 
 def test_a_step_whose_gradient_is_no_number_is_not_taken_and_is_counted(pack, tmp_path, monkeypatch):
-    monkeypatch.setattr("hdmatt.train.total", nan_loss({2}))
+    monkeypatch.setattr("hdmatt.training.loop.total", nan_loss({2}))
     weights = train(replace(TEN, steps=5), [pack], tmp_path / "run", fabric=cpu())
     assert all(torch.isfinite(t).all() for t in load_model(weights).state_dict().values())
     with (tmp_path / "run/curve.csv").open() as file:
@@ -161,7 +161,7 @@ def test_a_step_whose_gradient_is_no_number_is_not_taken_and_is_counted(pack, tm
 
 
 def test_ten_such_steps_end_the_run_and_keep_the_last_checkpoint(pack, tmp_path, monkeypatch):
-    monkeypatch.setattr("hdmatt.train.total", nan_loss(range(5, 100)))
+    monkeypatch.setattr("hdmatt.training.loop.total", nan_loss(range(5, 100)))
     with pytest.raises(RuntimeError, match=r"no number 10 steps in a row \(up to step 15"):
         train(replace(TEN, steps=30, save_every=5), [pack], tmp_path / "run", fabric=cpu())
     assert all(torch.isfinite(t).all() for t in load_state(tmp_path / "run/state.safetensors")[0].values())
@@ -244,7 +244,7 @@ def test_compiling_takes_in_encoder_and_decoder_and_changes_nothing():
 
 def test_neither_checkpoint_nor_validation_counts_as_a_steps_time(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("hdmatt.train.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("hdmatt.training.loop.time.monotonic", lambda: now[0])
     recorder = _Recorder()
     for spent, paused in ((2.0, 50.0), (4.0, 100.0)):
         now[0] += spent
@@ -352,7 +352,7 @@ def test_a_run_that_goes_on_does_not_look_at_what_it_was_started_from(pack, tmp_
 
 def test_time_that_is_over_ends_a_run_with_a_checkpoint_it_can_go_on_from(pack, tmp_path, monkeypatch):
     now = iter(range(0, 10_000, 20))  # every look at the clock is 20 seconds later
-    monkeypatch.setattr("hdmatt.train.time.monotonic", lambda: next(now))
+    monkeypatch.setattr("hdmatt.training.loop.time.monotonic", lambda: next(now))
     train(TEN, [pack], tmp_path / "run", fabric=cpu(), max_minutes=5)
     stopped = load_state(tmp_path / "run/state.safetensors")[1]["step"]
     assert 0 < stopped < 10

@@ -4,7 +4,7 @@ Knows synth and a run's configuration, no network. Top to bottom:
 
     batches     batches from a step on; step and process alone decide what is in them
     groups_of   the groups that one canvas gives
-    room_ahead  how far workers may prepare ahead (of backbone.py, too)
+    room_ahead  how far workers may prepare ahead (of training/backbone.py, too)
 """
 
 import functools
@@ -21,9 +21,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from hdmatt.overview.known_colours import mirrored
-from hdmatt.recipe import TrainConfig
 from hdmatt.samples.packs import Assets
 from hdmatt.samples.sample import Sample, make_sample
+from hdmatt.training.config import TrainConfig
 
 SHARED_MEMORY = Path("/dev/shm")
 AHEAD = 3  # batches that each worker prepares ahead, where shared memory allows it

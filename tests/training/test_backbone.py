@@ -7,15 +7,15 @@ import pytest
 import torch
 from training import SHORT, cpu, make_pack
 
-from hdmatt import backbone, feed
-from hdmatt.backbone import BackboneConfig, Classifier, discover_classes, train_backbone
 from hdmatt.cli import main
-from hdmatt.curves import append_row
 from hdmatt.errors import InputError, ModelError
 from hdmatt.network.checkpoint import load_state, load_tensors
 from hdmatt.network.model import HDMatt, ModelConfig, load_resnet34
-from hdmatt.recipe import PRESETS, schedule
-from hdmatt.train import Run
+from hdmatt.training import backbone, batches
+from hdmatt.training.backbone import BackboneConfig, Classifier, discover_classes, train_backbone
+from hdmatt.training.config import PRESETS, schedule
+from hdmatt.training.curves import append_row
+from hdmatt.training.loop import Run
 
 SMALL = BackboneConfig(width=4, size=32, batch=8, epochs=12, rate=0.05, warmup=2, workers=0, save_every=4)
 
@@ -87,7 +87,7 @@ def test_a_pre_training_goes_on_as_it_was_started_or_not_at_all(labelled, tmp_pa
 def test_a_worker_without_shared_memory_sends_the_same_pictures(labelled, tmp_path, monkeypatch):
     config = replace(SMALL, workers=1)
     train_backbone(config, labelled, tmp_path / "shared", fabric=cpu(), max_steps=2)
-    monkeypatch.setattr(feed, "SHARED_MEMORY", tmp_path / "none")
+    monkeypatch.setattr(batches, "SHARED_MEMORY", tmp_path / "none")
     train_backbone(config, labelled, tmp_path / "pipes", fabric=cpu(), max_steps=2)
     ours, theirs = (load_state(tmp_path / n / "state.safetensors")[0] for n in ("pipes", "shared"))
     assert all(torch.equal(ours[n], theirs[n]) for n in theirs)

@@ -4,7 +4,7 @@ import pytest
 
 from hdmatt.cli import main
 from hdmatt.errors import InputError
-from hdmatt.recipe import PRESETS, TrainConfig, changed, check, read_config, settings, write_config
+from hdmatt.training.config import PRESETS, TrainConfig, changed, check, read_config, settings, write_config
 
 
 def test_changes_take_the_kind_of_what_they_change():

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
 from hdmatt.errors import InputError
-from hdmatt.feed import batches
 from hdmatt.network.model import HDMatt, network_input
-from hdmatt.recipe import TrainConfig
 from hdmatt.samples.packs import Assets
-from hdmatt.train import group_contexts
+from hdmatt.training.batches import batches
+from hdmatt.training.config import TrainConfig
+from hdmatt.training.loop import group_contexts
 
 
 def recompute_norms(

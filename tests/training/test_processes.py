@@ -15,13 +15,13 @@ import pytest
 import torch
 from training import SHORT, cpu, environment, make_pack, start
 
-from hdmatt import parallel
 from hdmatt.cli import main
 from hdmatt.errors import InputError
 from hdmatt.network.checkpoint import load_state
-from hdmatt.parallel import Fabric, make_fabric, patch_share
-from hdmatt.recipe import read_config, write_config
-from hdmatt.train import train
+from hdmatt.training import processes
+from hdmatt.training.config import read_config, write_config
+from hdmatt.training.loop import train
+from hdmatt.training.processes import Fabric, make_fabric, patch_share
 
 # `elsewhere` 1: some patches have no unknown pixel, so that the processes' means are of unlike many patches
 CONFIG = replace(
@@ -37,9 +37,9 @@ SCRIPT = """
 import sys
 from pathlib import Path
 import torch
-from hdmatt.parallel import make_fabric
-from hdmatt.recipe import read_config
-from hdmatt.train import train
+from hdmatt.training.processes import make_fabric
+from hdmatt.training.config import read_config
+from hdmatt.training.loop import train
 torch.set_num_threads(1)
 folder = Path(sys.argv[1])
 fabric = make_fabric("32-true", accelerator="cpu", devices=2)
@@ -112,7 +112,7 @@ def test_fabric_comes_from_lightning_where_there_is_only_that(monkeypatch):
     monkeypatch.setitem(sys.modules, "lightning_fabric", None)
     monkeypatch.setitem(sys.modules, "lightning", package)
     monkeypatch.setitem(sys.modules, "lightning.fabric", inner)
-    found = runpy.run_path(parallel.__file__)
+    found = runpy.run_path(processes.__file__)
     assert found["Fabric"] is inner.Fabric
 
 
@@ -142,7 +142,7 @@ def test_a_gpu_that_is_not_there_is_a_callers_mistake(tmp_path, capsys):
 def test_the_precision_auto_is_what_the_device_multiplies_faster_and_is_written_down(tmp_path, monkeypatch):
     pack = make_pack(tmp_path / "pack")
     for faster, name in ((True, "bf16-mixed"), (False, "32-true")):
-        monkeypatch.setattr(parallel, "has_bf16", lambda faster=faster: faster)
+        monkeypatch.setattr(processes, "has_bf16", lambda faster=faster: faster)
         fabric = make_fabric("auto", accelerator="cpu")
         train(replace(SHORT, precision="auto", steps=1), [pack], tmp_path / name, fabric=fabric)
         assert read_config(tmp_path / name / "config.json").precision == name

@@ -25,13 +25,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from hdmatt.curves import append_row, drop_after
 from hdmatt.errors import InputError
-from hdmatt.feed import room_ahead
 from hdmatt.network.checkpoint import load_state, save_state, save_tensors
 from hdmatt.network.model import IMAGENET_MEAN, IMAGENET_STD, Encoder
-from hdmatt.parallel import Fabric, make_fabric
-from hdmatt.recipe import check_folder, require, schedule
+from hdmatt.training.batches import room_ahead
+from hdmatt.training.config import check_folder, require, schedule
+from hdmatt.training.curves import append_row, drop_after
+from hdmatt.training.processes import Fabric, make_fabric
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 WEIGHTS = "backbone.safetensors"

@@ -1,0 +1,1 @@
+"""From samples to weights. Knows nothing about the command line."""

@@ -33,7 +33,7 @@ from rich.console import Console
 
 from hdmatt.bench import measure as measure_module
 from hdmatt.bench.measure import Limits, Measured, machine_peaks, measure
-from hdmatt.cli_bench import kind_table, layer_table
+from hdmatt.cli.tables import kind_table, layer_table
 from hdmatt.errors import InputError, OutputError
 from hdmatt.evaluation.evaluate import facts
 from hdmatt.evaluation.methods import Settings

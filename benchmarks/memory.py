@@ -67,7 +67,7 @@ def run(
     name: str, picture: Path, trimap: Path, folder: Path, arguments: argparse.Namespace
 ) -> dict[str, str | int | float]:
     """What `hdmatt matte --json` said of one picture, or its error."""
-    command = [sys.executable, "-c", "import sys; from hdmatt.cli import main; sys.exit(main())", "matte"]
+    command = [sys.executable, "-c", "import sys; from hdmatt.cli.main import main; sys.exit(main())", "matte"]
     command += [str(picture), str(trimap), "-o", str(folder / f"alpha{arguments.suffix}")]
     command += ["--memory", arguments.limit, "--device", "cpu", "--json"]
     if arguments.colours:

@@ -122,7 +122,7 @@ def test_progress_is_told_of_every_patch(scene, weights):
 
 
 def test_help_and_import_load_no_torch():
-    script = "import sys, hdmatt; from hdmatt.cli import main; main(['--help']); print('torch' in sys.modules)"
+    script = "import sys, hdmatt; from hdmatt.cli.main import main; main(['--help']); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("False")
 

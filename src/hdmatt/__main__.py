@@ -2,7 +2,7 @@
 
 import sys
 
-from hdmatt.cli import main
+from hdmatt.cli.main import main
 
 if __name__ == "__main__":  # processes that are spawned import this module, too
     sys.exit(main())

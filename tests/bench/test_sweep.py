@@ -18,8 +18,8 @@ from hdmatt.bench import measure as measure_module
 from hdmatt.bench import peaks, plot, sweep
 from hdmatt.bench.measure import Limits, Measured
 from hdmatt.bench.sweep import Plan, Result, Row, best_of, summed, with_share
-from hdmatt.cli import main
-from hdmatt.cli_bench import kind_table, print_bench
+from hdmatt.cli.main import main
+from hdmatt.cli.tables import kind_table, print_bench
 from hdmatt.errors import InputError
 from hdmatt.evaluation.methods import Settings, parse
 from hdmatt.evaluation.scenes import Generated, Own, write

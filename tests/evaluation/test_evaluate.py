@@ -15,7 +15,7 @@ import psutil
 import pytest
 import torch
 
-from hdmatt.cli import main
+from hdmatt.cli.main import main
 from hdmatt.evaluation import evaluate, ledger, metrics
 from hdmatt.evaluation import evaluate as evaluate_module
 from hdmatt.evaluation.evaluate import (

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hdmatt.cli import main
+from hdmatt.cli.main import main
 from hdmatt.errors import InputError
 from hdmatt.evaluation.evaluate import Row
 from hdmatt.pictures.trimap import from_alpha

@@ -9,7 +9,7 @@ import pytest
 import torch
 from reference import slow_region_read
 
-from hdmatt.cli import main
+from hdmatt.cli.main import main
 from hdmatt.errors import InputError
 from hdmatt.figures.attention import attend, draw
 from hdmatt.inference.run import Options

@@ -8,7 +8,7 @@ import torch
 
 import hdmatt
 from hdmatt import api
-from hdmatt.cli import main
+from hdmatt.cli.main import main
 from hdmatt.errors import InputError, MemoryLimitError, ModelError
 from hdmatt.inference import run, transfer
 from hdmatt.inference.run import Counters, Options, make_plan

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from test_evaluate import call, make_set, read, refused, rows_of
 
-from hdmatt.cli import main
+from hdmatt.cli.main import main
 from hdmatt.errors import InputError, OutputError
 from hdmatt.evaluation import evaluate as evaluate_module
 from hdmatt.evaluation import ledger

@@ -9,7 +9,7 @@ import pytest
 import torch
 from test_runtime import matte, network
 
-from hdmatt.cli import main
+from hdmatt.cli.main import main
 from hdmatt.errors import HDMattError, InputError, ModelError, OutputError
 from hdmatt.inference.run import Options, make_plan
 from hdmatt.network.checkpoint import load_model, save_model

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from hdmatt.cli import main
+from hdmatt.cli.main import main
 from hdmatt.errors import InputError
 from hdmatt.network.checkpoint import load_card, load_model, save_model
 from hdmatt.network.model import HDMatt, ModelConfig

@@ -7,7 +7,7 @@ import pytest
 import torch
 from training import SHORT, cpu, make_pack
 
-from hdmatt.cli import main
+from hdmatt.cli.main import main
 from hdmatt.errors import InputError, ModelError
 from hdmatt.network.checkpoint import load_state, load_tensors
 from hdmatt.network.model import HDMatt, ModelConfig, load_resnet34

@@ -8,7 +8,7 @@ import torch
 from training import SHORT, make_pack
 from typer.testing import CliRunner
 
-from hdmatt.cli import app
+from hdmatt.cli.main import app
 from hdmatt.errors import InputError, ModelError
 from hdmatt.network.checkpoint import load_card, load_model, save_model, save_state
 from hdmatt.network.model import HDMatt, ModelConfig, network_input

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from hdmatt.cli import main
+from hdmatt.cli.main import main
 from hdmatt.errors import InputError
 from hdmatt.training.config import PRESETS, TrainConfig, changed, check, read_config, settings, write_config
 

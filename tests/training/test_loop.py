@@ -7,7 +7,7 @@ import pytest
 import torch
 from training import SHORT, cpu, make_pack, start
 
-from hdmatt.cli import main
+from hdmatt.cli.main import main
 from hdmatt.errors import InputError
 from hdmatt.network.checkpoint import load_card, load_model, load_state
 from hdmatt.network.model import HDMatt, in_coarse, network_input

@@ -15,7 +15,7 @@ import pytest
 import torch
 from training import SHORT, cpu, environment, make_pack, start
 
-from hdmatt.cli import main
+from hdmatt.cli.main import main
 from hdmatt.errors import InputError
 from hdmatt.network.checkpoint import load_state
 from hdmatt.training import processes

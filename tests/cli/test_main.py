@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from hdmatt.cli import main
+from hdmatt.cli.main import main
 from hdmatt.network.checkpoint import save_model
 from hdmatt.network.model import HDMatt, ModelConfig
 from hdmatt.runtimes.choose import choose_precision

@@ -2,11 +2,11 @@
 
 matte    picture and trimap in; alpha, foreground, cut-out, composite out
 info     version, models, devices
-train    samples in, weights out: cli_train.py
+train    samples in, weights out: cli/train.py
 export   weights in, ONNX or OpenVINO graphs out
 eval     methods and test sets in; scores, a table and a report out
 attention    what one unknown pixel looks at, as a figure
-bench    sizes and methods in; seconds, peak memory and share of the machine's peak out: cli_bench.py
+bench    sizes and methods in; seconds, peak memory and share of the machine's peak out: cli/tables.py
 main     exit codes: 0 done, 2 a mistake in what we were given, 1 a mistake of ours
 """
 
@@ -23,7 +23,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hdmatt.cli_train import app as train_app
+from hdmatt.cli.train import app as train_app
 from hdmatt.errors import HDMattError, counted
 
 app = typer.Typer(
@@ -374,7 +374,7 @@ def bench_command(
 
     from hdmatt.bench import sweep
     from hdmatt.bench.measure import Limits
-    from hdmatt.cli_bench import print_bench
+    from hdmatt.cli.tables import print_bench
     from hdmatt.evaluation.evaluate import pick_device
     from hdmatt.evaluation.methods import Settings
     from hdmatt.system.memory import parse

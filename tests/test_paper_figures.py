@@ -256,7 +256,7 @@ def test_a_limit_below_one_is_two_lines_and_exit_code_2(script, data, weights, t
 
 
 def test_labels_of_narrow_panels_go_on_in_the_next_line_and_are_never_cut():
-    from hdmatt.figures.sheet import GAP, RED, TEXT, Panel, _width, _wrapped, box, sheet
+    from hdmatt.figures.sheet import GAP, TEXT, Panel, _width, _wrapped, sheet
 
     wide, narrow = np.zeros((40, 900, 3), np.uint8), np.zeros((40, 90, 3), np.uint8)
     label = "(a) picture, 4000 x 6000, SAD 104.63"
@@ -275,7 +275,7 @@ def test_labels_of_narrow_panels_go_on_in_the_next_line_and_are_never_cut():
 
 
 def test_the_label_of_a_box_at_the_rim_lies_inside_the_picture():
-    from hdmatt.figures.sheet import GAP, RED, TEXT, Panel, _width, _wrapped, box, sheet
+    from hdmatt.figures.sheet import RED, box
 
     grey = np.full((60, 50, 3), 128, np.uint8)
     boxed = box(grey, y=40, x=44, height=20, width=6, colour=RED, label="12")

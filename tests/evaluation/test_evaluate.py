@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from hdmatt.cli.main import main
-from hdmatt.evaluation import evaluate, ledger, metrics
+from hdmatt.evaluation import ledger, metrics
 from hdmatt.evaluation import evaluate as evaluate_module
 from hdmatt.evaluation.evaluate import (
     Row,
@@ -130,7 +130,7 @@ def test_every_row_holds_the_metrics_of_the_files(whole_run):
 def test_a_second_run_computes_nothing_and_says_the_same(whole_run, monkeypatch, capsys):
     data, out, words, _ = whole_run
     before = (out / "scores.jsonl").read_bytes()
-    monkeypatch.setattr(evaluate, "_row", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr(evaluate_module, "_row", lambda *_: pytest.fail("computed again"))
     assert call(data, out, *words) == 0
     assert (out / "scores.jsonl").read_bytes() == before
     printed, said = capsys.readouterr()
@@ -348,7 +348,7 @@ def test_two_evaluations_do_not_write_to_one_folder(data, tmp_path, capsys, monk
         words.append(capsys.readouterr())
         return score(*arguments)
 
-    monkeypatch.setattr(evaluate, "score_file", meanwhile)
+    monkeypatch.setattr(evaluate_module, "score_file", meanwhile)
     assert call(data, out) == 0
     assert codes == [2, 2] and all(f"another evaluation writes to {out}" in err and not o for o, err in words)
     assert len(rows_of(out)) == len(NAMES)

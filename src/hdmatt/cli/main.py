@@ -237,15 +237,9 @@ def eval_command(
 
     from hdmatt.evaluation import evaluate as evaluate_module
     from hdmatt.evaluation.evaluate import (
-        METHODS,
-        Plan,
-        bench,
         best_of,
         evaluate,
         find_items,
-        parse_sizes,
-        record,
-        save,
     )
     from hdmatt.evaluation.methods import with_strategies
     from hdmatt.system.memory import parse
@@ -372,7 +366,6 @@ def bench_command(
     """Time and memory of methods on pictures of many sizes, and how near to the machine's peak they come."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from hdmatt.bench import sweep
     from hdmatt.bench.measure import Limits
     from hdmatt.cli.tables import print_bench
     from hdmatt.evaluation.evaluate import pick_device

@@ -22,6 +22,7 @@ from hdmatt.figures import sheet as sheet_module
 from hdmatt.figures.sheet import GAP, RED, Panel, box, enlarged, save, sheet, shrunk
 from hdmatt.inference.run import Options
 from hdmatt.pictures import reader
+from hdmatt.pictures.trimap import open_trimap
 
 CELL = 8  # pixels; differences are looked for on cells of this size
 WAYS = {"DS": "downsample", "C": "crop", "HDMatt": "hdmatt"}
@@ -158,7 +159,7 @@ def _cut(path: Path, y: int, x: int, crop: int) -> np.ndarray:
 def _difference(others: Sequence[Path], reference: Path, trimap: Path) -> np.ndarray:
     """Sum over the mattes of their distance from the reference, unknown pixels only, on cells."""
     parts: list[np.ndarray] = []
-    with reader.open_trimap(trimap) as marks:
+    with open_trimap(trimap) as marks:
         height, width = marks.info.height, marks.info.width
         bands = zip(*(_bands(path) for path in others), strict=True)
         for (y0, truth), mattes in zip(_bands(reference), bands, strict=True):
@@ -178,7 +179,7 @@ def _bands(path: Path) -> Iterator[tuple[int, np.ndarray]]:
 
 
 def _sad(path: Path, truth: Path, trimap: Path) -> float:
-    with reader.open_trimap(trimap) as marks:
+    with open_trimap(trimap) as marks:
         known = marks.rows(0, marks.info.height)
     matte, wanted = (np.concatenate([rows for _, rows in _bands(one)]) for one in (path, truth))
     return metrics.sad(matte, wanted, known)

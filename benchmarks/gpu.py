@@ -52,8 +52,8 @@ from hdmatt.inference.strategies import matte_rows
 from hdmatt.inference.transfer import kind, names
 from hdmatt.network.checkpoint import models
 from hdmatt.network.model import HDMatt
-from hdmatt.pictures.reader import ArrayReader, open_trimap
-from hdmatt.pictures.trimap import UNKNOWN
+from hdmatt.pictures.reader import ArrayReader
+from hdmatt.pictures.trimap import UNKNOWN, open_trimap
 
 NETWORKS, PRECISIONS = ("hdmatt-s", "hdmatt-r34"), ("fp32", "bf16")
 R34_WIDTH = 64

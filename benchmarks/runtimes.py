@@ -28,8 +28,8 @@ from hdmatt.api import load_model
 from hdmatt.evaluation.ledger import facts
 from hdmatt.evaluation.methods import Settings
 from hdmatt.network.model import Body, HDMatt, labels, network_input
-from hdmatt.pictures.reader import network_colours, open_picture, open_trimap
-from hdmatt.pictures.trimap import UNKNOWN
+from hdmatt.pictures.reader import network_colours, open_picture
+from hdmatt.pictures.trimap import UNKNOWN, open_trimap
 from hdmatt.runtimes.choose import RUNTIMES, installed, prepare
 from hdmatt.system.memory import keeping_freed
 

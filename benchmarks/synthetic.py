@@ -23,8 +23,8 @@ from hdmatt.inference.run import Options
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.checkpoint import load_model
 from hdmatt.network.model import HDMatt
-from hdmatt.pictures.reader import ArrayReader, open_trimap
-from hdmatt.pictures.trimap import UNKNOWN
+from hdmatt.pictures.reader import ArrayReader
+from hdmatt.pictures.trimap import UNKNOWN, open_trimap
 from hdmatt.samples.packs import Assets, load_assets
 from hdmatt.samples.sample import Sample, SampleConfig, make_sample
 from hdmatt.training.validate import HELD_OUT

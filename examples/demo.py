@@ -25,7 +25,8 @@ def main(out: Path) -> None:
     from hdmatt import api
     from hdmatt.evaluation import metrics
     from hdmatt.inference.run import Options
-    from hdmatt.pictures.reader import open_trimap, read_grey
+    from hdmatt.pictures.reader import read_grey
+    from hdmatt.pictures.trimap import open_trimap
 
     api.load_model()
     step(f"model {api.DEFAULT_MODEL} loaded")

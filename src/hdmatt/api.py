@@ -27,19 +27,11 @@ from hdmatt.inference.threads import Behind
 from hdmatt.inference.transfer import kind
 from hdmatt.network.model import HDMatt
 from hdmatt.pictures import colour
-from hdmatt.pictures.reader import (
-    DEFAULT_MAX_PIXELS,
-    ArrayReader,
-    PictureInfo,
-    PictureReader,
-    PictureWriter,
-    TrimapReader,
-    as_float,
-    check_output_path,
-    default_bit_depth,
-    open_picture,
-    open_trimap,
-)
+from hdmatt.pictures.foreground import PIECE, Band, compile_apart, estimate_foreground, foreground_bands
+from hdmatt.pictures.info import DEFAULT_MAX_PIXELS, PictureInfo
+from hdmatt.pictures.reader import ArrayReader, PictureReader, as_float, open_picture
+from hdmatt.pictures.trimap import TrimapReader, open_trimap
+from hdmatt.pictures.writer import PictureWriter, check_output_path, default_bit_depth
 from hdmatt.runtimes.choose import choose, choose_precision, prepare
 from hdmatt.system import memory
 
@@ -71,7 +63,7 @@ class Matte:
 
     @cached_property
     def _foreground(self) -> np.ndarray:
-        return colour.estimate_foreground(self.picture, self.alpha)
+        return estimate_foreground(self.picture, self.alpha)
 
     def cutout(self) -> Float32[np.ndarray, "h w 4"]:
         """Foreground colours and alpha as straight RGBA."""
@@ -304,7 +296,7 @@ def matte_files(
     behind = _check_paths(picture, trimap, outputs, background)
     paths = outputs.paths()
     if outputs.colours():
-        colour.compile_apart()
+        compile_apart()
     network = load_network(model, runtime=runtime, precision=precision, device=options.device)
     counters = Counters()
     with _all_or_none(paths), ExitStack() as stack:
@@ -534,18 +526,18 @@ def _with_colours(
     Pieces are copies, so that the estimate's own rows are free while they wait to be written.
     """
 
-    def bands() -> Iterator[colour.Band]:
+    def bands() -> Iterator[Band]:
         for y0, alpha in rows:
             later.do(writers.alpha, alpha)
-            for y in range(0, len(alpha), colour.PIECE):
-                y1 = min(y + colour.PIECE, len(alpha))
+            for y in range(0, len(alpha), PIECE):
+                y1 = min(y + PIECE, len(alpha))
                 yield y0 + y, as_float(picture.rows(y0 + y, y0 + y1)), alpha[y:y1]
             del alpha  # or it would be held while the next is made
 
     info = picture.info
-    for y0, foreground, alpha in colour.foreground_bands(bands(), height=info.height, width=info.width):
-        for y in range(0, len(foreground), colour.PIECE):
-            inside = slice(y, y + colour.PIECE)
+    for y0, foreground, alpha in foreground_bands(bands(), height=info.height, width=info.width):
+        for y in range(0, len(foreground), PIECE):
+            inside = slice(y, y + PIECE)
             yield y0 + y, foreground[inside].copy(), alpha[inside].copy()
         del foreground, alpha
 

@@ -154,7 +154,7 @@ def test_paths_that_cannot_be_written(scene, weights, capsys):
 
 def test_when_one_output_fails_at_the_end_the_others_are_taken_away(scene, weights, capsys, monkeypatch):
     from hdmatt.errors import OutputError
-    from hdmatt.pictures.reader import PictureWriter
+    from hdmatt.pictures.writer import PictureWriter
 
     finish, before = PictureWriter._finish, names(scene)
 
@@ -343,7 +343,7 @@ def test_a_writer_that_fails_in_its_thread_ends_the_job_and_leaves_no_file(
     import threading
 
     from hdmatt.errors import OutputError
-    from hdmatt.pictures.reader import PictureWriter
+    from hdmatt.pictures.writer import PictureWriter
 
     def failing(writer, rows):
         assert threading.current_thread() is not threading.main_thread()

@@ -16,8 +16,8 @@ import pytest
 import torch
 
 from hdmatt.cli.main import main
-from hdmatt.evaluation import ledger, metrics
 from hdmatt.evaluation import evaluate as evaluate_module
+from hdmatt.evaluation import ledger, metrics
 from hdmatt.evaluation.evaluate import (
     Row,
     Settings,

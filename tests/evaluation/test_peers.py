@@ -21,7 +21,8 @@ from hdmatt.evaluation.run_method import method_program
 from hdmatt.inference.strategies import patch_rows
 from hdmatt.patches.windows import grid
 from hdmatt.pictures.colour import linear_to_srgb
-from hdmatt.pictures.reader import ArrayReader, open_trimap
+from hdmatt.pictures.reader import ArrayReader
+from hdmatt.pictures.trimap import open_trimap
 
 HEIGHT, WIDTH = 50, 70
 

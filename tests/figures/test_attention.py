@@ -18,7 +18,8 @@ from hdmatt.network import cpc
 from hdmatt.network.checkpoint import save_model
 from hdmatt.network.cpc import REGIONS, region_attention, region_weights
 from hdmatt.network.model import HDMatt, ModelConfig
-from hdmatt.pictures.reader import ArrayReader, open_trimap
+from hdmatt.pictures.reader import ArrayReader
+from hdmatt.pictures.trimap import open_trimap
 
 SMALL = Options(patch=64, overlap=16, candidates=9, topk=3, batch=1)
 Y, X = 60, 105  # unknown in `scene`

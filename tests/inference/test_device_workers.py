@@ -15,7 +15,8 @@ from hdmatt.inference.run import Counters, Options, make_plan
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.checkpoint import save_model
 from hdmatt.network.model import HDMatt, ModelConfig, network_input
-from hdmatt.pictures.reader import ArrayReader, open_trimap
+from hdmatt.pictures.reader import ArrayReader
+from hdmatt.pictures.trimap import open_trimap
 from hdmatt.runtimes.choose import choose, choose_precision, copies, exact, prepare
 from hdmatt.system import memory
 

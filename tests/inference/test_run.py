@@ -13,7 +13,8 @@ from hdmatt.inference.run import COVERS, Counters, Options, _fill_pool, choose_c
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.model import HDMatt, ModelConfig
 from hdmatt.patches.windows import Window, grid
-from hdmatt.pictures.reader import ArrayReader, open_picture, open_trimap
+from hdmatt.pictures.reader import ArrayReader, open_picture
+from hdmatt.pictures.trimap import open_trimap
 from hdmatt.system import memory
 
 SMALL = Options(patch=64, overlap=16, candidates=6, memory=memory.GIB * 4)

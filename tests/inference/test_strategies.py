@@ -12,7 +12,8 @@ from hdmatt.inference.run import Counters, Options
 from hdmatt.inference.strategies import matte_rows, network_of, patch_rows, with_unknown
 from hdmatt.network.model import HDMatt, ModelConfig
 from hdmatt.patches.windows import cut, tiles
-from hdmatt.pictures.reader import ArrayReader, open_trimap
+from hdmatt.pictures.reader import ArrayReader
+from hdmatt.pictures.trimap import open_trimap
 from hdmatt.system import memory
 
 OPTIONS = Options(patch=64, overlap=16, memory=4 * memory.GIB)

@@ -8,7 +8,8 @@ from hdmatt.network.model import HDMatt, ModelConfig
 from hdmatt.overview import guide
 from hdmatt.overview.guide import Guide, shrink_by, smaller
 from hdmatt.patches.windows import Window
-from hdmatt.pictures.reader import ArrayReader, open_trimap
+from hdmatt.pictures.reader import ArrayReader
+from hdmatt.pictures.trimap import open_trimap
 from hdmatt.system import memory
 
 

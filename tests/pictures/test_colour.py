@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from hdmatt.errors import InputError
 from hdmatt.pictures import colour
+from hdmatt.pictures.foreground import compile_apart, estimate_foreground, foreground_bands
 
 
 def scene(height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -31,7 +32,7 @@ def in_bands(picture, alpha, heights, *, tile=96, overlap=24) -> np.ndarray:
 
     height, width = alpha.shape
     y, out = 0, []
-    for y0, rows, shares in colour.foreground_bands(bands(), height=height, width=width, tile=tile, overlap=overlap):
+    for y0, rows, shares in foreground_bands(bands(), height=height, width=width, tile=tile, overlap=overlap):
         assert y0 == y
         np.testing.assert_array_equal(shares, alpha[y : y + len(rows)])
         y += len(rows)
@@ -111,7 +112,7 @@ def test_a_cutout_is_straight():
 @pytest.mark.parametrize("gain", [1, 20])
 def test_the_foreground_of_a_smooth_scene_comes_back(gain):
     foreground, _, alpha, picture = scene(160, 200)
-    estimate = colour.estimate_foreground(picture * np.float32(gain), alpha) / gain
+    estimate = estimate_foreground(picture * np.float32(gain), alpha) / gain
     # measured 0.029; leaving the background's spill in, as the picture has it, is off by 0.22
     assert (alpha[..., None] * np.abs(estimate - foreground)).max() < 0.04
     assert (alpha[..., None] * np.abs(picture - foreground)).max() > 0.2
@@ -134,14 +135,12 @@ def test_the_result_does_not_depend_on_the_bands(heights):
 
 def test_the_estimate_is_the_same_twice():
     _, _, alpha, picture = scene(150, 170)
-    np.testing.assert_array_equal(
-        colour.estimate_foreground(picture, alpha), colour.estimate_foreground(picture, alpha)
-    )
+    np.testing.assert_array_equal(estimate_foreground(picture, alpha), estimate_foreground(picture, alpha))
 
 
 def test_tiles_agree_with_the_whole_and_show_no_seam():
     _, _, alpha, picture = scene(190, 230)
-    whole = colour.estimate_foreground(picture, alpha)
+    whole = estimate_foreground(picture, alpha)
     difference = alpha[..., None] * (in_bands(picture, alpha, [190]) - whole)
     # measured 0.012: the multilevel estimate is not unique, tiles this small start it from other means
     assert np.abs(difference).max() < 0.02
@@ -168,7 +167,7 @@ def test_tips_of_hair_without_any_solid_pixel_are_not_darkened():
     alpha = np.tile(np.linspace(0, 0.6, 100, dtype=np.float32), (80, 1))
     foreground = np.broadcast_to(np.float32([0.8, 0.6, 0.3]), (80, 100, 3))
     picture = colour.composite(foreground, alpha, np.float32([0.1, 0.3, 0.7]))
-    error = alpha[..., None] * np.abs(colour.estimate_foreground(picture, alpha) - foreground)
+    error = alpha[..., None] * np.abs(estimate_foreground(picture, alpha) - foreground)
     # measured 0.003; PyMatting alone starts from black here and is off by 0.06
     assert error.max() < 0.01
 
@@ -186,17 +185,17 @@ def test_pymatting_is_compiled_by_another_process_and_once(tmp_path, monkeypatch
     started = []
     monkeypatch.setattr(colour.subprocess, "run", lambda command, **_: started.append(command))
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    colour.compile_apart()
+    compile_apart()
     assert started == [[sys.executable, "-c", "import pymatting"]]
     (tmp_path / "foreground_0").mkdir()
     (tmp_path / "foreground_0/estimate_foreground_ml._estimate_fb_ml-61.py311.nbi").touch()
-    colour.compile_apart()
+    compile_apart()
     assert len(started) == 1
 
 
 def test_bands_that_leave_rows_out_are_our_mistake():
     picture, alpha = np.zeros((10, 5, 3), np.float32), np.zeros((10, 5), np.float32)
     with pytest.raises(RuntimeError, match="starts at row 4, got one at 6"):
-        list(colour.foreground_bands([(0, picture[:4], alpha[:4]), (6, picture[6:], alpha[6:])], height=10, width=5))
+        list(foreground_bands([(0, picture[:4], alpha[:4]), (6, picture[6:], alpha[6:])], height=10, width=5))
     with pytest.raises(RuntimeError, match="starts at row 4, got one at -1"):
-        list(colour.foreground_bands([(0, picture[:4], alpha[:4])], height=10, width=5))
+        list(foreground_bands([(0, picture[:4], alpha[:4])], height=10, width=5))

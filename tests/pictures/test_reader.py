@@ -16,20 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hdmatt.errors import InputError, OutputError
-from hdmatt.pictures import reader
-from hdmatt.pictures.reader import (
-    ArrayReader,
-    PictureInfo,
-    PictureWriter,
-    as_float,
-    check_output_path,
-    default_bit_depth,
-    network_colours,
-    open_picture,
-    open_trimap,
-    read_grey,
-    read_picture,
-)
+from hdmatt.pictures import decoder, reader
+from hdmatt.pictures.info import TYPES, PictureInfo
+from hdmatt.pictures.reader import ArrayReader, as_float, network_colours, open_picture, read_grey, read_picture
+from hdmatt.pictures.trimap import open_trimap
+from hdmatt.pictures.writer import PictureWriter, check_output_path, default_bit_depth
 
 HEIGHT, WIDTH = 37, 29
 WHITE = {"8": 255, "16": 65535}
@@ -63,7 +54,7 @@ def photo(height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
 def save(path: Path, pixels: np.ndarray, *, tile: int = 0, depth: str | None = None, **attributes: Any) -> Path:
     """A file made by OpenImageIO directly; `oiio__x` is the attribute `oiio:x`."""
     height, width, channels = pixels.shape
-    spec = oiio.ImageSpec(width, height, channels, depth or reader._TYPES[pixels.dtype.name])
+    spec = oiio.ImageSpec(width, height, channels, depth or TYPES[pixels.dtype.name])
     spec.tile_width = spec.tile_height = tile
     for name, value in attributes.items():
         if isinstance(value, bytes):
@@ -293,7 +284,7 @@ def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
 )  # blocks of ten rows, the last of seven; one block
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_is_applied(tmp_path, monkeypatch, orientation, spool_bytes):
-    monkeypatch.setattr(reader, "_SPOOL_BYTES", spool_bytes)
+    monkeypatch.setattr(decoder, "SPOOL_BYTES", spool_bytes)
     path = save(tmp_path / "a.tif", noise(), Orientation=orientation, XResolution=300.0, ResolutionUnit="in")
     expected = upright(noise(), orientation)
     height, width = expected.shape[:2]
@@ -348,7 +339,7 @@ def test_any_order_of_bands_gives_the_same_rows(tmp_path_factory, kind, bands, c
     expected = whole(path)
     x0, x1 = columns
     with pytest.MonkeyPatch.context() as patch, open_picture(path) as picture:
-        patch.setattr(reader, "_KEPT_BYTES", kept_bytes)
+        patch.setattr(decoder, "_KEPT_BYTES", kept_bytes)
         for y0, y1 in bands:
             np.testing.assert_array_equal(picture.window(y0, y1, x0, x1), expected[y0:y1, x0:x1])
             np.testing.assert_array_equal(picture.rows(y0, y1), expected[y0:y1])
@@ -357,13 +348,13 @@ def test_any_order_of_bands_gives_the_same_rows(tmp_path_factory, kind, bands, c
 def test_bands_that_overlap_decode_every_row_once(tmp_path, monkeypatch):
     path = save(tmp_path / "a.png", noise())
     decoded = []
-    native = reader._Decoder._native
+    native = decoder.Decoder._native
 
     def counted(self: Any, y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
         decoded.extend(range(y0, y1))
         return native(self, y0, y1, x0, x1)
 
-    monkeypatch.setattr(reader._Decoder, "_native", counted)
+    monkeypatch.setattr(decoder.Decoder, "_native", counted)
     with open_picture(path) as picture:
         for y0 in range(0, HEIGHT, 5):
             picture.rows(max(0, y0 - 3), min(y0 + 5, HEIGHT))
@@ -373,13 +364,13 @@ def test_bands_that_overlap_decode_every_row_once(tmp_path, monkeypatch):
 def test_a_window_of_a_tiled_file_decodes_the_tiles_it_touches(tmp_path, monkeypatch):
     path = save(tmp_path / "a.tif", noise(height=80, width=80), tile=16)
     decoded = []
-    native = reader._Decoder._native
+    native = decoder.Decoder._native
 
     def counted(self: Any, *window: int) -> np.ndarray:
         decoded.append(window)
         return native(self, *window)
 
-    monkeypatch.setattr(reader._Decoder, "_native", counted)
+    monkeypatch.setattr(decoder.Decoder, "_native", counted)
     with open_picture(path) as picture:
         picture.window(20, 33, 47, 49)
     assert decoded == [(16, 32, 32, 64), (32, 48, 32, 64)]
@@ -736,7 +727,7 @@ def test_a_killed_process_leaves_a_hidden_file_at_most(tmp_path):
         f"with PictureWriter({str(tmp_path / 'a.png')!r}, 9, 9, channels=1, bit_depth='8') as writer:\n"
         "    writer.write(np.zeros((8, 9), np.float32)); os.kill(os.getpid(), 9)"
     )
-    environment = os.environ | {"PYTHONPATH": str(Path(reader.__file__).parents[1])}
+    environment = os.environ | {"PYTHONPATH": str(Path(reader.__file__).parents[2])}
     assert subprocess.run([sys.executable, "-c", program], env=environment, check=False).returncode == -signal.SIGKILL
     assert all(name.startswith(".hdmatt-") for name in os.listdir(tmp_path))
 

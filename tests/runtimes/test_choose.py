@@ -13,7 +13,8 @@ from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.checkpoint import load_model
 from hdmatt.network.hints import HINTS
 from hdmatt.network.model import HDMatt, ModelConfig, labels, network_input
-from hdmatt.pictures.reader import ArrayReader, open_trimap
+from hdmatt.pictures.reader import ArrayReader
+from hdmatt.pictures.trimap import open_trimap
 from hdmatt.runtimes.choose import choose, choose_precision, fold, has_compiled, load_graphs, prepare, weights_hash
 from hdmatt.runtimes.export import check
 from hdmatt.system import memory

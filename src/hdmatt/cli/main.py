@@ -76,7 +76,7 @@ def matte_command(
     from hdmatt.errors import InputError
     from hdmatt.inference.run import COVERS, Options
     from hdmatt.inference.strategies import STRATEGIES
-    from hdmatt.pictures import reader
+    from hdmatt.pictures import info
     from hdmatt.system.memory import MIB, parse
 
     outputs = api.Outputs(output, foreground, cutout, composite)
@@ -105,7 +105,7 @@ def matte_command(
         "runtime": runtime,
         "precision": precision,
         "background": background,
-        "max_pixels": max_pixels or reader.DEFAULT_MAX_PIXELS,
+        "max_pixels": max_pixels or info.DEFAULT_MAX_PIXELS,
     }
     if plan:
         forecast = api.plan_files(**given)
@@ -305,7 +305,7 @@ def attention_command(
     from hdmatt import api
     from hdmatt.figures import attention, sheet
     from hdmatt.inference.run import Options
-    from hdmatt.pictures import reader
+    from hdmatt.pictures import info
     from hdmatt.system.memory import parse
 
     x, y = attention.parse_pixel(at)
@@ -318,7 +318,7 @@ def attention_command(
         memory=parse(memory) if memory is not None else None,
         device=api.pick_device(device, several=False),
     )
-    limit = max_pixels or reader.DEFAULT_MAX_PIXELS
+    limit = max_pixels or info.DEFAULT_MAX_PIXELS
     found = attention.attend(picture, trimap, y=y, x=x, model=model, options=options, max_pixels=limit)
     title = f"{picture.name}, {model if len(model) < 40 else Path(model).name}"
     sheet.save(attention.draw(found, picture, trimap, title=title, stretch=stretch, max_pixels=limit), output)

@@ -25,7 +25,9 @@ from jaxtyping import Float32, UInt8
 from hdmatt.errors import InputError
 from hdmatt.evaluation.testsets import PICTURE_SUFFIXES, Composition, Item, named, read_composition
 from hdmatt.pictures import reader
-from hdmatt.pictures.reader import ArrayReader, BandReader, PictureWriter, TrimapReader
+from hdmatt.pictures.reader import ArrayReader, BandReader
+from hdmatt.pictures.trimap import TrimapReader, open_trimap
+from hdmatt.pictures.writer import PictureWriter
 
 
 def read_bytes(path: Path) -> UInt8[np.ndarray, "h w"]:
@@ -40,7 +42,7 @@ def as_bytes(alpha: Float32[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
 
 def read_marks(path: Path) -> UInt8[np.ndarray, "h w"]:
     """A trimap: 0, 128, 255."""
-    with reader.open_trimap(path) as marks:
+    with open_trimap(path) as marks:
         return marks.rows(0, marks.info.height)
 
 
@@ -54,7 +56,7 @@ def open_item(item: Item) -> BandReader:
 @contextmanager
 def opened(item: Item) -> Generator[tuple[BandReader, TrimapReader]]:
     """Picture and trimap."""
-    with open_item(item) as picture, reader.open_trimap(given(item.trimap)) as trimap:
+    with open_item(item) as picture, open_trimap(given(item.trimap)) as trimap:
         yield picture, trimap
 
 

@@ -21,8 +21,8 @@ from hdmatt.evaluation.methods import GEGL, NETWORK, VITMATTE, Method
 from hdmatt.evaluation.testsets import Item
 from hdmatt.patches.windows import Network, Window, grid, tiles
 from hdmatt.pictures import reader
-from hdmatt.pictures.reader import BandReader, TrimapReader
-from hdmatt.pictures.trimap import FOREGROUND, UNKNOWN
+from hdmatt.pictures.reader import BandReader
+from hdmatt.pictures.trimap import FOREGROUND, UNKNOWN, TrimapReader
 
 GRID = ("hdmatt", "crop", "vitmatte-patches")  # those that cut the picture, and so may show seams: overlapping,
 TILES = ("tiles", "vitmatte-tiles")  # and side by side

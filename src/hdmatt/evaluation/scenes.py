@@ -19,7 +19,7 @@ from jaxtyping import Float32, Int64, UInt8
 
 from hdmatt.errors import InputError, OutputError
 from hdmatt.pictures import reader
-from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
+from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN, open_trimap
 
 TILE = 256
 RADIUS, WAVE, RIPPLE = 0.3, 0.12, 0.06  # of the contour, parts of the picture's side
@@ -183,7 +183,7 @@ def _hash(number: Int64[np.ndarray, "..."]) -> Float32[np.ndarray, "..."]:
 
 
 def _read(picture: Path, trimap: Path) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
-    with reader.open_picture(picture) as pixels, reader.open_trimap(trimap) as marks:
+    with reader.open_picture(picture) as pixels, open_trimap(trimap) as marks:
         info, other = pixels.info, marks.info
         if (info.height, info.width) != (other.height, other.width):
             raise InputError(

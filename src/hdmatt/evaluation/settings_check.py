@@ -23,7 +23,7 @@ from hdmatt.evaluation.run_method import BAND, FOR_THE_NETWORK, GRID, TILES
 from hdmatt.evaluation.testsets import Composition, Item
 from hdmatt.patches.windows import check_overlap
 from hdmatt.pictures import reader
-from hdmatt.pictures.trimap import BACKGROUND, UNKNOWN
+from hdmatt.pictures.trimap import BACKGROUND, UNKNOWN, open_trimap
 
 
 def fingerprint(method: Method) -> str:
@@ -140,7 +140,7 @@ def _check_settings(settings: Settings, kind: str) -> str:
     if kind == "tiles":
         settings = replace(settings, overlap=0)
     options = Options(**{k: v for k, v in asdict(settings).items() if k not in FOR_THE_NETWORK})
-    make_plan(reader.open_trimap(marks), network, options)
+    make_plan(open_trimap(marks), network, options)
     path = models().get(settings.model) or Path(settings.model)
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 

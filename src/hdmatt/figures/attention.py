@@ -48,9 +48,11 @@ from hdmatt.inference.run import Look, Options, Plan, look, make_plan
 from hdmatt.network.cpc import BACKGROUND, FOREGROUND, REGIONS, UNKNOWN, region_weights
 from hdmatt.network.model import STRIDE, HDMatt
 from hdmatt.patches.windows import Window, cut, feather, rows_of
-from hdmatt.pictures import reader
-from hdmatt.pictures.reader import ArrayReader, BandReader, TrimapReader
+from hdmatt.pictures import reader, writer
+from hdmatt.pictures.info import DEFAULT_MAX_PIXELS
+from hdmatt.pictures.reader import ArrayReader, BandReader
 from hdmatt.pictures.trimap import UNKNOWN as UNKNOWN_PIXEL
+from hdmatt.pictures.trimap import TrimapReader, open_trimap
 
 NAMES = {UNKNOWN: "U", FOREGROUND: "F", BACKGROUND: "B"}
 LONG = {"U": "unknown", "F": "foreground", "B": "background", "all": "all pixels"}
@@ -143,7 +145,7 @@ def attend(
     model: str | Path | HDMatt = DEFAULT_MODEL,
     options: Options | None = None,
     linear: bool = False,
-    max_pixels: int = reader.DEFAULT_MAX_PIXELS,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> Attention:
     """The attention of an unknown pixel on the context patches of its patch.
 
@@ -182,7 +184,7 @@ def draw(
     title: str = "",
     stretch: bool = False,
     linear: bool = False,
-    max_pixels: int = reader.DEFAULT_MAX_PIXELS,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> UInt8[np.ndarray, "h w 3"]:
     """The figure: picture and trimap with the patches' boxes; the query, its contexts, and the attention on each.
 
@@ -240,12 +242,12 @@ def parse_pixel(text: str) -> tuple[int, int]:
 
 def check_paths(output: Path, numbers: Path | None, inputs: Sequence[Path]) -> None:
     """Raise OutputError or InputError unless both can be written."""
-    reader.check_output_path(output, inputs)
+    writer.check_output_path(output, inputs)
     if numbers is None:
         return
     if numbers.suffix != ".npz":
         raise InputError(f"--numbers is {numbers}, which is no .npz", hint="Name it, for example, attention.npz.")
-    reader.check_output_path(numbers.with_suffix(".png"), [])  # its folder
+    writer.check_output_path(numbers.with_suffix(".png"), [])  # its folder
 
 
 def _check_network(network: HDMatt, options: Options, name: str) -> None:
@@ -343,7 +345,7 @@ def _open(
         pixels: BandReader = stack.enter_context(reader.open_picture(Path(picture), max_pixels=max_pixels))
     else:
         pixels = ArrayReader(np.asarray(picture), linear=linear)
-    marks = stack.enter_context(reader.open_trimap(trimap, max_pixels=max_pixels))
+    marks = stack.enter_context(open_trimap(trimap, max_pixels=max_pixels))
     a, b = marks.info, pixels.info
     if (a.height, a.width) != (b.height, b.width):
         raise InputError(

@@ -23,7 +23,9 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
-from hdmatt.pictures.reader import BandReader, PictureWriter, TrimapReader, as_float, network_colours
+from hdmatt.pictures.reader import BandReader, as_float, network_colours
+from hdmatt.pictures.trimap import TrimapReader
+from hdmatt.pictures.writer import PictureWriter
 
 Pixels = UInt8[np.ndarray, "_ _ 3"]
 Colour = tuple[int, int, int]

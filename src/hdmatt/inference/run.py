@@ -39,7 +39,8 @@ from hdmatt.overview.guide import Guide
 from hdmatt.overview.known_colours import ColourField, FieldBuilder, alpha_step, cell_size
 from hdmatt.patches.cover import CellMap, cover
 from hdmatt.patches.windows import Stitcher, Window, check_overlap, cut, feather, grid, rows_of
-from hdmatt.pictures.reader import PictureInfo, PictureReader, network_colours
+from hdmatt.pictures.info import PictureInfo
+from hdmatt.pictures.reader import PictureReader, network_colours
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 from hdmatt.runtimes.choose import copies, exact, has_bfloat16, has_compiled, has_graphs
 from hdmatt.system import memory

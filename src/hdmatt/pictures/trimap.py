@@ -13,6 +13,7 @@ and 255 (foreground); an in-between value is put into one of the three, never mi
 Reading a trimap from a file is in pictures/reader.py.
 """
 
+from types import TracebackType
 from typing import NamedTuple
 
 import cv2
@@ -20,6 +21,8 @@ import numpy as np
 from jaxtyping import Bool, Shaped, UInt8
 
 from hdmatt.errors import InputError
+from hdmatt.pictures.info import DEFAULT_MAX_PIXELS, PathLike
+from hdmatt.pictures.reader import ArrayReader, BandReader, open_picture, single_channel
 
 BACKGROUND = 0
 UNKNOWN = 128
@@ -191,3 +194,59 @@ def _farther_than(radius: int, region: Bool[np.ndarray, "h w"]) -> Bool[np.ndarr
     distance = cv2.distanceTransform(region.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     # squared distances are whole numbers, so half-way between r² and r² + 1 no rounding can change the answer
     return region & (distance > np.float32((radius * radius + 0.5) ** 0.5))
+
+
+def open_trimap(path_or_array: PathLike | np.ndarray, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> "TrimapReader":
+    """Open a trimap from a file, or from what `ArrayReader` takes.
+
+    Raises:
+        InputError: As for `open_picture` and `ArrayReader`.
+    """
+    if isinstance(path_or_array, np.ndarray):
+        return TrimapReader(ArrayReader(path_or_array))
+    return TrimapReader(open_picture(path_or_array, max_pixels=max_pixels))
+
+
+class TrimapReader:
+    """Bands of a trimap: exactly 0 (background), 128 (unknown) and 255 (foreground).
+
+    `snapped` is the number of pixels that were something else (see trimap.classify), of all rows read so far; a row
+    that is read again is not counted again.
+    """
+
+    def __init__(self, reader: BandReader) -> None:
+        self._reader = reader
+        self._counted = np.zeros(reader.info.height, bool)
+        self.info = reader.info
+        self.snapped = 0
+
+    def rows(self, y0: int, y1: int) -> UInt8[np.ndarray, "h w"]:
+        """Rows y0 .. y1-1.
+
+        Raises:
+            InputError: Damaged rows, colours instead of greys, or floats outside of 0 to 1.
+        """
+        from hdmatt.pictures.trimap import classify  # here, because it brings OpenCV
+
+        name = str(self.info.path or "the trimap array")
+        values = single_channel(self._reader.colours(y0, y1, 0, self.info.width), y0, name, "a trimap")
+        if values.dtype.kind == "f" and values.size and not -0.01 <= float(values.min()) <= float(values.max()) <= 1.01:
+            raise InputError(
+                f"{name} holds values from {values.min():g} to {values.max():g}, a trimap of floats needs 0, 0.5 and 1",
+                hint="Divide it by its white, or save it as 8-bit grey with the values 0, 128 and 255.",
+            )
+        trimap, snapped = classify(values)
+        new = ~self._counted[y0:y1]
+        self.snapped += snapped if new.all() else classify(values[new])[1]
+        self._counted[y0:y1] = True
+        return trimap
+
+    def close(self) -> None:
+        """Release the file; twice is once."""
+        self._reader.close()
+
+    def __enter__(self) -> "TrimapReader":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()

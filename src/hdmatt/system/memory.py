@@ -24,7 +24,7 @@ from typing import Any
 
 from hdmatt.errors import InputError
 from hdmatt.overview.known_colours import alpha_step, cell_size
-from hdmatt.pictures.colour import OVERLAP, PIECE, TILE, strip_rows
+from hdmatt.pictures.foreground import OVERLAP, PIECE, TILE, strip_rows
 
 MIB, GIB = 2**20, 2**30
 LIBRARIES = 100 * MIB  # kernels and buffers that torch and OpenImageIO make while they work (measured: 50 to 93)

@@ -23,8 +23,8 @@ from hdmatt.evaluation.testsets import Item, discover
 from hdmatt.inference.run import Options
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.model import HDMatt, network_input
-from hdmatt.pictures.reader import ArrayReader, TrimapReader
-from hdmatt.pictures.trimap import classify
+from hdmatt.pictures.reader import ArrayReader
+from hdmatt.pictures.trimap import TrimapReader, classify
 from hdmatt.samples.packs import Assets
 from hdmatt.samples.sample import make_sample
 from hdmatt.system import memory

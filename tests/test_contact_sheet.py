@@ -4,7 +4,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from training import environment
+from small_training import environment
 
 SCRIPT = Path(__file__).parents[1] / "runs/contact_sheet.py"
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from training import make_pack
+from small_training import make_pack
 
 from hdmatt.errors import InputError
 from hdmatt.network.checkpoint import save_model

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from training import environment
+from small_training import environment
 
 RUNS = Path(__file__).parents[1] / "runs"
 BLENDER = """#!/bin/bash

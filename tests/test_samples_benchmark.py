@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from training import SHORT, make_pack
+from small_training import SHORT, make_pack
 
 from hdmatt.samples.packs import load_assets
 from hdmatt.training.config import PRESETS

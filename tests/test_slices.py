@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
-from training import SHORT, cpu, environment, make_pack
+from small_training import SHORT, cpu, environment, make_pack
 
 from hdmatt.errors import InputError
 from hdmatt.network.checkpoint import load_card, load_model, load_state

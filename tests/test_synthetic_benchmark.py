@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from training import make_pack
+from small_training import make_pack
 
 from hdmatt.network.checkpoint import save_model
 from hdmatt.network.model import HDMatt, ModelConfig

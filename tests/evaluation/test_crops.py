@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from test_evaluate import make_set, read
+from small_evaluation import make_set, read
 
 from hdmatt.evaluation import crops, report
 from hdmatt.evaluation import crops as crops_module

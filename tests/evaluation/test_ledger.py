@@ -8,7 +8,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from test_evaluate import NAMES, call, make_set, read, rows_of
+from small_evaluation import NAMES, call, make_set, read, rows_of
 
 from hdmatt.errors import InputError
 from hdmatt.evaluation import evaluate as evaluate_module

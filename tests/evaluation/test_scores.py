@@ -6,7 +6,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from test_evaluate import HEIGHT, WIDTH, call, make_set, read, rows_of, weights  # noqa: F401
+from small_evaluation import HEIGHT, WIDTH, call, make_set, read, rows_of
 
 from hdmatt.evaluation import metrics, report, scores
 from hdmatt.evaluation.evaluate import best_of, find_items, summarise

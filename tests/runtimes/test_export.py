@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from test_runtime import matte, network
+from small_network import matte, network
 
 from hdmatt.cli.main import main
 from hdmatt.errors import HDMattError, InputError, ModelError, OutputError

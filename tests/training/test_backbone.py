@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from training import SHORT, cpu, make_pack
+from small_training import SHORT, cpu, make_pack
 
 from hdmatt.cli.main import main
 from hdmatt.errors import InputError, ModelError

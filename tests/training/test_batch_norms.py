@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from training import SHORT, make_pack
+from small_training import SHORT, make_pack
 from typer.testing import CliRunner
 
 from hdmatt.cli.main import app

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from training import SHORT, cpu, make_pack, start
+from small_training import SHORT, cpu, make_pack, start
 
 from hdmatt.cli.main import main
 from hdmatt.errors import InputError

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from training import SHORT, cpu, environment, make_pack, start
+from small_training import SHORT, cpu, environment, make_pack, start
 
 from hdmatt.cli.main import main
 from hdmatt.errors import InputError

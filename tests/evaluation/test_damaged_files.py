@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from test_evaluate import call, make_set, read, refused, rows_of
+from small_evaluation import call, make_set, read, refused, rows_of
 
 from hdmatt.cli.main import main
 from hdmatt.errors import InputError, OutputError

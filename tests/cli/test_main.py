@@ -359,7 +359,7 @@ def test_a_writer_that_fails_in_its_thread_ends_the_job_and_leaves_no_file(
 def test_ctrl_c_in_the_middle_leaves_no_file_and_no_thread(scene, weights, capfd, monkeypatch):
     import threading
 
-    from hdmatt.patches.windows import Stitcher
+    from hdmatt.patches.stitch import Stitcher
 
     def stopped(*_):
         raise KeyboardInterrupt

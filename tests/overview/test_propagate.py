@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from hdmatt.overview.propagate import EPSILON, Shrinker, _laplacian, propagate
+from hdmatt.overview.propagate import EPSILON, _laplacian, propagate
+from hdmatt.overview.shrink import Shrinker
 
 FRONT, BACK = np.array([0.9, 0.2, 0.1], np.float32), np.array([0.1, 0.3, 0.8], np.float32)
 

@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hdmatt.errors import InputError
-from hdmatt.patches.windows import Stitcher, Window, cut, feather, grid, mirror, rows_of
+from hdmatt.patches.stitch import Stitcher, feather
+from hdmatt.patches.windows import Window, cut, grid, mirror, rows_of
 
 SIZES = st.sampled_from([(64, 0), (64, 16), (64, 32), (65, 32), (7, 3)])
 

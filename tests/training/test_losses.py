@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from hdmatt.patches.windows import feather
+from hdmatt.patches.stitch import feather
 from hdmatt.training import losses
 
 

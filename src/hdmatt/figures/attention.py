@@ -47,7 +47,8 @@ from hdmatt.figures.sheet import (
 from hdmatt.inference.run import Look, Options, Plan, look, make_plan
 from hdmatt.network.cpc import BACKGROUND, FOREGROUND, REGIONS, UNKNOWN, region_weights
 from hdmatt.network.model import STRIDE, HDMatt
-from hdmatt.patches.windows import Window, cut, feather, rows_of
+from hdmatt.patches.stitch import feather
+from hdmatt.patches.windows import Window, cut, rows_of
 from hdmatt.pictures import reader, writer
 from hdmatt.pictures.info import DEFAULT_MAX_PIXELS
 from hdmatt.pictures.reader import ArrayReader, BandReader

@@ -38,7 +38,8 @@ from hdmatt.network.model import STRIDE, Body, HDMatt, Stem, labels, network_inp
 from hdmatt.overview.guide import Guide
 from hdmatt.overview.known_colours import ColourField, FieldBuilder, alpha_step, cell_size
 from hdmatt.patches.cover import CellMap, cover
-from hdmatt.patches.windows import Stitcher, Window, check_overlap, cut, feather, grid, rows_of
+from hdmatt.patches.stitch import Stitcher, feather
+from hdmatt.patches.windows import Window, check_overlap, cut, grid, rows_of
 from hdmatt.pictures.info import PictureInfo
 from hdmatt.pictures.reader import PictureReader, network_colours
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN

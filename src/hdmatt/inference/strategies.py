@@ -29,7 +29,8 @@ from hdmatt.inference.transfer import names
 from hdmatt.network.model import STRIDE, HDMatt, network_input
 from hdmatt.overview import guide
 from hdmatt.overview.guide import Guide
-from hdmatt.patches.windows import Network, Stitcher, Window, cut, feather, mirror, rows_of, tiles
+from hdmatt.patches.stitch import Stitcher, feather
+from hdmatt.patches.windows import Network, Window, cut, mirror, rows_of, tiles
 from hdmatt.pictures.reader import ArrayReader, network_colours
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN, TrimapReader
 from hdmatt.runtimes.choose import exact

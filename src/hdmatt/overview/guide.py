@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from hdmatt.overview.propagate import Shrinker
+from hdmatt.overview.shrink import Shrinker
 from hdmatt.patches.windows import Window
 from hdmatt.pictures.trimap import FOREGROUND, UNKNOWN
 

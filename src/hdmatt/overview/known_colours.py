@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from hdmatt.overview.propagate import Shrinker
+from hdmatt.overview.shrink import Shrinker
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND
 
 AROUND = 32  # pixels of a patch that one sample of `ColourField.around` stands for

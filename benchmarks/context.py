@@ -45,8 +45,10 @@ from hdmatt.evaluation.testsets import Item
 from hdmatt.inference.run import Options
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.checkpoint import load_model
-from hdmatt.network.cpc import BACKGROUND, FOREGROUND, UNKNOWN
-from hdmatt.network.model import DOUBTFUL, HINTED, STRIDE, HDMatt, labels, network_input
+from hdmatt.network.config import BACKGROUND, FOREGROUND, STRIDE, UNKNOWN
+from hdmatt.network.decoder import DOUBTFUL, HINTED
+from hdmatt.network.inputs import labels, network_input
+from hdmatt.network.model import HDMatt
 from hdmatt.samples.packs import Assets, load_assets
 from hdmatt.samples.sample import Sample, SampleConfig, make_sample
 from hdmatt.training.config import schedule

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from hdmatt.network.checkpoint import load_model
-from hdmatt.network.model import network_input
+from hdmatt.network.inputs import network_input
 from hdmatt.samples.packs import load_assets
 from hdmatt.samples.sample import Sample, SampleConfig, make_sample
 from hdmatt.training.curves import save_jpeg, sheet

@@ -27,7 +27,9 @@ import hdmatt.runtimes.export as exporter
 from hdmatt.api import load_model
 from hdmatt.evaluation.ledger import facts
 from hdmatt.evaluation.methods import Settings
-from hdmatt.network.model import Body, HDMatt, labels, network_input
+from hdmatt.network.encoder import Body
+from hdmatt.network.inputs import labels, network_input
+from hdmatt.network.model import HDMatt
 from hdmatt.pictures.reader import network_colours, open_picture
 from hdmatt.pictures.trimap import UNKNOWN, open_trimap
 from hdmatt.runtimes.choose import RUNTIMES, installed, prepare

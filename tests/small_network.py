@@ -5,7 +5,9 @@ import torch
 
 from hdmatt.inference.run import Options
 from hdmatt.inference.strategies import matte_rows
-from hdmatt.network.model import HDMatt, ModelConfig, network_input
+from hdmatt.network.config import ModelConfig
+from hdmatt.network.inputs import network_input
+from hdmatt.network.model import HDMatt
 from hdmatt.pictures.reader import ArrayReader
 from hdmatt.pictures.trimap import open_trimap
 from hdmatt.system.memory import GIB

@@ -10,7 +10,8 @@ import hdmatt
 from hdmatt.api import NoUnknownWarning
 from hdmatt.errors import InputError, ModelError
 from hdmatt.network.checkpoint import save_model
-from hdmatt.network.model import HDMatt, ModelConfig
+from hdmatt.network.config import ModelConfig
+from hdmatt.network.model import HDMatt
 from hdmatt.system import memory
 
 

@@ -8,8 +8,8 @@ from small_training import make_pack
 
 from hdmatt.errors import InputError
 from hdmatt.network.checkpoint import save_model
-from hdmatt.network.cpc import BACKGROUND, FOREGROUND, UNKNOWN
-from hdmatt.network.model import HDMatt, ModelConfig
+from hdmatt.network.config import BACKGROUND, FOREGROUND, UNKNOWN, ModelConfig
+from hdmatt.network.model import HDMatt
 
 
 @pytest.fixture

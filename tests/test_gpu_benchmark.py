@@ -7,7 +7,8 @@ from torch.autograd import DeviceType
 
 from hdmatt.errors import InputError
 from hdmatt.network.checkpoint import save_model
-from hdmatt.network.model import HDMatt, ModelConfig
+from hdmatt.network.config import ModelConfig
+from hdmatt.network.model import HDMatt
 
 PEAKS = {"fp32": 2e6, "bf16": None, "bandwidth": 3e6, "threads": 1, "tf32": False}
 

@@ -15,7 +15,8 @@ import torch
 from hdmatt.errors import InputError
 from hdmatt.evaluation.evaluate import Summary
 from hdmatt.network.checkpoint import save_model
-from hdmatt.network.model import HDMatt, ModelConfig
+from hdmatt.network.config import ModelConfig
+from hdmatt.network.model import HDMatt
 from hdmatt.training.config import PRESETS, card_of
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"

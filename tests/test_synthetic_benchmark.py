@@ -4,7 +4,8 @@ import torch
 from small_training import make_pack
 
 from hdmatt.network.checkpoint import save_model
-from hdmatt.network.model import HDMatt, ModelConfig
+from hdmatt.network.config import ModelConfig
+from hdmatt.network.model import HDMatt
 
 
 @pytest.fixture

@@ -24,7 +24,8 @@ from hdmatt.errors import InputError
 from hdmatt.evaluation.methods import Settings, parse
 from hdmatt.evaluation.scenes import Generated, Own, write
 from hdmatt.network.checkpoint import save_model
-from hdmatt.network.model import HDMatt, ModelConfig
+from hdmatt.network.config import ModelConfig
+from hdmatt.network.model import HDMatt
 from hdmatt.system.worker import Stopped, Worker, answer
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"

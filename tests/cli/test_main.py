@@ -9,7 +9,8 @@ import torch
 
 from hdmatt.cli.main import main
 from hdmatt.network.checkpoint import save_model
-from hdmatt.network.model import HDMatt, ModelConfig
+from hdmatt.network.config import ModelConfig
+from hdmatt.network.model import HDMatt
 from hdmatt.runtimes.choose import choose_precision
 
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from hdmatt.network.checkpoint import save_model
-from hdmatt.network.model import HDMatt, ModelConfig
+from hdmatt.network.config import ModelConfig
+from hdmatt.network.model import HDMatt
 
 
 @pytest.fixture(scope="module")

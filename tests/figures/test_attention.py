@@ -15,9 +15,10 @@ from hdmatt.figures.attention import attend, draw
 from hdmatt.inference.run import Options
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.network import cpc
+from hdmatt.network.attention import region_attention, region_weights
 from hdmatt.network.checkpoint import save_model
-from hdmatt.network.cpc import REGIONS, region_attention, region_weights
-from hdmatt.network.model import HDMatt, ModelConfig
+from hdmatt.network.config import REGIONS, ModelConfig
+from hdmatt.network.model import HDMatt
 from hdmatt.pictures.reader import ArrayReader
 from hdmatt.pictures.trimap import open_trimap
 

@@ -14,7 +14,9 @@ from hdmatt.inference import run, transfer
 from hdmatt.inference.run import Counters, Options, make_plan
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.checkpoint import save_model
-from hdmatt.network.model import HDMatt, ModelConfig, network_input
+from hdmatt.network.config import ModelConfig
+from hdmatt.network.inputs import network_input
+from hdmatt.network.model import HDMatt
 from hdmatt.pictures.reader import ArrayReader
 from hdmatt.pictures.trimap import open_trimap
 from hdmatt.runtimes.choose import choose, choose_precision, copies, exact, prepare

@@ -11,7 +11,8 @@ import torch
 from hdmatt.errors import InputError, MemoryLimitError
 from hdmatt.inference.run import COVERS, Counters, Options, _fill_pool, choose_candidates, make_plan, run
 from hdmatt.inference.strategies import matte_rows
-from hdmatt.network.model import HDMatt, ModelConfig
+from hdmatt.network.config import ModelConfig
+from hdmatt.network.model import HDMatt
 from hdmatt.patches.windows import Window, grid
 from hdmatt.pictures.reader import ArrayReader, open_picture
 from hdmatt.pictures.trimap import open_trimap

@@ -10,7 +10,8 @@ from hdmatt.errors import InputError, MemoryLimitError
 from hdmatt.evaluation.metrics import patch_borders, seam
 from hdmatt.inference.run import Counters, Options
 from hdmatt.inference.strategies import matte_rows, network_of, patch_rows, with_unknown
-from hdmatt.network.model import HDMatt, ModelConfig
+from hdmatt.network.config import ModelConfig
+from hdmatt.network.model import HDMatt
 from hdmatt.patches.windows import cut, tiles
 from hdmatt.pictures.reader import ArrayReader
 from hdmatt.pictures.trimap import open_trimap

@@ -3,18 +3,9 @@ import pytest
 import torch
 from reference import slow_rank, slow_region_read
 
-from hdmatt.network.cpc import (
-    BACKGROUND,
-    CPC,
-    FOREGROUND,
-    REGIONS,
-    UNKNOWN,
-    Context,
-    _attend_biased,
-    rank,
-    region_attention,
-    select,
-)
+from hdmatt.network.attention import attend_biased, region_attention
+from hdmatt.network.config import BACKGROUND, FOREGROUND, REGIONS, UNKNOWN
+from hdmatt.network.cpc import CPC, Context, rank, select
 
 
 def normal(*shape, seed=0):
@@ -201,11 +192,11 @@ def test_a_module_that_starts_as_a_shortcut_adds_nothing_until_it_has_learned(ki
     [(torch.bfloat16, 0.125, (67.23 / 8, 66.77 / 8)), (torch.float16, 1.0, (8.01164, 8.00398))],
 )
 def test_a_bias_that_travels_with_the_keys_is_not_rounded_with_them(dtype, scale, pair, monkeypatch):
-    monkeypatch.setattr("hdmatt.network.cpc._flash", lambda *_: True)
+    monkeypatch.setattr("hdmatt.network.attention._flash", lambda *_: True)
     bias = torch.tensor([[*pair, -torch.inf]])  # of keys that no query prefers; the last is not read
     value = torch.tensor([[[1.0], [0.0], [100.0]]])
     query, key = torch.zeros(1, 5, 8), torch.ones(1, 3, 8)
-    read = _attend_biased(query.to(dtype), key.to(dtype), value.to(dtype), bias, scale=scale)
+    read = attend_biased(query.to(dtype), key.to(dtype), value.to(dtype), bias, scale=scale)
     wanted = torch.softmax(torch.tensor(pair, dtype=torch.float64), 0)[0]
     assert read.dtype == dtype
     assert (read.double() - wanted).abs().max() <= torch.finfo(dtype).eps / 2
@@ -216,7 +207,7 @@ def test_a_bias_that_travels_with_the_keys_is_not_rounded_with_them(dtype, scale
 @pytest.mark.parametrize(("kind", "form"), [("nonlocal", "strict"), ("tgnl", "strict"), ("tgnl", "literal")])
 def test_all_queries_at_once_as_on_a_gpu_read_what_each_reads_alone(kind, form, flash, monkeypatch):
     torch.manual_seed(0)
-    monkeypatch.setattr("hdmatt.network.cpc._flash", lambda *_: flash)
+    monkeypatch.setattr("hdmatt.network.attention._flash", lambda *_: flash)
     module = CPC(8, key=4, value=6, kind=kind, form=form, scaled=True, normed=True).eval()
     deep = torch.randn(4, 8, 5, 5, requires_grad=True)
     label = torch.randint(0, 3, (4, 5, 5))

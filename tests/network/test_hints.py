@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from hdmatt.network.hints import HINTS, colour_hints, local_linear, moments_of
-from hdmatt.network.model import network_input
+from hdmatt.network.inputs import network_input
 from hdmatt.overview.known_colours import FieldBuilder
 
 ALPHA, FIRST, APART, FAR_FRONT, FAR_BACK, CARRIED = 8, 9, 10, 11, 12, 13  # channels

@@ -3,17 +3,11 @@ import pytest
 import torch
 
 from hdmatt.errors import ModelError
-from hdmatt.network.model import (
-    HINTED,
-    HDMatt,
-    ModelConfig,
-    corrected,
-    labels,
-    load_resnet34,
-    network_input,
-    scattered,
-    unpool,
-)
+from hdmatt.network.checkpoint import load_resnet34
+from hdmatt.network.config import ModelConfig
+from hdmatt.network.decoder import HINTED, corrected, scattered, unpool
+from hdmatt.network.inputs import labels, network_input
+from hdmatt.network.model import HDMatt
 
 
 def picture(batch=3, side=64, seed=0):

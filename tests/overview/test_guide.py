@@ -4,7 +4,8 @@ import torch
 
 from hdmatt.inference import run, strategies
 from hdmatt.inference.run import Counters, Options
-from hdmatt.network.model import HDMatt, ModelConfig
+from hdmatt.network.config import ModelConfig
+from hdmatt.network.model import HDMatt
 from hdmatt.overview import guide
 from hdmatt.overview.guide import Guide, shrink_by, smaller
 from hdmatt.patches.windows import Window

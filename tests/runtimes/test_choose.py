@@ -12,7 +12,7 @@ from hdmatt.errors import InputError, ModelError
 from hdmatt.inference.run import Options, make_plan
 from hdmatt.network.checkpoint import load_model
 from hdmatt.network.hints import HINTS
-from hdmatt.network.model import labels
+from hdmatt.network.inputs import labels
 from hdmatt.pictures.trimap import open_trimap
 from hdmatt.runtimes.choose import choose, choose_precision, fold, has_compiled, load_graphs, prepare, weights_hash
 from hdmatt.runtimes.export import check

@@ -4,7 +4,8 @@ import torch
 from hdmatt.cli.main import main
 from hdmatt.errors import InputError
 from hdmatt.network.checkpoint import load_card, load_model, save_model
-from hdmatt.network.model import HDMatt, ModelConfig
+from hdmatt.network.config import ModelConfig
+from hdmatt.network.model import HDMatt
 from hdmatt.training.average import mean_weights
 
 TINY = ModelConfig(width=4)

@@ -9,8 +9,9 @@ from small_training import SHORT, cpu, make_pack
 
 from hdmatt.cli.main import main
 from hdmatt.errors import InputError, ModelError
-from hdmatt.network.checkpoint import load_state, load_tensors
-from hdmatt.network.model import HDMatt, ModelConfig, load_resnet34
+from hdmatt.network.checkpoint import load_resnet34, load_state, load_tensors
+from hdmatt.network.config import ModelConfig
+from hdmatt.network.model import HDMatt
 from hdmatt.training import backbone, batches
 from hdmatt.training.backbone import BackboneConfig, Classifier, discover_classes, train_backbone
 from hdmatt.training.config import PRESETS, schedule

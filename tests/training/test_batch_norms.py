@@ -11,7 +11,9 @@ from typer.testing import CliRunner
 from hdmatt.cli.main import app
 from hdmatt.errors import InputError, ModelError
 from hdmatt.network.checkpoint import load_card, load_model, save_model, save_state
-from hdmatt.network.model import HDMatt, ModelConfig, network_input
+from hdmatt.network.config import ModelConfig
+from hdmatt.network.inputs import network_input
+from hdmatt.network.model import HDMatt
 from hdmatt.samples.packs import load_assets
 from hdmatt.training.batch_norms import recompute_norms
 from hdmatt.training.batches import batches

@@ -10,7 +10,8 @@ from small_training import SHORT, cpu, make_pack, start
 from hdmatt.cli.main import main
 from hdmatt.errors import InputError
 from hdmatt.network.checkpoint import load_card, load_model, load_state
-from hdmatt.network.model import HDMatt, in_coarse, network_input
+from hdmatt.network.inputs import network_input
+from hdmatt.network.model import HDMatt, in_coarse
 from hdmatt.training import losses
 from hdmatt.training.config import PRESETS, read_config
 from hdmatt.training.loop import (

@@ -13,7 +13,8 @@ from hdmatt.evaluation.testsets import Composition, Item
 from hdmatt.inference.run import Options
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.checkpoint import load_model, load_state
-from hdmatt.network.model import HDMatt, ModelConfig
+from hdmatt.network.config import ModelConfig
+from hdmatt.network.model import HDMatt
 from hdmatt.overview.known_colours import mirrored
 from hdmatt.samples.packs import load_assets
 from hdmatt.samples.sample import make_sample

@@ -26,7 +26,8 @@ from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
 from hdmatt.network.cpc import Context
 from hdmatt.network.hints import colour_hints
-from hdmatt.network.model import HDMatt, labels, network_input
+from hdmatt.network.inputs import labels, network_input
+from hdmatt.network.model import HDMatt
 from hdmatt.runtimes.choose import exact
 from hdmatt.system.memory import keeping_freed
 

@@ -45,8 +45,9 @@ from hdmatt.figures.sheet import (
     words,
 )
 from hdmatt.inference.run import Look, Options, Plan, look, make_plan
-from hdmatt.network.cpc import BACKGROUND, FOREGROUND, REGIONS, UNKNOWN, region_weights
-from hdmatt.network.model import STRIDE, HDMatt
+from hdmatt.network.attention import region_weights
+from hdmatt.network.config import BACKGROUND, FOREGROUND, REGIONS, STRIDE, UNKNOWN
+from hdmatt.network.model import HDMatt
 from hdmatt.patches.stitch import feather
 from hdmatt.patches.windows import Window, cut, rows_of
 from hdmatt.pictures import reader, writer

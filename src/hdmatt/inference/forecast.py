@@ -17,7 +17,8 @@ import torch
 from hdmatt.inference.run import Plan, Rows
 from hdmatt.inference.transfer import names
 from hdmatt.network.cpc import Context
-from hdmatt.network.model import HDMatt, labels, network_input
+from hdmatt.network.inputs import labels, network_input
+from hdmatt.network.model import HDMatt
 from hdmatt.runtimes.choose import exact
 from hdmatt.system.memory import keeping_freed
 

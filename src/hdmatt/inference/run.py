@@ -33,8 +33,11 @@ from torch import Tensor
 from hdmatt.errors import InputError, MemoryLimitError, ModelError
 from hdmatt.inference import transfer
 from hdmatt.inference.threads import ahead, spread
+from hdmatt.network.config import STRIDE
 from hdmatt.network.cpc import Context, rank, select
-from hdmatt.network.model import STRIDE, Body, HDMatt, Stem, labels, network_input
+from hdmatt.network.encoder import Body, Stem
+from hdmatt.network.inputs import labels, network_input
+from hdmatt.network.model import HDMatt
 from hdmatt.overview.guide import Guide
 from hdmatt.overview.known_colours import ColourField, FieldBuilder, alpha_step, cell_size
 from hdmatt.patches.cover import CellMap, cover

@@ -26,7 +26,9 @@ from hdmatt.errors import InputError, MemoryLimitError
 from hdmatt.inference.run import FINISHED_ROWS, Counters, Options, Plan, Progress, Rows, make_plan, run
 from hdmatt.inference.threads import ahead
 from hdmatt.inference.transfer import names
-from hdmatt.network.model import STRIDE, HDMatt, network_input
+from hdmatt.network.config import STRIDE
+from hdmatt.network.inputs import network_input
+from hdmatt.network.model import HDMatt
 from hdmatt.overview import guide
 from hdmatt.overview.guide import Guide
 from hdmatt.patches.stitch import Stitcher, feather

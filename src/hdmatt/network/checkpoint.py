@@ -14,12 +14,14 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from hdmatt.errors import ModelError
-from hdmatt.network.model import HDMatt, ModelConfig
+from hdmatt.network.config import ModelConfig
+from hdmatt.network.model import HDMatt
 from hdmatt.system.files import replacing
 
 FORMAT = "hdmatt-1"
@@ -151,3 +153,36 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             f"{path} is not a safetensors file: {error}",
             hint="hdmatt loads safetensors only; pickled weights (.pth, .ckpt) must be converted by their owner.",
         ) from error
+
+
+def load_resnet34(model: HDMatt, weights: Mapping[str, Tensor]) -> None:
+    """Start the encoder from ImageNet ResNet-34 weights in torchvision's naming.
+
+    The three trimap channels of the first convolution start at zero, so the encoder sees the picture just as
+    the classifier did. `fc.*` is ignored.
+
+    Raises:
+        ModelError: A tensor is missing or has another shape (the model is not `width` 64).
+    """
+    encoder = model.encoder
+    own = {n: t for n, t in encoder.state_dict().items() if not n.startswith("aspp.")}
+    loaded = dict(encoder.state_dict())
+    for name, tensor in own.items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        if name not in weights:
+            raise ModelError(
+                f"the ResNet-34 weights have no tensor {name!r}",
+                hint="Give a state dict in torchvision's naming (conv1.weight, layer1.0.conv1.weight, ...).",
+            )
+        source = weights[name]
+        if name in ("conv1.weight", "layer2.0.conv1.weight", "layer2.0.downsample.0.weight"):  # our further channels
+            others = source.new_zeros(len(source), max(0, tensor.shape[1] - source.shape[1]), *source.shape[2:])
+            source = torch.cat([source, others], dim=1)
+        if source.shape != tensor.shape:
+            raise ModelError(
+                f"{name} of the ResNet-34 weights is {tuple(source.shape)}, the model needs {tuple(tensor.shape)}",
+                hint="ImageNet ResNet-34 weights fit ModelConfig(width=64) only.",
+            )
+        loaded[name] = source
+    encoder.load_state_dict(loaded)

@@ -42,8 +42,12 @@ from torch import Tensor, nn
 from hdmatt.errors import InputError, ModelError
 from hdmatt.inference.transfer import kind as kind_of
 from hdmatt.inference.transfer import names
+from hdmatt.network.blocks import Block, Join
+from hdmatt.network.config import ModelConfig
 from hdmatt.network.cpc import CPC
-from hdmatt.network.model import Block, Body, Decoded, Decoder, Encoder, HDMatt, Join, ModelConfig, Stem
+from hdmatt.network.decoder import Decoded, Decoder
+from hdmatt.network.encoder import Body, Encoder, Stem
+from hdmatt.network.model import HDMatt
 
 RUNTIMES = ("torch", "folded", "compiled", "onnx", "openvino")
 AUTO = "folded"  # of a CPU: the fastest in benchmarks/results/runtimes.json, see docs/runtimes.md

@@ -27,7 +27,9 @@ from torch.nn import functional as F
 
 from hdmatt.errors import HDMattError, InputError, OutputError
 from hdmatt.network.cpc import Context
-from hdmatt.network.model import Body, HDMatt, Stem, labels, network_input
+from hdmatt.network.encoder import Body, Stem
+from hdmatt.network.inputs import labels, network_input
+from hdmatt.network.model import HDMatt
 from hdmatt.runtimes.choose import SUFFIX, Format, Graph, fold, load_graphs, metadata, parts, prepare, weights_hash
 
 MAX_LIMIT = 2 / 255  # a pixel's alpha may move by this

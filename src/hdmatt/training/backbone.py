@@ -27,7 +27,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from hdmatt.errors import InputError
 from hdmatt.network.checkpoint import load_state, save_state, save_tensors
-from hdmatt.network.model import IMAGENET_MEAN, IMAGENET_STD, Encoder
+from hdmatt.network.encoder import Encoder
+from hdmatt.network.inputs import IMAGENET_MEAN, IMAGENET_STD
 from hdmatt.training.batches import room_ahead
 from hdmatt.training.config import check_folder, require, schedule
 from hdmatt.training.curves import append_row, drop_after

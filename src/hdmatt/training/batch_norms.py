@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
 from hdmatt.errors import InputError
-from hdmatt.network.model import HDMatt, network_input
+from hdmatt.network.inputs import network_input
+from hdmatt.network.model import HDMatt
 from hdmatt.samples.packs import Assets
 from hdmatt.training.batches import batches
 from hdmatt.training.config import TrainConfig

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hdmatt.errors import InputError
-from hdmatt.network.model import ModelConfig
+from hdmatt.network.config import ModelConfig
 from hdmatt.samples.sample import SampleConfig
 from hdmatt.system.files import replacing
 

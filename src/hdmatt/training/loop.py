@@ -27,8 +27,17 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from hdmatt.errors import InputError
-from hdmatt.network.checkpoint import load_card, load_model, load_state, load_tensors, save_model, save_state
-from hdmatt.network.model import HDMatt, in_coarse, load_resnet34, network_input
+from hdmatt.network.checkpoint import (
+    load_card,
+    load_model,
+    load_resnet34,
+    load_state,
+    load_tensors,
+    save_model,
+    save_state,
+)
+from hdmatt.network.inputs import network_input
+from hdmatt.network.model import HDMatt, in_coarse
 from hdmatt.patches.stitch import feather
 from hdmatt.samples.packs import Assets, load_assets
 from hdmatt.system.memory import keeping_freed

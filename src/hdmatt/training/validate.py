@@ -22,7 +22,8 @@ from hdmatt.evaluation.metrics import Scores, score
 from hdmatt.evaluation.testsets import Item, discover
 from hdmatt.inference.run import Options
 from hdmatt.inference.strategies import matte_rows
-from hdmatt.network.model import HDMatt, network_input
+from hdmatt.network.inputs import network_input
+from hdmatt.network.model import HDMatt
 from hdmatt.pictures.reader import ArrayReader
 from hdmatt.pictures.trimap import TrimapReader, classify
 from hdmatt.samples.packs import Assets

@@ -49,11 +49,12 @@ from hdmatt.evaluation.methods import Settings
 from hdmatt.evaluation.scenes import TILE, Generated
 from hdmatt.inference.run import Counters, Options
 from hdmatt.inference.strategies import matte_rows
-from hdmatt.inference.transfer import kind, names
 from hdmatt.network.checkpoint import models
 from hdmatt.network.model import HDMatt
 from hdmatt.pictures.reader import ArrayReader
 from hdmatt.pictures.trimap import UNKNOWN, open_trimap
+from hdmatt.runtimes import devices
+from hdmatt.runtimes.devices import kind, names
 
 NETWORKS, PRECISIONS = ("hdmatt-s", "hdmatt-r34"), ("fp32", "bf16")
 R34_WIDTH = 64
@@ -149,7 +150,7 @@ def _device(name: str) -> str:
             "this measures a GPU, and torch sees none on this machine",
             hint="Run it on one with a GPU; --device cpu --megapixels 0.2 tries out all the rest.",
         )
-    return api.pick_device(name)
+    return devices.pick_device(name)
 
 
 def _network(name: str) -> HDMatt:

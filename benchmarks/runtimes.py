@@ -32,7 +32,8 @@ from hdmatt.network.inputs import labels, network_input
 from hdmatt.network.model import HDMatt
 from hdmatt.pictures.reader import network_colours, open_picture
 from hdmatt.pictures.trimap import UNKNOWN, open_trimap
-from hdmatt.runtimes.choose import RUNTIMES, installed, prepare
+from hdmatt.runtimes.choose import RUNTIMES, installed
+from hdmatt.runtimes.prepare import prepare
 from hdmatt.system.memory import keeping_freed
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

@@ -27,10 +27,11 @@ def main(out: Path) -> None:
     from hdmatt.inference.run import Options
     from hdmatt.pictures.reader import read_grey
     from hdmatt.pictures.trimap import open_trimap
+    from hdmatt.runtimes import devices
 
     api.load_model()
     step(f"model {api.DEFAULT_MODEL} loaded")
-    options = Options(device=api.pick_device("auto"))
+    options = Options(device=devices.pick_device("auto"))
     alpha_only = api.matte_files(
         HERE / "hair.jpg",
         HERE / "hair-trimap.png",

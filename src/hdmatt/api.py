@@ -24,7 +24,6 @@ from hdmatt.errors import InputError
 from hdmatt.inference.run import Counters, Options, Plan
 from hdmatt.inference.strategies import Job, extra_work, matte_rows
 from hdmatt.inference.threads import Behind
-from hdmatt.inference.transfer import kind
 from hdmatt.network.model import HDMatt
 from hdmatt.pictures import colour
 from hdmatt.pictures.foreground import PIECE, Band, compile_apart, estimate_foreground, foreground_bands
@@ -32,7 +31,9 @@ from hdmatt.pictures.info import DEFAULT_MAX_PIXELS, PictureInfo
 from hdmatt.pictures.reader import ArrayReader, PictureReader, as_float, open_picture
 from hdmatt.pictures.trimap import TrimapReader, open_trimap
 from hdmatt.pictures.writer import PictureWriter, check_output_path, default_bit_depth
-from hdmatt.runtimes.choose import choose, choose_precision, prepare
+from hdmatt.runtimes.choose import choose, choose_precision
+from hdmatt.runtimes.devices import kind, pick_device
+from hdmatt.runtimes.prepare import prepare
 from hdmatt.system import memory
 
 DEFAULT_MODEL = "hdmatt-s"
@@ -123,40 +124,6 @@ def load_network(
 
     path = models().get(str(model)) or Path(model)
     return _prepared(path, path.stat().st_mtime_ns if path.is_file() else 0, chosen, precision, kind(device))
-
-
-def pick_device(name: str = "auto", *, several: bool = True) -> str:
-    """A torch device, or several as "cuda:0,cuda:1": "auto" takes one, CUDA, then Apple's MPS, then the CPU.
-
-    Args:
-        name: "auto", "cpu", "cuda", "cuda:1", "mps"; several of one kind by commas; "cuda:all". A device may be named
-            twice.
-        several: Whether more than one can be used.
-
-    Raises:
-        InputError: A named device is not there, they are of several kinds, or one is wanted.
-    """
-    import torch
-
-    gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
-    found = [*gpus, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
-    if name == "auto":
-        return found[0]
-    wanted: list[str] = []
-    for part in map(str.strip, name.split(",")):
-        meant = gpus if part == "cuda:all" else ["cuda:0" if part == "cuda" else part]
-        if not meant or any(one not in found for one in meant):
-            forms = "; several GPUs by commas, or cuda:all" if several and gpus else ""
-            raise InputError(
-                f"there is no device {part!r} on this machine",
-                hint=f"Choose auto, or one of: {', '.join(found)}{forms}.",
-            )
-        wanted += meant
-    if len({kind(one) for one in wanted}) > 1:
-        raise InputError(f"the devices {name!r} are of several kinds", hint="Give GPUs only, like cuda:0,cuda:1.")
-    if len(wanted) > 1 and not several:
-        raise InputError(f"{name!r} are {len(wanted)} devices, this takes one", hint=f"Give --device {wanted[0]}.")
-    return ",".join(wanted)
 
 
 def matte(

@@ -19,7 +19,9 @@ from hdmatt.network.inputs import network_input
 from hdmatt.network.model import HDMatt
 from hdmatt.pictures.reader import ArrayReader
 from hdmatt.pictures.trimap import open_trimap
-from hdmatt.runtimes.choose import choose, choose_precision, copies, exact, prepare
+from hdmatt.runtimes import devices
+from hdmatt.runtimes.choose import choose, choose_precision
+from hdmatt.runtimes.prepare import copies, exact, prepare
 from hdmatt.system import memory
 
 SMALL = Options(patch=64, overlap=16, candidates=6, memory=memory.GIB * 4)
@@ -193,18 +195,18 @@ def test_the_smallest_limit_that_is_named_is_enough(model, monkeypatch):
 
 
 def test_devices_by_name(monkeypatch):
-    assert api.pick_device("cpu,cpu") == "cpu,cpu" and api.pick_device("cpu, cpu") == "cpu,cpu"
+    assert devices.pick_device("cpu,cpu") == "cpu,cpu" and devices.pick_device("cpu, cpu") == "cpu,cpu"
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
-    assert api.pick_device() == "cuda:0" and api.pick_device("cuda") == "cuda:0"
-    assert api.pick_device("cuda:all") == "cuda:0,cuda:1,cuda:2"
-    assert api.pick_device("cuda:2,cuda:0") == "cuda:2,cuda:0"
+    assert devices.pick_device() == "cuda:0" and devices.pick_device("cuda") == "cuda:0"
+    assert devices.pick_device("cuda:all") == "cuda:0,cuda:1,cuda:2"
+    assert devices.pick_device("cuda:2,cuda:0") == "cuda:2,cuda:0"
     with pytest.raises(InputError, match="several kinds"):
-        api.pick_device("cuda:0,cpu")
+        devices.pick_device("cuda:0,cpu")
     with pytest.raises(InputError, match=r"'cuda:all' are 3 devices") as caught:
-        api.pick_device("cuda:all", several=False)
+        devices.pick_device("cuda:all", several=False)
     assert caught.value.hint == "Give --device cuda:0."
     with pytest.raises(InputError, match="no device 'cuda:3'") as caught:
-        api.pick_device("cuda:0,cuda:3")
+        devices.pick_device("cuda:0,cuda:3")
     assert "cuda:2, cpu; several GPUs by commas, or cuda:all" in caught.value.hint
 
 

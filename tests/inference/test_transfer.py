@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from hdmatt.inference.transfer import DEPTH, Buffers, Cuda, Direct, Ferry, Landing, Pinned, kind, names
+from hdmatt.inference.transfer import DEPTH, Buffers, Cuda, Direct, Ferry, Landing, Pinned
+from hdmatt.runtimes.devices import kind, names
 
 
 class LateEvent:

@@ -14,8 +14,10 @@ from hdmatt.network.checkpoint import load_model
 from hdmatt.network.hints import HINTS
 from hdmatt.network.inputs import labels
 from hdmatt.pictures.trimap import open_trimap
-from hdmatt.runtimes.choose import choose, choose_precision, fold, has_compiled, load_graphs, prepare, weights_hash
+from hdmatt.runtimes.choose import choose, choose_precision
 from hdmatt.runtimes.export import check
+from hdmatt.runtimes.graphs import load_graphs, weights_hash
+from hdmatt.runtimes.prepare import fold, has_compiled, prepare
 from hdmatt.system import memory
 from hdmatt.system.memory import GIB
 

@@ -14,8 +14,9 @@ from hdmatt.errors import HDMattError, InputError, ModelError, OutputError
 from hdmatt.inference.run import Options, make_plan
 from hdmatt.network.checkpoint import load_model, save_model
 from hdmatt.pictures.trimap import open_trimap
-from hdmatt.runtimes.choose import SUFFIX, has_graphs, load_graphs, metadata, parts, prepare, weights_hash
 from hdmatt.runtimes.export import _to_openvino, cached, check, check_front, export, worst
+from hdmatt.runtimes.graphs import SUFFIX, has_graphs, load_graphs, metadata, parts, weights_hash
+from hdmatt.runtimes.prepare import prepare
 from hdmatt.system import memory
 
 pytest.importorskip("onnxscript", reason="needs the extra 'export'")

@@ -28,7 +28,7 @@ from hdmatt.network.cpc import Context
 from hdmatt.network.hints import colour_hints
 from hdmatt.network.inputs import labels, network_input
 from hdmatt.network.model import HDMatt
-from hdmatt.runtimes.choose import exact
+from hdmatt.runtimes.prepare import exact
 from hdmatt.system.memory import keeping_freed
 
 REST = "pools, unpools, rest"

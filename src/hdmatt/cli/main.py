@@ -77,6 +77,7 @@ def matte_command(
     from hdmatt.inference.run import COVERS, Options
     from hdmatt.inference.strategies import STRATEGIES
     from hdmatt.pictures import info
+    from hdmatt.runtimes import devices as devices_module
     from hdmatt.system.memory import MIB, parse
 
     outputs = api.Outputs(output, foreground, cutout, composite)
@@ -92,7 +93,7 @@ def matte_command(
         candidates=candidates,
         memory=parse(memory) if memory is not None else None,
         batch=batch,
-        device=api.pick_device(device),
+        device=devices_module.pick_device(device),
         cover=cover,
     )
     given: dict[str, Any] = {
@@ -178,8 +179,8 @@ def export_command(
     from typing import cast
 
     from hdmatt.network.checkpoint import load_model
-    from hdmatt.runtimes.choose import Format
     from hdmatt.runtimes.export import MAX_LIMIT, MEAN_LIMIT, SIZES, export, worst
+    from hdmatt.runtimes.graphs import Format
 
     _choice("--format", format_, ("onnx", "openvino"))
     found = export(load_model(model), output, cast(Format, format_), checked=SIZES if check else ())
@@ -302,10 +303,10 @@ def attention_command(
     debug: Annotated[bool, typer.Option(_DEBUG, help="Show tracebacks.")] = False,
 ) -> None:
     """Draw what one unknown pixel looks at: its patch, the context patches, the attention on U, F and B."""
-    from hdmatt import api
     from hdmatt.figures import attention, sheet
     from hdmatt.inference.run import Options
     from hdmatt.pictures import info
+    from hdmatt.runtimes import devices as devices_module
     from hdmatt.system.memory import parse
 
     x, y = attention.parse_pixel(at)
@@ -316,7 +317,7 @@ def attention_command(
         topk=topk,
         candidates=candidates,
         memory=parse(memory) if memory is not None else None,
-        device=api.pick_device(device, several=False),
+        device=devices_module.pick_device(device, several=False),
     )
     limit = max_pixels or info.DEFAULT_MAX_PIXELS
     found = attention.attend(picture, trimap, y=y, x=x, model=model, options=options, max_pixels=limit)

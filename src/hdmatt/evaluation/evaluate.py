@@ -97,10 +97,10 @@ def pick_device(methods: Sequence[str], name: str = "auto", *, several: bool = T
     used = [parsed for parsed in (parse(method, Settings()) for method in methods) if parsed.on_device]
     if not used:
         return "cpu"
-    from hdmatt import api
     from hdmatt.inference.strategies import ON_SEVERAL
+    from hdmatt.runtimes import devices
 
-    device = api.pick_device(name, several=several)
+    device = devices.pick_device(name, several=several)
     single = [method.name for method in used if method.kind not in ON_SEVERAL]
     if "," in device and single:
         raise InputError(

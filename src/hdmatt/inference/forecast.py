@@ -15,11 +15,11 @@ from typing import NamedTuple
 import torch
 
 from hdmatt.inference.run import Plan, Rows
-from hdmatt.inference.transfer import names
 from hdmatt.network.cpc import Context
 from hdmatt.network.inputs import labels, network_input
 from hdmatt.network.model import HDMatt
-from hdmatt.runtimes.choose import exact
+from hdmatt.runtimes.devices import names
+from hdmatt.runtimes.prepare import exact
 from hdmatt.system.memory import keeping_freed
 
 TIMED_PATCH = 320  # pixels; larger patches are computed from it, by their area

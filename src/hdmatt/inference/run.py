@@ -46,7 +46,9 @@ from hdmatt.patches.windows import Window, check_overlap, cut, grid, rows_of
 from hdmatt.pictures.info import PictureInfo
 from hdmatt.pictures.reader import PictureReader, network_colours
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
-from hdmatt.runtimes.choose import copies, exact, has_bfloat16, has_compiled, has_graphs
+from hdmatt.runtimes.devices import kind, names
+from hdmatt.runtimes.graphs import has_graphs
+from hdmatt.runtimes.prepare import copies, exact, has_bfloat16, has_compiled
 from hdmatt.system import memory
 
 # a patch alone fits the caches, and its maps come back from the allocator, which returns larger ones to the system:
@@ -174,7 +176,7 @@ def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: 
         MemoryLimitError: The limit is below the smallest plan; the message names what would do.
     """
     _check(options)
-    if has_bfloat16(model) and transfer.kind(options.device) == "cpu":
+    if has_bfloat16(model) and kind(options.device) == "cpu":
         # oneDNN adds in another order for a batch: rounding in float32, and in three digits 7e-5 of alpha
         options = replace(options, batch=1)
     info = trimap.info
@@ -203,7 +205,7 @@ def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: 
     if field:
         options = replace(options, turns=max(options.turns, memory.carry_bytes(info.height, info.width)))
     room = _fit(info, model, options, pool=len(pool), shared=shared, field=field, pixel=channels_bytes, work=work)
-    at_once = min(room.batch * len(transfer.names(options.device)), len(queries))
+    at_once = min(room.batch * len(names(options.device)), len(queries))
     return Plan(
         options=options,
         height=info.height,
@@ -464,7 +466,7 @@ def _fit(
     work: bool,
 ) -> _Room:
     """Batch and cache that the limit has room for. Neither moves alpha by more than rounding."""
-    width, on_cpu, devices = model.config.width, transfer.kind(options.device) == "cpu", transfer.names(options.device)
+    width, on_cpu, devices = model.config.width, kind(options.device) == "cpu", names(options.device)
     limit = options.memory or memory.default_limit()
     fixed = memory.fixed_bytes(info.width, patch=options.patch, band=options.band, pixel=pixel)
     contexts = pool * memory.context_bytes(options.patch, width=width)
@@ -601,7 +603,7 @@ def _finished(piece: _Known, stitcher: Stitcher) -> Float32[np.ndarray, "h w"]:
 
 
 def _lanes(plan: Plan, model: HDMatt) -> list[_Lane]:
-    devices = transfer.names(plan.options.device)
+    devices = names(plan.options.device)
     return [
         _Lane(network, transfer.ferry(device), Counters())
         for network, device in zip(copies(model, devices), devices, strict=True)
@@ -610,7 +612,7 @@ def _lanes(plan: Plan, model: HDMatt) -> list[_Lane]:
 
 def _threads(plan: Plan, lanes: Sequence[_Lane]) -> int:
     """A CPU alone works in the caller's thread; a GPU has one that feeds it while the caller stitches."""
-    return 0 if len(lanes) == 1 and transfer.kind(plan.options.device) != "cuda" else len(lanes)
+    return 0 if len(lanes) == 1 and kind(plan.options.device) != "cuda" else len(lanes)
 
 
 def _dealt(

@@ -25,7 +25,6 @@ from jaxtyping import Float32, UInt8
 from hdmatt.errors import InputError, MemoryLimitError
 from hdmatt.inference.run import FINISHED_ROWS, Counters, Options, Plan, Progress, Rows, make_plan, run
 from hdmatt.inference.threads import ahead
-from hdmatt.inference.transfer import names
 from hdmatt.network.config import STRIDE
 from hdmatt.network.inputs import network_input
 from hdmatt.network.model import HDMatt
@@ -35,7 +34,8 @@ from hdmatt.patches.stitch import Stitcher, feather
 from hdmatt.patches.windows import Network, Window, cut, mirror, rows_of, tiles
 from hdmatt.pictures.reader import ArrayReader, network_colours
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN, TrimapReader
-from hdmatt.runtimes.choose import exact
+from hdmatt.runtimes.devices import names
+from hdmatt.runtimes.prepare import exact
 from hdmatt.system import memory
 
 ON_SEVERAL = ("hdmatt", "crop")  # what splits a picture over several devices

@@ -24,18 +24,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hdmatt.runtimes.devices import kind
+
 DEPTH = 2  # batches that are on their way at once, up as well as down
 _ALIGNED = 256  # bytes: where an array may begin in a buffer, for any type
-
-
-def names(device: str) -> tuple[str, ...]:
-    """The devices of "cpu", "cuda:0" or "cuda:0,cuda:1"."""
-    return tuple(device.split(","))
-
-
-def kind(device: str) -> str:
-    """ "cpu", "cuda" or "mps": several devices are of one kind."""
-    return names(device)[0].partition(":")[0]
 
 
 class Cargo(NamedTuple):

@@ -30,7 +30,8 @@ from hdmatt.network.cpc import Context
 from hdmatt.network.encoder import Body, Stem
 from hdmatt.network.inputs import labels, network_input
 from hdmatt.network.model import HDMatt
-from hdmatt.runtimes.choose import SUFFIX, Format, Graph, fold, load_graphs, metadata, parts, prepare, weights_hash
+from hdmatt.runtimes.graphs import SUFFIX, Format, Graph, load_graphs, metadata, parts, weights_hash
+from hdmatt.runtimes.prepare import fold, prepare
 
 MAX_LIMIT = 2 / 255  # a pixel's alpha may move by this
 MEAN_LIMIT = 1e-4  # and a patch's, on average, by this

@@ -1,0 +1,197 @@
+"""Exported graphs, run by ONNX Runtime or OpenVINO in place of parts of a network.
+
+PARTS            the parts of the network that a runtime may replace, as graphs see them
+load_graphs      an exported folder -> its graphs
+has_graphs       whether a runtime with memory of its own computes parts of a network
+weights_hash     which weights a graph was made of
+"""
+
+import copy
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from hdmatt.errors import ModelError
+from hdmatt.network.config import ModelConfig
+from hdmatt.network.decoder import Decoded
+from hdmatt.network.encoder import Body, Stem
+from hdmatt.network.model import HDMatt
+
+METHODS = {"trunk", "forward"}  # that a runtime may replace
+FORMAT = "hdmatt-graphs-1"
+Format = Literal["onnx", "openvino"]
+SUFFIX: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml"}
+Graph = Callable[..., list[Tensor]]  # tensors in, tensors out, in the order of its Part
+
+
+def has_graphs(model: HDMatt) -> bool:
+    """Whether ONNX Runtime or OpenVINO compute parts of the network, in memory that they keep for themselves."""
+    return isinstance(model.decoder, _GraphDecoder)
+
+
+class Part(NamedTuple):
+    """One graph: its inputs by name, each with its rows per row at stride 8 (8: full resolution), and its outputs."""
+
+    inputs: dict[str, int]
+    outputs: tuple[str, ...]
+
+
+_DECODED = {"inputs": 8, "full": 8, "half": 4, "index1": 4, "index2": 2, "quarter": 2, "index3": 1, "eighth": 1}
+PARTS = {
+    # for other programs; hdmatt computes it in PyTorch
+    "front": Part({"inputs": 8}, ("full", "half", "index1", "index2", "quarter", "index3", "pooled")),
+    "trunk": Part({"pooled": 1}, ("eighth", "deep")),
+    "decoder": Part({**_DECODED, "enriched": 1}, ("alpha",)),
+}
+HEADS = {  # the convolutions of cpc.CPC, by their names there
+    "theta": Part({"deep": 1}, ("key",)),
+    "delta": Part({"deep": 1}, ("own",)),
+    "phi": Part({"deep": 1}, ("value",)),
+    "fuse": Part({"joined": 1}, ("enriched",)),
+}
+
+
+def parts(config: ModelConfig) -> dict[str, Part]:
+    """The graphs of a network; one without context (model A) has no heads."""
+    return PARTS if config.cpc == "none" else {**PARTS, **HEADS}
+
+
+def load_graphs(
+    folder: Path, kind: Format, *, weights: str, precision: str = "fp32", front: bool = False
+) -> dict[str, Graph]:
+    """The graphs of a folder that `export` wrote, by name, on as many threads as torch has.
+
+    Args:
+        weights: The `weights_hash` that the graphs must have been made of.
+        front: Load the front, too.
+
+    Raises:
+        ModelError: The folder holds no such graphs, or they are damaged or of other weights.
+    """
+    load = _onnx() if kind == "onnx" else _openvino(precision)
+    advice = "Export the model again (hdmatt export) into a new folder; in the cache: delete this one."
+    names = [path.stem for path in sorted(folder.glob(f"*{SUFFIX[kind]}")) if front or path.stem != "front"]
+    if "trunk" not in names:
+        raise ModelError(f"{folder} holds no {kind} graphs of hdmatt", hint=advice)
+    graphs: dict[str, Graph] = {}
+    for name in names:
+        path = folder / f"{name}{SUFFIX[kind]}"
+        try:
+            graphs[name], text = load(path)
+            described = json.loads(text)
+            found, made_of = described["format"], described["weights"]
+            needed = parts(ModelConfig(**described["config"]))
+        except Exception as error:  # the libraries raise many, RuntimeError among them
+            raise ModelError(f"{path} cannot be loaded: {error}", hint=advice) from error
+        if (found, made_of) != (FORMAT, weights):
+            raise ModelError(
+                f"{path} is {found} of weights {made_of[:12]}, needed is {FORMAT} of {weights[:12]}", hint=advice
+            )
+        missing = {part for part in needed if front or part != "front"} - set(names)
+        if missing:
+            raise ModelError(f"{folder} lacks the graphs {', '.join(sorted(missing))}", hint=advice)
+    return graphs
+
+
+def metadata(model: HDMatt) -> dict[str, Any]:
+    """What is written into every graph."""
+    return {"format": FORMAT, "config": asdict(model.config), "weights": weights_hash(model)}
+
+
+def weights_hash(model: HDMatt) -> str:
+    """SHA-256 of the configuration and all weights."""
+    digest = hashlib.sha256(json.dumps(asdict(model.config), sort_keys=True).encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        if not name.endswith("num_batches_tracked"):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def with_graphs(model: HDMatt, graphs: dict[str, Graph]) -> HDMatt:
+    network = copy.deepcopy(model).eval().requires_grad_(False)
+    encoder: Any = network.encoder
+    for layer in ("layer2", "layer3", "layer4", "aspp"):  # their weights are in the graphs
+        delattr(encoder, layer)
+    encoder.trunk = lambda pooled: tuple(graphs["trunk"](pooled))
+    for head in HEADS.keys() & graphs.keys():
+        setattr(network.cpc, head, _Head(graphs[head]))
+    network.cpc.key_norm = nn.Identity()  # folded into theta
+    network.decoder = _GraphDecoder(graphs["decoder"])  # type: ignore[assignment]
+    return network
+
+
+class _Head(nn.Module):
+    """A graph in the place of a convolution."""
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        self._graph = graph
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._graph(x)[0]
+
+
+class _GraphDecoder(nn.Module):
+    """A graph in the place of the decoder; the maps between, which only training reads, are empty."""
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        self._graph = graph
+
+    def forward(self, stem: Stem, body: Body, deep: Tensor) -> Decoded:
+        maps = stem._asdict() | body._asdict() | {"enriched": deep}
+        alpha = self._graph(*(maps[name] for name in PARTS["decoder"].inputs))[0]
+        return Decoded(alpha, deep, deep.new_empty(0), deep.new_empty(0), None)
+
+
+def _onnx() -> Callable[[Path], tuple[Graph, str]]:
+    """Reader of ONNX files. ONNX Runtime's threads do not spin while torch computes; its arena, which gives no memory
+    back, is off, since the engine promises a peak."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = torch.get_num_threads(), 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.enable_cpu_mem_arena = False
+
+    def load(path: Path) -> tuple[Graph, str]:
+        session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        names = [i.name for i in session.get_inputs()]
+
+        def run(*tensors: Tensor) -> list[Tensor]:
+            arrays = [t.detach().contiguous().numpy() for t in tensors]
+            return [torch.from_numpy(a) for a in session.run(None, dict(zip(names, arrays, strict=True)))]
+
+        return run, session.get_modelmeta().custom_metadata_map["hdmatt"]
+
+    return load
+
+
+def _openvino(precision: str) -> Callable[[Path], tuple[Graph, str]]:
+    """Reader of OpenVINO files. The precision is always said: left to itself OpenVINO takes bf16 for all where the
+    processor has it."""
+    import openvino as ov
+
+    core = ov.Core()
+
+    def load(path: Path) -> tuple[Graph, str]:
+        model = core.read_model(path)
+        text = model.get_rt_info("hdmatt").astype(str)
+        hint = "bf16" if precision == "bf16" and path.stem == "trunk" else "f32"
+        settings = {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+        graph = core.compile_model(model, "CPU", settings)
+
+        def run(*tensors: Tensor) -> list[Tensor]:
+            found = graph([t.detach().contiguous().numpy() for t in tensors], share_inputs=True)
+            return [torch.from_numpy(found[i]) for i in range(len(graph.outputs))]
+
+        return run, text
+
+    return load

@@ -1,0 +1,213 @@
+"""A network -> the same network, computed by a named runtime, on one device or several.
+
+    prepare          a network -> the same network, computed by a runtime
+    copies           a network -> one for each of several devices
+    exact            a block in which a GPU does not round what it is to compute in float32
+    fold             batch norms put into the convolutions before them
+    has_compiled, has_bfloat16    what a prepared network does
+
+A runtime is an `HDMatt` of which some parts are replaced: `encoder.trunk`, the convolutions of `cpc`, and `decoder`.
+Whoever uses a network (inference/run.py, inference/strategies.py) uses it as before. Two things are PyTorch's in every
+runtime:
+
+- All that leads to a pooling index (the hints, the first convolution, layer1). Where two of four values are nearly
+  equal, another order of the sums picks another maximum, and the unpooled map puts its value on another pixel: five
+  patches of the example moved alpha by 0.012 in two pixels when the first convolution was folded, by 4e-7 since it is
+  left alone. It is also faster there (docs/runtimes.md).
+- The reading of the contexts: sorting by label, splitting by counts, attention over another number of pixels for
+  every query. In PyTorch it is the very code of network/cpc.py, so there is one form of eq. 3 and not two.
+"""
+
+import copy
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import MethodType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hdmatt.errors import InputError
+from hdmatt.network.blocks import Block, Join
+from hdmatt.network.cpc import CPC
+from hdmatt.network.decoder import Decoded, Decoder
+from hdmatt.network.encoder import Body, Encoder, Stem
+from hdmatt.network.model import HDMatt
+from hdmatt.runtimes.choose import COPIED, choose_precision
+from hdmatt.runtimes.devices import kind as kind_of
+from hdmatt.runtimes.graphs import METHODS, has_graphs, load_graphs, weights_hash, with_graphs
+
+HALF_HEADS = ("delta", "phi", "fuse")  # not theta: attention multiplies an error of its keys by logits of 100 and more
+
+
+def has_bfloat16(model: HDMatt) -> bool:
+    """Whether some of the layers compute in bfloat16."""
+    return any(parameter.dtype == torch.bfloat16 for parameter in model.parameters())
+
+
+def has_compiled(model: HDMatt) -> bool:
+    """Whether the first patch has parts of the network compiled, which takes memory, too."""
+    return not has_graphs(model) and _has_foreign(model)
+
+
+def prepare(
+    model: HDMatt, name: str, *, precision: str = "fp32", graphs: Path | None = None, device: str = "cpu"
+) -> HDMatt:
+    """The same network in evaluation mode, computed by a runtime of RUNTIMES. "torch" gives the network itself.
+
+    Args:
+        precision: "bf16" computes layer3, layer4, ASPP and the context's values and joining convolution (OpenVINO: all
+            of the trunk) in bfloat16, which moves alpha by 3e-4 at most on the example; only processors with AMX
+            or AMD's AVX512-BF16 and GPUs gain by it. For folded, compiled and openvino. "auto": see choose_precision.
+            On CUDA the decoder is computed in float16, too: 8e-4 at most (docs/runtimes.md).
+        graphs: The folder that `export` wrote of this network, for onnx and openvino.
+        device: Where it will run; it is not moved there.
+
+    Raises:
+        InputError: The runtime does not have the precision.
+        ModelError: The graphs are missing, damaged, or of other weights.
+    """
+    precision = choose_precision(precision, name, device)
+    if name == "torch":
+        return model
+    if not _has_norms(model):
+        raise InputError(
+            "this network is prepared for a runtime already", hint="Give the network as load_model returned it."
+        )
+    if name in ("onnx", "openvino"):
+        assert graphs is not None
+        return with_graphs(model, load_graphs(graphs, name, weights=weights_hash(model), precision=precision))
+    network = fold(model)
+    if precision == "bf16":
+        _half_trunk(network.encoder)
+        for head in HALF_HEADS if network.config.cpc != "none" else ():
+            setattr(network.cpc, head, _Half(getattr(network.cpc, head)))
+        if kind_of(device) == "cuda":
+            _half_decoder(network.decoder)
+    if name == "compiled":  # sizes are symbols: bytes do not depend on which batch came first
+        # PyTorch 2.13 puts the zeros of a large unpooling before their own size, and stops at its own assertion
+        options: Any = {"joint_graph_constant_folding": False}
+        for owner, method in ((network.encoder, "trunk"), (network.decoder, "forward")):
+            setattr(owner, method, torch.compile(getattr(owner, method), dynamic=True, options=options))
+    return network
+
+
+def copies(model: HDMatt, devices: Sequence[str]) -> list[HDMatt]:
+    """The network on each of the devices; the first is the network itself, moved, the others are copies of it.
+
+    Raises:
+        InputError: Several devices, and a network of a runtime that is not in COPIED.
+    """
+    if len(devices) > 1 and (has_graphs(model) or _has_foreign(model)):
+        raise InputError(
+            "this network is prepared for a runtime that runs on one device",
+            hint=f"Prepare it for one of {', '.join(COPIED)}, or give one device.",
+        )
+    made = [model, *(copy.deepcopy(model) for _ in devices[1:])]
+    return [
+        network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for network, device in zip(made, devices, strict=True)
+    ]
+
+
+@contextmanager
+def exact() -> Generator[None]:
+    """A block in which CUDA multiplies float32 as float32, not rounded to 10 bits (TF32), as cuDNN does by itself.
+
+    TF32 in the first convolution alone moves pooling indices, and alpha by up to 0.015 (docs/runtimes.md). This is a
+    switch of the whole process.
+    """
+    convolutions: Any = torch.backends.cudnn
+    products: Any = torch.backends.cuda.matmul
+    before = convolutions.allow_tf32, products.allow_tf32
+    convolutions.allow_tf32 = products.allow_tf32 = False
+    try:
+        yield
+    finally:
+        convolutions.allow_tf32, products.allow_tf32 = before
+
+
+def fold(model: HDMatt) -> HDMatt:
+    """A copy in which the convolutions behind the last pooling index do what they and their batch norms did.
+
+    norm(w * x) = (s w) * x + (b - s m) with s = gain / sqrt(variance + eps). Where a norm follows a sum of
+    convolutions (`Join`), s goes into all of them and the rest into the first one's bias. Computed in float64.
+    """
+    network = copy.deepcopy(model).eval().requires_grad_(False)
+    encoder = network.encoder
+    for root in (encoder.layer2, encoder.layer3, encoder.layer4, encoder.aspp, network.decoder, network.cpc):
+        for module in root.modules():
+            if isinstance(module, Block):
+                _absorb(module, "bn1", [module.conv1])
+                _absorb(module, "bn2", [module.conv2])
+            elif isinstance(module, Join):
+                _absorb(module, "norm", list(module.convs))
+            elif isinstance(module, CPC):
+                if isinstance(getattr(module, "key_norm", None), nn.BatchNorm2d):
+                    _absorb(module, "key_norm", [module.theta])
+            elif isinstance(module, nn.Sequential) and len(module) > 1 and isinstance(module[1], nn.BatchNorm2d):
+                _absorb(module, "1", [module[0]])
+        assert not any(isinstance(m, nn.BatchNorm2d) for m in root.modules()), "a batch norm that fold does not know"
+    return network
+
+
+def _has_foreign(model: HDMatt) -> bool:
+    """A method of ours is copied with its owner; a graph or compiled code is not."""
+    replaced = [vars(part)[name] for part in (model.encoder, model.decoder) for name in METHODS & vars(part).keys()]
+    return any(not isinstance(method, MethodType) for method in replaced)
+
+
+def _has_norms(model: HDMatt) -> bool:
+    return any(isinstance(module, nn.BatchNorm2d) for module in model.decoder.modules())
+
+
+def _absorb(owner: nn.Module, norm_name: str, convs: list[nn.Module]) -> None:
+    norm: Any = getattr(owner, norm_name)
+    gain, shift = (1.0, 0.0) if norm.weight is None else (norm.weight.double(), norm.bias.double())
+    scale = gain / (norm.running_var.double() + norm.eps).sqrt()
+    bias = shift - scale * norm.running_mean.double()
+    for conv in convs:
+        assert isinstance(conv, nn.Conv2d) and conv.bias is None
+        weight = (conv.weight.double() * scale[:, None, None, None]).to(conv.weight.dtype)
+        conv.weight = nn.Parameter(weight, requires_grad=False)
+    first: Any = convs[0]
+    first.bias = nn.Parameter(bias.to(first.weight.dtype), requires_grad=False)
+    setattr(owner, norm_name, nn.Identity())
+
+
+def _half_trunk(encoder: Encoder) -> None:
+    """layer3, layer4 and ASPP in bfloat16. layer2 is not worth its error (docs/runtimes.md)."""
+    for layer in (encoder.layer3, encoder.layer4, encoder.aspp):
+        layer.to(torch.bfloat16)
+    setattr(encoder, "trunk", MethodType(_trunk_in_halves, encoder))  # noqa: B010
+
+
+def _trunk_in_halves(encoder: Encoder, pooled: Tensor) -> tuple[Tensor, Tensor]:
+    eighth = encoder.layer2(pooled)
+    deep = encoder.aspp(encoder.layer4(encoder.layer3(eighth.to(torch.bfloat16))))
+    return eighth, deep.float()
+
+
+def _half_decoder(decoder: Decoder) -> None:
+    """The decoder in float16, not bfloat16: eight times as exact, and its maps are nowhere near 65504."""
+    decoder.to(torch.float16)
+    setattr(decoder, "forward", MethodType(_decoder_in_halves, decoder))  # noqa: B010
+
+
+def _decoder_in_halves(decoder: Decoder, stem: Stem, body: Body, deep: Tensor) -> Decoded:
+    def half(maps: Iterable[Tensor]) -> list[Tensor]:
+        return [t.to(torch.float16) if t.is_floating_point() else t for t in maps]
+
+    return Decoder.forward(decoder, Stem(*half(stem)), Body(*half(body)), deep.to(torch.float16))
+
+
+class _Half(nn.Module):
+    """A layer in bfloat16 between float32 ones."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer.to(torch.bfloat16)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x.to(torch.bfloat16)).float()

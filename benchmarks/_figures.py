@@ -14,13 +14,13 @@ import cv2
 import numpy as np
 from _shared import settings_of, write_record
 
-from hdmatt import api
 from hdmatt.errors import InputError
 from hdmatt.evaluation import metrics
 from hdmatt.evaluation.evaluate import facts
 from hdmatt.figures import sheet as sheet_module
 from hdmatt.figures.sheet import GAP, RED, Panel, box, enlarged, save, sheet, shrunk
-from hdmatt.inference.run import Options
+from hdmatt.inference import files
+from hdmatt.inference.options import Options
 from hdmatt.pictures import reader
 from hdmatt.pictures.trimap import open_trimap
 
@@ -77,8 +77,8 @@ def compute(
     mattes: dict[str, Path] = {}
     for name, strategy in WAYS.items():
         mattes[name] = folder / f"{strategy}.png"
-        outputs = api.Outputs(mattes[name])
-        api.matte_files(
+        outputs = files.Outputs(mattes[name])
+        files.matte_files(
             picture, trimap, outputs, model=given.model, strategy=strategy, options=Options(**settings), bit_depth="8"
         )
     mattes = {"DS": mattes["DS"], "C": mattes["C"], **also, "HDMatt": mattes["HDMatt"]}

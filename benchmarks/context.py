@@ -42,7 +42,7 @@ from hdmatt.evaluation.evaluate import find_items
 from hdmatt.evaluation.items import given as present
 from hdmatt.evaluation.items import opened, read_bytes
 from hdmatt.evaluation.testsets import Item
-from hdmatt.inference.run import Options
+from hdmatt.inference.options import Options
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.checkpoint import load_model
 from hdmatt.network.config import BACKGROUND, FOREGROUND, STRIDE, UNKNOWN

@@ -39,7 +39,6 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from hdmatt import api
 from hdmatt.bench import measure
 from hdmatt.bench.peaks import Count
 from hdmatt.bench.sweep import best_of
@@ -47,7 +46,8 @@ from hdmatt.errors import InputError, OutputError
 from hdmatt.evaluation.evaluate import facts
 from hdmatt.evaluation.methods import Settings
 from hdmatt.evaluation.scenes import TILE, Generated
-from hdmatt.inference.run import Counters, Options
+from hdmatt.inference import load
+from hdmatt.inference.options import Counters, Options
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.checkpoint import models
 from hdmatt.network.model import HDMatt
@@ -85,7 +85,7 @@ def main(arguments: list[str]) -> int:
     small = _pair(min(len(pair.marks), COUNTED), given.unknown)
     each = {name: _flops_a_patch(network, small, options) for name, network in plain.items()}
     jobs = {
-        (name, precision): api.load_network(network, runtime="folded", precision=precision, device=device)
+        (name, precision): load.load_network(network, runtime="folded", precision=precision, device=device)
         for name, network in plain.items()
         for precision in precisions
     }
@@ -155,9 +155,9 @@ def _device(name: str) -> str:
 
 def _network(name: str) -> HDMatt:
     if name != "hdmatt-r34" or name in models():
-        return api.load_model(name)
+        return load.load_model(name)
     torch.manual_seed(0)
-    return HDMatt(replace(api.load_model().config, width=R34_WIDTH)).eval()
+    return HDMatt(replace(load.load_model().config, width=R34_WIDTH)).eval()
 
 
 def _pair(side: int, unknown: float) -> Pair:

@@ -24,9 +24,9 @@ import torch
 from torch.nn import functional as F
 
 import hdmatt.runtimes.export as exporter
-from hdmatt.api import load_model
 from hdmatt.evaluation.ledger import facts
 from hdmatt.evaluation.methods import Settings
+from hdmatt.inference.load import load_model
 from hdmatt.network.encoder import Body
 from hdmatt.network.inputs import labels, network_input
 from hdmatt.network.model import HDMatt

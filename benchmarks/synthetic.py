@@ -19,7 +19,7 @@ import _shared
 import numpy as np
 
 from hdmatt.evaluation import metrics
-from hdmatt.inference.run import Options
+from hdmatt.inference.options import Options
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.checkpoint import load_model
 from hdmatt.network.model import HDMatt

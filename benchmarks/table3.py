@@ -31,9 +31,9 @@ from _shared import (
     write_text,
 )
 
-from hdmatt.api import load_model
 from hdmatt.errors import InputError, counted
 from hdmatt.evaluation.evaluate import Result, Summary
+from hdmatt.inference.load import load_model
 from hdmatt.network.checkpoint import load_card
 
 ALL = 10**6  # more patches than any picture has

@@ -22,31 +22,31 @@ def step(text: str) -> None:
 def main(out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     step("loading (the first run on a machine compiles the colour estimation: about a minute)")
-    from hdmatt import api
     from hdmatt.evaluation import metrics
-    from hdmatt.inference.run import Options
+    from hdmatt.inference import files, load
+    from hdmatt.inference.options import Options
     from hdmatt.pictures.reader import read_grey
     from hdmatt.pictures.trimap import open_trimap
     from hdmatt.runtimes import devices
 
-    api.load_model()
-    step(f"model {api.DEFAULT_MODEL} loaded")
+    load.load_model()
+    step(f"model {load.DEFAULT_MODEL} loaded")
     options = Options(device=devices.pick_device("auto"))
-    alpha_only = api.matte_files(
+    alpha_only = files.matte_files(
         HERE / "hair.jpg",
         HERE / "hair-trimap.png",
-        api.Outputs(out / "alpha.png"),
-        model=api.DEFAULT_MODEL,
+        files.Outputs(out / "alpha.png"),
+        model=load.DEFAULT_MODEL,
         options=options,
     )
     step(
         f"matte: {alpha_only.width}x{alpha_only.height}, {100 * alpha_only.unknown_share:.0f} % unknown, "
         f"{alpha_only.patches} patches, {alpha_only.seconds:.1f} s, peak {alpha_only.peak_memory / 2**20:.0f} MiB"
     )
-    full = api.matte_files(
+    full = files.matte_files(
         HERE / "hair.jpg",
         HERE / "hair-trimap.png",
-        api.Outputs(out / "alpha.png", out / "foreground.jpg", out / "cutout.png", out / "composite.jpg"),
+        files.Outputs(out / "alpha.png", out / "foreground.jpg", out / "cutout.png", out / "composite.jpg"),
         options=options,
         background="#d8d2c8",
     )

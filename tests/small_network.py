@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from hdmatt.inference.run import Options
+from hdmatt.inference.options import Options
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.config import ModelConfig
 from hdmatt.network.inputs import network_input

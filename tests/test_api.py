@@ -7,8 +7,7 @@ import pytest
 import torch
 
 import hdmatt
-from hdmatt.api import NoUnknownWarning
-from hdmatt.errors import InputError, ModelError
+from hdmatt.errors import InputError, ModelError, NoUnknownWarning
 from hdmatt.network.checkpoint import save_model
 from hdmatt.network.config import ModelConfig
 from hdmatt.network.model import HDMatt

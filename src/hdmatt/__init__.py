@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from hdmatt.errors import HDMattError
 
 if TYPE_CHECKING:
-    from hdmatt.api import Matte, load_model, matte
+    from hdmatt.api import Matte, matte
+    from hdmatt.inference.load import load_model
 
 __version__ = "0.1.0"
 __all__ = ["HDMattError", "Matte", "load_model", "matte"]

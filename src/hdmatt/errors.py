@@ -44,3 +44,7 @@ class MemoryLimitError(InputError):
 def counted(number: int, noun: str) -> str:
     """ "1 picture", "2 pictures"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+class NoUnknownWarning(UserWarning):
+    """The trimap has no unknown pixel, so the matte is the trimap."""

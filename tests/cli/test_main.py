@@ -249,7 +249,7 @@ def test_an_internal_error_has_exit_code_1_and_no_traceback(scene, weights, caps
     def broken(*_, **__):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("hdmatt.api.matte_files", broken)
+    monkeypatch.setattr("hdmatt.inference.files.matte_files", broken)
     assert call(scene, weights) == 1
     err = capsys.readouterr().err
     assert "internal error: RuntimeError: a bug" in err and "Traceback" not in err
@@ -289,7 +289,7 @@ def test_stopping_by_hand_has_its_own_exit_code(scene, weights, capsys, monkeypa
         raise KeyboardInterrupt
 
     before = names(scene)
-    monkeypatch.setattr("hdmatt.api.matte_files", stopped)
+    monkeypatch.setattr("hdmatt.inference.files.matte_files", stopped)
     assert call(scene, weights) == 130
     assert capsys.readouterr().err == "hdmatt: stopped\n" and names(scene) == before
 

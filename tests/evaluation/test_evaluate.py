@@ -356,7 +356,7 @@ def test_a_ledger_that_is_not_ours_is_named(data, tmp_path, capsys):
 
 
 def test_settings_are_plain_values_that_engine_options_take():
-    from hdmatt.inference.run import Options
+    from hdmatt.inference.options import Options
 
     values = {k: v for k, v in asdict(Settings()).items() if k not in ("model", "runtime", "precision")}
     assert Options(**values) == Options(cover="grid")  # the seam score needs borders that run through the picture

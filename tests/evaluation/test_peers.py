@@ -18,7 +18,7 @@ from hdmatt.evaluation import peers
 from hdmatt.evaluation.evaluate import Settings, evaluate, find_items
 from hdmatt.evaluation.methods import parse
 from hdmatt.evaluation.run_method import method_program
-from hdmatt.inference.strategies import patch_rows
+from hdmatt.inference.any_network import patch_rows
 from hdmatt.patches.windows import grid
 from hdmatt.pictures.colour import linear_to_srgb
 from hdmatt.pictures.reader import ArrayReader

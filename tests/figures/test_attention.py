@@ -12,7 +12,7 @@ from reference import slow_region_read
 from hdmatt.cli.main import main
 from hdmatt.errors import InputError
 from hdmatt.figures.attention import attend, draw
-from hdmatt.inference.run import Options
+from hdmatt.inference.options import Options
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.network import cpc
 from hdmatt.network.attention import region_attention, region_weights

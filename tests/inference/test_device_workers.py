@@ -7,11 +7,12 @@ import pytest
 import torch
 
 import hdmatt
-from hdmatt import api
 from hdmatt.cli.main import main
 from hdmatt.errors import InputError, MemoryLimitError, ModelError
-from hdmatt.inference import run, transfer
-from hdmatt.inference.run import Counters, Options, make_plan
+from hdmatt.inference import load, needs, pool, run, transfer
+from hdmatt.inference.files import Outputs, matte_files
+from hdmatt.inference.options import Counters, Options
+from hdmatt.inference.plan import make_plan
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.checkpoint import save_model
 from hdmatt.network.config import ModelConfig
@@ -127,9 +128,9 @@ def test_the_matte_does_not_depend_on_which_device_is_faster(model, monkeypatch,
     assert first
 
 
-@pytest.mark.parametrize("part", ["_decode", "_encode"])
-def test_an_error_of_one_device_ends_the_run_and_leaves_no_file(files, monkeypatch, part):
-    original, calls = getattr(run, part), []
+@pytest.mark.parametrize(("module", "part"), [(run, "_decode"), (pool, "_encode")])
+def test_an_error_of_one_device_ends_the_run_and_leaves_no_file(files, monkeypatch, module, part):
+    original, calls = getattr(module, part), []
 
     def fails(*arguments):
         calls.append(1)
@@ -137,13 +138,13 @@ def test_an_error_of_one_device_ends_the_run_and_leaves_no_file(files, monkeypat
             raise RuntimeError("the second device is lost")
         return original(*arguments)
 
-    monkeypatch.setattr(run, part, fails)
+    monkeypatch.setattr(module, part, fails)
     before = sorted(files.iterdir())
     with pytest.raises(RuntimeError, match="the second device is lost"):
-        api.matte_files(
+        matte_files(
             files / "picture.png",
             files / "trimap.png",
-            api.Outputs(files / "alpha.png", cutout=files / "cutout.png"),
+            Outputs(files / "alpha.png", cutout=files / "cutout.png"),
             model=files / "weights.safetensors",
             options=replace(SMALL, device="cpu,cpu"),
         )
@@ -170,7 +171,7 @@ def test_an_answer_that_is_no_number_is_an_error(model):
 
 def test_the_plan_counts_a_copy_of_the_weights_and_a_batch_for_each_device(model, monkeypatch):
     monkeypatch.setattr(memory, "settled", lambda: 100 * memory.MIB)
-    monkeypatch.setattr(memory, "carry_bytes", lambda *_: 0)
+    monkeypatch.setattr(needs, "carry_bytes", lambda *_: 0)
     trimap = scene()[1]
     one, two, three = (
         make_plan(open_trimap(trimap), model, replace(SMALL, batch=2, device=device))
@@ -178,7 +179,7 @@ def test_the_plan_counts_a_copy_of_the_weights_and_a_batch_for_each_device(model
     )
     assert len(one.queries) >= 6 and one.batch == two.batch == 2
     weights = sum(tensor.numel() * tensor.element_size() for tensor in model.parameters())
-    work, way = memory.patch_bytes(64, width=8), 2 * transfer.DEPTH * memory.way_bytes(64)
+    work, way = needs.patch_bytes(64, width=8), 2 * transfer.DEPTH * needs.way_bytes(64)
     assert two.peak - one.peak == weights + 2 * work + 4 * way
     assert three.peak - two.peak == weights + 2 * work + 2 * way
 
@@ -293,7 +294,7 @@ def test_auto_precision_on_a_gpu_is_bf16_where_it_multiplies_it(monkeypatch, cap
 
 
 def test_the_halves_of_a_gpu_stay_within_the_limits():
-    model, inputs = api.load_model("hdmatt-s"), example()
+    model, inputs = load.load_model("hdmatt-s"), example()
     half = prepare(model, "folded", precision="bf16", device="cuda:0")
     assert half.decoder.detail[0].weight.dtype == torch.float16
     assert half.encoder.conv1.weight.dtype == half.encoder.layer1[0].conv1.weight.dtype == torch.float32

@@ -9,7 +9,11 @@ import pytest
 import torch
 
 from hdmatt.errors import InputError, MemoryLimitError
-from hdmatt.inference.run import COVERS, Counters, Options, _fill_pool, choose_candidates, make_plan, run
+from hdmatt.inference import needs
+from hdmatt.inference.options import COVERS, Counters, Options
+from hdmatt.inference.plan import choose_candidates, make_plan
+from hdmatt.inference.pool import fill_pool
+from hdmatt.inference.run import run
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.config import ModelConfig
 from hdmatt.network.model import HDMatt
@@ -97,13 +101,13 @@ def test_context_changes_the_matte_and_crop_is_the_engine_without_it(model):
 def test_the_order_of_the_context_pool_does_not_matter(model, monkeypatch):
     picture, trimap = scene()
     reference = matte(picture, trimap, model, SMALL)
-    original = _fill_pool
+    original = fill_pool
 
     def reversed_pool(*arguments):
         pool = original(*arguments)
         return pool._replace(contexts=dict(reversed(pool.contexts.items())))
 
-    monkeypatch.setattr("hdmatt.inference.run._fill_pool", reversed_pool)
+    monkeypatch.setattr("hdmatt.inference.run.fill_pool", reversed_pool)
     # 1e-5: the same contexts, summed in another order
     np.testing.assert_allclose(matte(picture, trimap, model, SMALL), reference, rtol=0, atol=1e-5)
 
@@ -130,7 +134,7 @@ def test_a_limit_without_room_for_kept_features_encodes_again_and_moves_alpha_by
     picture, trimap = scene(300, 300)
     reference = matte(picture, trimap, model, replace(SMALL, batch=2))
     # features of a hundred GiB each: no room for any
-    monkeypatch.setattr(memory, "body_bytes", lambda *_, **__: 100 * memory.GIB)
+    monkeypatch.setattr(needs, "body_bytes", lambda *_, **__: 100 * memory.GIB)
     counters = Counters()
     options = replace(SMALL, batch=2)
     plan = make_plan(open_trimap(trimap), model, options)
@@ -147,7 +151,7 @@ def test_first_layers_that_are_kept_are_not_computed_again_and_give_the_same_byt
     mattes, options = {}, replace(SMALL, batch=batch)
     for room in (0, 3, 10**6):
         monkeypatch.setattr(
-            "hdmatt.inference.run.STEMS", room * memory.stem_bytes(64, width=8, inputs=model.encoder.inputs)
+            "hdmatt.inference.plan.STEMS", room * needs.stem_bytes(64, width=8, inputs=model.encoder.inputs)
         )
         counters, plan = Counters(), make_plan(open_trimap(trimap), model, options)
         mattes[room] = matte(picture, trimap, model, options, counters=counters)
@@ -165,7 +169,7 @@ def test_nothing_is_ranked_when_there_are_no_more_candidates_than_contexts(model
     picture, trimap = scene(300, 300)
     few = replace(SMALL, candidates=2, topk=2)
     reference = matte(picture, trimap, model, few)
-    monkeypatch.setattr("hdmatt.inference.run.select", None)
+    monkeypatch.setattr("hdmatt.inference.pool.select", None)
     np.testing.assert_array_equal(matte(picture, trimap, model, few), reference)
 
 
@@ -333,15 +337,15 @@ def test_a_memory_limit_that_is_too_small_names_the_smallest_that_would_do(model
         matte(picture, trimap, model, replace(SMALL, memory=memory.MIB))
     enough = memory.parse(error.value.hint.split("at least ")[1].split(" ")[0])
     with pytest.raises(MemoryLimitError, match="too small"):
-        matte(picture, trimap, model, replace(SMALL, memory=enough - 2 * memory.SPREAD))
+        matte(picture, trimap, model, replace(SMALL, memory=enough - 2 * needs.SPREAD))
     matte(picture, trimap, model, replace(SMALL, memory=enough))
 
 
 def test_of_a_patch_and_what_takes_turns_with_it_the_plan_counts_the_larger_one(model):
     _, trimap = scene()
-    each = memory.patch_bytes(SMALL.patch, width=model.config.width)
+    each = needs.patch_bytes(SMALL.patch, width=model.config.width)
     if model.config.hints:
-        each = max(each, memory.carry_bytes(*trimap.shape))  # takes its turn, too
+        each = max(each, needs.carry_bytes(*trimap.shape))  # takes its turn, too
 
     def peak(turns):
         # a limit that leaves no first layers to keep or drop

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from hdmatt.errors import InputError, MemoryLimitError
 from hdmatt.evaluation.metrics import patch_borders, seam
-from hdmatt.inference.run import Counters, Options
-from hdmatt.inference.strategies import matte_rows, network_of, patch_rows, with_unknown
+from hdmatt.inference.any_network import network_of, patch_rows, with_unknown
+from hdmatt.inference.options import Counters, Options
+from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.config import ModelConfig
 from hdmatt.network.model import HDMatt
 from hdmatt.patches.windows import cut, tiles

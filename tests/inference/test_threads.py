@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from hdmatt.inference.threads import Behind, ahead, spread
+from hdmatt.inference.threads import WriteQueue, map_in_order, prefetch
 
 
 def names():
@@ -17,7 +17,7 @@ def test_items_come_in_order_and_are_made_in_another_thread():
             made.append(threading.current_thread())
             yield i
 
-    assert list(ahead(items(), depth=3)) == list(range(20))
+    assert list(prefetch(items(), depth=3)) == list(range(20))
     assert set(made) and threading.current_thread() not in made
     assert "hdmatt-ahead" not in names()
 
@@ -25,7 +25,7 @@ def test_items_come_in_order_and_are_made_in_another_thread():
 @pytest.mark.parametrize("depth", [1, 3])
 def test_no_more_than_depth_items_are_made_before_they_are_asked_for(depth):
     made = []
-    items = ahead((made.append(i) or i for i in range(50)), depth=depth)
+    items = prefetch((made.append(i) or i for i in range(50)), depth=depth)
     for taken in range(1, 20):
         next(items)
         assert len(made) <= taken + depth
@@ -42,14 +42,14 @@ def test_an_exception_arrives_where_its_item_would():
 
     seen = []
     with pytest.raises(OSError, match="damaged"):
-        for item in ahead(items(), depth=4):
+        for item in prefetch(items(), depth=4):
             seen.append(item)
     assert seen == [1, 2]
 
 
 def test_calls_are_done_in_order_and_all_of_them():
     done, started = [], threading.Event()
-    with Behind() as behind:
+    with WriteQueue() as behind:
         behind.do(started.wait, 10)
         started.set()
         for i in range(50):
@@ -62,9 +62,9 @@ def test_a_call_that_fails_is_told_at_the_latest_when_the_block_ends():
     def fail():
         raise OSError("disk full")
 
-    with pytest.raises(OSError, match="disk full"), Behind() as behind:
+    with pytest.raises(OSError, match="disk full"), WriteQueue() as behind:
         behind.do(fail)
-    with pytest.raises(OSError, match="disk full"), Behind(depth=1) as behind:
+    with pytest.raises(OSError, match="disk full"), WriteQueue(depth=1) as behind:
         behind.do(fail)
         for _ in range(3):
             behind.do(int)
@@ -73,7 +73,7 @@ def test_a_call_that_fails_is_told_at_the_latest_when_the_block_ends():
 
 def test_a_block_that_fails_drops_what_has_not_begun():
     done, go = [], threading.Event()
-    with pytest.raises(KeyboardInterrupt), Behind(depth=3) as behind:
+    with pytest.raises(KeyboardInterrupt), WriteQueue(depth=3) as behind:
         behind.do(go.wait, 10)
         behind.do(done.append, 1)
         threading.Timer(0.05, go.set).start()
@@ -91,7 +91,7 @@ def test_spread_keeps_the_order_and_gives_each_item_to_its_thread(threads):
         where.setdefault(n, set()).add(threading.current_thread())
         return n, item
 
-    found = list(spread(iter(items), work, threads=threads))
+    found = list(map_in_order(iter(items), work, threads=threads))
     assert found == [(i, None if n is None else (n, i)) for n, i in items]
     assert all(len(used) == 1 for used in where.values())
     assert len(set.union(*where.values())) == turns
@@ -109,7 +109,7 @@ def test_no_thread_of_spread_has_more_than_depth_items_under_way():
             assert all(sum(j % 3 == n for j in under_way) <= 2 for n in range(3))
             yield i % 3, i
 
-    for item, _ in spread(items(), lambda n, item: item, threads=3, depth=2):
+    for item, _ in map_in_order(items(), lambda n, item: item, threads=3, depth=2):
         taken.append(item)
     assert taken == list(range(30))
 
@@ -135,7 +135,7 @@ def test_the_first_exception_of_spread_in_the_items_order_is_the_one_that_arrive
 
     seen = []
     with pytest.raises(OSError, match="first"):
-        for item, _ in spread(items(), work, threads=2):
+        for item, _ in map_in_order(items(), work, threads=2):
             seen.append(item)
     assert seen == [0, 1] and closed
     assert not any(name.startswith("hdmatt-spread") for name in names())

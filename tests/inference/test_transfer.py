@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from hdmatt.inference.transfer import DEPTH, Buffers, Cuda, Direct, Ferry, Landing, Pinned
+from hdmatt.inference.transfer import DEPTH, Buffers, Cuda, DeviceLink, Direct, Download, Pinned
 from hdmatt.runtimes.devices import kind, names
 
 
@@ -66,27 +66,27 @@ def test_names_of_devices():
 
 
 def test_a_cpu_takes_the_arrays_own_memory():
-    ferry, arrays = Direct("cpu"), batch(0)
-    with ferry.computing():
-        tensors = ferry.land(ferry.up(arrays))
+    link, arrays = Direct("cpu"), batch(0)
+    with link.computing():
+        tensors = link.land(link.up(arrays))
     for tensor, array in zip(tensors, arrays, strict=True):
         assert tensor.data_ptr() == array.ctypes.data and tensor.shape == array.shape
-    assert ferry.adopt(tensors[0]) is tensors[0]
-    assert ferry.down(tensors[0]).array().ctypes.data == arrays[0].ctypes.data
+    assert link.adopt(tensors[0]) is tensors[0]
+    assert link.down(tensors[0]).array().ctypes.data == arrays[0].ctypes.data
 
 
 def test_arrays_arrive_as_they_were_though_copies_are_late_and_buffers_are_few():
     cuda = Late()
-    ferry = Pinned(cuda)
+    link = Pinned(cuda)
     cargos = []
     for number in range(7):
         arrays = batch(number)
-        cargos.append(ferry.up(arrays))
+        cargos.append(link.up(arrays))
         for array in arrays:
             array[...] = 0  # they are the caller's again
     for number, cargo in enumerate(cargos):
-        with ferry.computing():
-            tensors = ferry.land(cargo)
+        with link.computing():
+            tensors = link.land(cargo)
         assert {tensor.data_ptr() for tensor in tensors} <= set(cuda.kept)
         for tensor, array in zip(tensors, batch(number), strict=True):
             np.testing.assert_array_equal(tensor.numpy(), array)
@@ -95,9 +95,9 @@ def test_arrays_arrive_as_they_were_though_copies_are_late_and_buffers_are_few()
 
 def test_mattes_come_down_as_they_were_though_nobody_asked_before_their_buffer_was_needed_again():
     cuda = Late()
-    ferry = Pinned(cuda)
+    link = Pinned(cuda)
     tensors = [torch.from_numpy(batch(number)[0][..., 0]) for number in range(7)]
-    landings = [ferry.down(tensor) for tensor in tensors]
+    landings = [link.down(tensor) for tensor in tensors]
     for tensor, landing in zip(tensors, landings, strict=True):
         np.testing.assert_array_equal(landing.array(), tensor.numpy())
         assert landing.array() is landing.array()
@@ -136,7 +136,7 @@ def test_two_threads_that_ask_for_a_landing_get_the_same_array():
         def synchronize(self):
             assert arrived.wait(10)
 
-    landing = Landing(torch.arange(3.0), Until())
+    landing = Download(torch.arange(3.0), Until())
     found = []
     asking = [threading.Thread(target=lambda: found.append(landing.array())) for _ in range(2)]
     for thread in asking:
@@ -148,14 +148,14 @@ def test_two_threads_that_ask_for_a_landing_get_the_same_array():
 
 
 def test_both_ways_keep_the_contract():
-    assert isinstance(Direct("cpu"), Ferry) and isinstance(Pinned(Late()), Ferry)
+    assert isinstance(Direct("cpu"), DeviceLink) and isinstance(Pinned(Late()), DeviceLink)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_gives_back_what_it_was_given():
-    from hdmatt.inference.transfer import ferry
+    from hdmatt.inference.transfer import device_link
 
-    way = ferry("cuda:0")
+    way = device_link("cuda:0")
     cargos = [way.up(batch(number, 64)) for number in range(5)]
     landings = []
     for cargo in cargos:

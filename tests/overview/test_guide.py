@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from hdmatt.inference import run, strategies
-from hdmatt.inference.run import Counters, Options
+from hdmatt.inference import needs, plan, small_first, strategies
+from hdmatt.inference.options import Counters, Options
 from hdmatt.network.config import ModelConfig
 from hdmatt.network.model import HDMatt
 from hdmatt.overview import guide
@@ -11,7 +11,6 @@ from hdmatt.overview.guide import Guide, shrink_by, smaller
 from hdmatt.patches.windows import Window
 from hdmatt.pictures.reader import ArrayReader
 from hdmatt.pictures.trimap import open_trimap
-from hdmatt.system import memory
 
 
 def test_a_picture_is_shrunk_by_whole_pixels_to_about_the_long_side():
@@ -119,8 +118,8 @@ def test_a_picture_is_corrected_by_its_own_smaller_matte(pair, request, monkeypa
     plain, crop = matte(pair), matte(pair, "crop")
     request.getfixturevalue("shrunk")
     made = []
-    original = strategies._guide
-    monkeypatch.setattr(strategies, "_guide", lambda *a: made.append(original(*a)) or made[-1])
+    original = small_first._guide
+    monkeypatch.setattr(small_first, "_guide", lambda *a: made.append(original(*a)) or made[-1])
     counters = Counters()
     guided = matte(pair, counters=counters)
     assert made[0].step == 3 and made[0].alpha.shape == (67, 104)
@@ -158,8 +157,8 @@ def test_scene_linear_pictures_are_shrunk_as_the_network_sees_them(pair, shrunk,
 def test_a_plan_counts_the_smaller_picture_beside_what_it_can_meet_only(height, width, monkeypatch):
     """A wide picture's own rows are not there while the smaller one is matted, so only that matte comes on top."""
     seen = []
-    original = run.make_plan
-    monkeypatch.setattr(run, "make_plan", lambda *a, **k: seen.append(a[2]) or original(*a, **k))
+    original = plan.make_plan
+    monkeypatch.setattr(plan, "make_plan", lambda *a, **k: seen.append(a[2]) or original(*a, **k))
     trimap = np.zeros((height, width), np.uint8)
     trimap[:40, :40], trimap[40:80, :40] = 255, 128
     model = HDMatt(ModelConfig(width=4, hints=True)).eval()
@@ -174,4 +173,4 @@ def test_a_plan_counts_the_smaller_picture_beside_what_it_can_meet_only(height, 
     if width > 5000:
         assert 1000 + room.matte <= seen[0].reserve < 1000 + room.kept
     else:
-        assert seen[0].reserve == 1000 + room.kept + memory.SPREAD + strategies._LEFT
+        assert seen[0].reserve == 1000 + room.kept + needs.SPREAD + small_first._LEFT

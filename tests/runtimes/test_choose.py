@@ -9,7 +9,9 @@ from small_network import matte, network, patches, scene
 
 from hdmatt import api
 from hdmatt.errors import InputError, ModelError
-from hdmatt.inference.run import Options, make_plan
+from hdmatt.inference import load, needs
+from hdmatt.inference.options import Options
+from hdmatt.inference.plan import make_plan
 from hdmatt.network.checkpoint import load_model
 from hdmatt.network.hints import HINTS
 from hdmatt.network.inputs import labels
@@ -109,7 +111,7 @@ def test_the_plan_of_a_compiled_network_has_room_for_its_compilation():
     options = Options(patch=64, overlap=16, memory=8 * GIB)
     plain, more = (make_plan(open_trimap(scene()[1]), m, options).peak for m in (folded, compiled))
     # 4 MiB: the process itself moves between two looks at it
-    assert more - plain == pytest.approx(memory.COMPILER, abs=4 * memory.MIB)
+    assert more - plain == pytest.approx(needs.COMPILER, abs=4 * memory.MIB)
 
 
 @pytest.mark.parametrize(
@@ -137,11 +139,11 @@ def test_auto_precision_is_bf16_for_the_folded_runtime_on_a_cpu_that_has_it_only
 def test_a_named_model_takes_auto_precision_and_a_loaded_one_stays_as_it_is(monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True}, raising=False)
     model = network()
-    assert api.load_network(model) is model and api.load_network(model, precision="fp32") is model
-    assert api.load_network("hdmatt-s").encoder.layer3[0].conv1.weight.dtype == torch.bfloat16
-    assert api.load_network("hdmatt-s", precision="fp32").encoder.layer3[0].conv1.weight.dtype == torch.float32
+    assert load.load_network(model) is model and load.load_network(model, precision="fp32") is model
+    assert load.load_network("hdmatt-s").encoder.layer3[0].conv1.weight.dtype == torch.bfloat16
+    assert load.load_network("hdmatt-s", precision="fp32").encoder.layer3[0].conv1.weight.dtype == torch.float32
     # keys stay exact: attention multiplies their error
-    assert api.load_network("hdmatt-s").cpc.theta.weight.dtype == torch.float32
+    assert load.load_network("hdmatt-s").cpc.theta.weight.dtype == torch.float32
 
 
 def test_auto_is_folded_on_cpus_and_gpus_and_torch_elsewhere():
@@ -185,9 +187,9 @@ def test_the_weights_hash_tells_weights_and_configurations_apart():
 def test_the_interface_prepares_named_networks_and_leaves_loaded_ones_alone():
     picture, trimap = scene()
     model = load_model("hdmatt-s")
-    assert api.load_network(model) is model
-    assert api.load_network("hdmatt-s") is api.load_network("hdmatt-s", runtime="folded")
-    assert api.load_network("hdmatt-s", runtime="torch") is api.load_model("hdmatt-s")
+    assert load.load_network(model) is model
+    assert load.load_network("hdmatt-s") is load.load_network("hdmatt-s", runtime="folded")
+    assert load.load_network("hdmatt-s", runtime="torch") is load.load_model("hdmatt-s")
     options = {"patch": 64, "overlap": 16, "topk": 1, "candidates": 2}
     mattes = {
         name: api.matte(picture, trimap, runtime=name, precision=precision, **options).alpha

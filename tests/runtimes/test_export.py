@@ -11,7 +11,9 @@ from small_network import matte, network
 
 from hdmatt.cli.main import main
 from hdmatt.errors import HDMattError, InputError, ModelError, OutputError
-from hdmatt.inference.run import Options, make_plan
+from hdmatt.inference import needs
+from hdmatt.inference.options import Options
+from hdmatt.inference.plan import make_plan
 from hdmatt.network.checkpoint import load_model, save_model
 from hdmatt.pictures.trimap import open_trimap
 from hdmatt.runtimes.export import _to_openvino, cached, check, check_front, export, worst
@@ -69,7 +71,7 @@ def test_a_patch_counts_twice_where_graphs_keep_memory_of_their_own(model, folde
     graphs = prepare(model, "onnx", graphs=folders["onnx"])
     plain, double = (make_plan(open_trimap(marks), network, options).peak for network in (model, graphs))
     # 2 MiB: the process itself moves between two looks at it
-    each = memory.patch_bytes(640, width=model.config.width)
+    each = needs.patch_bytes(640, width=model.config.width)
     assert each > 20 * memory.MIB
     assert double - plain == pytest.approx(each, abs=2 * memory.MIB) and has_graphs(graphs) and not has_graphs(model)
 

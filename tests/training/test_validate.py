@@ -10,7 +10,7 @@ from small_training import SHORT, cpu, make_pack
 from hdmatt.errors import InputError
 from hdmatt.evaluation.metrics import score
 from hdmatt.evaluation.testsets import Composition, Item
-from hdmatt.inference.run import Options
+from hdmatt.inference.options import Options
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.checkpoint import load_model, load_state
 from hdmatt.network.config import ModelConfig

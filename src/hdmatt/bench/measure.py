@@ -142,20 +142,20 @@ def _warm(run: Callable[[_Job], Measured]) -> None:
 
 def _ours(method: Method) -> Callable[[_Job], Measured]:
     """hdmatt's own strategies, as the command line runs them."""
-    from hdmatt import api
     from hdmatt.bench.peaks import device_peak
-    from hdmatt.inference.run import Options
+    from hdmatt.inference import files, load
+    from hdmatt.inference.options import Options
 
     settings = method.settings
     options = Options(**{name: value for name, value in asdict(settings).items() if name not in FOR_THE_NETWORK})
-    api.load_network(settings.model, runtime=settings.runtime, precision=settings.precision, device=settings.device)
+    load.load_network(settings.model, runtime=settings.runtime, precision=settings.precision, device=settings.device)
 
     def run(job: _Job) -> Measured:
         colours = (job.folder / "foreground.png", job.folder / "cutout.png") if job.colours else (None, None)
-        done = api.matte_files(
+        done = files.matte_files(
             job.picture,
             job.trimap,
-            api.Outputs(job.folder / "alpha.png", *colours),
+            files.Outputs(job.folder / "alpha.png", *colours),
             model=settings.model,
             strategy=method.kind,
             options=options,
@@ -227,11 +227,11 @@ def _peaks(device: str) -> dict[str, Any]:
 
 
 def _layers(settings: Settings, peak_flops: float) -> dict[str, Any]:
-    from hdmatt import api
     from hdmatt.bench.peaks import lost, measure_layers
-    from hdmatt.inference.run import CPU_BATCH, GPU_BATCH
+    from hdmatt.inference import load
+    from hdmatt.inference.plan import CPU_BATCH, GPU_BATCH
 
-    model = api.load_network(
+    model = load.load_network(
         settings.model, runtime=settings.runtime, precision=settings.precision, device=settings.device
     )
     batch = settings.batch or (CPU_BATCH if settings.device == "cpu" else GPU_BATCH)

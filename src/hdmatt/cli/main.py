@@ -72,15 +72,16 @@ def matte_command(
     """Alpha matte of a PICTURE, given a TRIMAP: full resolution, in bounded memory."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from hdmatt import api
+    from hdmatt import errors
     from hdmatt.errors import InputError
-    from hdmatt.inference.run import COVERS, Options
+    from hdmatt.inference.files import Outputs, matte_files, plan_files
+    from hdmatt.inference.options import COVERS, Options
     from hdmatt.inference.strategies import STRATEGIES
     from hdmatt.pictures import info
     from hdmatt.runtimes import devices as devices_module
     from hdmatt.system.memory import MIB, parse
 
-    outputs = api.Outputs(output, foreground, cutout, composite)
+    outputs = Outputs(output, foreground, cutout, composite)
     if not outputs.paths() and not plan:
         raise InputError("there is nothing to write", hint="Name the matte's file: -o alpha.png")
     _choice("--cover", cover, COVERS)
@@ -109,21 +110,21 @@ def matte_command(
         "max_pixels": max_pixels or info.DEFAULT_MAX_PIXELS,
     }
     if plan:
-        forecast = api.plan_files(**given)
+        forecast = plan_files(**given)
         typer.echo(json.dumps(asdict(forecast), indent=1) if as_json else _plan_text(forecast))
         return
     columns = TextColumn("patches"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=_stderr(), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("patches", total=None)
         with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", api.NoUnknownWarning)
-            summary = api.matte_files(
+            warnings.simplefilter("always", errors.NoUnknownWarning)
+            summary = matte_files(
                 **given,
                 bit_depth=bit_depth,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
     for warning in caught:
-        if issubclass(warning.category, api.NoUnknownWarning):
+        if issubclass(warning.category, errors.NoUnknownWarning):
             _say(f"hdmatt: warning: {warning.message}")
     if summary.snapped:
         _say(f"hdmatt: note: {summary.snapped} trimap pixels were not 0, 128 or 255 and were snapped")
@@ -304,7 +305,7 @@ def attention_command(
 ) -> None:
     """Draw what one unknown pixel looks at: its patch, the context patches, the attention on U, F and B."""
     from hdmatt.figures import attention, sheet
-    from hdmatt.inference.run import Options
+    from hdmatt.inference.options import Options
     from hdmatt.pictures import info
     from hdmatt.runtimes import devices as devices_module
     from hdmatt.system.memory import parse

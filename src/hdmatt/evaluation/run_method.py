@@ -49,12 +49,12 @@ def method_program(method: Method) -> Callable[[Item, Path], None]:
 
 def _network(method: Method) -> Callable[[Item, Path], None]:
     """hdmatt's strategies, streamed: rows go to the file as they are finished."""
-    from hdmatt import api
-    from hdmatt.inference.run import Options
+    from hdmatt.inference import load
+    from hdmatt.inference.options import Options
     from hdmatt.inference.strategies import matte_rows
 
     settings = method.settings
-    model = api.load_network(
+    model = load.load_network(
         settings.model, runtime=settings.runtime, precision=settings.precision, device=settings.device
     )
     options = Options(**{k: v for k, v in asdict(settings).items() if k not in FOR_THE_NETWORK})
@@ -70,7 +70,8 @@ def _network(method: Method) -> Callable[[Item, Path], None]:
 def _vitmatte(method: Method) -> Callable[[Item, Path], None]:
     """ViTMatte on the whole picture, on it shrunk, or patch by patch."""
     from hdmatt.evaluation.peers import load_vitmatte
-    from hdmatt.inference.strategies import LONG_SIDE, patch_rows, shrunk_rows, small_trimap, with_unknown
+    from hdmatt.inference.any_network import patch_rows, shrunk_rows, small_trimap, with_unknown
+    from hdmatt.inference.strategies import LONG_SIDE
 
     network, settings = load_vitmatte(given(method.path), device=method.settings.device), method.settings
 

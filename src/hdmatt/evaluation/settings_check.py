@@ -128,11 +128,12 @@ def _decode(path: Path) -> None:
 
 def _check_settings(settings: Settings, kind: str) -> str:
     """Model and options work; returns the start of the model file's checksum."""
-    from hdmatt import api
-    from hdmatt.inference.run import Options, make_plan
+    from hdmatt.inference import load
+    from hdmatt.inference.options import Options
+    from hdmatt.inference.plan import make_plan
     from hdmatt.network.checkpoint import models
 
-    network = api.load_network(
+    network = load.load_network(
         settings.model, runtime=settings.runtime, precision=settings.precision, device=settings.device
     )
     marks = np.full((64, 64), UNKNOWN, np.uint8)

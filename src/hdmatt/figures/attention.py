@@ -26,7 +26,6 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Int64, UInt8
 
-from hdmatt.api import DEFAULT_MODEL, load_model
 from hdmatt.errors import InputError, OutputError
 from hdmatt.figures import sheet as sheet_module
 from hdmatt.figures.sheet import (
@@ -44,7 +43,10 @@ from hdmatt.figures.sheet import (
     shrunk_trimap,
     words,
 )
-from hdmatt.inference.run import Look, Options, Plan, look, make_plan
+from hdmatt.inference.inspect import Inspection, inspect_patch
+from hdmatt.inference.load import DEFAULT_MODEL, load_model
+from hdmatt.inference.options import Options, Plan
+from hdmatt.inference.plan import make_plan
 from hdmatt.network.attention import region_weights
 from hdmatt.network.config import BACKGROUND, FOREGROUND, REGIONS, STRIDE, UNKNOWN
 from hdmatt.network.model import HDMatt
@@ -169,7 +171,7 @@ def attend(
         info = pixels.info
         plan = make_plan(marks, network, options, channels_bytes=3 * info.dtype.itemsize, tall=info.tall)
         query = _responsible(plan, y, x)
-        seen = look(plan, query, pixels, marks, network)
+        seen = inspect_patch(plan, query, pixels, marks, network)
     if not seen.contexts:
         raise InputError(
             f"the picture is one patch of {options.patch} pixels: there is no other one to look at",
@@ -306,7 +308,7 @@ def _responsible(plan: Plan, y: int, x: int) -> Window:
     return max(over, key=lambda w: float(weight[y - w.y, x - w.x]))
 
 
-def _weights(network: HDMatt, query: Window, seen: Look, y: int, x: int) -> Attention:
+def _weights(network: HDMatt, query: Window, seen: Inspection, y: int, x: int) -> Attention:
     cpc, contexts = network.cpc, list(seen.contexts.values())
     side = seen.label.shape[-1]
     row, column = (y - query.y) // STRIDE, (x - query.x) // STRIDE

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import torch
 
-from hdmatt.inference.run import Plan, Rows
+from hdmatt.inference.options import Plan, Rows
 from hdmatt.network.cpc import Context
 from hdmatt.network.inputs import labels, network_input
 from hdmatt.network.model import HDMatt

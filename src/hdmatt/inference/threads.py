@@ -22,7 +22,7 @@ R = TypeVar("R")
 _END: Any = object()
 
 
-def ahead(items: Iterator[T], *, depth: int = 1) -> Iterator[T]:
+def prefetch(items: Iterator[T], *, depth: int = 1) -> Iterator[T]:
     """The same items in the same order; the next `depth` of them are made while the caller works.
 
     An exception of `items` arrives where its item would. Closed early, or left by an exception, it waits for the item
@@ -42,7 +42,7 @@ def ahead(items: Iterator[T], *, depth: int = 1) -> Iterator[T]:
                 future.cancel()
 
 
-def spread(
+def map_in_order(
     items: Iterator[tuple[int | None, T]], work: Callable[[int, T], R], *, threads: int, depth: int = 2
 ) -> Iterator[tuple[T, R | None]]:
     """(item, work(n, item)) for each (n, item), in the items' order; item (None, item) passes with None.
@@ -79,7 +79,7 @@ def spread(
             yield _done(*waiting.popleft())
 
 
-class Behind:
+class WriteQueue:
     """Calls that one thread does in the order they were given; a context manager.
 
     At most `depth` calls are under way: `do` waits for room. What a call raises is raised by the next `do`, or when the
@@ -96,7 +96,7 @@ class Behind:
             self._waiting.popleft().result()
         self._waiting.append(self._thread.submit(call, *arguments))
 
-    def __enter__(self) -> "Behind":
+    def __enter__(self) -> "WriteQueue":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

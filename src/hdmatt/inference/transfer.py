@@ -30,7 +30,7 @@ DEPTH = 2  # batches that are on their way at once, up as well as down
 _ALIGNED = 256  # bytes: where an array may begin in a buffer, for any type
 
 
-class Cargo(NamedTuple):
+class Upload(NamedTuple):
     """Arrays on their way up."""
 
     parts: list[Tensor]
@@ -38,10 +38,10 @@ class Cargo(NamedTuple):
 
 
 @runtime_checkable
-class Ferry(Protocol):
+class DeviceLink(Protocol):
     """What the engine needs to feed a device and to hear from it."""
 
-    def up(self, arrays: Sequence[np.ndarray]) -> Cargo:
+    def up(self, arrays: Sequence[np.ndarray]) -> Upload:
         """Begin to bring arrays up; in any one thread. They are free again when it returns."""
         ...
 
@@ -49,7 +49,7 @@ class Ferry(Protocol):
         """A block, in any one thread, whose operations the device has done when it ends."""
         ...
 
-    def land(self, cargo: Cargo) -> list[Tensor]:
+    def land(self, cargo: Upload) -> list[Tensor]:
         """The arrays as tensors, inside of `computing`."""
         ...
 
@@ -57,12 +57,12 @@ class Ferry(Protocol):
         """A tensor that another ferry's finished block made, for use inside of this one's."""
         ...
 
-    def down(self, tensor: Tensor) -> "Landing":
+    def down(self, tensor: Tensor) -> "Download":
         """Begin to bring a float32 tensor down, in the thread of `computing`, after the block."""
         ...
 
 
-class Landing:
+class Download:
     """A tensor on its way down; `array` waits for it, in any thread."""
 
     def __init__(self, source: Tensor, arrived: Any = None) -> None:
@@ -94,20 +94,20 @@ class Direct:
     def __init__(self, device: str) -> None:
         self._device = device
 
-    def up(self, arrays: Sequence[np.ndarray]) -> Cargo:
-        return Cargo([torch.from_numpy(array) for array in arrays], None)
+    def up(self, arrays: Sequence[np.ndarray]) -> Upload:
+        return Upload([torch.from_numpy(array) for array in arrays], None)
 
     def computing(self) -> AbstractContextManager[None]:
         return nullcontext()
 
-    def land(self, cargo: Cargo) -> list[Tensor]:
+    def land(self, cargo: Upload) -> list[Tensor]:
         return [part.to(self._device) for part in cargo.parts]
 
     def adopt(self, tensor: Tensor) -> Tensor:
         return tensor.to(self._device)
 
-    def down(self, tensor: Tensor) -> Landing:
-        return Landing(tensor.cpu())
+    def down(self, tensor: Tensor) -> Download:
+        return Download(tensor.cpu())
 
 
 class Buffers:
@@ -194,7 +194,7 @@ class Pinned:
         self._compute, self._upwards, self._downwards = (cuda.stream() for _ in range(3))
         self._up, self._down = (Buffers(cuda.pinned) for _ in range(2))
 
-    def up(self, arrays: Sequence[np.ndarray]) -> Cargo:
+    def up(self, arrays: Sequence[np.ndarray]) -> Upload:
         """All arrays in one copy."""
         starts, size = [], 0
         for array in arrays:
@@ -210,7 +210,7 @@ class Pinned:
         there = self._cuda.copy(buffer, None, self._upwards)
         arrived = self._cuda.event(self._upwards)
         self._up.leave(number, arrived)
-        return Cargo([there[inside].view(dtype).view(shape) for inside, dtype, shape in pieces], arrived)
+        return Upload([there[inside].view(dtype).view(shape) for inside, dtype, shape in pieces], arrived)
 
     @contextmanager
     def computing(self) -> Generator[None]:
@@ -218,7 +218,7 @@ class Pinned:
             yield
         self._cuda.event(self._compute).synchronize()
 
-    def land(self, cargo: Cargo) -> list[Tensor]:
+    def land(self, cargo: Upload) -> list[Tensor]:
         self._cuda.wait(self._compute, cargo.arrived)
         for part in cargo.parts:
             self._cuda.keep(part, self._compute)
@@ -227,17 +227,17 @@ class Pinned:
     def adopt(self, tensor: Tensor) -> Tensor:
         return self._cuda.bring(tensor, self._compute)
 
-    def down(self, tensor: Tensor) -> Landing:
+    def down(self, tensor: Tensor) -> Download:
         self._cuda.wait(self._downwards, self._cuda.event(self._compute))
         number, buffer = self._down.take(tensor.element_size() * prod(tensor.shape))
         target = buffer.view(tensor.dtype).view(tensor.shape)
         self._cuda.copy(tensor, target, self._downwards)
         self._cuda.keep(tensor, self._downwards)
-        landing = Landing(target, self._cuda.event(self._downwards))
+        landing = Download(target, self._cuda.event(self._downwards))
         self._down.leave(number, landing)
         return landing
 
 
-def ferry(device: str) -> Ferry:
+def device_link(device: str) -> DeviceLink:
     """The best way to a device."""
     return Pinned(Cuda(device)) if kind(device) == "cuda" else Direct(device)

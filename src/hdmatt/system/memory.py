@@ -17,22 +17,14 @@ import ctypes
 import re
 import resource
 import sys
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hdmatt.errors import InputError
-from hdmatt.overview.known_colours import alpha_step, cell_size
-from hdmatt.pictures.foreground import OVERLAP, PIECE, TILE, strip_rows
 
 MIB, GIB = 2**20, 2**30
-LIBRARIES = 100 * MIB  # kernels and buffers that torch and OpenImageIO make while they work (measured: 50 to 93)
-COMPILER = 64 * MIB  # torch.compile at the first patch, beyond the rest (measured: 24)
-NUMBA = 150 * MIB  # numba and PyMatting's code, compiled before (measured: 142)
-TILE_PIXEL = 100  # bytes that PyMatting's estimate takes for a pixel of its tile (measured: 92)
-BAND = 256  # rows that the engine hands out at a time, at most
-SPREAD = 4 * MIB  # that one start of the same program holds more than another (measured: less than 1)
 _POWERS = "kmgt"
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4  # glibc's names of them for mallopt
 
@@ -168,104 +160,6 @@ def keeping_freed(*, large: bool = False) -> Generator[None]:
             libc.mallopt(_MMAP_MAX, 65536)
         libc.mallopt(_TRIM_THRESHOLD, 64 * MIB)
         libc.malloc_trim(0)
-
-
-def fixed_bytes(picture_width: int, *, patch: int, band: int, pixel: int) -> int:
-    """What a job holds besides the pool and the patches in work: process, bands of rows, stitcher, patches read ahead.
-
-    Args:
-        picture_width: Pixels in a row.
-        pixel: Bytes of one pixel of the picture.
-    """
-    return settled() + LIBRARIES + rows_bytes(picture_width, patch=patch, band=band, pixel=pixel)
-
-
-def rows_bytes(picture_width: int, *, patch: int, band: int, pixel: int) -> int:
-    """Of `fixed_bytes` what grows with the picture's width: bands of rows and the stitcher."""
-    bands = 2 * (patch + band) * picture_width * (pixel + 1)  # twice: joining two bands copies
-    # sums and weights of the rows that are open, the one that grows once more; six bands of alpha while they are put
-    # together, and two that wait to be written. No patch is computed meanwhile, but those that wait keep the allocator
-    # from using again what the patches leave free (measured: 334 MiB of 331 that we had counted without them)
-    stitcher = (12 * max(patch, BAND) + 8 * 4 * BAND) * picture_width
-    return bands + stitcher
-
-
-def tall_bytes(picture_width: int, *, tall: int, band: int, pixel: int) -> int:
-    """What reading a file whose tiles are taller than a band holds more than `fixed_bytes` counts.
-
-    A row of tiles that was decoded, the next one, and both while they are joined (measured: docs/log.md).
-
-    Args:
-        tall: Rows that are decoded together, see image.PictureInfo.
-    """
-    return 3 * max(0, tall - band) * picture_width * pixel
-
-
-def context_bytes(patch: int, *, width: int) -> int:
-    """What is kept of one context candidate: keys, values, labels."""
-    cells = (patch // 8) ** 2
-    return 4 * cells * (2 * width + 4 * width) + 8 * cells
-
-
-def body_bytes(patch: int, *, width: int) -> int:
-    """What is kept of one encoded patch until it is decoded."""
-    return 4 * (patch // 8) ** 2 * (4 * width + 2 * width + 2 * width + 4 * width)  # quarter, index3, eighth, deep
-
-
-def stem_bytes(patch: int, *, width: int, inputs: int) -> int:
-    """What is kept of one patch so that its hints and first convolution need not be computed again."""
-    return 4 * patch**2 * (inputs + width)
-
-
-def field_bytes(height: int, picture_width: int) -> int:
-    """The colours around (overview/known_colours.py): 20 numbers a cell, and what filling them takes on the way (measured)."""
-    cell = cell_size(height, picture_width)
-    return 320 * -(-height // cell) * -(-picture_width // cell)
-
-
-def carry_bytes(height: int, picture_width: int) -> int:
-    """Carrying alpha over the whole picture at low resolution (overview/propagate.py; measured: 770 bytes a pixel of it)."""
-    step = alpha_step(height, picture_width)
-    return 800 * -(-height // step) * -(-picture_width // step)
-
-
-def colour_bytes(picture_width: int, *, pixel: int) -> int:
-    """What the colour estimation holds beside the engine: numba's code, a row of tiles, and the rows on their way.
-
-    Not the tile in work: `tile_bytes`.
-
-    Args:
-        pixel: Bytes of one pixel of the picture.
-    """
-    rows = strip_rows(picture_width)
-    a_column = rows * 16  # colours and alpha
-    a_column += 2 * OVERLAP * 12  # of the row of tiles above and of this one, before they are mixed
-    # of the picture that the next row of tiles needs, too; its alpha is the engine's bands, which `fixed_bytes` has
-    a_column += 4 * PIECE * 12
-    a_column += 2 * BAND * pixel  # decoded; joining two bands copies
-    a_column += 4 * PIECE * 16  # that wait to be written
-    a_column += PIECE * 80  # on the way into the file's encoding; a composite takes 60
-    return (0 if "pymatting" in sys.modules else NUMBA) + a_column * picture_width
-
-
-def tile_bytes(picture_width: int) -> int:
-    """Working memory of the colours' estimate of one tile."""
-    return strip_rows(picture_width) * min(picture_width, TILE) * TILE_PIXEL
-
-
-def patch_bytes(patch: int, *, width: int) -> int:
-    """Working memory of one patch in the network: measured, about 10 float32 maps of `width` channels."""
-    return 10 * 4 * width * patch * patch
-
-
-def weight_bytes(weights: Iterable[Any]) -> int:
-    """One more copy of a network's weights."""
-    return sum(tensor.numel() * tensor.element_size() for tensor in weights)
-
-
-def way_bytes(patch: int) -> int:
-    """One patch as arrays, on its way to or from a device: colours and trimap, or alpha, whichever is more."""
-    return patch**2 * (3 * 4 + 1)
 
 
 def _glibc() -> Any:

@@ -20,7 +20,7 @@ from jaxtyping import Float32, UInt8
 from hdmatt.errors import InputError
 from hdmatt.evaluation.metrics import Scores, score
 from hdmatt.evaluation.testsets import Item, discover
-from hdmatt.inference.run import Options
+from hdmatt.inference.options import Options
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.inputs import network_input
 from hdmatt.network.model import HDMatt

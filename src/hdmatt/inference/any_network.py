@@ -1,0 +1,203 @@
+"""Patches and whole pictures through any network that sees nothing else: what peers and simple strategies use.
+
+patch_rows       patch by patch
+shrunk_rows      the whole picture at a smaller size
+network_of       our network without context patches
+small_trimap, with_unknown
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float32, UInt8
+
+from hdmatt.errors import InputError
+from hdmatt.inference.cut import FINISHED_ROWS
+from hdmatt.inference.options import Counters, Progress, Rows
+from hdmatt.network.config import STRIDE
+from hdmatt.network.inputs import network_input
+from hdmatt.network.model import HDMatt
+from hdmatt.patches.stitch import Stitcher, feather
+from hdmatt.patches.windows import Network, Window, cut, mirror, rows_of
+from hdmatt.pictures.reader import network_colours
+from hdmatt.pictures.trimap import FOREGROUND, UNKNOWN
+from hdmatt.runtimes.prepare import exact
+
+
+def shrunk_rows(
+    picture: Rows,
+    trimap: Rows,
+    marks: UInt8[np.ndarray, "y x"],
+    network: Network,
+    *,
+    band: int,
+    progress: Progress | None = None,
+    counters: Counters | None = None,
+) -> Iterator[tuple[int, Float32[np.ndarray, "rows width"]]]:
+    """One pass over the picture at the size of `marks`, grown back; (first row, rows), top to bottom.
+
+    Args:
+        marks: The trimap, shrunk by `small_trimap`, or as it is.
+        band: Rows read and handed out at a time.
+    """
+    counters = counters if counters is not None else Counters()
+    height, width, some = picture.info.height, picture.info.width, bool((marks == UNKNOWN).any())
+    alpha = np.zeros(marks.shape, np.float32)
+    if some:
+        colours = _small_picture(picture, (marks.shape[0], marks.shape[1]), band)
+        with counters.network():  # the answer is an array: a GPU is done when it is there
+            alpha = network(colours[None], marks[None])[0]
+    counters.encoded = counters.decoded = int(some)
+    if progress:
+        progress(1, 1)
+    for y0 in range(0, height, band):
+        y1 = min(y0 + band, height)
+        yield y0, _with_known(_grow(alpha, y0, y1, height, width), trimap.rows(y0, y1))
+
+
+def patch_rows(
+    picture: Rows,
+    trimap: Rows,
+    windows: Sequence[Window],
+    network: Network,
+    *,
+    overlap: int,
+    batch: int,
+    progress: Progress | None = None,
+    counters: Counters | None = None,
+) -> Iterator[tuple[int, Float32[np.ndarray, "rows width"]]]:
+    """Patch by patch through a network that sees nothing else; (first row, rows), top to bottom.
+
+    Args:
+        windows: Raster order; `with_unknown` leaves out those that there is nothing to find in.
+        overlap: Width of the ramp at a patch's rim, pixels; 0 cuts hard.
+        batch: Patches given to the network at once.
+    """
+    counters = counters if counters is not None else Counters()
+    height, width, linear = picture.info.height, picture.info.width, picture.info.linear
+    stitcher = Stitcher(height, width)
+    weight = feather(windows[0].size if windows else 1, overlap if windows else 0)
+    first = 0
+    for _, same_row in groupby(windows, key=lambda window: window.y):
+        row = list(same_row)
+        yield from _finished_rows(stitcher, trimap, first, max(first, row[0].y))
+        first = max(first, row[0].y)
+        top, bottom = rows_of(row[0], height)
+        pixels, marks = picture.rows(top, bottom), trimap.rows(top, bottom)
+        counters.rows_read += len(pixels)
+        for start in range(0, len(row), batch):
+            some = row[start : start + batch]
+            colours = [network_colours(cut(pixels, w, first_row=top, height=height), linear=linear) for w in some]
+            known = [cut(marks, w, first_row=top, height=height) for w in some]
+            with counters.network():  # the answer is an array: a GPU is done when it is there
+                alphas = network(np.stack(colours), np.stack(known))
+            for window, alpha in zip(some, alphas, strict=True):
+                stitcher.add(window, alpha, weight)
+            counters.encoded += len(some)
+            counters.decoded += len(some)
+            if progress:
+                progress(counters.decoded, len(windows))
+    yield from _finished_rows(stitcher, trimap, first, height)
+
+
+def with_unknown(trimap: Rows, windows: Sequence[Window], *, band: int) -> list[Window]:
+    """The windows that hold an unknown pixel of the picture; what is mirrored holds no other."""
+    found: dict[Window, None] = {}
+    for y0 in range(0, trimap.info.height, band):
+        unknown = trimap.rows(y0, min(y0 + band, trimap.info.height)) == UNKNOWN
+        for window in windows:
+            y, x = max(window.y - y0, 0), max(window.x, 0)
+            inside = unknown[y : max(window.y + window.size - y0, 0), x : max(window.x + window.size, 0)]
+            if window not in found and inside.any():
+                found[window] = None
+    return [window for window in windows if window in found]
+
+
+def network_of(model: HDMatt, *, device: str) -> Network:
+    """Our network without context patches and colours from outside; sides are mirrored up to multiples of 8.
+
+    Raises:
+        InputError: The network is in training mode.
+    """
+    if model.training:
+        raise InputError("the network is in training mode", hint="Call model.eval() first, or load it by name.")
+
+    def network(colours: np.ndarray, trimaps: np.ndarray) -> np.ndarray:
+        return _alphas(model, colours, trimaps, device=device)
+
+    return network
+
+
+def whole_alpha(
+    model: HDMatt, colours: Float32[np.ndarray, "h w 3"], trimap: UInt8[np.ndarray, "h w"], *, device: str
+) -> Float32[np.ndarray, "h w"]:
+    """One pass over everything at once, without context patches."""
+    return _alphas(model, colours[None], trimap[None], device=device)[0]
+
+
+def _alphas(model: HDMatt, colours: np.ndarray, trimaps: np.ndarray, *, device: str) -> np.ndarray:
+    height, width = trimaps.shape[1:]
+    rows = mirror(0, height + -height % STRIDE, height)[:, None]
+    columns = mirror(0, width + -width % STRIDE, width)[None, :]
+    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    padded = torch.from_numpy(colours[:, rows, columns]), torch.from_numpy(trimaps[:, rows, columns])
+    inputs = network_input(padded[0].to(device), padded[1].to(device)).contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode(), exact():
+        alpha = model(inputs, [[] for _ in trimaps]).alpha
+    return alpha[:, 0, :height, :width].float().cpu().numpy()
+
+
+def _finished_rows(stitcher: Stitcher, trimap: Rows, first: int, end: int) -> Iterator[tuple[int, np.ndarray]]:
+    for y0 in range(first, end, FINISHED_ROWS):
+        y1 = min(y0 + FINISHED_ROWS, end)
+        yield y0, _with_known(stitcher.take(y1), trimap.rows(y0, y1))
+
+
+def _with_known(alpha: np.ndarray, trimap: np.ndarray) -> np.ndarray:
+    return np.where(trimap == UNKNOWN, np.clip(alpha, 0, 1), (trimap == FOREGROUND).astype(np.float32))
+
+
+def small_trimap(trimap: Rows, size: tuple[int, int], band: int) -> tuple[UInt8[np.ndarray, "h w"], int]:
+    """The trimap's values at the small pixels' centres, never mixed, and the count of unknown pixels in full size."""
+    height, width = trimap.info.height, trimap.info.width
+    wanted = ((np.arange(size[0]) + 0.5) * height / size[0]).astype(int)
+    columns = ((np.arange(size[1]) + 0.5) * width / size[1]).astype(int)
+    small, unknown = np.zeros(size, np.uint8), 0
+    for y0 in range(0, height, band):
+        rows = trimap.rows(y0, min(y0 + band, height))
+        unknown += int((rows == UNKNOWN).sum())
+        here = (wanted >= y0) & (wanted < y0 + len(rows))
+        small[here] = rows[wanted[here] - y0][:, columns]
+    return small, unknown
+
+
+def _small_picture(picture: Rows, size: tuple[int, int], band: int) -> Float32[np.ndarray, "h w 3"]:
+    """Display-encoded colours, shrunk by averaging: blocks of whole pixels first (row by row), then by area."""
+    info = picture.info
+    factor = max(1, min(info.height // size[0], info.width // size[1]))
+    parts = []
+    step = max(1, band // factor) * factor
+    for y0 in range(0, info.height, step):
+        rows = network_colours(picture.rows(y0, min(y0 + step, info.height)), linear=info.linear)
+        blocks = max(1, len(rows) // factor), max(1, rows.shape[1] // factor)
+        parts.append(cv2.resize(rows, blocks[::-1], interpolation=cv2.INTER_AREA) if factor > 1 else rows)
+    joined = np.concatenate(parts)
+    if joined.shape[:2] == size:
+        return joined
+    return cv2.resize(joined, size[::-1], interpolation=cv2.INTER_AREA)
+
+
+def _grow(alpha: np.ndarray, y0: int, y1: int, height: int, width: int) -> np.ndarray:
+    """Rows y0 .. y1 - 1 of `alpha` enlarged to height x width, bilinear at pixel centres."""
+    if alpha.shape == (height, width):
+        return alpha[y0:y1]
+    centre = np.clip((np.arange(y0, y1) + 0.5) * len(alpha) / height - 0.5, 0, len(alpha) - 1)
+    above = np.floor(centre).astype(int)
+    below = np.minimum(above + 1, len(alpha) - 1)
+    first, last = int(above[0]), int(below[-1]) + 1
+    wide = cv2.resize(alpha[first:last], (width, last - first), interpolation=cv2.INTER_LINEAR)
+    share = (centre - above).astype(np.float32)[:, None]
+    return wide[above - first] * (1 - share) + wide[below - first] * share

@@ -1,0 +1,50 @@
+"""One patch laid open: what `run` does for it, with its selected contexts, for figures/attention.py."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from hdmatt.inference.cut import PatchPixels, RowBand, cut_row, read_known_colours
+from hdmatt.inference.device_workers import device_workers, patch_inputs
+from hdmatt.inference.options import Counters, Plan, Rows
+from hdmatt.inference.pool import bodies_of, fill_pool, rank_candidates
+from hdmatt.network.cpc import Context, rank
+from hdmatt.network.inputs import labels
+from hdmatt.network.model import HDMatt
+from hdmatt.patches.windows import Window
+from hdmatt.runtimes.prepare import exact
+
+
+class Inspection(NamedTuple):
+    """One query as the network sees it, and what it looks at."""
+
+    inputs: Tensor  # 1 6 P P, as model.network_input gives them
+    deep: Tensor  # 1 C P/8 P/8, encoder output
+    label: Tensor  # 1 P/8 P/8
+    similarity: dict[Window, float]  # eq. 1 (means) of all candidates but the query itself
+    scores: dict[Window, float]  # eq. 2 over them
+    contexts: dict[Window, Context]  # the top K of them, best first
+
+
+def inspect_patch(plan: Plan, query: Window, picture: Rows, trimap: Rows, model: HDMatt) -> Inspection:
+    """Encode one of the plan's queries and select its contexts, exactly as `run` does, without decoding it."""
+    counters, lanes = Counters(), device_workers(plan, model)
+    model, ferry = lanes[0].model, lanes[0].ferry
+    field = read_known_colours(picture, trimap, counters) if plan.field else None
+    with exact():
+        pool = fill_pool(plan, picture, trimap, field, lanes, counters)
+    pixels, marks = PatchPixels(picture, plan), RowBand(trimap, plan.options.band)
+    patches = next(cut_row(plan, [query], pixels, marks, field, linear=picture.info.linear))
+    with torch.inference_mode(), exact(), ferry.computing():
+        inputs, around = patch_inputs(lanes[0], ferry.up(patches.arrays()))
+        body = bodies_of([query], model.encoder.stem(inputs, around), lanes[0], pool)
+        label = labels(inputs)
+        summary = model.cpc.summaries(body.deep, label)[0]
+        chosen = rank_candidates(plan, query, summary, pool)
+        others = [candidate for candidate in pool.contexts if candidate != query]
+        keys = torch.stack([pool.contexts[w].summary_C for w in others] or [summary])[: len(others)]
+        similarity = dict(zip(others, (keys @ summary).tolist(), strict=True))
+        scores = dict(zip(others, rank(summary, keys).tolist(), strict=True))
+    contexts = {window: pool.contexts[window] for window in chosen}
+    return Inspection(inputs, body.deep, label, similarity, scores, contexts)

@@ -39,8 +39,8 @@ from torch.nn import functional as F
 
 from hdmatt.errors import InputError
 from hdmatt.evaluation.evaluate import find_items
-from hdmatt.evaluation.items import given as present
 from hdmatt.evaluation.items import opened, read_bytes
+from hdmatt.evaluation.items import require_path as present
 from hdmatt.evaluation.testsets import Item
 from hdmatt.inference.options import Options
 from hdmatt.inference.strategies import matte_rows
@@ -52,7 +52,7 @@ from hdmatt.network.model import HDMatt
 from hdmatt.samples.packs import Assets, load_assets
 from hdmatt.samples.sample import Sample, SampleConfig, make_sample
 from hdmatt.training.config import schedule
-from hdmatt.training.loop import group_contexts
+from hdmatt.training.step import group_contexts
 
 ROWS = {
     "A": {"cpc": "none"},

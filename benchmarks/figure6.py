@@ -12,7 +12,7 @@ from _figures import add_options, also_of, compute, draw, write
 from _shared import command_of, items_of, parser, run
 
 from hdmatt.errors import InputError
-from hdmatt.evaluation.testsets import Composition
+from hdmatt.evaluation.compose import Composition
 
 
 def main(arguments: list[str]) -> int:

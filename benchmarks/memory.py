@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 import OpenImageIO as oiio
 
-from hdmatt.evaluation.ledger import facts
 from hdmatt.evaluation.methods import Settings
+from hdmatt.evaluation.provenance import facts
 from hdmatt.system.memory import parse
 
 TILE = 256

@@ -24,8 +24,8 @@ import torch
 from torch.nn import functional as F
 
 import hdmatt.runtimes.export as exporter
-from hdmatt.evaluation.ledger import facts
 from hdmatt.evaluation.methods import Settings
+from hdmatt.evaluation.provenance import facts
 from hdmatt.inference.load import load_model
 from hdmatt.network.encoder import Body
 from hdmatt.network.inputs import labels, network_input

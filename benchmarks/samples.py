@@ -20,7 +20,8 @@ import cv2
 from hdmatt.errors import InputError
 from hdmatt.samples.packs import Assets, load_assets
 from hdmatt.training.batches import batches
-from hdmatt.training.config import PRESETS, TrainConfig, changed, check
+from hdmatt.training.config import TrainConfig, changed, check
+from hdmatt.training.presets import PRESETS
 
 
 class Speed(NamedTuple):

@@ -10,7 +10,7 @@ down-sampled picture, patches, finished mattes. Writes table1.md beside result.j
 
 from _shared import best, command_of, items_of, markdown, parser, run, score, settings_of, write_text
 
-from hdmatt.errors import counted
+from hdmatt.errors import plural
 from hdmatt.evaluation.evaluate import Summary
 from hdmatt.evaluation.methods import FOLDER
 from hdmatt.evaluation.run_method import GRID, TILES
@@ -58,7 +58,7 @@ def table(summaries: list[Summary]) -> str:
         title = " ".join(part for part in place if part)
         pictures = max((s.pictures for s in here), default=0)
         heads = ["", "Methods", *MEASURES.values()]
-        parts.append(f"## {title}, {counted(pictures, 'picture')}\n\n{markdown(heads, rows, words=2)}")
+        parts.append(f"## {title}, {plural(pictures, 'picture')}\n\n{markdown(heads, rows, words=2)}")
     return "# Table 1: whole against patch\n\n" + "\n".join(parts)
 
 

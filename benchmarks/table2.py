@@ -17,7 +17,7 @@ from typing import Any
 
 from _shared import best, command_of, items_of, markdown, parser, run, score, settings_of, write_record, write_text
 
-from hdmatt.errors import InputError, counted
+from hdmatt.errors import InputError, plural
 from hdmatt.evaluation.evaluate import Row
 
 PICTURES = ("troll", "doll", "donkey", "elephant", "plant", "pineapple", "plasticbag", "net")  # the paper's order
@@ -72,7 +72,7 @@ def main(arguments: list[str]) -> int:
     items = items_of(given)
     hidden = [item.name for some in items.values() for item in some if item.alpha is None]
     if hidden:
-        more = f" and {counted(len(hidden) - 1, 'more test')}" if len(hidden) > 1 else ""
+        more = f" and {plural(len(hidden) - 1, 'more test')}" if len(hidden) > 1 else ""
         raise InputError(
             f"the truth of {hidden[0]}{more} is not in {given.data[0]}: alphamatting.com keeps it to itself",
             hint="Make the mattes with hdmatt matte and send them to the site; or, if you have the truth, put it into "

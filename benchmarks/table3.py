@@ -31,7 +31,7 @@ from _shared import (
     write_text,
 )
 
-from hdmatt.errors import InputError, counted
+from hdmatt.errors import InputError, plural
 from hdmatt.evaluation.evaluate import Result, Summary
 from hdmatt.inference.load import load_model
 from hdmatt.network.checkpoint import load_card
@@ -146,7 +146,7 @@ def table(scored: list[tuple[Line, str, list[Summary]]], missing: list[Line], pa
             + [column[i] for column in columns]
             for i, (line, key, s) in enumerate(here)
         ]
-        text += f"\n## {' '.join(part for part in place if part)}, {counted(here[0][2].pictures, 'picture')}\n\n"
+        text += f"\n## {' '.join(part for part in place if part)}, {plural(here[0][2].pictures, 'picture')}\n\n"
         text += markdown(["Models", *(title for title, _, _ in MEASURES.values())], rows)
     if any(key != line.key for line, key, _ in scored):
         base = next(line for line in LINES if line.key == "C").label(patch)

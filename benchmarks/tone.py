@@ -19,7 +19,7 @@ import numpy as np
 from scipy import ndimage
 
 from hdmatt.evaluation.evaluate import find_items
-from hdmatt.evaluation.items import finished_matte, given, opened, read_bytes
+from hdmatt.evaluation.items import finished_matte, opened, read_bytes, require_path
 from hdmatt.pictures.reader import as_float
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
                 colours = as_float(picture.rows(0, picture.info.height))
                 marks = trimap.rows(0, picture.info.height)
             matte = read_bytes(finished_matte(given_.mattes, name, item)) / 255
-            truth = read_bytes(given(item.alpha)) / 255
+            truth = read_bytes(require_path(item.alpha)) / 255
             found = signed(colours, marks, matte, truth, step=given_.step)
             rows.setdefault((name, item.variant), []).append(found)
     table = [

@@ -154,8 +154,10 @@ def train_rows(args: argparse.Namespace) -> None:
 
     from hdmatt.errors import InputError
     from hdmatt.network.checkpoint import load_card, load_model, save_model
-    from hdmatt.training.config import PRESETS, changed
-    from hdmatt.training.loop import Row, train_together
+    from hdmatt.training.config import changed
+    from hdmatt.training.loop import train_together
+    from hdmatt.training.presets import PRESETS
+    from hdmatt.training.run import Row
 
     names = args.rows.split(",")
     if unknown := [name for name in names if name not in ROWS]:
@@ -193,7 +195,8 @@ def start_row(weights: Path, target: Path, changes: list[str]) -> Path:
 
     from hdmatt.network.checkpoint import load_card, load_model, save_model
     from hdmatt.network.model import HDMatt
-    from hdmatt.training.config import PRESETS, changed
+    from hdmatt.training.config import changed
+    from hdmatt.training.presets import PRESETS
 
     trained = load_model(weights)
     row = changed(PRESETS["paper"], [c for c in changes if c.startswith("model.")]).model

@@ -5,7 +5,7 @@
 Hardware:  a CPU, a tenth of a second a picture.
 Expected:  OUT/pack-<family>.jpg for the foregrounds of every pack, whose names start with their family and an
            underscore or hyphen, and OUT/drawn-<family>.jpg for --drawn foregrounds of every family of
-           hdmatt.samples.drawn (0: none). Each picture lies over green and stands beside its alpha: noise on alpha,
+           hdmatt.samples.drawn.families (0: none). Each picture lies over green and stands beside its alpha: noise on alpha,
            holes in what should be solid and colours that end with it show at a glance.
 """
 
@@ -19,9 +19,8 @@ import cv2
 import numpy as np
 
 from hdmatt.errors import HDMattError
-from hdmatt.evaluation.testsets import discover_assets
-from hdmatt.samples.drawn import FAMILIES, draw_family
-from hdmatt.samples.packs import read_foreground
+from hdmatt.samples.drawn.families import FAMILIES, draw_family
+from hdmatt.samples.packs import discover_assets, read_foreground
 
 ACROSS = 4  # pairs of picture and alpha
 GREEN = (60, 160, 60)

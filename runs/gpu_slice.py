@@ -117,9 +117,10 @@ def train_slice(args: argparse.Namespace) -> None:
 
     from hdmatt.network.checkpoint import load_model, load_state
     from hdmatt.slices import join, split, step_of
-    from hdmatt.training.config import PRESETS, changed, read_config
+    from hdmatt.training.config import changed, read_config
     from hdmatt.training.curves import Curves, save_jpeg, sheet
     from hdmatt.training.loop import train
+    from hdmatt.training.presets import PRESETS
     from hdmatt.training.validate import Folders
 
     args.work = args.work or ROOT / "runs/out/slice" / args.preset

@@ -11,7 +11,8 @@ from lightning_fabric import Fabric
 
 from hdmatt.network.checkpoint import save_model
 from hdmatt.network.model import HDMatt
-from hdmatt.training.config import PRESETS, TrainConfig
+from hdmatt.training.config import TrainConfig
+from hdmatt.training.presets import PRESETS
 
 SRC = Path(__file__).parents[1] / "src"
 TINY = PRESETS["tiny"]

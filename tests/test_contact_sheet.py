@@ -45,6 +45,6 @@ def test_every_drawn_family_has_a_sheet(tmp_path):
     command = [sys.executable, str(SCRIPT), str(tmp_path), "--drawn", "1", "--side", "64"]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    from hdmatt.samples.drawn import FAMILIES
+    from hdmatt.samples.drawn.families import FAMILIES
 
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(f"drawn-{name}.jpg" for name in FAMILIES)

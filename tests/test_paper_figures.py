@@ -17,7 +17,8 @@ from hdmatt.evaluation.evaluate import Summary
 from hdmatt.network.checkpoint import save_model
 from hdmatt.network.config import ModelConfig
 from hdmatt.network.model import HDMatt
-from hdmatt.training.config import PRESETS, card_of
+from hdmatt.training.config import card_of
+from hdmatt.training.presets import PRESETS
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 NAMES = ("troll", "doll")

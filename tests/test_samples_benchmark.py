@@ -4,7 +4,7 @@ import pytest
 from small_training import SHORT, make_pack
 
 from hdmatt.samples.packs import load_assets
-from hdmatt.training.config import PRESETS
+from hdmatt.training.presets import PRESETS
 
 
 @pytest.fixture

@@ -15,8 +15,10 @@ from hdmatt.errors import InputError
 from hdmatt.network.checkpoint import load_card, load_model, load_state
 from hdmatt.samples.packs import load_assets
 from hdmatt.slices import MIB, PackOptions, join, pack, split, unpack
-from hdmatt.training.config import PRESETS, changed, check
-from hdmatt.training.loop import learning_rate, train
+from hdmatt.training.config import changed, check
+from hdmatt.training.loop import train
+from hdmatt.training.presets import PRESETS
+from hdmatt.training.step import learning_rate
 
 ROOT = Path(__file__).parents[1]
 

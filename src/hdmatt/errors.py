@@ -41,7 +41,7 @@ class MemoryLimitError(InputError):
     """The memory limit is too small; the message names the smallest that would do."""
 
 
-def counted(number: int, noun: str) -> str:
+def plural(number: int, noun: str) -> str:
     """ "1 picture", "2 pictures"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 

@@ -30,10 +30,9 @@ import torch
 from torch import Tensor
 
 from hdmatt.errors import InputError
-from hdmatt.evaluation.testsets import discover_assets
 from hdmatt.network.checkpoint import load_state, load_tensors, save_model, save_state, save_tensors
 from hdmatt.network.model import HDMatt
-from hdmatt.samples.packs import decode, read_foreground, shrink
+from hdmatt.samples.packs import decode, discover_assets, read_foreground, shrink
 from hdmatt.system.files import replacing
 from hdmatt.training.config import TrainConfig, card_of, parse_config, read_config, write_config
 

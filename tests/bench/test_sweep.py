@@ -16,6 +16,7 @@ from torch import nn
 
 from hdmatt.bench import measure as measure_module
 from hdmatt.bench import peaks, plot, sweep
+from hdmatt.bench.layers import GROUPS, Group, by_group, lost, measure_layers
 from hdmatt.bench.measure import Limits, Measured
 from hdmatt.bench.sweep import Plan, Result, Row, best_of, summed, with_share
 from hdmatt.cli.main import main
@@ -89,17 +90,17 @@ def test_groups_sum_to_the_meter_s_whole_move_and_inner_groups_are_not_counted_t
     model = HDMatt(ModelConfig(width=4, patch=64)).eval()
     inputs = torch.rand(1, 6, 64, 64)
     with torch.inference_mode(), peaks.Count() as count:
-        found = peaks.by_group(model, lambda: model(inputs, [[]]), lambda: float(count.flops))
+        found = by_group(model, lambda: model(inputs, [[]]), lambda: float(count.flops))
     assert sum(found.values()) == count.flops > 0
-    assert found["layer4"] > 0 and set(found) <= {*peaks.GROUPS.values(), peaks.REST}
+    assert found["layer4"] > 0 and set(found) <= {*GROUPS.values(), peaks.REST}
     assert not any(module._forward_hooks for module in model.modules())
 
 
 def test_layers_sum_to_the_whole_and_lost_is_what_the_peak_does_not_explain():
     torch.manual_seed(0)
-    found = peaks.measure_layers(HDMatt(ModelConfig(width=4, patch=64)).eval(), batch=2, topk=1, repeats=1)
+    found = measure_layers(HDMatt(ModelConfig(width=4, patch=64)).eval(), batch=2, topk=1, repeats=1)
     assert sum(group.flops for group in found.groups) == pytest.approx(found.flops)
-    assert peaks.lost(peaks.Group("x", 3.0, 4e9), 2e9) == 1.0
+    assert lost(Group("x", 3.0, 4e9), 2e9) == 1.0
 
 
 # ------------------------------------------------------------------------------------------------------------ pictures

@@ -16,7 +16,8 @@ from hdmatt.cli.main import main
 from hdmatt.errors import InputError, OutputError
 from hdmatt.evaluation import evaluate as evaluate_module
 from hdmatt.evaluation import ledger
-from hdmatt.evaluation.testsets import Composition, Item
+from hdmatt.evaluation.compose import Composition
+from hdmatt.evaluation.testsets import Item
 from hdmatt.pictures.reader import read_grey
 from hdmatt.system.worker import Worker, answer
 
@@ -94,14 +95,14 @@ def test_a_folder_of_trimaps_in_capitals_is_one(data, tmp_path):
 
 def test_a_text_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):
     path = tmp_path / "result.json"
-    ledger.put(path, "old")
+    ledger.write_text_atomic(path, "old")
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OutputError, match=r"result\.json cannot be written: No space left"):
-        ledger.put(path, "new")
+        ledger.write_text_atomic(path, "new")
     assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["result.json"]
 
 

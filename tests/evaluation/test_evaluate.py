@@ -16,7 +16,7 @@ import pytest
 from small_evaluation import HEIGHT, NAMES, WIDTH, call, make_set, read, refused, rows_of
 
 from hdmatt.evaluation import evaluate as evaluate_module
-from hdmatt.evaluation import ledger, metrics
+from hdmatt.evaluation import ledger, metrics, seams
 from hdmatt.evaluation.evaluate import (
     Row,
     Settings,
@@ -59,7 +59,7 @@ def test_every_row_holds_the_metrics_of_the_files(whole_run):
         assert (row.dataset, row.variant, row.error) == ("toys", "trimap", None)
         matte = read(out / row.matte)
         truth, trimap = read(data / "alpha" / f"{row.name}.png"), read(data / "trimap" / f"{row.name}.png")
-        borders = metrics.patch_borders(windows, height=HEIGHT, width=WIDTH) if row.method == "crop" else None
+        borders = seams.patch_borders(windows, height=HEIGHT, width=WIDTH) if row.method == "crop" else None
         wanted = asdict(metrics.score(matte, truth, trimap, borders=borders))
         found = asdict(row)
         assert {k: found[k] for k in wanted} == {k: None if np.isnan(v) else v for k, v in wanted.items()}

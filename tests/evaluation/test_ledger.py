@@ -13,10 +13,13 @@ from small_evaluation import NAMES, call, make_set, read, rows_of
 from hdmatt.errors import InputError
 from hdmatt.evaluation import evaluate as evaluate_module
 from hdmatt.evaluation import ledger, timed
+from hdmatt.evaluation import provenance as provenance_module
+from hdmatt.evaluation.compose import Composition
 from hdmatt.evaluation.evaluate import Row, _limits, find_items, inputs_of
 from hdmatt.evaluation.methods import Settings, parse
+from hdmatt.evaluation.provenance import origins, provenance
 from hdmatt.evaluation.run_method import method_program
-from hdmatt.evaluation.testsets import Composition, Item
+from hdmatt.evaluation.testsets import Item
 from hdmatt.pictures.trimap import from_alpha
 
 
@@ -146,14 +149,14 @@ def test_a_made_trimap_is_made_again_when_the_truth_changed_and_left_alone_other
 def test_one_run_says_nothing_more_and_rows_of_two_commits_are_told_apart(data, tmp_path, monkeypatch, capsys):
     out = tmp_path / "report"
     words = ["--method", f"folder:{data / 'mattes'}"]
-    monkeypatch.setattr(ledger, "_commit", lambda: "a" * 40)
+    monkeypatch.setattr(provenance_module, "_commit", lambda: "a" * 40)
     assert call(data, out, *words, "--limit", 1, "--memory", "2GiB") == 0
     record = record_of(out)
     assert record["provenance"] == "" and [one["commit"] for one in record["runs"]] == ["a" * 40]
     assert "Mind:" not in (out / "report.html").read_text(encoding="utf-8")
     assert "note:" not in capsys.readouterr().err
 
-    monkeypatch.setattr(ledger, "_commit", lambda: "b" * 40)
+    monkeypatch.setattr(provenance_module, "_commit", lambda: "b" * 40)
     assert call(data, out, *words) == 0
     record = record_of(out)
     assert record["provenance"] == "rows are of 2 runs, which differ in commit"
@@ -170,7 +173,7 @@ def test_one_run_says_nothing_more_and_rows_of_two_commits_are_told_apart(data, 
     assert page.count(f">{first.run}</td>") == 2  # the picture's row and the run's
     assert "note: rows are of 2 runs" in capsys.readouterr().err
 
-    monkeypatch.setattr(ledger, "_commit", lambda: "c" * 40)
+    monkeypatch.setattr(provenance_module, "_commit", lambda: "c" * 40)
     assert call(data, out, *words) == 0  # computes nothing, so it is no run of any row
     assert [one["commit"] for one in record_of(out)["runs"]] == ["a" * 40, "b" * 40]
     assert len((out / "runs.jsonl").read_text().splitlines()) == 2
@@ -184,7 +187,7 @@ def test_another_memory_limit_or_batch_is_the_same_row_and_is_told():
     runs = {name: {"run": name, **known} for name in "ab"}
 
     def told(*rows):
-        return ledger.provenance(rows, ledger.origins(rows, runs), "a")
+        return provenance(rows, origins(rows, runs), "a")
 
     assert told(row("1", 1), row("2", 1)) == told(row("1", 1), row("1", None, method="cf")) == ""
     assert told(row("1", 1), row("2", 2, run="b")) == "rows are of 2 runs, which differ in memory limit"

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hdmatt.errors import InputError
-from hdmatt.evaluation import metrics
-from hdmatt.evaluation.metrics import Borders, check_truth, conn, grad, mad, mse, patch_borders, sad, score, seam
+from hdmatt.evaluation import matte_bytes, metrics
+from hdmatt.evaluation.metrics import check_truth, conn, grad, mad, mse, sad, score
+from hdmatt.evaluation.seams import Borders, patch_borders, seam
 from hdmatt.patches.windows import Window, grid
 
 METRICS = (sad, mse, mad, grad, conn)
@@ -118,7 +119,7 @@ def test_bands_of_rows_change_nothing(seed):
     borders = Borders((8, 16), (8, 16))
     whole = score(*case, borders=borders)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(metrics, "BAND_PIXELS", 24 * 5)  # five rows at a time, less than the filter's nine
+        patch.setattr(matte_bytes, "BAND_PIXELS", 24 * 5)  # five rows at a time, less than the filter's nine
         banded = score(*case, borders=borders)
     assert banded.grad == pytest.approx(whole.grad, rel=1e-12)
     assert (banded.sad, banded.mse, banded.mad, banded.conn) == (whole.sad, whole.mse, whole.mad, whole.conn)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from small_evaluation import HEIGHT, WIDTH, call, make_set, read, rows_of
 
-from hdmatt.evaluation import metrics, report, scores
+from hdmatt.evaluation import report, scores, seams
 from hdmatt.evaluation.evaluate import best_of, find_items, summarise
 from hdmatt.evaluation.ledger import Row
 from hdmatt.evaluation.methods import Settings, parse
@@ -23,7 +23,7 @@ def data(tmp_path):
 
 
 def on_borders(windows, matte, truth, trimap):
-    return metrics.seam(matte, truth, trimap, metrics.patch_borders(windows, height=HEIGHT, width=WIDTH))
+    return seams.seam(matte, truth, trimap, seams.patch_borders(windows, height=HEIGHT, width=WIDTH))
 
 
 def numbers(name, row, out, data, windows):
@@ -81,10 +81,10 @@ def test_other_borders_are_measured_from_the_mattes_that_are_there(data, tmp_pat
 
 def test_whose_borders_are_taken():
     methods = [parse(name, SMALL) for name in ("cf", "tiles", "hdmatt:cover=fewest", "crop:patch=48", "hdmatt")]
-    control = scores.control_of(methods, SMALL)
+    control = scores.reference_grid(methods, SMALL)
     assert control.name == "crop:patch=48"
-    assert scores.control_of(methods[:3], SMALL).settings == SMALL  # tiles are no grid
-    found = [scores.cuts_of(method, control) for method in methods]
+    assert scores.reference_grid(methods[:3], SMALL).settings == SMALL  # tiles are no grid
+    found = [scores.borders_of(method, control) for method in methods]
     assert [cuts and (cuts.text, cuts.own) for cuts in found] == [
         ("grid 48 16", False), ("tiles 64", True), None, ("grid 48 16", True), ("grid 64 16", True),
     ]  # fmt: skip
@@ -97,7 +97,7 @@ def test_a_matte_with_a_step_on_the_borders_is_far_from_its_control(data, tmp_pa
     stepped[:, 48:] -= 40  # the disc is white there
     noise = np.random.default_rng(0).integers(-3, 4, truth.shape)
     item = next(item for item in find_items([data])["toys"] if item.name == "hair")
-    cuts = scores.Cuts(parse("crop", SMALL), own=True)
+    cuts = scores.PatchBorders(parse("crop", SMALL), own=True)
     assert 48 in cuts.borders(HEIGHT, WIDTH).columns
     values = []
     for pixels in (truth + noise, stepped + noise):

@@ -11,17 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hdmatt.errors import InputError, OutputError
-from hdmatt.evaluation.testsets import (
-    LAYOUTS,
-    Composition,
-    Item,
-    compose,
-    compose_test_set,
-    discover,
-    discover_assets,
-    read_composition,
-    require_trimaps,
-)
+from hdmatt.evaluation.compose import Composition, compose, read_composition
+from hdmatt.evaluation.testsets import LAYOUTS, Item, compose_test_set, discover, require_trimaps
+from hdmatt.samples.packs import discover_assets
 
 
 def make(root, *names, pixels=None):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hdmatt.errors import InputError, MemoryLimitError
-from hdmatt.evaluation.metrics import patch_borders, seam
+from hdmatt.evaluation.seams import patch_borders, seam
 from hdmatt.inference.any_network import network_of, patch_rows, with_unknown
 from hdmatt.inference.options import Counters, Options
 from hdmatt.inference.strategies import matte_rows

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from hdmatt.errors import InputError
-from hdmatt.samples import drawn
-from hdmatt.samples.drawn import FAMILIES, SEE_THROUGH, draw_family, procedural_foreground, random_family
+from hdmatt.samples.drawn import light, nets, strokes
+from hdmatt.samples.drawn.families import FAMILIES, draw_family, procedural_foreground, random_family
+from hdmatt.samples.drawn.strokes import SEE_THROUGH
 
 SIZE = 128
 PHOTOGRAPH = cv2.resize(np.random.default_rng(3).integers(0, 256, (6, 9, 3), np.uint8), (90, 60))
@@ -49,7 +50,7 @@ def test_colours_go_on_where_alpha_is_0():
     alpha = cv2.GaussianBlur(alpha, (0, 0), 2)
     colour = np.array([0.8, 0.4, 0.2], np.float32)
     layer = np.dstack([alpha[..., None] * colour, alpha])
-    rgba = drawn._straighten(layer)
+    rgba = light.straight_colours(layer)
     # 1: one rounding to 8 bits
     np.testing.assert_allclose(rgba[..., :3], np.broadcast_to(colour * 255, (SIZE, SIZE, 3)), rtol=0, atol=1)
     np.testing.assert_allclose(rgba[..., 3], alpha * 255, rtol=0, atol=1)
@@ -57,7 +58,7 @@ def test_colours_go_on_where_alpha_is_0():
 
 def test_shiny_threads_cover_the_same_and_are_lit_unevenly():
     grey = np.full((SIZE, SIZE, 3), 0.4, np.float32)
-    dull, shiny = (drawn._mesh(np.random.default_rng(4), SIZE, grey, 12.0, shiny=shiny) for shiny in (False, True))
+    dull, shiny = (nets._mesh(np.random.default_rng(4), SIZE, grey, 12.0, shiny=shiny) for shiny in (False, True))
     np.testing.assert_array_equal(dull[..., 3], shiny[..., 3])
     opaque = dull[..., 3] > 0.99
     assert shiny[opaque][:, :3].std() > 2 * dull[opaque][:, :3].std()
@@ -65,7 +66,7 @@ def test_shiny_threads_cover_the_same_and_are_lit_unevenly():
 
 def test_a_strand_covers_its_width():
     for width in (1.0, 2.0, 5.0):
-        canvas = drawn._Canvas(64)
+        canvas = strokes.Canvas(64)
         slanted = np.array([[[-20.0, 10.3], [90.0, 40.7]]])
         canvas.ribbons(slanted, np.array([width]), np.ones((1, 3)), taper=0.0)
         coverage = canvas.layer()[:, 8:-8, 3].sum(0)
@@ -75,7 +76,7 @@ def test_a_strand_covers_its_width():
 
 
 def test_an_opaque_strand_over_another_leaves_the_alpha_of_both():
-    canvas = drawn._Canvas(64)
+    canvas = strokes.Canvas(64)
     cross = np.array([[[8.0, 8.0], [56.0, 56.0]], [[8.0, 56.0], [56.0, 8.0]]])
     canvas.ribbons(cross, np.array([3.0, 3.0]), np.array([[1.0, 0, 0], [0, 1.0, 0]]), taper=0.0)
     layer = canvas.layer()

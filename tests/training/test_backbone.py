@@ -14,9 +14,10 @@ from hdmatt.network.config import ModelConfig
 from hdmatt.network.model import HDMatt
 from hdmatt.training import backbone, batches
 from hdmatt.training.backbone import BackboneConfig, Classifier, discover_classes, train_backbone
-from hdmatt.training.config import PRESETS, schedule
+from hdmatt.training.config import schedule
 from hdmatt.training.curves import append_row
-from hdmatt.training.loop import Run
+from hdmatt.training.presets import PRESETS
+from hdmatt.training.run import Run
 
 SMALL = BackboneConfig(width=4, size=32, batch=8, epochs=12, rate=0.05, warmup=2, workers=0, save_every=4)
 

@@ -4,7 +4,8 @@ import pytest
 
 from hdmatt.cli.main import main
 from hdmatt.errors import InputError
-from hdmatt.training.config import PRESETS, TrainConfig, changed, check, read_config, settings, write_config
+from hdmatt.training.config import TrainConfig, changed, check, read_config, settings, write_config
+from hdmatt.training.presets import PRESETS
 
 
 def test_changes_take_the_kind_of_what_they_change():

@@ -13,19 +13,13 @@ from hdmatt.network.checkpoint import load_card, load_model, load_state
 from hdmatt.network.inputs import network_input
 from hdmatt.network.model import HDMatt, in_coarse
 from hdmatt.training import losses
-from hdmatt.training.config import PRESETS, read_config
-from hdmatt.training.loop import (
-    Row,
-    Run,
-    _compile,
-    _Recorder,
-    group_contexts,
-    learning_rate,
-    train,
-    train_together,
-    vanished,
-)
+from hdmatt.training.config import read_config
+from hdmatt.training.curves import CurveRecorder
+from hdmatt.training.loop import train, train_together
+from hdmatt.training.presets import PRESETS
 from hdmatt.training.processes import make_fabric
+from hdmatt.training.run import Row, Run
+from hdmatt.training.step import compile_network, group_contexts, learning_rate, vanished
 
 TEN = replace(
     SHORT,
@@ -237,7 +231,7 @@ def test_compiling_takes_in_encoder_and_decoder_and_changes_nothing():
         seen += sum("conv2d" in str(node.target) for node in graph.graph.nodes)
         return graph.forward
 
-    _compile(model, counting)
+    compile_network(model, counting)
     torch.testing.assert_close(model(inputs, [[1], [0]]).alpha, plain)
     convolutions = sum(isinstance(m, torch.nn.Conv2d) for m in model.modules())
     assert seen > 0.8 * convolutions  # all but the context module's
@@ -246,7 +240,7 @@ def test_compiling_takes_in_encoder_and_decoder_and_changes_nothing():
 def test_neither_checkpoint_nor_validation_counts_as_a_steps_time(monkeypatch):
     now = [0.0]
     monkeypatch.setattr("hdmatt.training.loop.time.monotonic", lambda: now[0])
-    recorder = _Recorder()
+    recorder = CurveRecorder()
     for spent, paused in ((2.0, 50.0), (4.0, 100.0)):
         now[0] += spent
         recorder.add({"loss": torch.zeros(())}, finite=True)

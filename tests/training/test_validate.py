@@ -8,8 +8,9 @@ import torch
 from small_training import SHORT, cpu, make_pack
 
 from hdmatt.errors import InputError
+from hdmatt.evaluation.compose import Composition
 from hdmatt.evaluation.metrics import score
-from hdmatt.evaluation.testsets import Composition, Item
+from hdmatt.evaluation.testsets import Item
 from hdmatt.inference.options import Options
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.checkpoint import load_model, load_state

@@ -24,7 +24,7 @@ from hdmatt.evaluation.methods import NETWORK, Method, Settings
 from hdmatt.evaluation.run_method import FOR_THE_NETWORK, method_program
 from hdmatt.evaluation.scenes import Generated, write
 from hdmatt.evaluation.testsets import Item
-from hdmatt.evaluation.timed import WARM_SIDE, said
+from hdmatt.evaluation.timed import WARM_SIDE, describe_error
 from hdmatt.system import memory
 from hdmatt.system.worker import Stopped, Worker, answer, peak, reset_peak
 
@@ -128,7 +128,7 @@ def _serve(connection: Connection, method: Method) -> None:
         except HDMattError as trouble:
             return Measured(peak_memory=peak(), error=trouble.message)
         except Exception as trouble:
-            return Measured(peak_memory=peak(), error=said(trouble))
+            return Measured(peak_memory=peak(), error=describe_error(trouble))
 
     answer(connection, work)
 
@@ -215,7 +215,7 @@ def _serve_function(connection: Connection, function: Callable[..., Any], argume
         except HDMattError as trouble:
             return trouble
         except Exception as trouble:
-            return RuntimeError(said(trouble))
+            return RuntimeError(describe_error(trouble))
 
     answer(connection, work)
 
@@ -227,7 +227,7 @@ def _peaks(device: str) -> dict[str, Any]:
 
 
 def _layers(settings: Settings, peak_flops: float) -> dict[str, Any]:
-    from hdmatt.bench.peaks import lost, measure_layers
+    from hdmatt.bench.layers import lost, measure_layers
     from hdmatt.inference import load
     from hdmatt.inference.plan import CPU_BATCH, GPU_BATCH
 

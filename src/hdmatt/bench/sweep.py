@@ -24,8 +24,8 @@ from hdmatt.bench import measure as measure_module
 from hdmatt.bench import plot
 from hdmatt.bench.measure import Limits, Measured, machine_peaks, measure
 from hdmatt.errors import InputError, OutputError
-from hdmatt.evaluation.ledger import facts
 from hdmatt.evaluation.methods import FOLDER, Method, Settings, parse
+from hdmatt.evaluation.provenance import facts
 from hdmatt.evaluation.scenes import Generated, Own, Scene, write
 from hdmatt.evaluation.settings_check import fingerprint
 

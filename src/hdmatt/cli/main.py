@@ -24,7 +24,7 @@ from typing import Annotated, Any
 import typer
 
 from hdmatt.cli.train import app as train_app
-from hdmatt.errors import HDMattError, counted
+from hdmatt.errors import HDMattError, plural
 
 app = typer.Typer(
     add_completion=False,
@@ -279,7 +279,7 @@ def eval_command(
         _say(f"hdmatt: {row.method} failed on {row.dataset} {row.variant} {row.name}: {row.error}")
     if failed:
         raise HDMattError(
-            f"{len(failed)} of {counted(len(result.rows), 'matte')} failed; no mean includes them",
+            f"{len(failed)} of {plural(len(result.rows), 'matte')} failed; no mean includes them",
             hint="To have them tried again, give the same command with --retry.",
         )
 

@@ -94,8 +94,9 @@ def train_command(
         )
     import torch
 
-    from hdmatt.training.config import PRESETS, changed, check, read_config
+    from hdmatt.training.config import changed, check, read_config
     from hdmatt.training.loop import train
+    from hdmatt.training.presets import PRESETS
     from hdmatt.training.processes import make_fabric
 
     _choice("--preset", preset, tuple(PRESETS))
@@ -184,7 +185,8 @@ def norms_command(
     from hdmatt.network.checkpoint import load_card, load_model, save_model
     from hdmatt.samples.packs import load_assets
     from hdmatt.training.batch_norms import recompute_norms
-    from hdmatt.training.config import PRESETS, changed, check
+    from hdmatt.training.config import changed, check
+    from hdmatt.training.presets import PRESETS
 
     _choice("--preset", preset, tuple(PRESETS))
     if threads:
@@ -225,7 +227,8 @@ def mean_command(
 
 def _show(preset: str, changes: list[str], resumed: Path | None) -> None:
     """The settings of a preset, or of a run that would go on, with what --set changes."""
-    from hdmatt.training.config import PRESETS, changed, read_config, settings
+    from hdmatt.training.config import changed, read_config, settings
+    from hdmatt.training.presets import PRESETS
 
     _choice("--preset", preset, tuple(PRESETS))
     start = read_config(resumed / "config.json") if resumed else PRESETS[preset]

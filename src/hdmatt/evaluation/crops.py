@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from hdmatt.evaluation import report
-from hdmatt.evaluation.items import given, open_item, read_bytes, read_marks
+from hdmatt.evaluation.items import open_item, read_bytes, read_marks, require_path
 from hdmatt.evaluation.ledger import Row
 from hdmatt.evaluation.testsets import Item
 from hdmatt.pictures import reader
@@ -89,7 +89,7 @@ def _place(row: Row) -> Place:
 
 def _crop(place: Place, item: Item, mattes: Mapping[str, Path], methods: Sequence[str], side: int) -> report.Crop:
     """One place of the picture; a method without a matte of it is named as missing."""
-    truth, unknown = read_bytes(given(item.alpha)), read_marks(given(item.trimap)) == UNKNOWN
+    truth, unknown = read_bytes(require_path(item.alpha)), read_marks(require_path(item.trimap)) == UNKNOWN
     errors = np.zeros(truth.shape, np.float32)
     for path in mattes.values():  # one at a time: pictures may be large, and methods many
         errors += _error(read_bytes(path), truth, unknown)

@@ -25,26 +25,22 @@ from typing import Any, NamedTuple
 from hdmatt.errors import InputError
 from hdmatt.evaluation import report
 from hdmatt.evaluation.crops import crops
-from hdmatt.evaluation.items import finished_matte, given, slug
+from hdmatt.evaluation.items import finished_matte, require_path, slug
 from hdmatt.evaluation.ledger import (
     Key,
     Row,
     append,
-    facts,
     inputs_of,
     locked,
     make_folder,
-    new_run,
-    now,
-    origins,
-    provenance,
-    put,
     read_rows,
     read_runs,
+    write_text_atomic,
 )
 from hdmatt.evaluation.made_trimaps import with_trimaps
 from hdmatt.evaluation.methods import FOLDER, KINDS, Method, Settings, parse
-from hdmatt.evaluation.scores import Cuts, control_of, cuts_of, score_file, seams
+from hdmatt.evaluation.provenance import facts, new_run, now, origins, provenance
+from hdmatt.evaluation.scores import PatchBorders, borders_of, reference_grid, score_file, seams
 from hdmatt.evaluation.settings_check import check_files, fingerprint
 from hdmatt.evaluation.summary import Summary, best_of, summarise
 from hdmatt.evaluation.testsets import Item, discover
@@ -159,10 +155,10 @@ def evaluate(
         if new and run["run"] not in runs:
             append(out / "runs.jsonl", run)
             runs[run["run"]] = run
-        control = control_of(chosen.values(), settings)
+        control = reference_grid(chosen.values(), settings)
         found: list[Row] = []
         for name, method in chosen.items():
-            cuts = cuts_of(method, control)
+            cuts = borders_of(method, control)
             with Timed(method) as worker:
                 for job in (job for job in jobs if job.method == name):
                     if progress:
@@ -209,7 +205,7 @@ def _jobs(
     for name, method in methods.items():
         for dataset, some in items.items():
             for item in some:
-                finished = finished_matte(given(method.path), dataset, item) if method.kind == FOLDER else None
+                finished = finished_matte(require_path(method.path), dataset, item) if method.kind == FOLDER else None
                 inputs = inputs_of(item, finished, known=digests)
                 jobs.append(_Job(name, fingerprints[name], dataset, item, inputs, finished))
     return jobs
@@ -234,7 +230,7 @@ def _matte_path(job: _Job, out: Path, held: Iterable[Row]) -> Path:
     return next((path for path in paths if path.relative_to(out).as_posix() not in taken), paths[-1])
 
 
-def _row(job: _Job, worker: Timed, out: Path, path: Path, cuts: Cuts | None) -> Row:
+def _row(job: _Job, worker: Timed, out: Path, path: Path, cuts: PatchBorders | None) -> Row:
     """Compute, write and score one matte."""
     row = Row(job.method, job.options, *job.picture, job.inputs, matte=path.relative_to(out).as_posix())
     make_folder(path.parent)
@@ -244,7 +240,7 @@ def _row(job: _Job, worker: Timed, out: Path, path: Path, cuts: Cuts | None) -> 
     return replace(row, **score_file(path, job.item, cuts), seconds=run.seconds, peak_memory=run.peak)
 
 
-def _on_borders(row: Row, job: _Job, out: Path, cuts: Cuts | None) -> Row:
+def _on_borders(row: Row, job: _Job, out: Path, cuts: PatchBorders | None) -> Row:
     """The row with its seams on the borders of this call; measured again, and kept, where those are others.
 
     Of a matte that is gone only the score on its own borders is left.
@@ -270,8 +266,8 @@ def _finish(
     summaries = summarise(rows)
     record = {**known, "settings": asdict(settings), "summary": [asdict(s) for s in summaries]}
     record["failed"] = [asdict(row) for row in rows if row.error is not None]
-    put(out / "result.json", json.dumps(record, indent=1, allow_nan=False) + "\n")
+    write_text_atomic(out / "result.json", json.dumps(record, indent=1, allow_nan=False) + "\n")
     page = out / "report.html"
     text = report.render(known, summaries, best_of(summaries), rows, list(crops(rows, items, out)))
-    put(page, text)
+    write_text_atomic(page, text)
     return Result(rows, summaries, computed, page, known)

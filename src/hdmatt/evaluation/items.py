@@ -23,8 +23,10 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from hdmatt.errors import InputError
-from hdmatt.evaluation.testsets import PICTURE_SUFFIXES, Composition, Item, named, read_composition
+from hdmatt.evaluation.compose import Composition, read_composition
+from hdmatt.evaluation.testsets import Item
 from hdmatt.pictures import reader
+from hdmatt.pictures.folders import PICTURE_SUFFIXES, named
 from hdmatt.pictures.reader import ArrayReader, BandReader
 from hdmatt.pictures.trimap import TrimapReader, open_trimap
 from hdmatt.pictures.writer import PictureWriter
@@ -56,7 +58,7 @@ def open_item(item: Item) -> BandReader:
 @contextmanager
 def opened(item: Item) -> Generator[tuple[BandReader, TrimapReader]]:
     """Picture and trimap."""
-    with open_item(item) as picture, open_trimap(given(item.trimap)) as trimap:
+    with open_item(item) as picture, open_trimap(require_path(item.trimap)) as trimap:
         yield picture, trimap
 
 
@@ -67,7 +69,7 @@ def write_matte(path: Path, height: int, width: int, bands: Iterable[np.ndarray]
             file.write(reader.as_float(as_bytes(rows)))
 
 
-def given(path: Path | None) -> Path:
+def require_path(path: Path | None) -> Path:
     """A path that is there, because `evaluate` refuses items without it."""
     assert path is not None
     return path

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from hdmatt.errors import InputError
-from hdmatt.evaluation.items import given, read_bytes, reference, same_size, size_of, slug, write_matte
-from hdmatt.evaluation.ledger import digest, make_folder, put
+from hdmatt.evaluation.items import read_bytes, reference, require_path, same_size, size_of, slug, write_matte
+from hdmatt.evaluation.ledger import digest, make_folder, write_text_atomic
 from hdmatt.evaluation.metrics import check_truth
 from hdmatt.evaluation.testsets import Item, require_trimaps
 from hdmatt.pictures import reader
@@ -36,29 +36,31 @@ def with_trimaps(
         if radius < 0:
             raise InputError(f"--make-trimap is {radius}", hint="Give a radius in pixels, 0 or more, like 20.")
     for item in without:
-        same_size(given(item.alpha), size_of(given(item.alpha)), *reference(item))
+        same_size(require_path(item.alpha), size_of(require_path(item.alpha)), *reference(item))
     own = {name: [item for item in some if item.trimap is not None] for name, some in items.items()}
     made = {name: _made(name, some, radii, out) for name, some in items.items()}
-    for alpha in dict.fromkeys(given(item.alpha) for item in without) if radii else ():
+    for alpha in dict.fromkeys(require_path(item.alpha) for item in without) if radii else ():
         digests[alpha] = digest(alpha)
     missing = [item for some in made.values() for item in some if not _is_made(item, digests)]
-    for alpha in dict.fromkeys(given(item.alpha) for item in missing):  # all are checked before one is made
+    for alpha in dict.fromkeys(require_path(item.alpha) for item in missing):  # all are checked before one is made
         truth = read_bytes(alpha)
         check_truth(truth, np.full_like(truth, UNKNOWN), str(alpha))
     for item in missing:
-        path, radius = given(item.trimap), int(item.variant.removeprefix(MADE))
-        trimap = from_alpha(read_bytes(given(item.alpha)), radius=radius)
+        path, radius = require_path(item.trimap), int(item.variant.removeprefix(MADE))
+        trimap = from_alpha(read_bytes(require_path(item.alpha)), radius=radius)
         make_folder(path.parent)
         _truth_of(path).unlink(missing_ok=True)
         write_matte(path, len(trimap), trimap.shape[1], [reader.as_float(trimap)])
-        put(_truth_of(path), digests[given(item.alpha)] + "\n")  # last: a trimap without it is made again
+        write_text_atomic(
+            _truth_of(path), digests[require_path(item.alpha)] + "\n"
+        )  # last: a trimap without it is made again
     return {name: own[name] + made[name] for name in items}
 
 
 def _is_made(item: Item, digests: Mapping[Path, str]) -> bool:
     """Whether the item's trimap is there and was made from its truth as that is now."""
-    path = given(item.trimap)
-    stamp, wanted = _truth_of(path), digests[given(item.alpha)]
+    path = require_path(item.trimap)
+    stamp, wanted = _truth_of(path), digests[require_path(item.alpha)]
     return path.is_file() and stamp.is_file() and stamp.read_bytes().decode(errors="replace").strip() == wanted
 
 

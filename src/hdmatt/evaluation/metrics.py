@@ -17,26 +17,20 @@ each function names the quirks to keep. A matte is uint8, or float in [0, 1]; fl
 """
 
 import math
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float64, Shaped, UInt8
+from jaxtyping import Float64, Shaped
 
 from hdmatt.errors import InputError
-from hdmatt.patches.windows import Window
+from hdmatt.evaluation.matte_bytes import Bytes, Mask, Matte, bands, checked_bytes
+from hdmatt.evaluation.seams import Borders, step_across
 
-UNKNOWN = 128
 THOUSAND = 1000.0  # SAD, Grad and Conn are printed in thousands in every paper
 
 SIGMA = 1.4  # of Grad's filter
 EPSILON = 0.01  # where its Gaussian is cut off
-BAND_PIXELS = 1 << 21  # Grad and seam go through the picture in bands of rows of about this many pixels
-
-# Deliberately loose: the functions check shape and type themselves, with an error a caller can act on.
-Matte = Shaped[np.ndarray, "..."]
 
 
 @dataclass(frozen=True)
@@ -51,16 +45,7 @@ class Scores:
     seam: float  # ratio; NaN where it was not asked for or cannot be told
 
 
-class Borders(NamedTuple):
-    """Where the edges of patches lie: a border at 320 runs between pixels 319 and 320."""
-
-    rows: tuple[int, ...]
-    columns: tuple[int, ...]
-
-
-# --------------------------------------------------------------------------------------------------------------------
 # All of them
-# --------------------------------------------------------------------------------------------------------------------
 
 
 def score(prediction: Matte, truth: Matte, trimap: Matte, *, borders: Borders | None = None, band: int = 4) -> Scores:
@@ -76,7 +61,7 @@ def score(prediction: Matte, truth: Matte, trimap: Matte, *, borders: Borders | 
     Raises:
         InputError: Sizes differ, an array is not a matte (type, NaN, range), or no pixel is unknown.
     """
-    p, t, unknown = _checked(prediction, truth, trimap)
+    p, t, unknown = checked_bytes(prediction, truth, trimap)
     differences = _differences(p, t, unknown)
     return Scores(
         sad=_sad(differences),
@@ -84,13 +69,11 @@ def score(prediction: Matte, truth: Matte, trimap: Matte, *, borders: Borders | 
         grad=_grad(p, t, unknown),
         conn=_conn(p, t, unknown),
         mad=_mad(differences),
-        seam=math.nan if borders is None else _seam(p, t, unknown, borders, band),
+        seam=math.nan if borders is None else step_across(p, t, unknown, borders, band),
     )
 
 
-# --------------------------------------------------------------------------------------------------------------------
 # Plain errors
-# --------------------------------------------------------------------------------------------------------------------
 
 
 def sad(prediction: Matte, truth: Matte, trimap: Matte) -> float:
@@ -102,7 +85,7 @@ def sad(prediction: Matte, truth: Matte, trimap: Matte) -> float:
     Raises:
         InputError: As `score`.
     """
-    return _sad(_differences(*_checked(prediction, truth, trimap)))
+    return _sad(_differences(*checked_bytes(prediction, truth, trimap)))
 
 
 def mse(prediction: Matte, truth: Matte, trimap: Matte) -> float:
@@ -111,7 +94,7 @@ def mse(prediction: Matte, truth: Matte, trimap: Matte) -> float:
     Raises:
         InputError: As `score`.
     """
-    return _mse(_differences(*_checked(prediction, truth, trimap)))
+    return _mse(_differences(*checked_bytes(prediction, truth, trimap)))
 
 
 def mad(prediction: Matte, truth: Matte, trimap: Matte) -> float:
@@ -120,12 +103,10 @@ def mad(prediction: Matte, truth: Matte, trimap: Matte) -> float:
     Raises:
         InputError: As `score`.
     """
-    return _mad(_differences(*_checked(prediction, truth, trimap)))
+    return _mad(_differences(*checked_bytes(prediction, truth, trimap)))
 
 
-# --------------------------------------------------------------------------------------------------------------------
 # Gradient and connectivity
-# --------------------------------------------------------------------------------------------------------------------
 
 
 def grad(prediction: Matte, truth: Matte, trimap: Matte) -> float:
@@ -142,7 +123,7 @@ def grad(prediction: Matte, truth: Matte, trimap: Matte) -> float:
         gradient.m of the reference. Filter h(y, x) = g(y) g'(x), g Gaussian with sigma 1.4, cut where g falls to
         0.01 (9 x 9), scaled to sum h^2 = 1; the other direction is its transpose. Replicated border.
     """
-    return _grad(*_checked(prediction, truth, trimap))
+    return _grad(*checked_bytes(prediction, truth, trimap))
 
 
 def conn(prediction: Matte, truth: Matte, trimap: Matte) -> float:
@@ -162,66 +143,10 @@ def conn(prediction: Matte, truth: Matte, trimap: Matte) -> float:
     Source:
         connectivity.m of the reference, step 0.1.
     """
-    return _conn(*_checked(prediction, truth, trimap))
+    return _conn(*checked_bytes(prediction, truth, trimap))
 
 
-# --------------------------------------------------------------------------------------------------------------------
-# Seams
-# --------------------------------------------------------------------------------------------------------------------
-
-
-def patch_borders(windows: Iterable[Window], *, height: int, width: int) -> Borders:
-    """The edges of all patches that lie inside the picture, first and last pixel alike.
-
-    Args:
-        windows: Of `patches.grid` or `patches.cover`.
-        height: Of the picture; edges on or beyond its rim are no borders.
-        width: The same.
-    """
-    rows: set[int] = set()
-    columns: set[int] = set()
-    for window in windows:
-        rows.update((window.y, window.y + window.size))
-        columns.update((window.x, window.x + window.size))
-    return Borders(
-        rows=tuple(sorted(y for y in rows if 0 < y < height)),
-        columns=tuple(sorted(x for x in columns if 0 < x < width)),
-    )
-
-
-def seam(prediction: Matte, truth: Matte, trimap: Matte, borders: Borders, *, band: int = 4) -> float:
-    """How much rougher the error is across the borders of patches than elsewhere; 1 means that no seam shows.
-
-    The mean abs(gradient of the error) on the border bands divided by the same away from them, the error being
-    prediction - truth. Our own variant of it: the gradient is the plain difference of two neighbouring pixels, both
-    unknown. Those beside each other are on a band when both lie within `band` pixels of a border column, those below
-    each other when both lie within `band` pixels of a border row; a step along a border crosses nothing and counts
-    as away.
-
-    A picture whose detail happens to lie on a border differs from 1 without any patches: compare with a
-    method that does not cut the picture, scored with the same borders, and with the truth against zeros, which
-    says how much of its detail lies there.
-
-    Args:
-        prediction: H x W, uint8 or float in [0, 1].
-        truth: H x W, uint8 or float in [0, 1].
-        trimap: H x W, uint8; exactly 128 where unknown.
-        borders: From `patch_borders`, or by hand.
-        band: Pixels on each side of a border that belong to it, at least 1; 1 looks at the very step across it.
-
-    Returns:
-        Ratio from 0 to infinity. 1 if the error is flat everywhere; infinity if it is flat except on the bands; NaN
-        if no unknown neighbours lie on a band or none lie away from them.
-
-    Raises:
-        InputError: As `score`, or band < 1.
-    """
-    return _seam(*_checked(prediction, truth, trimap), borders, band)
-
-
-# --------------------------------------------------------------------------------------------------------------------
 # The truth
-# --------------------------------------------------------------------------------------------------------------------
 
 
 def check_truth(truth: Matte, trimap: Matte, name: str) -> None:
@@ -238,7 +163,7 @@ def check_truth(truth: Matte, trimap: Matte, name: str) -> None:
     Raises:
         InputError: The truth is constant, has another size than the trimap, or is not a matte.
     """
-    values, _, _ = _checked(truth, truth, trimap, names=(name, name, f"the trimap of {name}"))
+    values, _, _ = checked_bytes(truth, truth, trimap, names=(name, name, f"the trimap of {name}"))
     low, high = int(values.min()), int(values.max())
     if low == high:
         raise InputError(
@@ -248,77 +173,10 @@ def check_truth(truth: Matte, trimap: Matte, name: str) -> None:
         )
 
 
-# --------------------------------------------------------------------------------------------------------------------
-# Helpers
-# --------------------------------------------------------------------------------------------------------------------
-
-Bytes = UInt8[np.ndarray, "h w"]
-Mask = Bool[np.ndarray, "h w"]
-
-
-def _checked(
-    prediction: Matte,
-    truth: Matte,
-    trimap: Matte,
-    names: tuple[str, str, str] = ("the prediction", "the truth", "the trimap"),
-) -> tuple[Bytes, Bytes, Mask]:
-    """Both mattes as uint8, and M."""
-    if trimap.dtype != np.uint8:
-        raise InputError(
-            f"{names[2]} is {trimap.dtype}, need uint8 with 0, 128 and 255", hint="Read it with hdmatt.pictures.reader"
-        )
-    for array, name in zip((prediction, truth, trimap), names, strict=True):
-        if array.ndim != 2:
-            raise InputError(
-                f"{name} has shape {array.shape}, need two axes (height, width)", hint="Pass one channel: matte[..., 0]"
-            )
-        if array.shape != trimap.shape:
-            raise InputError(
-                f"{name} is {_size(array)} but {names[2]} is {_size(trimap)} (height x width)",
-                hint="All three must be of the same picture, unscaled",
-            )
-    unknown = trimap == UNKNOWN
-    if not unknown.any():
-        found = ", ".join(str(value) for value in np.unique(trimap)[:8])
-        raise InputError(
-            f"{names[2]} has no unknown pixel (exactly {UNKNOWN}); it holds {found}",
-            hint="Snap it to 0, 128 and 255 with hdmatt.pictures.trimap.classify",
-        )
-    return _as_bytes(prediction, names[0]), _as_bytes(truth, names[1]), unknown
-
-
-def _size(array: Matte) -> str:
-    return "x".join(str(length) for length in array.shape)
-
-
-def _as_bytes(matte: Matte, name: str) -> Bytes:
-    if matte.dtype == np.uint8:
-        return matte
-    if not np.issubdtype(matte.dtype, np.floating):
-        raise InputError(
-            f"{name} is {matte.dtype}, need uint8 or float in [0, 1]", hint="Divide a 16-bit matte by 65535"
-        )
-    low, high = float(matte.min()), float(matte.max())  # NaN if any value is
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise InputError(f"{name} holds NaN or infinite values", hint="Look for a division by zero before scoring")
-    if low < -1e-3 or high > 1 + 1e-3:  # rounding noise of a resize or a network is forgiven
-        raise InputError(f"{name} is float from {low:.4g} to {high:.4g}, need [0, 1]", hint="Divide by 255, or clip it")
-    result = np.empty(matte.shape, np.uint8)
-    for rows in _bands(*matte.shape):
-        result[rows] = np.clip(np.floor(matte[rows].astype(np.float32) * np.float32(255) + np.float32(0.5)), 0, 255)
-    return result
-
-
-def _bands(height: int, width: int) -> Iterator[slice]:
-    step = max(1, BAND_PIXELS // max(1, width))
-    for y in range(0, height, step):
-        yield slice(y, min(y + step, height))
-
-
 def _differences(p: Bytes, t: Bytes, unknown: Mask) -> Shaped[np.ndarray, "256"]:
     """How many unknown pixels are wrong by 0, 1, ... 255 steps: all that SAD, MSE and MAD need."""
     counts = np.zeros(256, np.int64)
-    for rows in _bands(*p.shape):  # bincount makes 8 bytes of each
+    for rows in bands(*p.shape):  # bincount makes 8 bytes of each
         counts += np.bincount(cv2.absdiff(p[rows], t[rows])[unknown[rows]], minlength=256)
     return counts
 
@@ -341,7 +199,7 @@ def _grad(p: Bytes, t: Bytes, unknown: Mask) -> float:
     height, width = p.shape
     ranges = tuple((int(matte.min()), int(matte.max())) for matte in (p, t))
     total = 0.0
-    for rows in _bands(height, width):
+    for rows in bands(height, width):
         inside = unknown[rows]
         if not inside.any():
             continue
@@ -389,7 +247,7 @@ def _conn(p: Bytes, t: Bytes, unknown: Mask) -> float:
             break
         level += hanging
     total = 0
-    for rows in _bands(*p.shape):
+    for rows in bands(*p.shape):
         inside = unknown[rows]
         # phi_p - phi_t in units of 1/2550: integers, so 0.15 is never missed by a rounding
         above_p, above_t = (
@@ -413,37 +271,3 @@ def _largest_component(mask: Mask) -> Mask:
     ties = ties[lefts == lefts.min()]
     column = labels[:, lefts.min()]
     return labels == column[np.isin(column, ties)][0]
-
-
-def _seam(p: Bytes, t: Bytes, unknown: Mask, borders: Borders, band: int) -> float:
-    if band < 1:
-        raise InputError(f"the band is {band} pixels wide, need at least 1", hint="Leave it at 4")
-    height, width = p.shape
-    beside, below = _on_band(borders.columns, width, band), _on_band(borders.rows, height, band)
-    sums, counts = np.zeros(2), np.zeros(2, np.int64)  # away from the bands, on them
-    for rows in _bands(height, width):
-        error = p[rows.start : rows.stop + 1].astype(np.int16) - t[rows.start : rows.stop + 1]
-        inside = unknown[rows.start : rows.stop + 1]
-        own = rows.stop - rows.start  # the row below the band of rows is there for its upper neighbours only
-        for on_band, steps, both in (
-            (beside[None, :], np.abs(np.diff(error[:own], axis=1)), inside[:own, 1:] & inside[:own, :-1]),
-            (below[rows][:, None], np.abs(np.diff(error, axis=0)), inside[1:] & inside[:-1]),
-        ):
-            on = both & on_band[: both.shape[0]]
-            for index, where in enumerate((both & ~on, on)):
-                sums[index] += int(steps[where].sum(dtype=np.int64))
-                counts[index] += int(where.sum())
-    if not counts.all():
-        return math.nan
-    away, on = (sums / counts).tolist()
-    if away == 0:
-        return 1.0 if on == 0 else math.inf
-    return on / away
-
-
-def _on_band(positions: tuple[int, ...], length: int, band: int) -> Bool[np.ndarray, "steps"]:
-    """For each of the length - 1 steps between neighbours: do both lie within `band` pixels of one border?"""
-    result = np.zeros(max(0, length - 1), bool)
-    for position in positions:
-        result[max(0, position - band) : max(0, position + band - 1)] = True
-    return result

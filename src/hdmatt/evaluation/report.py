@@ -16,7 +16,7 @@ from html import escape
 from string import Template
 from typing import Any, NamedTuple
 
-from hdmatt.errors import counted
+from hdmatt.errors import plural
 from hdmatt.evaluation.methods import KINDS
 
 
@@ -249,7 +249,7 @@ def _runs(facts: Mapping[str, Any]) -> str:
 
 def _machine(machine: Mapping[str, Any]) -> str:
     ram = f"{machine['ram_bytes'] / 2**30:.0f} GiB"
-    described = f"{machine['cpu']}, {machine['usable_cores']} of {counted(machine['cores'], 'core')}, {ram} RAM, "
+    described = f"{machine['cpu']}, {machine['usable_cores']} of {plural(machine['cores'], 'core')}, {ram} RAM, "
     return described + ", ".join(str(machine[key]) for key in ("gpu", "system") if key in machine)
 
 

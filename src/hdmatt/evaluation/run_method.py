@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hdmatt.evaluation.items import given, opened, write_matte
+from hdmatt.evaluation.items import opened, require_path, write_matte
 from hdmatt.evaluation.methods import GEGL, NETWORK, VITMATTE, Method
 from hdmatt.evaluation.testsets import Item
 from hdmatt.patches.windows import Network, Window, grid, tiles
@@ -73,7 +73,7 @@ def _vitmatte(method: Method) -> Callable[[Item, Path], None]:
     from hdmatt.inference.any_network import patch_rows, shrunk_rows, small_trimap, with_unknown
     from hdmatt.inference.strategies import LONG_SIDE
 
-    network, settings = load_vitmatte(given(method.path), device=method.settings.device), method.settings
+    network, settings = load_vitmatte(require_path(method.path), device=method.settings.device), method.settings
 
     def rows(picture: BandReader, trimap: TrimapReader) -> Iterator[tuple[int, np.ndarray]]:
         height, width = picture.info.height, picture.info.width

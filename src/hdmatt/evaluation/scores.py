@@ -22,16 +22,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from hdmatt.evaluation.items import given, read_bytes, read_marks
+from hdmatt.evaluation.items import read_bytes, read_marks, require_path
 from hdmatt.evaluation.methods import Method, Settings
-from hdmatt.evaluation.metrics import Borders, patch_borders, score, seam
+from hdmatt.evaluation.metrics import score
 from hdmatt.evaluation.run_method import GRID, TILES, windows
+from hdmatt.evaluation.seams import Borders, patch_borders, seam
 from hdmatt.evaluation.testsets import Item
 
 _Bytes = UInt8[np.ndarray, "h w"]
 
 
-class Cuts(NamedTuple):
+class PatchBorders(NamedTuple):
     """Borders of patches in pictures of any size."""
 
     method: Method  # one that cuts along whole rows and columns
@@ -50,37 +51,37 @@ class Cuts(NamedTuple):
         return patch_borders(windows(self.method, height, width) or (), height=height, width=width)
 
 
-def control_of(methods: Iterable[Method], settings: Settings) -> Method:
+def reference_grid(methods: Iterable[Method], settings: Settings) -> Method:
     """The first method on the grid; hdmatt with the call's settings if there is none."""
     return next((one for one in methods if one.kind in GRID and _cuts(one)), Method("hdmatt", "hdmatt", settings))
 
 
-def cuts_of(method: Method, control: Method) -> Cuts | None:
+def borders_of(method: Method, control: Method) -> PatchBorders | None:
     """None if the method cuts, but not along whole rows and columns: it has seams, elsewhere."""
     if _cuts(method):
-        return Cuts(method, own=True)
-    return None if method.kind in GRID else Cuts(control, own=False)
+        return PatchBorders(method, own=True)
+    return None if method.kind in GRID else PatchBorders(control, own=False)
 
 
 def _cuts(method: Method) -> bool:
     return method.kind in TILES or (method.kind in GRID and method.settings.cover == "grid")
 
 
-def score_file(path: Path, item: Item, cuts: Cuts | None) -> dict[str, Any]:
+def score_file(path: Path, item: Item, cuts: PatchBorders | None) -> dict[str, Any]:
     """SAD, MSE, Grad, Conn, MAD and what `seams` finds."""
-    matte, truth, trimap = read_bytes(path), read_bytes(given(item.alpha)), read_marks(given(item.trimap))
+    matte, truth, trimap = read_bytes(path), read_bytes(require_path(item.alpha)), read_marks(require_path(item.trimap))
     return {**asdict(score(matte, truth, trimap)), **_seams(matte, truth, trimap, cuts)}
 
 
-def seams(path: Path, item: Item, cuts: Cuts | None) -> dict[str, Any]:
+def seams(path: Path, item: Item, cuts: PatchBorders | None) -> dict[str, Any]:
     """`seam` on the method's own borders or `seam_control` on others; `seam_truth` there; `borders`, their name.
 
     What cannot be told (no border in the picture, a flat error) is None, with a note where it is infinite.
     """
-    return _seams(read_bytes(path), read_bytes(given(item.alpha)), read_marks(given(item.trimap)), cuts)
+    return _seams(read_bytes(path), read_bytes(require_path(item.alpha)), read_marks(require_path(item.trimap)), cuts)
 
 
-def _seams(matte: _Bytes, truth: _Bytes, trimap: _Bytes, cuts: Cuts | None) -> dict[str, Any]:
+def _seams(matte: _Bytes, truth: _Bytes, trimap: _Bytes, cuts: PatchBorders | None) -> dict[str, Any]:
     found: dict[str, Any] = {"seam": None, "seam_control": None, "seam_truth": None, "borders": "", "note": None}
     if cuts is None:
         return found

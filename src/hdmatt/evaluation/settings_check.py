@@ -16,11 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from hdmatt.errors import InputError
-from hdmatt.evaluation.items import given, read_bytes, read_marks, reference, same_size, size_of
+from hdmatt.evaluation.compose import Composition
+from hdmatt.evaluation.items import read_bytes, read_marks, reference, require_path, same_size, size_of
 from hdmatt.evaluation.methods import CLASSICAL, FOLDER, GEGL, VITMATTE, Method, Settings
 from hdmatt.evaluation.metrics import check_truth
 from hdmatt.evaluation.run_method import BAND, FOR_THE_NETWORK, GRID, TILES
-from hdmatt.evaluation.testsets import Composition, Item
+from hdmatt.evaluation.testsets import Item
 from hdmatt.patches.windows import check_overlap
 from hdmatt.pictures import reader
 from hdmatt.pictures.trimap import BACKGROUND, UNKNOWN, open_trimap
@@ -30,7 +31,7 @@ def fingerprint(method: Method) -> str:
     """What decides the method's mattes besides the picture, as text; refuses methods that cannot run at all."""
     settings = method.settings
     if method.kind == FOLDER:
-        if not given(method.path).is_dir():
+        if not require_path(method.path).is_dir():
             raise InputError(f"{method.path} is not a folder", hint="Give the folder of the mattes: folder:PATH.")
         return "finished mattes"
     if method.kind in CLASSICAL:
@@ -95,7 +96,7 @@ def check_files(items: Mapping[str, Sequence[Item]], new: Iterable[tuple[str, It
 
 
 def _check_truth(item: Item) -> None:
-    truth, trimap = given(item.alpha), given(item.trimap)
+    truth, trimap = require_path(item.alpha), require_path(item.trimap)
     marks = read_marks(trimap)
     if not (marks == UNKNOWN).any():
         raise InputError(
@@ -107,7 +108,7 @@ def _check_truth(item: Item) -> None:
 
 def _check_sizes(item: Item) -> None:
     path, size = reference(item)
-    for other in (given(item.trimap), given(item.alpha)):
+    for other in (require_path(item.trimap), require_path(item.alpha)):
         same_size(other, size_of(other), path, size)
     if isinstance(item.picture, Composition):
         same_size(item.picture.alpha, size_of(item.picture.alpha), path, size)
@@ -158,4 +159,4 @@ def _check_vitmatte(method: Method) -> str:
                 hint="Choose a patch of 32 pixels or more, and a batch of 1 or more.",
             )
         check_overlap(settings.patch, settings.overlap if method.kind in GRID else 0)
-    return check_vitmatte(given(method.path))
+    return check_vitmatte(require_path(method.path))

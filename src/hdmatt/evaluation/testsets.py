@@ -14,32 +14,20 @@ Read top to bottom:
 Where each set comes from, what its licence allows and how its scores mislead is in docs/datasets.md.
 """
 
-import math
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Float64, Int, UInt8
+from jaxtyping import UInt8
 
-from hdmatt.errors import InputError, OutputError, counted
+from hdmatt.errors import InputError, OutputError, plural
+from hdmatt.evaluation.compose import Composition, read_composition, read_rgb
+from hdmatt.pictures.folders import by_stem, folders_in, listed_names, match_by_stem, pictures_in
 
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".exr", ".bmp")
-FOREGROUND_SUFFIXES = (".png", ".webp")  # those that carry straight alpha
 BACKGROUNDS_EACH = 20  # test pictures per foreground in every composed set
-
-
-@dataclass(frozen=True)
-class Composition:
-    """A picture published in parts; `read_composition` lays the foreground over the background."""
-
-    foreground: Path
-    alpha: Path
-    background: Path
 
 
 @dataclass(frozen=True)
@@ -107,9 +95,7 @@ LAYOUTS = (
     Layout("transparent460-parts", ("fg",), ("trimap",), ("alpha",), roots=("Test", ""), composed=True),
 )
 
-# --------------------------------------------------------------------------------------------------------------------
 # Test sets
-# --------------------------------------------------------------------------------------------------------------------
 
 
 def discover(folder: Path | str, layout: str = "auto", *, backgrounds: Path | str | None = None) -> list[Item]:
@@ -171,7 +157,7 @@ def require_trimaps(items: Sequence[Item], *, make_trimap: int | None) -> None:
     if without and make_trimap is None:
         have = "has" if len(items) == 1 else "have"
         raise InputError(
-            f"{len(without)} of {counted(len(items), 'picture')} {have} no trimap, the first is {_file(without[0])}: "
+            f"{len(without)} of {plural(len(items), 'picture')} {have} no trimap, the first is {_file(without[0])}: "
             "the set ships none",
             hint="Have them made from the truth, for example --make-trimap 20; such scores compare only with each "
             "other",
@@ -184,83 +170,9 @@ def require_trimaps(items: Sequence[Item], *, make_trimap: int | None) -> None:
             )
 
 
-def named(folder: Path, name: str) -> Path | None:
-    """The picture of a name, whichever suffix it has; None if there is none.
-
-    Raises:
-        InputError: There are two.
-    """
-    spelled = (folder / f"{name}{one}" for suffix in PICTURE_SUFFIXES for one in (suffix, suffix.upper()))
-    found: list[Path] = []
-    for path in spelled:
-        if path.is_file() and not any(path.samefile(other) for other in found):  # .PNG is .png on some systems
-            found.append(path)
-    if len(found) > 1:
-        raise _twice(*found[:2])
-    return found[0] if found else None
-
-
 def _file(item: Item) -> str:
     path = item.picture.foreground if isinstance(item.picture, Composition) else item.picture
     return f"{item.name}, {path}"
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Composing
-# --------------------------------------------------------------------------------------------------------------------
-
-
-def compose(
-    foreground: UInt8[np.ndarray, "h w 3"], alpha: UInt8[np.ndarray, "h w"], background: UInt8[np.ndarray, "y x 3"]
-) -> UInt8[np.ndarray, "h w 3"]:
-    """Lay a foreground over a background exactly as the official script of Composition-1k does.
-
-    A background that does not cover the foreground is enlarged until it does, then its top left corner is used. The
-    script matters: another way to compose moved GCA-Matting's SAD from 35.3 to 37.8.
-
-    Args:
-        foreground: sRGB, straight.
-        alpha: Its matte.
-        background: sRGB, any size.
-
-    Returns:
-        sRGB. Cut to 8 bits, not rounded, so a colour laid over itself may come out one step darker.
-
-    Source:
-        Behaviour of Composition_code.py in Adobe's Deep Image Matting data set: Pillow's bicubic filter (bit for bit
-        here, and unlike OpenCV's: a = -0.5, 8 bits between the two directions), float64, int(). Distinctions-646
-        composes in the same way.
-    """
-    height, width = alpha.shape
-    background_height, background_width = background.shape[:2]
-    scale = max(width / background_width, height / background_height)
-    if scale > 1:
-        background = _enlarged_corner(
-            background,
-            size=(math.ceil(background_height * scale), math.ceil(background_width * scale)),
-            corner=(height, width),
-        )
-    result = np.empty((height, width, 3), np.uint8)
-    for rows in _bands(height):
-        share = alpha[rows, :, None] / 255  # float64: float32 cuts other pixels than the script does
-        result[rows] = share * foreground[rows] + (1 - share) * background[rows, :width]
-    return result
-
-
-def read_composition(composition: Composition) -> UInt8[np.ndarray, "h w 3"]:
-    """Read the three files and `compose` them.
-
-    Raises:
-        InputError: A file is no picture, or foreground and alpha differ in size.
-    """
-    foreground, alpha = _read_rgb(composition.foreground), _read_rgb(composition.alpha)[..., 0]
-    if foreground.shape[:2] != alpha.shape:
-        raise InputError(
-            f"{composition.foreground} is {foreground.shape[0]}x{foreground.shape[1]} but {composition.alpha} is "
-            f"{alpha.shape[0]}x{alpha.shape[1]} (height x width)",
-            hint="Download the set again",
-        )
-    return compose(foreground, alpha, _read_rgb(composition.background))
 
 
 def compose_test_set(adobe_dir: Path | str, voc_dir: Path | str, out_dir: Path | str) -> list[Item]:
@@ -290,58 +202,13 @@ def compose_test_set(adobe_dir: Path | str, voc_dir: Path | str, out_dir: Path |
         assert isinstance(item.picture, Composition) and item.trimap is not None and item.alpha is not None
         # The picture comes last: where there is one, its trimap and truth are complete. Some of Adobe's mattes are
         # stored as RGB; the reference scores their first channel.
-        _write_png(trimaps / f"{item.name}.png", _read_rgb(item.trimap)[..., 0])
-        _write_png(alphas / f"{item.name}.png", _read_rgb(item.alpha)[..., 0])
+        _write_png(trimaps / f"{item.name}.png", read_rgb(item.trimap)[..., 0])
+        _write_png(alphas / f"{item.name}.png", read_rgb(item.alpha)[..., 0])
         _write_png(merged / f"{item.name}.png", read_composition(item.picture)[..., ::-1])
     return discover(out_dir, "composition1k")
 
 
-# --------------------------------------------------------------------------------------------------------------------
-# Assets for training
-# --------------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class AssetPack:
-    """What training pictures are made of."""
-
-    foregrounds: list[Path | tuple[Path, Path]]  # straight RGBA files, or (colours, alpha) in two files
-    backgrounds: list[Path]
-
-
-def discover_assets(folder: Path | str) -> AssetPack:
-    """The foregrounds and backgrounds of a training pack.
-
-    Args:
-        folder: Either `foregrounds/` and `foregrounds-*/` (straight RGBA, PNG or WebP) with `backgrounds/` and
-            `backgrounds-*/`, or the layout of Adobe's training set: `fg/ alpha/ bg/`, foregrounds and mattes of the
-            same name. One of the two kinds may be missing, so that packs can be combined.
-
-    Returns:
-        Natural order of the names, folder by folder.
-
-    Raises:
-        InputError: Neither layout is there, a folder is empty, a foreground lacks its matte or the other way round, or
-            a foreground is in a format without alpha.
-    """
-    folder = Path(folder)
-    whole = [*_folders(folder, "foregrounds"), *_folders(folder, "foregrounds-*")]
-    behind = [*_folders(folder, "backgrounds"), *_folders(folder, "backgrounds-*"), *_folders(folder, "bg")]
-    foregrounds: list[Path | tuple[Path, Path]] = [path for pack in whole for path in _rgba_pictures(pack)]
-    if (folder / "fg").is_dir() and (folder / "alpha").is_dir():
-        foregrounds += _matched(folder / "fg", folder / "alpha", "matte")
-    if not foregrounds and not behind:
-        raise InputError(
-            f"{folder} is no pack of assets; looked for foregrounds/ or foregrounds-*/ (RGBA), fg/ + alpha/, "
-            "backgrounds/, backgrounds-*/ and bg/",
-            hint="Put cut-outs with alpha into foregrounds/ and photographs into backgrounds/",
-        )
-    return AssetPack(foregrounds, [path for pack in behind for path in _pictures(pack)])
-
-
-# --------------------------------------------------------------------------------------------------------------------
 # Folders and names
-# --------------------------------------------------------------------------------------------------------------------
 
 
 def _root(folder: Path, layout: Layout) -> Path | None:
@@ -364,14 +231,6 @@ def _describe(layout: Layout) -> str:
     return f"{layout.name}: {joined}" + (f" (also in {', '.join(inside)})" if inside else "")
 
 
-def _folders(parent: Path, pattern: str) -> list[Path]:
-    """In any case of letters: a folder Trimap1/ that nobody looked at would leave a set without its trimaps."""
-    inside, _, wanted = pattern.rpartition("/")
-    there = (path for path in (parent / inside).glob("*") if path.is_dir() and not path.name.startswith("."))
-    paths = (path for path in there if fnmatchcase(path.name.casefold(), wanted.casefold()))
-    return sorted(paths, key=_natural)
-
-
 def _first_folder(root: Path, names: Sequence[str]) -> Path | None:
     return next((root / name for name in names if (root / name).is_dir()), None)
 
@@ -379,9 +238,9 @@ def _first_folder(root: Path, names: Sequence[str]) -> Path | None:
 def _trimap_folders(root: Path, layout: Layout) -> list[Path]:
     """Every variant: a folder of trimaps, or its subfolders where it holds nothing else (Trimap1, Trimap2, ...)."""
     found: list[Path] = []
-    for folder in (folder for pattern in layout.trimaps for folder in _folders(root, pattern)):
-        subfolders = _folders(folder, "*")
-        found += subfolders if subfolders and not _listed(folder) else [folder]
+    for folder in (folder for pattern in layout.trimaps for folder in folders_in(root, pattern)):
+        subfolders = folders_in(folder, "*")
+        found += subfolders if subfolders and not listed_names(folder) else [folder]
     return found
 
 
@@ -389,14 +248,14 @@ def _items(root: Path, layout: Layout) -> list[Item]:
     pictures = _first_folder(root, layout.pictures)
     assert pictures is not None
     alphas = _first_folder(root, layout.alphas)
-    truths = dict(_matched(pictures, alphas, "true matte")) if alphas else {}
+    truths = dict(match_by_stem(pictures, alphas, "true matte")) if alphas else {}
     variants = _trimap_folders(root, layout)
     if not variants:
-        return [Item(path.stem, path, None, truths.get(path), "") for path in _pictures(pictures)]
+        return [Item(path.stem, path, None, truths.get(path), "") for path in pictures_in(pictures)]
     return [
         Item(path.stem, path, trimap, truths.get(path), folder.name)
         for folder in variants
-        for path, trimap in _matched(pictures, folder, "trimap")
+        for path, trimap in match_by_stem(pictures, folder, "trimap")
     ]
 
 
@@ -408,7 +267,7 @@ def _composed_items(root: Path, layout: Layout, backgrounds: Path | str | None) 
             f"{root} holds foregrounds ({layout.name}); its pictures must be composed over backgrounds",
             hint="Say where those are, for example --backgrounds VOCdevkit/VOC2012/JPEGImages",
         )
-    truths = {path.name: (path, alpha) for path, alpha in _matched(foregrounds, alphas, "true matte")}
+    truths = {path.name: (path, alpha) for path, alpha in match_by_stem(foregrounds, alphas, "true matte")}
     foreground_list, background_list = (root / name if name else None for name in layout.names)
     order = _names(foreground_list) if foreground_list and foreground_list.is_file() else list(truths)
     behind = _backgrounds(Path(backgrounds), background_list, need=BACKGROUNDS_EACH * len(order))
@@ -419,7 +278,7 @@ def _composed_items(root: Path, layout: Layout, backgrounds: Path | str | None) 
             hint="Unpack the lists again; they are part of the set",
         )
     variants = _trimap_folders(root, layout)
-    trimaps = {folder: _by_stem(folder) for folder in variants}
+    trimaps = {folder: by_stem(folder) for folder in variants}
     items: list[Item] = []
     for folder in variants or [None]:
         for index, background in enumerate(behind):
@@ -449,10 +308,10 @@ def _names(path: Path) -> list[str]:
 def _backgrounds(folder: Path, names: Path | None, *, need: int) -> list[Path]:
     """The listed backgrounds; without a list the first `need` of the folder in natural order."""
     if names is None:
-        found = _pictures(folder)
+        found = pictures_in(folder)
         if len(found) < need:
             raise InputError(
-                f"{folder} holds {counted(len(found), 'background')}, need {need}",
+                f"{folder} holds {plural(len(found), 'background')}, need {need}",
                 hint="Give a folder with more pictures",
             )
         return found[:need]
@@ -471,139 +330,9 @@ def _backgrounds(folder: Path, names: Path | None, *, need: int) -> list[Path]:
     return [place / name for name in listed]
 
 
-def _matched(pictures: Path, others: Path, kind: str) -> list[tuple[Path, Path]]:
-    """Each picture with the file of its name in the other folder. Both folders must hold the same names."""
-    left, right = _by_stem(pictures), _by_stem(others)
-    alone = [path for stem, path in left.items() if stem not in right]
-    if alone:
-        raise InputError(
-            f"{alone[0]} has no {kind}: there is no {alone[0].stem}.* in {others}{_and_more(alone)}",
-            hint=f"Add the {kind} under the picture's name, or take the picture out of the set",
-        )
-    alone = [path for stem, path in right.items() if stem not in left]
-    if alone:
-        raise InputError(
-            f"{alone[0]} has no picture: there is no {alone[0].stem}.* in {pictures}{_and_more(alone)}",
-            hint=f"Add the picture under the name of its {kind}, or take the {kind} out of the set",
-        )
-    return [(path, right[stem]) for stem, path in left.items()]
-
-
-def _and_more(paths: Sequence[Path]) -> str:
-    return f" ({len(paths) - 1} more like it)" if len(paths) > 1 else ""
-
-
-def _by_stem(folder: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in _pictures(folder):
-        if path.stem in found:
-            raise _twice(found[path.stem], path)
-        found[path.stem] = path
-    return found
-
-
-def _twice(one: Path, other: Path) -> InputError:
-    return InputError(f"{one} and {other} have the same name but for the suffix", hint="Keep one of the two")
-
-
-def _rgba_pictures(folder: Path) -> list[Path]:
-    found = _pictures(folder)
-    for path in found:
-        if path.suffix.lower() not in FOREGROUND_SUFFIXES:
-            raise InputError(
-                f"{path} is no PNG or WebP, so it cannot hold straight alpha",
-                hint="Save it as RGBA, or use fg/ and alpha/ with two files for each foreground",
-            )
-    return found
-
-
-def _pictures(folder: Path) -> list[Path]:
-    found = _listed(folder)
-    if not found:
-        raise InputError(
-            f"{folder} holds no pictures ({', '.join(PICTURE_SUFFIXES)})", hint="Unpack the set there, or remove it"
-        )
-    return found
-
-
-def _listed(folder: Path) -> list[Path]:
-    paths = (path for path in folder.glob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
-    return sorted((path for path in paths if not path.name.startswith(".")), key=_natural)  # macOS leaves ._GT01.png
-
-
-def _natural(path: Path) -> tuple[list[str | int], str]:
-    parts = re.split(r"([0-9]+)", path.name.casefold())
-    return [int(part) if index % 2 else part for index, part in enumerate(parts)], path.name
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Pixels
-# --------------------------------------------------------------------------------------------------------------------
-
-
-def _read_rgb(path: Path) -> UInt8[np.ndarray, "h w 3"]:
-    # From memory, as cv2.imread cannot open every path on Windows; not turned by EXIF, as the official script does
-    try:
-        encoded = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}", hint="Check its permissions") from error
-    decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION) if encoded.size else None
-    if decoded is None:
-        raise InputError(f"{path} is no picture that we can read", hint="Download it again")
-    return decoded.astype(np.uint8, copy=False)
-
-
 def _write_png(path: Path, pixels: UInt8[np.ndarray, "..."]) -> None:
     encoded = cv2.imencode(".png", pixels)[1]
     try:
         path.write_bytes(encoded.tobytes())
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error.strerror}", hint="Free some space there") from error
-
-
-def _bands(height: int) -> Iterator[slice]:
-    for y in range(0, height, 256):
-        yield slice(y, min(y + 256, height))
-
-
-def _enlarged_corner(
-    picture: UInt8[np.ndarray, "y x 3"], *, size: tuple[int, int], corner: tuple[int, int]
-) -> UInt8[np.ndarray, "h w 3"]:
-    """The top left corner of the picture enlarged to `size`: equals Pillow's resize(..., BICUBIC) bit for bit."""
-    rows, row_weights = _bicubic_taps(picture.shape[0], size[0])
-    columns, column_weights = _bicubic_taps(picture.shape[1], size[1])
-    wide = np.empty((picture.shape[0], corner[1], 3), np.uint8)
-    for band in _bands(picture.shape[0]):
-        wide[band] = _weighted(
-            picture[band][:, columns[: corner[1], tap]] * column_weights[: corner[1], tap, None] for tap in range(5)
-        )
-    result = np.empty((*corner, 3), np.uint8)
-    for band in _bands(corner[0]):
-        result[band] = _weighted(wide[rows[band, tap]] * row_weights[band, tap, None, None] for tap in range(5))
-    return result
-
-
-def _bicubic_taps(length: int, target: int) -> tuple[Int[np.ndarray, "target 5"], Int[np.ndarray, "target 5"]]:
-    """For each pixel of an enlarged line: which pixels it is mixed from, and their weights in units of 2^-22."""
-    centre = (np.arange(target) + 0.5) * (length / target)
-    first = np.maximum((centre - 1.5).astype(np.int64), 0)
-    last = np.minimum((centre + 2.5).astype(np.int64), length)  # beyond it
-    taps = first[:, None] + np.arange(5)
-    weights = _cubic(np.abs(taps - centre[:, None] + 0.5))
-    weights[taps >= last[:, None]] = 0
-    weights /= weights.sum(axis=1, keepdims=True)
-    fixed = np.trunc(weights * 2**22 + np.copysign(0.5, weights)).astype(np.int32)
-    return np.minimum(taps, length - 1), fixed
-
-
-def _cubic(distance: Float64[np.ndarray, "n 5"]) -> Float64[np.ndarray, "n 5"]:
-    """Keys' kernel with a = -0.5."""
-    a = -0.5
-    near = ((a + 2) * distance - (a + 3)) * distance * distance + 1
-    far = (((distance - 5) * distance + 8) * distance - 4) * a
-    return np.where(distance < 1, near, np.where(distance < 2, far, 0))
-
-
-def _weighted(products: Iterator[Int[np.ndarray, "h w 3"]]) -> UInt8[np.ndarray, "h w 3"]:
-    total = sum(products, start=np.int32(1 << 21))  # a half, so that the shift rounds
-    return np.clip(total >> 22, 0, 255).astype(np.uint8)

@@ -95,7 +95,7 @@ def clocked(method: Method) -> Callable[[tuple[Item, Path]], tuple[Any, ...]]:
         except InputError as trouble:
             error = before + trouble.message
         except Exception as trouble:
-            error = before + said(trouble)
+            error = before + describe_error(trouble)
         return tuple(Run(seconds, peak(), error))
 
     return run
@@ -110,7 +110,7 @@ def _warm(compute: Callable[[Item, Path], None]) -> None:
         compute(Item("warm-up", picture, trimap, None, ""), folder / "alpha.png")
 
 
-def said(trouble: Exception) -> str:
+def describe_error(trouble: Exception) -> str:
     """An exception of a method as a row says it."""
     return f"{'ran out of memory' if is_memory(trouble) else type(trouble).__name__}: {trouble}"
 

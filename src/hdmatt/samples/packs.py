@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from hdmatt.errors import InputError
+from hdmatt.pictures.folders import folders_in, match_by_stem, pictures_in
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def load_assets(folders: Sequence[Path], *, longest: int = 1280) -> Assets:
     Raises:
         InputError: A file cannot be decoded, or the packs together hold no foreground or no background.
     """
-    from hdmatt.evaluation.testsets import discover_assets
+    from hdmatt.samples.packs import discover_assets
 
     packs = [discover_assets(folder) for folder in folders]
     foregrounds = [shrink(read_foreground(entry), longest) for pack in packs for entry in pack.foregrounds]
@@ -99,3 +100,58 @@ def shrink(picture: np.ndarray, longest: int) -> np.ndarray:
         return picture
     size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+
+
+FOREGROUND_SUFFIXES = (".png", ".webp")  # those that carry straight alpha
+
+
+# Assets for training
+
+
+@dataclass(frozen=True)
+class AssetPack:
+    """What training pictures are made of."""
+
+    foregrounds: list[Path | tuple[Path, Path]]  # straight RGBA files, or (colours, alpha) in two files
+    backgrounds: list[Path]
+
+
+def discover_assets(folder: Path | str) -> AssetPack:
+    """The foregrounds and backgrounds of a training pack.
+
+    Args:
+        folder: Either `foregrounds/` and `foregrounds-*/` (straight RGBA, PNG or WebP) with `backgrounds/` and
+            `backgrounds-*/`, or the layout of Adobe's training set: `fg/ alpha/ bg/`, foregrounds and mattes of the
+            same name. One of the two kinds may be missing, so that packs can be combined.
+
+    Returns:
+        Natural order of the names, folder by folder.
+
+    Raises:
+        InputError: Neither layout is there, a folder is empty, a foreground lacks its matte or the other way round, or
+            a foreground is in a format without alpha.
+    """
+    folder = Path(folder)
+    whole = [*folders_in(folder, "foregrounds"), *folders_in(folder, "foregrounds-*")]
+    behind = [*folders_in(folder, "backgrounds"), *folders_in(folder, "backgrounds-*"), *folders_in(folder, "bg")]
+    foregrounds: list[Path | tuple[Path, Path]] = [path for pack in whole for path in _rgba_pictures(pack)]
+    if (folder / "fg").is_dir() and (folder / "alpha").is_dir():
+        foregrounds += match_by_stem(folder / "fg", folder / "alpha", "matte")
+    if not foregrounds and not behind:
+        raise InputError(
+            f"{folder} is no pack of assets; looked for foregrounds/ or foregrounds-*/ (RGBA), fg/ + alpha/, "
+            "backgrounds/, backgrounds-*/ and bg/",
+            hint="Put cut-outs with alpha into foregrounds/ and photographs into backgrounds/",
+        )
+    return AssetPack(foregrounds, [path for pack in behind for path in pictures_in(pack)])
+
+
+def _rgba_pictures(folder: Path) -> list[Path]:
+    found = pictures_in(folder)
+    for path in found:
+        if path.suffix.lower() not in FOREGROUND_SUFFIXES:
+            raise InputError(
+                f"{path} is no PNG or WebP, so it cannot hold straight alpha",
+                hint="Save it as RGBA, or use fg/ and alpha/ with two files for each foreground",
+            )
+    return found

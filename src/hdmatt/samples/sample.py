@@ -18,7 +18,7 @@ from jaxtyping import Float32, UInt8
 
 from hdmatt.overview.known_colours import AROUND, ColourField, FieldBuilder, mirrored
 from hdmatt.overview.shrink import Shrinker
-from hdmatt.samples.drawn import procedural_foreground
+from hdmatt.samples.drawn.families import procedural_foreground
 from hdmatt.samples.faults import camera_faults
 from hdmatt.samples.packs import Assets
 

@@ -20,7 +20,7 @@ from hdmatt.network.model import HDMatt
 from hdmatt.samples.packs import Assets
 from hdmatt.training.batches import batches
 from hdmatt.training.config import TrainConfig
-from hdmatt.training.loop import group_contexts
+from hdmatt.training.step import group_contexts
 
 
 def recompute_norms(

@@ -9,16 +9,25 @@ Knows numbers, arrays and files; no network. Pillow and tensorboard come with th
 """
 
 import csv
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from jaxtyping import UInt8
+from torch import Tensor
 
 from hdmatt.errors import InputError
 from hdmatt.system.files import replacing
+from hdmatt.training.config import (
+    TrainConfig,
+)
+from hdmatt.training.processes import Fabric
+from hdmatt.training.run import Run
+from hdmatt.training.step import learning_rate, vanished
 
 COLUMNS = ("picture", "trimap", "truth", "matte", "error")
 SIDE = 192  # pixels of one picture in a sheet
@@ -151,3 +160,49 @@ def _writer(folder: Path, step: int) -> Any:
             hint="Install hdmatt[train], or train without it: --set tensorboard=false.",
         ) from error
     return SummaryWriter(str(folder), purge_step=step + 1)
+
+
+class CurveRecorder:
+    """Sums of what a row of the curve holds, left on the device until the row is asked for."""
+
+    def __init__(self) -> None:
+        self.values: list[Tensor] = []
+        self.names: list[str] = []
+        self.steps, self.skipped, self.waited, self.seconds, self.since = 0, 0, 0.0, 0.0, time.monotonic()
+
+    def add(self, values: Mapping[str, Tensor], *, finite: bool) -> None:
+        self.steps += 1
+        if not finite:
+            self.skipped += 1
+            return
+        self.names = list(values)
+        self.values.append(torch.stack([v.detach().float() for v in values.values()]))
+
+    def row(self, config: TrainConfig, run: Run, fabric: Fabric) -> dict[str, str]:
+        """Means since the last row, over all processes; starts anew."""
+        seconds = self.seconds + time.monotonic() - self.since
+        means: dict[str, str] = {}
+        if self.values:
+            mean = fabric.all_reduce(torch.stack(self.values).mean(0), reduce_op="mean")
+            assert isinstance(mean, Tensor)
+            means = {n: f"{v:.5f}" for n, v in zip(self.names, mean.tolist(), strict=True)}
+        row = {
+            "step": str(run.step),
+            "patches": str(run.seen),
+            "rate": f"{learning_rate(config, run.step - 1, restart=run.restart):.3g}",
+            "seconds_a_step": f"{seconds / max(1, self.steps):.4f}",
+            "data_wait": f"{self.waited / max(seconds, 1e-9):.3f}",
+            **means,
+            "skipped": str(self.skipped),
+            "vanished": f"{vanished(run.model):.3f}",
+        }
+        self.values = []
+        self.steps, self.skipped, self.waited, self.seconds, self.since = 0, 0, 0.0, 0.0, time.monotonic()
+        return row
+
+    def pause(self) -> None:
+        """Stop the clock until `restart`."""
+        self.seconds += time.monotonic() - self.since
+
+    def restart(self) -> None:
+        self.since = time.monotonic()

@@ -10,6 +10,7 @@ Knows no network and no data. Top to bottom:
     agreed        one answer for all processes
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -95,3 +96,11 @@ def patch_share(fabric: Fabric, counting: Tensor) -> Tensor | float:
 def agreed(fabric: Fabric, answer: bool) -> bool:
     """The first process's answer, for all: clocks differ, and processes must leave a loop together."""
     return answer if fabric.world_size == 1 else bool(fabric.broadcast(answer))
+
+
+Say = Callable[[str], None]
+
+
+def say_if_asked(say: Say | None, line: str) -> None:
+    if say:
+        say(line)

@@ -22,6 +22,9 @@ from hdmatt.evaluation.metrics import Scores, score
 from hdmatt.evaluation.testsets import Item, discover
 from hdmatt.inference.options import Options
 from hdmatt.inference.strategies import matte_rows
+from hdmatt.network.checkpoint import (
+    save_model,
+)
 from hdmatt.network.inputs import network_input
 from hdmatt.network.model import HDMatt
 from hdmatt.pictures.reader import ArrayReader
@@ -30,7 +33,16 @@ from hdmatt.samples.packs import Assets
 from hdmatt.samples.sample import make_sample
 from hdmatt.system import memory
 from hdmatt.training.batches import Arrays
-from hdmatt.training.config import TrainConfig
+from hdmatt.training.config import (
+    TrainConfig,
+)
+from hdmatt.training.curves import Curves, sheet
+from hdmatt.training.processes import (
+    Say,
+    say_if_asked,
+)
+from hdmatt.training.run import BEST, Run
+from hdmatt.training.step import group_contexts
 
 HELD_OUT = 2**31  # the seed of held-out samples: runs have smaller ones
 HELD_OUT_NAME = "held-out"
@@ -176,3 +188,41 @@ def _read(path: Path, flag: int) -> np.ndarray:
     if pixels is None:
         raise InputError(f"{path} cannot be decoded as a picture", hint="Replace it, or take it out of the set.")
     return pixels
+
+
+class BestKeeper:
+    """Everything that a run is validated on."""
+
+    def __init__(self, config: TrainConfig, assets: Assets, folders: Sequence[Path]) -> None:
+        self.config = config
+        self.held_out = HeldOut(assets, config) if config.validate_every else None
+        self.folders = Folders(folders, config)
+
+    def __call__(self, run: Run, device: torch.device) -> list[Scored]:
+        model = run.averaged().to(device)
+        sample, topk = self.config.sample, self.config.topk
+        found = (
+            []
+            if self.held_out is None
+            else [
+                self.held_out(model, lambda index: group_contexts(1, sample.group, topk=topk, seed=(0,), first=index))
+            ]
+        )
+        return [*found, *self.folders(model)]
+
+
+def validate_run(judge: BestKeeper, run: Run, device: torch.device, curves: Curves, out: Path, say: Say | None) -> bool:
+    """Scores into the curves, a sheet of each set, and the best weights so far by the held-out samples.
+
+    Returns whether these are the best.
+    """
+    best = False
+    for scored in judge(run, device):
+        curves.validation(scored.row(run.step))
+        caption = f"{scored.name}, step {run.step}, SAD {scored.sad:.3f}"
+        curves.picture(scored.name.replace(" ", "-"), run.step, sheet(scored.lines, caption=caption))
+        say_if_asked(say, f"step {run.step}: {scored.name}: SAD {scored.sad:.3f}, MSE {1000 * scored.mse:.2f}e-3")
+        if scored.name == HELD_OUT_NAME and scored.sad < run.best:
+            run.best, best = scored.sad, True
+            save_model(run.averaged(), out / BEST, half=False, card=run.card())
+    return best

@@ -1,0 +1,88 @@
+"""Pictures of a folder by their names: in natural order, matched by stem, none twice."""
+
+import re
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from hdmatt.errors import InputError
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".exr", ".bmp")
+
+
+def named(folder: Path, name: str) -> Path | None:
+    """The picture of a name, whichever suffix it has; None if there is none.
+
+    Raises:
+        InputError: There are two.
+    """
+    spelled = (folder / f"{name}{one}" for suffix in PICTURE_SUFFIXES for one in (suffix, suffix.upper()))
+    found: list[Path] = []
+    for path in spelled:
+        if path.is_file() and not any(path.samefile(other) for other in found):  # .PNG is .png on some systems
+            found.append(path)
+    if len(found) > 1:
+        raise _twice(*found[:2])
+    return found[0] if found else None
+
+
+def folders_in(parent: Path, pattern: str) -> list[Path]:
+    """In any case of letters: a folder Trimap1/ that nobody looked at would leave a set without its trimaps."""
+    inside, _, wanted = pattern.rpartition("/")
+    there = (path for path in (parent / inside).glob("*") if path.is_dir() and not path.name.startswith("."))
+    paths = (path for path in there if fnmatchcase(path.name.casefold(), wanted.casefold()))
+    return sorted(paths, key=_natural)
+
+
+def match_by_stem(pictures: Path, others: Path, kind: str) -> list[tuple[Path, Path]]:
+    """Each picture with the file of its name in the other folder. Both folders must hold the same names."""
+    left, right = by_stem(pictures), by_stem(others)
+    alone = [path for stem, path in left.items() if stem not in right]
+    if alone:
+        raise InputError(
+            f"{alone[0]} has no {kind}: there is no {alone[0].stem}.* in {others}{_and_more(alone)}",
+            hint=f"Add the {kind} under the picture's name, or take the picture out of the set",
+        )
+    alone = [path for stem, path in right.items() if stem not in left]
+    if alone:
+        raise InputError(
+            f"{alone[0]} has no picture: there is no {alone[0].stem}.* in {pictures}{_and_more(alone)}",
+            hint=f"Add the picture under the name of its {kind}, or take the {kind} out of the set",
+        )
+    return [(path, right[stem]) for stem, path in left.items()]
+
+
+def _and_more(paths: Sequence[Path]) -> str:
+    return f" ({len(paths) - 1} more like it)" if len(paths) > 1 else ""
+
+
+def by_stem(folder: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in pictures_in(folder):
+        if path.stem in found:
+            raise _twice(found[path.stem], path)
+        found[path.stem] = path
+    return found
+
+
+def _twice(one: Path, other: Path) -> InputError:
+    return InputError(f"{one} and {other} have the same name but for the suffix", hint="Keep one of the two")
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    found = listed_names(folder)
+    if not found:
+        raise InputError(
+            f"{folder} holds no pictures ({', '.join(PICTURE_SUFFIXES)})", hint="Unpack the set there, or remove it"
+        )
+    return found
+
+
+def listed_names(folder: Path) -> list[Path]:
+    paths = (path for path in folder.glob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
+    return sorted((path for path in paths if not path.name.startswith(".")), key=_natural)  # macOS leaves ._GT01.png
+
+
+def _natural(path: Path) -> tuple[list[str | int], str]:
+    parts = re.split(r"([0-9]+)", path.name.casefold())
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)], path.name

@@ -82,10 +82,10 @@ def test_the_engines_needs_grow_with_the_width_and_the_pool_only():
 
 
 def test_rows_that_can_only_be_decoded_together_are_counted_beyond_a_band():
-    assert needs.tall_bytes(6000, tall=256, band=256, pixel=3) == 0
-    more = needs.tall_bytes(6000, tall=4096, band=256, pixel=3)
+    assert needs.chunk_bytes(6000, chunk_rows=256, band=256, pixel=3) == 0
+    more = needs.chunk_bytes(6000, chunk_rows=4096, band=256, pixel=3)
     assert more == 3 * 3840 * 6000 * 3
-    assert needs.tall_bytes(6000, tall=4096, band=256, pixel=6) == 2 * more
+    assert needs.chunk_bytes(6000, chunk_rows=4096, band=256, pixel=6) == 2 * more
 
 
 def groups(root, lines, files):

@@ -169,7 +169,7 @@ def attend(
         pixels, marks = _open(stack, picture, trimap, max_pixels=max_pixels, linear=linear)
         _check_pixel(marks, y, x)
         info = pixels.info
-        plan = make_plan(marks, network, options, channels_bytes=3 * info.dtype.itemsize, tall=info.tall)
+        plan = make_plan(marks, network, options, channels_bytes=3 * info.dtype.itemsize, chunk_rows=info.chunk_rows)
         query = _responsible(plan, y, x)
         seen = inspect_patch(plan, query, pixels, marks, network)
     if not seen.contexts:

@@ -38,7 +38,7 @@ class Task:
     def plan(self) -> Plan:
         info = self.picture.info
         pixel = 3 * info.dtype.itemsize
-        return make_plan(self.trimap, self.model, self.options, channels_bytes=pixel, tall=info.tall)
+        return make_plan(self.trimap, self.model, self.options, channels_bytes=pixel, chunk_rows=info.chunk_rows)
 
 
 def size_of(picture: Rows) -> tuple[int, int]:

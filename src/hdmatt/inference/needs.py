@@ -40,15 +40,15 @@ def rows_bytes(picture_width: int, *, patch: int, band: int, pixel: int) -> int:
     return bands + stitcher
 
 
-def tall_bytes(picture_width: int, *, tall: int, band: int, pixel: int) -> int:
+def chunk_bytes(picture_width: int, *, chunk_rows: int, band: int, pixel: int) -> int:
     """What reading a file whose tiles are taller than a band holds more than `fixed_bytes` counts.
 
     A row of tiles that was decoded, the next one, and both while they are joined (measured: docs/log.md).
 
     Args:
-        tall: Rows that are decoded together, see image.PictureInfo.
+        chunk_rows: Rows that are decoded together, see pictures/info.py.
     """
-    return 3 * max(0, tall - band) * picture_width * pixel
+    return 3 * max(0, chunk_rows - band) * picture_width * pixel
 
 
 def context_bytes(patch: int, *, width: int) -> int:

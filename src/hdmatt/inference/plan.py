@@ -33,13 +33,13 @@ GPU_BATCH = 16
 FEW = 8  # patches with unknown pixels: where there are fewer, known ones are contexts, too
 
 
-def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: int = 3, tall: int = 1) -> Plan:
+def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: int = 3, chunk_rows: int = 1) -> Plan:
     """Read the trimap once and decide everything.
 
     Args:
         trimap: Rows are uint8, exactly 0, 128 or 255.
         channels_bytes: Bytes of one pixel of the picture (3 for 8-bit RGB, 6 for 16-bit, 12 for float).
-        tall: Rows of the picture's file that are decoded together, see image.PictureInfo.
+        chunk_rows: Rows of the picture's file that are decoded together, see pictures/info.py.
 
     Raises:
         InputError: Bad options, or a trimap without any known pixel.
@@ -69,8 +69,8 @@ def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: 
     shared = len(set(pool) & set(queries))
     field = model.config.hints and model.config.around and bool(queries) and options.topk > 0
     work = bool(queries)
-    tiles = needs.tall_bytes(info.width, tall=tall, band=options.band, pixel=channels_bytes)
-    tiles += needs.tall_bytes(info.width, tall=info.tall, band=options.band, pixel=1)
+    tiles = needs.chunk_bytes(info.width, chunk_rows=chunk_rows, band=options.band, pixel=channels_bytes)
+    tiles += needs.chunk_bytes(info.width, chunk_rows=info.chunk_rows, band=options.band, pixel=1)
     options = replace(options, reserve=options.reserve + tiles)
     if field:
         options = replace(options, turns=max(options.turns, needs.carry_bytes(info.height, info.width)))

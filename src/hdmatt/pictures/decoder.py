@@ -108,7 +108,7 @@ class Decoder:
             linear=self._format == "openexr" or not encoded,
             icc=_profile(spec, self.channels),
             resolution=resolution,
-            tall=self._chunk,
+            chunk_rows=self._chunk,
         )
 
     def rows(self, y0: int, y1: int, x0: int, x1: int) -> np.ndarray:

@@ -41,4 +41,4 @@ class PictureInfo:
     linear: bool  # True: scene-linear values (EXR); False: display-encoded (sRGB-like)
     icc: bytes | None
     resolution: tuple[float, float, str] | None  # along x, along y, unit: "in", "cm" or "none"
-    tall: int = 1  # rows that can only be decoded together: of a tile, or of a strip
+    chunk_rows: int = 1  # rows that can only be decoded together: of a tile, or of a strip

@@ -6,7 +6,7 @@ resident, settled, peak    what the process holds now, without what it freed, an
 children_peak        the most that a program it started held
 container            what the process's control groups allow
 keeping_freed        a block in which the allocator keeps what is freed, for the next patch
-fixed_bytes, rows_bytes, tall_bytes, context_bytes, body_bytes, stem_bytes, field_bytes, patch_bytes
+fixed_bytes, rows_bytes, chunk_bytes, context_bytes, body_bytes, stem_bytes, field_bytes, patch_bytes
                      the engine's needs: per job, per candidate, per patch kept, and per patch computed at once
 carry_bytes          the low-resolution alpha's, before the first patch
 colour_bytes, tile_bytes   the colour estimation's, and that of the tile in work; never while a patch is computed

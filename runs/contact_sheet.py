@@ -5,8 +5,8 @@
 Hardware:  a CPU, a tenth of a second a picture.
 Expected:  OUT/pack-<family>.jpg for the foregrounds of every pack, whose names start with their family and an
            underscore or hyphen, and OUT/drawn-<family>.jpg for --drawn foregrounds of every family of
-           hdmatt.samples.drawn.families (0: none). Each picture lies over green and stands beside its alpha: noise on alpha,
-           holes in what should be solid and colours that end with it show at a glance.
+           hdmatt.samples.drawn.families (0: none). Each picture lies over green and stands beside its alpha: noise on
+           alpha, holes in what should be solid and colours that end with it show at a glance.
 """
 
 import argparse

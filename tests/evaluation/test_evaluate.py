@@ -304,7 +304,8 @@ def test_two_evaluations_do_not_write_to_one_folder(data, tmp_path, capsys, monk
 
 def test_an_evaluation_that_was_killed_leaves_no_lock_and_a_refused_one_no_folder(data, tmp_path):
     out = tmp_path / "r"
-    code = f"import os, pathlib\nfrom hdmatt.evaluation.ledger import locked\nwith locked(pathlib.Path({str(out)!r})): os._exit(9)"
+    code = "import os, pathlib\nfrom hdmatt.evaluation.ledger import locked\n"
+    code += f"with locked(pathlib.Path({str(out)!r})): os._exit(9)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 9 and out.is_dir()
     assert call(data, out) == 0 and len(rows_of(out)) == len(NAMES)
     with pytest.raises(ZeroDivisionError), ledger.locked(tmp_path / "new"):

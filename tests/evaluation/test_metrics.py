@@ -1,4 +1,4 @@
-"""hdmatt.evaluation.metrics: golden values of the reference, equality with the loops of reference.py, what must not matter."""
+"""hdmatt.evaluation.metrics: values of the reference, equality with the loops of reference.py, what must not matter."""
 
 import math
 

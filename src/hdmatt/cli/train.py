@@ -1,4 +1,4 @@
-"""`hdmatt train`: the command line of training/loop.py, training/backbone.py and training/batch_norms.py. Loads torch only when a command runs.
+"""`hdmatt train`: the command line of training. Loads torch only when a command runs.
 
 train              a matting network, from random or given weights
 train backbone     stage 1: the encoder as a classifier

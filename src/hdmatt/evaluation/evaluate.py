@@ -1,9 +1,10 @@
 """Methods x test pictures -> mattes, scores, time and memory; a run that stops goes on where it was.
 
-Goes through both; what it needs for that is next door: names in evaluation/methods.py, their mattes in evaluation/run_method.py and evaluation/timed.py,
-numbers in evaluation/scores.py, means in evaluation/summary.py, rows and runs in evaluation/ledger.py, checks in evaluation/settings_check.py, the page in evaluation/crops.py and
-evaluation/report.py. Every matte is scored as the 8-bit PNG that lies in the report's folder, so anybody can score it again.
-Read top to bottom:
+Goes through both; what it needs for that is next door: names in evaluation/methods.py, their mattes in
+evaluation/run_method.py and evaluation/timed.py, numbers in evaluation/scores.py, means in evaluation/summary.py, rows
+and runs in evaluation/ledger.py, checks in evaluation/settings_check.py, the page in evaluation/crops.py and
+evaluation/report.py. Every matte is scored as the 8-bit PNG that lies in the report's folder, so anybody can score it
+again. Read top to bottom:
 
     Result        everything
     find_items    folders -> data sets

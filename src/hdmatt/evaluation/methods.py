@@ -8,7 +8,8 @@ Names and values only: no torch, no pixels, no files. Read top to bottom:
     parse       "hdmatt:topk=0,overlap=32" -> Method
     with_strategies    --strategy: "hdmatt" by crop and tiles -> "crop", "tiles"
 
-So several settings of one method stand side by side in one report. Who computes them is in evaluation/evaluate.py and evaluation/peers.py.
+So several settings of one method stand side by side in one report. Who computes them is in evaluation/evaluate.py and
+evaluation/peers.py.
 """
 
 import re

@@ -7,7 +7,8 @@ Knows methods and pictures; nothing of scores, processes and records. Read top t
     method_program    a method -> what turns an item into a matte's file, with everything loaded
     _network, _vitmatte, _classical, _gegl    the kinds of methods
 
-Known pixels of every matte are the trimap's. Called by evaluation/evaluate.py in the method's own process, and by bench.
+Known pixels of every matte are the trimap's. Called by evaluation/evaluate.py in the method's own process, and by
+bench.
 """
 
 from collections.abc import Callable, Iterator

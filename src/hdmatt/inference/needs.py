@@ -68,13 +68,13 @@ def stem_bytes(patch: int, *, width: int, inputs: int) -> int:
 
 
 def field_bytes(height: int, picture_width: int) -> int:
-    """The colours around (overview/known_colours.py): 20 numbers a cell, and what filling them takes on the way (measured)."""
+    """The known colours of the whole picture: 20 numbers a cell, and what filling them takes on the way (measured)."""
     cell = cell_size(height, picture_width)
     return 320 * -(-height // cell) * -(-picture_width // cell)
 
 
 def carry_bytes(height: int, picture_width: int) -> int:
-    """Carrying alpha over the whole picture at low resolution (overview/propagate.py; measured: 770 bytes a pixel of it)."""
+    """Alpha carried over the whole picture at low resolution (overview/propagate.py; measured: 770 bytes a pixel)."""
     step = alpha_step(height, picture_width)
     return 800 * -(-height // step) * -(-picture_width // step)
 

@@ -1,4 +1,4 @@
-"""Large pictures are matted at reduced size first; patches take low frequencies from that matte where it is more certain.
+"""Large pictures are matted at reduced size first; patches take low frequencies from it where it is more certain.
 
 with_small_picture    a task -> its job, with the smaller picture's matte
 extra_work            what the smaller picture takes, as a share of the patches' time

@@ -7,10 +7,10 @@
     extra_work     the time that the smaller picture takes
 
 `crop` is the engine without anything from outside the patch (no context, no colours around), `hdmatt` the engine
-with both, and with what the matte of a smaller picture knows better, where the picture is large (overview/guide.py). `tiles`
-cuts hard: patches side by side, no overlap, no feather; it shows what seams look like. `whole` puts the whole picture
-through the network at once; `downsample` does that with the picture shrunk to a long side and grows the matte back.
-They are the paper's Fig. 1 and Table 1. How other networks go through them is in evaluation/peers.py.
+with both, and with what the matte of a smaller picture knows better, where the picture is large (overview/guide.py).
+`tiles` cuts hard: patches side by side, no overlap, no feather; it shows what seams look like. `whole` puts the whole
+picture through the network at once; `downsample` does that with the picture shrunk to a long side and grows the matte
+back. They are the paper's Fig. 1 and Table 1. How other networks go through them is in evaluation/peers.py.
 """
 
 from collections.abc import Callable

@@ -1,1 +1,1 @@
-"""The paper's network in torch. Knows nothing about files (but for weights), pictures larger than a patch, or the command line."""
+"""The paper's network in torch. Knows nothing about files (but for weights), whole pictures or the command line."""

@@ -90,7 +90,7 @@ class Encoder(nn.Module):
         return pooled, index3
 
     def trunk(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
-        """`eighth` and `deep`: what comes after the last pooling index, and what runtimes/choose.py computes in other ways."""
+        """`eighth` and `deep`: what comes after the last pooling index, and what other runtimes compute differently."""
         eighth = self.layer2(pooled)
         return eighth, self.aspp(self.layer4(self.layer3(eighth)))
 

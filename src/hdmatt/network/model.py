@@ -1,6 +1,7 @@
 """The network: a dilated ResNet-34 encoder, ASPP, cross-patch context, an unpooling decoder.
 
-Knows tensors only; which patch looks at which is decided by the caller (inference/run.py, training/loop.py). Top to bottom:
+Knows tensors only; which patch looks at which is decided by the caller (inference/run.py, training/loop.py). Top to
+bottom:
 
     ModelConfig    everything that shapes a network; one `width` number scales it
     Stem, Body     what the encoder hands to the decoder and to the context module

@@ -1,1 +1,1 @@
-"""What the whole picture, made small, shows and a patch cannot see (ours, not the paper's). NumPy only; knows nothing about networks."""
+"""What the whole picture shows at low resolution and a patch cannot see. NumPy only; knows nothing about networks."""

@@ -6,10 +6,10 @@ Arrays only: no torch, no files. Lengths are pixels, y before x. Read top to bot
     cover      windows that give every unknown pixel the margin that the grid gives it, as few as we find
     core       the part of a window that counts for `cover`
 
-The grid of patches/windows.py decodes every window that holds an unknown pixel, also one that its neighbour sees far better.
-What hides the seams is that each pixel lies at least half an overlap inside of one window. `cover` keeps that promise
-for the unknown pixels and for no others, and lets the windows slide to where those are. It depends on the trimap,
-the window's size and the overlap only, so a limit of memory or a batch does not move it.
+The grid of patches/windows.py decodes every window that holds an unknown pixel, also one that its neighbour sees far
+better. What hides the seams is that each pixel lies at least half an overlap inside of one window. `cover` keeps that
+promise for the unknown pixels and for no others, and lets the windows slide to where those are. It depends on the
+trimap, the window's size and the overlap only, so a limit of memory or a batch does not move it.
 
 Called by inference/run.py, which decodes these windows and takes its context candidates from them.
 """

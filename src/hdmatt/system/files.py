@@ -1,6 +1,7 @@
 """Files that are complete or as they were before: what the training's files are written by.
 
-pictures/reader.py and evaluation/ledger.py have ways of their own, for they turn an operating system's error into an OutputError.
+pictures/reader.py and evaluation/ledger.py have ways of their own, for they turn an operating system's error into an
+OutputError.
 """
 
 import os

@@ -1,7 +1,7 @@
 """What a training run depends on, as data: the configuration, the presets, changes by name.
 
-Knows no training loop and no files but a run's config.json, and what its state is called. training/backbone.py shares the rules.
-Top to bottom:
+Knows no training loop and no files but a run's config.json, and what its state is called. training/backbone.py shares
+the rules. Top to bottom:
 
     TrainConfig     everything a run depends on
     PRESETS         the paper's recipe, and shorter ones for a CPU, a GPU and the ablation

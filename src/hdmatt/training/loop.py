@@ -8,8 +8,9 @@ Knows feed, the model and the losses; on a GPU machine it needs neither OpenImag
     learning_rate    warm-up, cosine, second warm-up
     group_contexts   which patch looks at which
 
-training/config.py has the configuration, training/batches.py the batches, training/processes.py the processes, training/validate.py and training/curves.py what can be
-seen of it, slices.py runs on borrowed time, training/backbone.py stage 1.
+training/config.py has the configuration, training/batches.py the batches, training/processes.py the processes,
+training/validate.py and training/curves.py what can be seen of it, slices.py runs on borrowed time,
+training/backbone.py stage 1.
 """
 
 import math

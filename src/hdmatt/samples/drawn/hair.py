@@ -181,8 +181,9 @@ def draw_fur(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
     canvas = Canvas(size)
     light = values_at(relief(rng, mask), inside)
     inner = strands(inside, long=long * 0.8, lift=0.6)
-    canvas.ribbons(inner, width * rng.uniform(0.8, 2.0, len(inner)), varied_tones(rng, values_at(colours, inside), 0.3) * light,
-                   antialiased=False)  # fmt: skip
+    widths = width * rng.uniform(0.8, 2.0, len(inner))
+    tones = varied_tones(rng, values_at(colours, inside), 0.3) * light
+    canvas.ribbons(inner, widths, tones, antialiased=False)
     rim = np.concatenate([points_along(outline, rng.uniform(1.5, 3.5)) for outline in outlines])
     rim = rim[values_at(mask, rim - 3 * values_at(outward, rim)[:, :2])[:, 0] > 0.5]
     rim = rng.permutation(np.repeat(rim, 2, axis=0))[:1500]

@@ -241,9 +241,15 @@ class Checkout:
         commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip() or "no-commit"
         self.key = f"{commit}-{digest.hexdigest()[:12]}"
         threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-        graphs = str(work / "graphs" / self.key)  # each tree runs those that it exported
+        self.graphs = work / "graphs" / self.key  # each tree runs those that it exported
         shown = {"COLUMNS": "200", "NO_COLOR": "1"}
-        self.environment = {**os.environ, **threads, **shown, "PYTHONPATH": str(source), "HDMATT_CACHE": graphs}
+        self.environment = {
+            **os.environ,
+            **threads,
+            **shown,
+            "PYTHONPATH": str(source),
+            "HDMATT_CACHE": str(self.graphs),
+        }
         where = self._ask(["-c", "import hdmatt; print(hdmatt.__file__)"])
         if source not in Path(where.strip()).resolve().parents:
             raise SystemExit(f"{self.folder} is not what Python imports, but {where.strip()}")
@@ -359,6 +365,8 @@ def main() -> int:
         for row in pool.map(one, cases):
             rows.append(row)
             _show(row)
+    if new.key != old.key:
+        shutil.rmtree(new.graphs, ignore_errors=True)
     worst = max((row["verdict"] for row in rows), default=Verdict.BYTES)
     print(f"worst: {Verdict(worst).words}")
     if asked.json:

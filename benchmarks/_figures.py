@@ -71,7 +71,7 @@ def compute(
 ) -> View:
     """Mattes by DS, C and HDMatt under OUT/mattes/<data set>, and where they differ."""
     settings = {k: v for k, v in asdict(settings_of(given)).items() if k not in ("model", "runtime", "precision")}
-    settings["cover"] = Options().cover  # as hdmatt matte does; eval stays on the grid for its seam score
+    settings["windows"] = Options().windows  # as hdmatt matte does; eval stays on the grid for its seam score
     folder = given.out / "mattes" / dataset / picture.stem  # two sets may have pictures of one name
     folder.mkdir(parents=True, exist_ok=True)
     mattes: dict[str, Path] = {}

@@ -237,7 +237,7 @@ def _settings(given: argparse.Namespace, memory: str | None = None) -> Settings:
         overlap=given.overlap,
         memory=parse(memory) if memory else None,
         device="cpu",
-        cover="fewest",
+        windows="fewest",
         runtime=given.runtime,
     )
 

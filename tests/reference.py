@@ -6,6 +6,7 @@ section a module:
     metrics    sad, mse, mad, grad, conn, seam
     datasets   pillow_bicubic, adobe_composite
     cpc        slow_rank, slow_region_read
+    stitch     slow_stitch
 """
 
 import math
@@ -190,3 +191,24 @@ def slow_region_read(query, keys, values, labels, region, *, form, scale):
         if here:
             read += math.exp(logit - max(logits)) / total * value
     return read
+
+
+# ---------------------------------------------------------------- stitching (patches/stitch.py)
+def slow_stitch(patches, height, width, *, size, overlap):
+    """The paper's blending: every pixel is the mean of the patches over it, weighted by the distance to their border.
+
+    `patches` is {(first row, first column): size x size values}. The distance counts in pixels, 1 for a patch's
+    outermost pixels, and no further than overlap + 1.
+    """
+    picture = np.zeros((height, width))
+    for y in range(height):
+        for x in range(width):
+            total = weights = 0.0
+            for (top, left), values in patches.items():
+                row, column = y - top, x - left
+                if 0 <= row < size and 0 <= column < size:
+                    weight = min(row + 1, size - row, column + 1, size - column, overlap + 1)
+                    total += weight * float(values[row, column])
+                    weights += weight
+            picture[y, x] = total / weights if weights else 0.0
+    return picture

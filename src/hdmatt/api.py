@@ -86,7 +86,7 @@ def matte(
     memory_limit: int | str | None = None,
     batch: int | None = None,
     device: str = "auto",
-    cover: str = "fewest",
+    windows: str = "fewest",
     runtime: str = "auto",
     precision: str = "auto",
     linear: bool = False,
@@ -107,7 +107,7 @@ def matte(
         memory_limit: Bytes, or text like "2GiB"; the returned arrays come on top. Default: half of what is free.
         batch: Patches computed at once; default: by the limit.
         device: "auto", a device that `hdmatt info` lists, several of one kind by commas ("cuda:0,cuda:1"), "cuda:all".
-        cover: "fewest" places the patches where the unknown pixels are, "grid" at fixed steps.
+        windows: "fewest" places the patches where the unknown pixels are, "grid" at fixed steps.
         runtime, precision: What computes the network, see `load_network`.
         linear: An array's float colours are scene-linear; files say so themselves.
         max_pixels: Larger pictures are refused.
@@ -126,7 +126,7 @@ def matte(
         memory=memory.parse(memory_limit) if isinstance(memory_limit, str) else memory_limit,
         batch=batch,
         device=device,
-        cover=cover,
+        windows=windows,
     )
     with ExitStack() as stack:
         pixels, marks = open_inputs(stack, picture, trimap, max_pixels, linear=linear)

@@ -213,7 +213,7 @@ def test_what_takes_too_long_or_holds_too_much_is_ended():
 
 
 def test_a_failing_method_and_a_hungry_one_are_measured_as_such(pair, tmp_path, weights):
-    settings = Settings(model=str(weights), patch=64, overlap=16, cover="fewest")
+    settings = Settings(model=str(weights), patch=64, overlap=16, windows="fewest")
     missing = measure_module.measure(parse("hdmatt:model=no.safetensors", settings), *pair, tmp_path)
     assert missing.seconds is None and "no.safetensors" in str(missing.error)
     hungry = measure_module.measure(parse("hdmatt", settings), *pair, tmp_path, limits=Limits(memory=2**24))
@@ -252,7 +252,7 @@ def test_a_small_bench_from_end_to_end(tmp_path, weights, monkeypatch, capsys):
         assert row["error"] is None and row["patches"] >= 1 and row["flops"] > 0
         assert 0 < row["network_seconds"] < row["seconds"] and row["peak_memory"] > 2**26
         assert row["share_of_peak"] == pytest.approx(row["flops"] / row["network_seconds"] / PEAKS["fp32"])
-    assert made["command"].startswith("hdmatt bench --megapixels 0.04,0.01") and made["settings"]["cover"] == "fewest"
+    assert made["command"].startswith("hdmatt bench --megapixels 0.04,0.01") and made["settings"]["windows"] == "fewest"
     assert [one["fp32"] for one in made["peaks"]["tries"]] == [5e10, PEAKS["fp32"]]
     assert (out / "bench.svg").is_file()
 

@@ -231,7 +231,7 @@ def test_a_decompression_bomb(scene, weights, capsys):
         (["--composite", "x.png"], "both a background and a place"),
         (["--patch", "many"], "--patch"),
         (["--nonsense"], "--nonsense"),
-        (["--cover", "most"], "--cover is 'most'"),
+        (["--windows", "most"], "--windows is 'most'"),
     ],
 )
 def test_options_that_make_no_sense(scene, weights, capsys, options, text):
@@ -307,7 +307,7 @@ def test_the_plan_is_printed_and_nothing_is_written(scene, weights, capsys):
     assert main([*plan, "--json", "-o", str(scene / "alpha.png"), "--cutout", str(scene / "c.png")]) == 0
     found = json.loads(capsys.readouterr().out)
     assert err == "" and names(scene) == before
-    assert 0 < found["patches"] <= found["patches_on_grid"] <= 6 and found["cover"] == "fewest"
+    assert 0 < found["patches"] <= found["patches_on_grid"] <= 6 and found["windows"] == "fewest"
     assert found["expected_seconds"] > 0 and 0 < found["expected_memory"] <= found["memory_limit"] == 2 << 30
     assert call(scene, weights, "--memory", "2GiB", "--json") == 0
     done = json.loads(capsys.readouterr().out)
@@ -326,9 +326,9 @@ def test_a_plan_meets_the_same_mistakes_as_the_job(scene, weights, capsys):
 
 
 def test_the_grid_is_one_option_away(scene, weights, capsys):
-    assert call(scene, weights, "--cover", "grid", "--json") == 0
+    assert call(scene, weights, "--windows", "grid", "--json") == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["cover"] == "grid" and found["patches"] == 6
+    assert found["windows"] == "grid" and found["patches"] == 6
 
 
 def test_a_job_without_any_output_is_refused(scene, weights, capsys):

@@ -360,7 +360,7 @@ def test_settings_are_plain_values_that_engine_options_take():
     from hdmatt.inference.options import Options
 
     values = {k: v for k, v in asdict(Settings()).items() if k not in ("model", "runtime", "precision")}
-    assert Options(**values) == Options(cover="grid")  # the seam score needs borders that run through the picture
+    assert Options(**values) == Options(windows="grid")  # the seam score needs borders that run through the picture
 
 
 def test_the_page_sorts_every_table_marks_failed_rows_and_shortens_long_folders(tmp_path):

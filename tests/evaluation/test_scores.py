@@ -80,7 +80,7 @@ def test_other_borders_are_measured_from_the_mattes_that_are_there(data, tmp_pat
 
 
 def test_whose_borders_are_taken():
-    methods = [parse(name, SMALL) for name in ("cf", "tiles", "hdmatt:cover=fewest", "crop:patch=48", "hdmatt")]
+    methods = [parse(name, SMALL) for name in ("cf", "tiles", "hdmatt:windows=fewest", "crop:patch=48", "hdmatt")]
     control = scores.reference_grid(methods, SMALL)
     assert control.name == "crop:patch=48"
     assert scores.reference_grid(methods[:3], SMALL).settings == SMALL  # tiles are no grid

@@ -107,7 +107,7 @@ def test_patches_are_ranked_by_similarity_and_scores_are_a_softmax_of_all_candid
 
 def test_the_query_is_the_patch_in_whose_middle_the_pixel_lies():
     picture, trimap = scene()
-    seen = attend(picture, trimap, y=Y, x=X, model=network(), options=replace(SMALL, cover="grid"))
+    seen = attend(picture, trimap, y=Y, x=X, model=network(), options=replace(SMALL, windows="grid"))
     # windows start at 0, 48 and 96 in x and y; at x 105 those of 48 (6 from its edge) and 96 (9 from its edge) overlap
     assert seen.query == (48, 96, 64)
     assert seen.cell == ((Y - seen.query.y) // 8, (X - seen.query.x) // 8)

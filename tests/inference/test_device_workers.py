@@ -72,9 +72,9 @@ def refused(capsys, words, *parts):
         assert part in said, said
 
 
-@pytest.mark.parametrize(("cover", "batch"), [("fewest", 1), ("grid", 3)])
-def test_several_devices_give_the_matte_of_one_and_encode_each_patch_once(model, cover, batch):
-    options = replace(SMALL, cover=cover, batch=batch)
+@pytest.mark.parametrize(("windows", "batch"), [("fewest", 1), ("grid", 3)])
+def test_several_devices_give_the_matte_of_one_and_encode_each_patch_once(model, windows, batch):
+    options = replace(SMALL, windows=windows, batch=batch)
     one, several = Counters(), Counters()
     reference = matte(model, options, one)
     assert np.ptp(reference) > 0.01 and one.decoded > 4

@@ -10,7 +10,7 @@ import torch
 
 from hdmatt.errors import InputError, MemoryLimitError
 from hdmatt.inference import needs
-from hdmatt.inference.options import COVERS, Counters, Options
+from hdmatt.inference.options import WINDOWS, Counters, Options
 from hdmatt.inference.plan import choose_candidates, make_plan
 from hdmatt.inference.pool import fill_pool
 from hdmatt.inference.run import run
@@ -116,9 +116,9 @@ def test_patches_without_unknown_pixels_are_never_decoded_and_each_patch_is_enco
     picture, trimap = scene(300, 300)
     windows = grid(300, 300, size=64, overlap=16)
     unknown = [w for w in windows if (trimap[w.y : w.y + 64, w.x : w.x + 64] == 128).any()]
-    for cover in ("grid", "fewest"):
+    for placement in ("grid", "fewest"):
         counters = Counters()
-        plan = make_plan(open_trimap(trimap), model, replace(SMALL, cover=cover))
+        plan = make_plan(open_trimap(trimap), model, replace(SMALL, windows=placement))
         list(run(plan, ArrayReader(picture), open_trimap(trimap), model, counters=counters))
         assert plan.on_grid == len(unknown) < len(windows)
         assert counters.decoded == len(plan.queries)
@@ -126,7 +126,7 @@ def test_patches_without_unknown_pixels_are_never_decoded_and_each_patch_is_enco
         shared = len(set(plan.queries) & set(plan.pool))
         assert shared, "the scene must have a patch that is query and context"
         assert (counters.cache_hits, counters.cache_misses) == (shared, len(plan.queries) - shared)
-        assert (set(plan.queries) == set(unknown)) == (cover == "grid")
+        assert (set(plan.queries) == set(unknown)) == (placement == "grid")
     assert counters.decoded < len(unknown)
 
 
@@ -173,7 +173,7 @@ def test_nothing_is_ranked_when_there_are_no_more_candidates_than_contexts(model
     np.testing.assert_array_equal(matte(picture, trimap, model, few), reference)
 
 
-def test_the_cover_is_the_same_for_every_limit_and_batch(model):
+def test_the_windows_are_the_same_for_every_limit_and_batch(model):
     _, trimap = scene(300, 300)
     plans = [
         make_plan(open_trimap(trimap), model, replace(SMALL, memory=limit, batch=batch, band=band))
@@ -284,10 +284,10 @@ def test_known_patches_are_candidates_where_those_with_unknown_pixels_are_too_fe
     assert chosen(2, 99) == [4, 5]
 
 
-@pytest.mark.parametrize("cover", COVERS)
-def test_the_pool_is_of_queries_and_of_known_patches_only_where_these_are_few(model, cover):
+@pytest.mark.parametrize("windows", WINDOWS)
+def test_the_pool_is_of_queries_and_of_known_patches_only_where_these_are_few(model, windows):
     _, trimap = scene(600, 600)
-    options = replace(SMALL, candidates=30, cover=cover)
+    options = replace(SMALL, candidates=30, windows=windows)
     few = make_plan(open_trimap(trimap), model, replace(options, topk=3))
     assert len(few.queries) >= 4 and set(few.pool) <= set(few.queries)
     one = np.zeros((600, 600), np.uint8)
@@ -367,7 +367,8 @@ BAD = [
     {"candidates": 0},
     {"batch": 0},
     {"batch": -3},
-    {"cover": "most"},
+    {"windows": "most"},
+    {"blend": "hard"},
 ]
 
 

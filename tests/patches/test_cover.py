@@ -4,9 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hdmatt.errors import InputError
-from hdmatt.inference.options import Options
-from hdmatt.inference.run import blending_weight
 from hdmatt.patches.cover import CELL, CellMap, core, cover
+from hdmatt.patches.stitch import blending_weight
 from hdmatt.patches.windows import Window, grid
 
 SIZES = st.sampled_from([(64, 0), (64, 16), (64, 32), (72, 17)])
@@ -89,8 +88,7 @@ def test_no_window_weighs_anything_where_it_ends():
     """Where a window's border crosses unknown pixels its share is less than at any border of the grid."""
     trimap = strokes(900, 900, 12, 3)
     size, overlap = 128, 32
-    weight = blending_weight(Options(patch=size, overlap=overlap))
-    np.testing.assert_array_equal(blending_weight(Options(patch=size, overlap=overlap, cover="grid")), weight)
+    weight = blending_weight(size, overlap, blend="smooth")
     windows = windows_of(trimap, size, overlap)
     total = np.zeros(trimap.shape, np.float32)
     for w in windows:

@@ -59,7 +59,7 @@ def matte_command(
     candidates: Annotated[int, typer.Option(help="Patches in the context pool (N).")] = 30,
     memory: Annotated[str | None, typer.Option(help="Peak memory: 2GiB, 2GB. Default: half of what is free.")] = None,
     batch: Annotated[int | None, typer.Option(help=_BATCH)] = None,
-    cover: Annotated[str, typer.Option(help="Places of the patches: fewest, or grid (fixed steps).")] = "fewest",
+    windows: Annotated[str, typer.Option(help="Places of the patches: fewest, or grid (fixed steps).")] = "fewest",
     device: Annotated[str, typer.Option(help=_DEVICES)] = "auto",
     runtime: Annotated[str, typer.Option(help=_RUNTIMES)] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16: bf16 where the device has it.")] = "auto",
@@ -75,7 +75,7 @@ def matte_command(
     from hdmatt import errors
     from hdmatt.errors import InputError
     from hdmatt.inference.files import Outputs, matte_files, plan_files
-    from hdmatt.inference.options import COVERS, Options
+    from hdmatt.inference.options import WINDOWS, Options
     from hdmatt.inference.strategies import STRATEGIES
     from hdmatt.pictures import info
     from hdmatt.runtimes import devices as devices_module
@@ -84,7 +84,7 @@ def matte_command(
     outputs = Outputs(output, foreground, cutout, composite)
     if not outputs.paths() and not plan:
         raise InputError("there is nothing to write", hint="Name the matte's file: -o alpha.png")
-    _choice("--cover", cover, COVERS)
+    _choice("--windows", windows, WINDOWS)
     _choice("--strategy", strategy, tuple(STRATEGIES))
     _choice("--bit-depth", bit_depth, ("auto", "8", "16", "half", "float"))
     options = Options(
@@ -95,7 +95,7 @@ def matte_command(
         memory=parse(memory) if memory is not None else None,
         batch=batch,
         device=devices_module.pick_device(device),
-        cover=cover,
+        windows=windows,
     )
     given: dict[str, Any] = {
         "picture": picture,
@@ -393,7 +393,7 @@ def bench_command(
         memory=parse(memory) if memory else None,
         device=pick_device(plan.methods, device, several=False),
         batch=batch,
-        cover="fewest",
+        windows="fewest",
         runtime=runtime,
         precision=precision,
     )
@@ -457,7 +457,7 @@ def _plan_text(plan: Any) -> str:
     patches = f"{plan.patches} {'patch' if plan.patches == 1 else 'patches'} to decode"
     lines = {
         "picture": f"{plan.width}x{plan.height}, {100 * plan.unknown_share:.1f} % unknown",
-        "cover": f"{plan.cover}: {patches} ({plan.patches_on_grid} on the grid)",
+        "windows": f"{plan.windows}: {patches} ({plan.patches_on_grid} on the grid)",
         "encodes": f"{plan.encodes}",
         "batch": f"{plan.batch}, {plan.runtime} {plan.precision}, {plan.device}",
         "context": kept,

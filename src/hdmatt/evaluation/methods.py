@@ -35,7 +35,7 @@ class Settings:
     memory: int | None = None  # bytes
     device: str = "cpu"
     batch: int | None = None
-    cover: str = "grid"  # engine.COVERS; the seam score needs borders that run through the whole picture
+    windows: str = "grid"  # inference.options.WINDOWS; the seam score needs borders that run through the whole picture
     runtime: str = "auto"  # api.load_network
     precision: str = "auto"
 
@@ -59,8 +59,8 @@ STRATEGIES: Mapping[str, Mapping[str, str]] = {
 }
 
 KINDS: Mapping[str, tuple[str, ...]] = {
-    "hdmatt": ("model", "patch", "overlap", "topk", "candidates", "memory", "batch", "cover", "runtime", "precision"),
-    "crop": ("model", "patch", "overlap", "memory", "batch", "cover", "runtime", "precision"),
+    "hdmatt": ("model", "patch", "overlap", "topk", "candidates", "memory", "batch", "windows", "runtime", "precision"),
+    "crop": ("model", "patch", "overlap", "memory", "batch", "windows", "runtime", "precision"),
     "tiles": ("model", "patch", "memory", "batch"),
     "downsample": ("model", "memory"),
     "whole": ("model", "memory"),
@@ -70,7 +70,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "vitmatte-tiles": ("patch", "batch"),
     "vitmatte-downsample": (),
 }
-_TEXTS = ("model", "cover", "runtime", "precision")  # settings that are words
+_TEXTS = ("model", "windows", "runtime", "precision")  # settings that are words
 METHODS = tuple(f"{kind}:PATH" if kind in WITH_PATH else kind for kind in KINDS)  # as a user reads them
 
 

@@ -34,7 +34,7 @@ FOR_THE_NETWORK = ("model", "runtime", "precision")  # settings that are not eng
 
 def windows(method: Method, height: int, width: int) -> list[Window] | None:
     """Where the method cuts the picture; None if it does not, or not along whole rows and columns."""
-    if method.kind in GRID and method.settings.cover == "grid":
+    if method.kind in GRID and method.settings.windows == "grid":
         return grid(height, width, size=method.settings.patch, overlap=method.settings.overlap)
     return tiles(height, width, size=method.settings.patch) if method.kind in TILES else None
 

@@ -64,7 +64,7 @@ def borders_of(method: Method, control: Method) -> PatchBorders | None:
 
 
 def _cuts(method: Method) -> bool:
-    return method.kind in TILES or (method.kind in GRID and method.settings.cover == "grid")
+    return method.kind in TILES or (method.kind in GRID and method.settings.windows == "grid")
 
 
 def score_file(path: Path, item: Item, cuts: PatchBorders | None) -> dict[str, Any]:

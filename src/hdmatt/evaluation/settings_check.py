@@ -52,8 +52,8 @@ def fingerprint(method: Method) -> str:
         parts.append(f"patch {settings.patch}")
     if method.kind == "hdmatt":
         parts.append(f"topk {settings.topk} candidates {settings.candidates}")
-    if method.kind in GRID and settings.cover != "grid":
-        parts.append(f"cover {settings.cover}")
+    if method.kind in GRID and settings.windows != "grid":
+        parts.append(f"windows {settings.windows}")
     if (settings.runtime, settings.precision) != ("auto", "auto"):  # of any name: mattes agree to 1e-4
         parts.append(f"runtime {settings.runtime} {settings.precision}")
     return ", ".join([*parts, f"device {settings.device}"])

@@ -63,7 +63,7 @@ class Summary:
     cache_hits: int  # patches whose features were kept from the context pool
     cache_misses: int  # patches that were encoded when their turn came
     context_pool: int
-    cover: str
+    windows: str
     batch: int
     seconds: float
     network_seconds: float  # of them in the network alone
@@ -141,7 +141,7 @@ def matte_files(
         cache_hits=counters.cache_hits,
         cache_misses=counters.cache_misses,
         context_pool=len(plan.pool) if plan else 0,
-        cover=options.cover,
+        windows=options.windows,
         batch=plan.batch if plan else 1,
         seconds=time.monotonic() - started,
         network_seconds=counters.network_seconds,
@@ -168,7 +168,7 @@ class Forecast:
     patches_on_grid: int  # that the fixed grid would decode
     encodes: int  # patches that pass the encoder
     context_pool: int
-    cover: str
+    windows: str
     batch: int
     runtime: str
     precision: str
@@ -216,7 +216,7 @@ def plan_files(
                 f"--strategy {strategy} cuts no patches, so there is no plan of them",
                 hint="Use --plan with --strategy hdmatt or crop.",
             )
-        extra = extra_work(strategy, info.height, info.width)
+        extra = extra_work(strategy, info.height, info.width, small_first=options.small_first)
         return Forecast(
             width=info.width,
             height=info.height,
@@ -225,7 +225,7 @@ def plan_files(
             patches_on_grid=plan.on_grid,
             encodes=plan.encodes,
             context_pool=len(plan.pool),
-            cover=options.cover,
+            windows=options.windows,
             batch=plan.batch,
             runtime=choose(runtime, options.device),
             precision=choose_precision(precision, choose(runtime, options.device), options.device),

@@ -17,7 +17,7 @@ import numpy as np
 from hdmatt.patches.windows import Window
 from hdmatt.pictures.info import PictureInfo
 
-COVERS = ("fewest", "grid")
+WINDOWS = ("fewest", "grid")
 Progress = Callable[[int, int], None]  # patches done, patches in all
 
 
@@ -49,7 +49,10 @@ class Options:
             that the larger one counts.
         device: A torch device, "cpu", "cuda:0", "mps", or several of one kind, "cuda:0,cuda:1"; one of them may be
             named twice. api.pick_device checks it.
-        cover: "fewest" places the patches where the unknown pixels are, "grid" at fixed steps.
+        windows: "fewest" places the patches where the unknown pixels are, "grid" at fixed steps.
+        blend: Weight of a patch's pixels where patches overlap (patches/stitch.py): "paper" falls linearly towards the
+            patch's border, "smooth" with the square of that.
+        small_first: Whether pictures longer than 1800 pixels are first matted at reduced size (overview/guide.py).
     """
 
     patch: int = 320
@@ -62,7 +65,21 @@ class Options:
     reserve: int = 0
     turns: int = 0
     device: str = "cpu"
-    cover: str = "fewest"
+    windows: str = "fewest"
+    blend: str = "smooth"
+    small_first: bool = True
+
+    @classmethod
+    def paper(cls) -> "Options":
+        """The paper's way through a picture: a fixed grid, linear blending weights, and no smaller picture.
+
+        The three most similar of 30 patches are context. Patches of 320 pixels are the training's; the paper does not
+        say how far they overlap.
+
+        Source:
+            HDMatt, "Implementation details" and "Patch cropping and stitching".
+        """
+        return cls(topk=3, candidates=30, windows="grid", blend="paper", small_first=False)
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ from jaxtyping import Int64
 
 from hdmatt.errors import InputError, MemoryLimitError
 from hdmatt.inference import needs, transfer
-from hdmatt.inference.options import COVERS, Options, Plan, Rows
+from hdmatt.inference.options import WINDOWS, Options, Plan, Rows
 from hdmatt.network.config import STRIDE
 from hdmatt.network.model import HDMatt
 from hdmatt.patches.cover import CellMap, cover
+from hdmatt.patches.stitch import BLENDS
 from hdmatt.patches.windows import Window, check_overlap, grid
 from hdmatt.pictures.info import PictureInfo
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
@@ -61,7 +62,7 @@ def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: 
         )
     on_grid = [w for w, count in zip(windows, counts.of, strict=True) if count[1]]
     queries, among, of = on_grid, windows, counts.of
-    if options.cover == "fewest":
+    if options.windows == "fewest":
         queries, among, of = _fewest(windows, counts, cells, options)
     context = bool(queries) and options.topk > 0 and model.config.cpc != "none"
     least = min(options.topk + 1, FEW)
@@ -138,8 +139,9 @@ def _check(options: Options) -> None:
             hint=f"Choose a multiple of {STRIDE}, 64 or more; the models are trained on 320.",
         )
     check_overlap(options.patch, options.overlap)
-    if options.cover not in COVERS:
-        raise InputError(f"there is no cover {options.cover!r}", hint=f"Choose one of: {', '.join(COVERS)}.")
+    for name, choices in (("windows", WINDOWS), ("blend", BLENDS)):
+        if getattr(options, name) not in choices:
+            raise InputError(f"{name} is {getattr(options, name)!r}", hint=f"Choose one of: {', '.join(choices)}.")
     for name, least in (("topk", 0), ("candidates", 1), ("band", 1), ("batch", 1)):
         value = getattr(options, name)
         if value is not None and value < least:

@@ -4,7 +4,6 @@ Knows readers of rows, windows and the network; nothing of file formats, colours
 are files of their own: plan.py, cut.py, pool.py; who computes which batch is in device_workers.py.
 
     run                plan -> rows of the matte, as they are finished
-    blending_weight    how much each pixel of a patch counts
 
 A patch without unknown pixels is never decoded. A patch is encoded once, also when it is query and context (unless
 the memory limit leaves no room for its features). A second thread reads ahead of the network (threads.py); it alone
@@ -28,13 +27,13 @@ from hdmatt.inference.device_workers import (
     round_robin,
     worker_threads,
 )
-from hdmatt.inference.options import Counters, Options, Plan, Progress, Rows
+from hdmatt.inference.options import Counters, Plan, Progress, Rows
 from hdmatt.inference.pool import ContextPool, bodies_of, fill_pool, pool_of_each_device, select_contexts, stems_of
 from hdmatt.inference.threads import map_in_order, prefetch
 from hdmatt.network.inputs import labels
 from hdmatt.network.model import HDMatt
 from hdmatt.overview.guide import Guide
-from hdmatt.patches.stitch import Stitcher, feather
+from hdmatt.patches.stitch import Stitcher, blending_weight
 from hdmatt.pictures.trimap import FOREGROUND, UNKNOWN
 from hdmatt.runtimes.prepare import exact
 from hdmatt.system import memory
@@ -72,17 +71,6 @@ def run(
         counters.join([lane.counters for lane in lanes])
 
 
-def blending_weight(options: Options) -> Float32[np.ndarray, "p p"]:
-    """How much each pixel of a patch counts: the square of the ramp.
-
-    On the grid a patch that ends meets the full weight of its neighbour; windows that slide meet as little as half a
-    ramp. The square makes the last pixel's share 1/1000 even there, not 1/34, and lets the matte turn into the
-    neighbour's without a bend where a patch begins.
-    """
-    ramp = feather(options.patch, options.overlap)
-    return ramp * ramp
-
-
 def _finished(piece: KnownRows, stitcher: Stitcher) -> Float32[np.ndarray, "h w"]:
     """Rows of the matte, with the trimap's known pixels put in."""
     alpha, marks = stitcher.take(piece.first + len(piece.marks)), piece.marks
@@ -101,7 +89,7 @@ def _rows(
     field = read_known_colours(picture, trimap, counters) if plan.field else None
     pools = pool_of_each_device(fill_pool(plan, picture, trimap, field, lanes, counters), lanes)
     stitcher = Stitcher(plan.height, plan.width)
-    weight = blending_weight(plan.options)
+    weight = blending_weight(plan.options.patch, plan.options.overlap, blend=plan.options.blend)
     done = 0
 
     def decode(lane: int, piece: KnownRows | LoadedPatches) -> transfer.Download:

@@ -30,7 +30,7 @@ _WIDE = 48 * memory.MIB  # only the rows that a wide picture has beyond this mor
 def with_small_picture(task: Task) -> Job:
     """With what a smaller picture knows better, where the picture is large (overview/guide.py)."""
     step = guide.shrink_by(task.trimap.info.height, task.trimap.info.width)
-    if step == 1:
+    if step == 1 or not task.options.small_first:
         return patches_alone(task)
     room, options, info = guide.bytes_of(*size_of(task.picture)), task.options, task.picture.info
     # one read ahead; floats and their sums
@@ -98,8 +98,8 @@ def _together(step: int) -> int:
     return max(1, _PIECE // step) * step
 
 
-def extra_work(strategy: str, height: int, width: int) -> float:
+def extra_work(strategy: str, height: int, width: int, *, small_first: bool = True) -> float:
     """What the smaller picture takes, as a share of the time that the patches of the picture take."""
     step = guide.shrink_by(height, width)
     # bands of unknown pixels: 0.32 to 0.50 of the patches at half the size, 0.13 at a fifth
-    return 0.0 if strategy != "hdmatt" or step == 1 else step**-1.3
+    return 0.0 if strategy != "hdmatt" or step == 1 or not small_first else step**-1.3

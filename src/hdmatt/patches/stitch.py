@@ -1,15 +1,47 @@
-"""Patches put together to one picture again.
+"""Stitching: a picture as the weighted mean of overlapping patches.
 
-Geometry only: no torch, no files. Lengths are pixels, y comes before x. Read top to bottom:
+Arrays only: no torch, no files. Lengths are pixels, y comes before x. Read top to bottom:
 
-    feather    how much each pixel of a patch counts
-    Stitcher   the running weighted mean of all patches
+    blending_weight    how much each pixel of a patch counts, in stitching and in the training's loss
+    feather            the linear ramp it is made of
+    Stitcher           the running weighted mean of all patches
 """
 
 import numpy as np
 from jaxtyping import Float32
 
+from hdmatt.errors import InputError
 from hdmatt.patches.windows import Window, check_overlap
+
+BLENDS = ("smooth", "paper")
+
+
+def blending_weight(size: int, overlap: int, *, blend: str) -> Float32[np.ndarray, "{size} {size}"]:
+    """Weight of each pixel of a patch in the mean of overlapping patches: 1 inside, falling towards the border.
+
+    "paper" falls linearly (`feather`). "smooth" is the square of that: on the grid a patch that ends meets the full
+    weight of its neighbour, but windows that slide meet as little as half a ramp. The square makes the share of a
+    patch's last pixel 1/1000 even there, not 1/34, and its slope is small where a patch begins.
+
+    Args:
+        size: Side of the patch, in pixels.
+        overlap: Width of the ramp, in pixels, from 0 to `size // 2`.
+        blend: "smooth" or "paper".
+
+    Returns:
+        Weights in (0, 1].
+
+    Raises:
+        InputError: There is no such blend, or the two ramps would cross (overlap > size // 2).
+
+    Source:
+        HDMatt, "Patch cropping and stitching": the weight is proportional to the distance to the patch border, and
+        the loss of a training patch is weighted by the same function.
+    """
+    if blend not in BLENDS:
+        raise InputError(f"blend is {blend!r}", hint=f"Choose one of: {', '.join(BLENDS)}.")
+    ramp = feather(size, overlap)
+    return ramp if blend == "paper" else ramp * ramp
 
 
 def feather(size: int, overlap: int) -> Float32[np.ndarray, "{size} {size}"]:

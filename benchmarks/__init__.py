@@ -1,1 +1,1 @@
-"""What is promised, measured beside peers in the same run; the results are kept in results/. Not part of the installed package."""
+"""What is promised, measured beside peers in the same run. Not part of the installed package."""

@@ -1,1 +1,1 @@
-"""Training on a GPU in slices of minutes: packs of pictures in, shards of the state out. Not part of the installed package."""
+"""Training on a GPU in slices of minutes. Not part of the installed package."""

@@ -1,7 +1,8 @@
 """Train on a GPU in slices of minutes: everything a slice needs comes along, everything it made goes home.
 
     python -m research.gpu_slices.slice pack  --data DATA --out runs/pack
-    python -m research.gpu_slices.slice train --pack runs/pack --preset gpu-s --minutes 9 --out RESULT [--state LAST_RESULT]
+    python -m research.gpu_slices.slice train --pack runs/pack --preset gpu-s --minutes 9 --out RESULT \\
+        [--state LAST_RESULT]
     python -m research.gpu_slices.slice join  RESULT runs/gpu-s
     python -m research.gpu_slices.slice thin  RESULT SMALLER --limit 30
 

@@ -222,7 +222,7 @@ def test_a_failing_method_and_a_hungry_one_are_measured_as_such(pair, tmp_path, 
 
 def test_a_small_bench_from_end_to_end(tmp_path, weights, monkeypatch, capsys):
     tries = iter([{**PEAKS, "fp32": 5e10}, PEAKS])  # the machine was busy at first
-    monkeypatch.setattr("hdmatt.bench.measure.machine_peaks", lambda device: next(tries))
+    monkeypatch.setattr("hdmatt.bench.sweep.machine_peaks", lambda device: next(tries))
     real, asked = measure_module.measure, []
 
     def measure(method, *arguments, **more):
@@ -231,7 +231,7 @@ def test_a_small_bench_from_end_to_end(tmp_path, weights, monkeypatch, capsys):
             return Measured(5.0, 2**20, error="ran out of time: it was ended after 5 s")
         return real(method, *arguments, **more)
 
-    monkeypatch.setattr("hdmatt.bench.measure.measure", measure)
+    monkeypatch.setattr("hdmatt.bench.sweep.measure", measure)
     out = tmp_path / "out"
     words = ["--megapixels", "0.04,0.01", "--method", "hdmatt", "--method", "knn", "--runs", "1", "--patch", "64"]
     words += ["--overlap", "16", "--model", str(weights), "--device", "cpu", "--memory", "4GiB", "--out", str(out)]

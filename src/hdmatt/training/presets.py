@@ -98,7 +98,7 @@ _CPU_160 = replace(
     seed=1,
 )
 PRESETS: dict[str, TrainConfig] = {
-    # the paper: Adam 5e-4, cosine, 200k steps, batch 32, weight decay 1e-4 (as AdamW: research/log.md); its samples, one
+    # the paper: Adam 5e-4, cosine, 200k steps, batch 32, weight decay 1e-4 (as AdamW: the log); its samples, one
     # composite a group, take the processor of a GPU machine
     "paper": TrainConfig(workers=15),
     # two cores, from random weights: small patches, so that there are many steps

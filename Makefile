@@ -1,26 +1,44 @@
-# make demo    install into .venv and matte a picture
-# make check   what every change must pass: lint, types, tests
-# make clean   remove .venv, caches and build results
+# make demo        install into .venv and matte a picture
+# make check       what every change must pass: lint, types, tests
+# make check-all   all tests, also those that only a release needs; a skipped test is a failed one
+# make check-gpu   the tests that need an NVIDIA GPU
+# make clean       remove .venv, caches and build results
 #
 # PYTHON=python3.12 picks another Python; it must be 3.11 or newer.
 
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# two processes, a file's tests in one of them: they share what is made once a file
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: demo check clean
+.PHONY: demo check check-all check-gpu lint types tests clean
 
 demo: .venv/.installed
 	$(BIN)/python examples/demo.py
 
-check: .venv/.installed-dev
+# the types are checked while the tests run
+check: lint
+	@$(MAKE) --no-print-directory -j2 types tests
+
+check-all: .venv/.installed-dev
+	$(PYTEST) -m "not gpu" --no-skips
+
+check-gpu: .venv/.installed-dev
+	$(BIN)/python -m pytest -m gpu --no-skips
+
+lint: .venv/.installed-dev
 	$(BIN)/ruff check
+
+types: .venv/.installed-dev
 	$(BIN)/pyright --pythonpath $(BIN)/python
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+tests: .venv/.installed-dev
+	$(PYTEST)
 
 clean:
 	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis
-	find src tests examples benchmarks paper recipes research -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

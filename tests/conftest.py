@@ -1,7 +1,9 @@
 """Runtime checks of every shape and type that hdmatt's signatures promise, and one seeded generator."""
 
 import importlib
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -11,12 +13,50 @@ from jaxtyping import install_import_hook
 install_import_hook("hdmatt", "typecheck.check")  # before anything imports hdmatt
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-skips", action="store_true", help="a skipped test is a failed one")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # While the hook above loads a module of hdmatt, Python looks for compiled files under another name, also for all
+    # that this module imports first: torch would be compiled by every process that runs tests.
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        for name in ("torch", "torch._dynamo", "lightning_fabric"):
+            importlib.import_module(name)
+
+
+def _failed_where_skipped(report: pytest.TestReport | pytest.CollectReport, config: pytest.Config) -> None:
+    if config.getoption("--no-skips") and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"skipped: {report.longrepr}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _failed_where_skipped(report, item.config)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _failed_where_skipped(report, collector.config)
+    return report
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
 @pytest.fixture
-def script() -> Callable[[str], ModuleType]:
-    """Imports a script outside of the package by its name, like paper.table1."""
-    return importlib.import_module
+def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], ModuleType]]:
+    """Imports a script of benchmarks/ by its name, as Python itself would find it; forgotten again after the test."""
+    folder = Path(__file__).parents[1] / "benchmarks"
+    monkeypatch.syspath_prepend(str(folder))
+    yield importlib.import_module
+    for path in folder.glob("*.py"):
+        sys.modules.pop(path.stem, None)

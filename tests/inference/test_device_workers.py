@@ -334,7 +334,7 @@ def test_float32_is_float32_while_the_engine_runs(model, monkeypatch):
     assert (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32) == before
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["fp32", "auto"])
 def test_a_gpu_gives_the_cpus_matte(precision):
     picture, trimap = scene()

@@ -151,7 +151,7 @@ def test_both_ways_keep_the_contract():
     assert isinstance(Direct("cpu"), DeviceLink) and isinstance(Pinned(Late()), DeviceLink)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_a_gpu_gives_back_what_it_was_given():
     from hdmatt.inference.transfer import device_link
 

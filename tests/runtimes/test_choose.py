@@ -170,7 +170,6 @@ def test_runtimes_that_cannot_work_are_refused(monkeypatch):
 
 
 def test_a_folder_without_graphs_is_refused(tmp_path):
-    pytest.importorskip("onnxruntime", reason="needs the extra 'export'")
     with pytest.raises(ModelError, match="holds no onnx graphs"):
         load_graphs(tmp_path, "onnx", weights="")
 

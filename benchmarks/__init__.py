@@ -1,1 +1,0 @@
-"""What is promised, measured beside peers in the same run. Not part of the installed package."""

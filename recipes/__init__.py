@@ -1,1 +1,0 @@
-"""Pictures to train on, and the runs that made the weights. Not part of the installed package."""

@@ -7,6 +7,7 @@ section a module:
     datasets   pillow_bicubic, adobe_composite
     cpc        slow_rank, slow_region_read
     stitch     slow_stitch
+    multilevel    cost_of_colours, best_colours
 """
 
 import math
@@ -212,3 +213,55 @@ def slow_stitch(patches, height, width, *, size, overlap):
                     weights += weight
             picture[y, x] = total / weights if weights else 0.0
     return picture
+
+
+# ---------------------------------------------------------------- foreground colours (pictures/multilevel.py)
+def neighbour_pairs(height, width):
+    across = [((y, x), (y, x + 1)) for y in range(height) for x in range(width - 1)]
+    return across + [((y, x), (y + 1, x)) for y in range(height - 1) for x in range(width)]
+
+
+def cost_of_colours(picture, alpha, foreground, background, epsilon=1e-5):
+    """What a foreground and a background of a picture cost, term by term."""
+    cost = 0.0
+    for at in np.ndindex(*alpha.shape):
+        share = float(alpha[at])
+        cost += ((share * foreground[at] + (1 - share) * background[at] - picture[at]) ** 2).sum()
+    for here, there in neighbour_pairs(*alpha.shape):
+        weight = epsilon + abs(float(alpha[here]) - float(alpha[there]))
+        for colours in (foreground, background):
+            cost += weight * ((colours[here] - colours[there]) ** 2).sum()
+    return cost
+
+
+def best_colours(picture, alpha, epsilon=1e-5, foreground=None):
+    """Foreground and background of least cost: one equation a term, all of them by least squares in float64.
+
+    With a foreground, that one and the best background for it.
+    """
+    height, width = alpha.shape
+    pixels = height * width
+    rows, rights = [], []
+
+    def add(terms, right, weight):
+        row = np.zeros(2 * pixels)
+        for index, factor in terms:
+            row[index] = factor
+        rows.append(math.sqrt(weight) * row)
+        rights.append(math.sqrt(weight) * np.asarray(right, float))
+
+    def number(at):
+        return at[0] * width + at[1]
+
+    for at in np.ndindex(height, width):
+        share = float(alpha[at])
+        add([(number(at), share), (pixels + number(at), 1 - share)], picture[at], 1.0)
+        if foreground is not None:
+            add([(number(at), 1.0)], foreground[at], 1e12)
+    for here, there in neighbour_pairs(height, width):
+        weight = epsilon + abs(float(alpha[here]) - float(alpha[there]))
+        for layer in (0, pixels):
+            add([(layer + number(here), 1.0), (layer + number(there), -1.0)], np.zeros(3), weight)
+    matrix, right = np.array(rows), np.array(rights)
+    solution = np.linalg.solve(matrix.T @ matrix, matrix.T @ right)
+    return solution[:pixels].reshape(height, width, 3), solution[pixels:].reshape(height, width, 3)

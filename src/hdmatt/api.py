@@ -46,7 +46,7 @@ class Matte:
     linear: bool = False
 
     def foreground(self) -> Float32[np.ndarray, "h w 3"]:
-        """Foreground colours, straight, without the background's spill (PyMatting's multilevel estimate)."""
+        """Foreground colours, straight, without the background's spill: Germer's multi-level estimate."""
         return self._foreground
 
     @cached_property

@@ -6,7 +6,7 @@ Knows methods and processes; nothing of sizes, tables or files but those it is g
     measure     method, picture, trimap -> Measured; never raises for what the method does
     machine_peaks, layers    bench.speed's measures, in a process of their own, too
 
-The process loads its libraries and its network and makes one tiny matte (numba and convolutions compile) before
+The process loads its libraries and its network and makes one tiny matte (the first takes longer) before
 clock and peak start. Seconds run from opening the picture to the matte on the disk. Peak memory is the process's, with
 its libraries and network. Operations are counted in a second run, after clock and peak were read.
 """

@@ -36,7 +36,10 @@ def fingerprint(method: Method) -> str:
         return "finished mattes"
     if method.kind in CLASSICAL:
         if importlib.util.find_spec("pymatting") is None or importlib.util.find_spec("scipy") is None:
-            raise InputError(f"the method {method.name} needs PyMatting", hint="pip install 'hdmatt[baselines]'")
+            raise InputError(
+                f"the method {method.name} needs PyMatting",
+                hint="pip install 'hdmatt[baselines]', or name other methods with --method.",
+            )
         return f"pymatting {metadata.version('pymatting')}"
     if method.kind in GEGL:
         from hdmatt.evaluation.peers import GEGL_OPERATIONS, gegl_version

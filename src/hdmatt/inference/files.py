@@ -25,7 +25,7 @@ from hdmatt.inference.small_first import extra_work
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.inference.threads import WriteQueue
 from hdmatt.pictures import colour
-from hdmatt.pictures.foreground import PIECE, Band, compile_apart, foreground_bands
+from hdmatt.pictures.foreground import PIECE, Band, foreground_bands
 from hdmatt.pictures.info import DEFAULT_MAX_PIXELS, PictureInfo
 from hdmatt.pictures.reader import ArrayReader, PictureReader, as_float, open_picture
 from hdmatt.pictures.trimap import TrimapReader, open_trimap
@@ -106,8 +106,6 @@ def matte_files(
     started = time.monotonic()
     behind = _check_paths(picture, trimap, outputs, background)
     paths = outputs.paths()
-    if outputs.colours():
-        compile_apart()
     network = load_network(model, runtime=runtime, precision=precision, device=options.device)
     counters = Counters()
     with _all_or_none(paths), ExitStack() as stack:

@@ -3,7 +3,6 @@
 Knows sizes only; how much may be taken is in system/memory.py.
 """
 
-import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,8 +13,7 @@ from hdmatt.system.memory import MIB
 
 LIBRARIES = 100 * MIB  # kernels and buffers that torch and OpenImageIO make while they work (measured: 50 to 93)
 COMPILER = 64 * MIB  # torch.compile at the first patch, beyond the rest (measured: 24)
-NUMBA = 150 * MIB  # numba and PyMatting's code, compiled before (measured: 142)
-TILE_PIXEL = 100  # bytes that PyMatting's estimate takes for a pixel of its tile (measured: 92)
+TILE_PIXEL = 40  # bytes that the colours' estimate takes for a pixel of its tile (measured: 33 to 39)
 BAND = 256  # rows that the engine hands out at a time, at most
 SPREAD = 4 * MIB  # that one start of the same program holds more than another (measured: less than 1)
 
@@ -80,7 +78,7 @@ def carry_bytes(height: int, picture_width: int) -> int:
 
 
 def colour_bytes(picture_width: int, *, pixel: int) -> int:
-    """What the colour estimation holds beside the engine: numba's code, a row of tiles, and the rows on their way.
+    """What the colour estimation holds beside the engine: a row of tiles, and the rows on their way.
 
     Not the tile in work: `tile_bytes`.
 
@@ -95,7 +93,7 @@ def colour_bytes(picture_width: int, *, pixel: int) -> int:
     a_column += 2 * BAND * pixel  # decoded; joining two bands copies
     a_column += 4 * PIECE * 16  # that wait to be written
     a_column += PIECE * 80  # on the way into the file's encoding; a composite takes 60
-    return (0 if "pymatting" in sys.modules else NUMBA) + a_column * picture_width
+    return a_column * picture_width
 
 
 def tile_bytes(picture_width: int) -> int:

@@ -1,4 +1,4 @@
-"""Foreground colours, what is made of them, and the colours people type.
+"""Transfer functions, compositing, and the colours people type.
 
 Arrays only: no torch, no files. Pictures are float32, H x W x 3, straight (colours are not multiplied by alpha);
 alpha is float32 in [0, 1]. Read top to bottom:
@@ -6,12 +6,8 @@ alpha is float32 in [0, 1]. Read top to bottom:
     srgb_to_linear, linear_to_srgb    the transfer function and its inverse
     parse_colour          the colour in "#ff8800", "#f80", "255,136,0" or "white"
     composite, cutout     a foreground over a background; a foreground with its alpha
-    estimate_foreground   colours without the background's spill
-    foreground_bands      the same for pictures of any size, band by band
-    compile_apart         what the first estimate on a machine would compile, in a process of its own
 
-The estimate is PyMatting's, loaded when first needed: it brings numba and takes two seconds, and half a minute the
-first time after it was installed, when numba compiles all of PyMatting.
+Foreground colours are estimated in pictures/foreground.py.
 """
 
 import re

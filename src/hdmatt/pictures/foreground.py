@@ -4,34 +4,24 @@ Arrays only. Pictures are float32, H x W x 3, straight; alpha is float32 in [0, 
 
     estimate_foreground   colours of a whole picture
     foreground_bands      the same for pictures of any size, band by band
-    compile_apart         what the first estimate on a machine would compile, in a process of its own
 
-The estimate is PyMatting's, loaded when first needed: it brings numba and takes two seconds, and half a minute the
-first time after it was installed, when numba compiles all of PyMatting.
+The estimate of one tile is in pictures/multilevel.py.
 """
 
-import importlib.util
 import itertools
-import os
-import subprocess
-import sys
-import threading
 from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import cast
 
 import numpy as np
 from jaxtyping import Float32
 
+from hdmatt.pictures.multilevel import multilevel_foreground
+
 TILE, OVERLAP = 1024, 128
 STRIP_PIXELS = 4 * 2**20  # wider pictures get lower tiles, for the 16 bytes a pixel that are held
 PIECE = 64  # rows of picture and foreground that programs hand over at a time, here and to what writes them
-SOLID, CLEAR = 0.9, 0.1  # where PyMatting takes its first guess of foreground and background from
 
 Band = tuple[int, Float32[np.ndarray, "rows w 3"], Float32[np.ndarray, "rows w"]]
 _Piece = tuple[int, np.ndarray, np.ndarray]  # of a band, beside others with another number of rows
-
-_numba = threading.Lock()  # not all of numba's threading layers may be entered twice at once
 
 
 def estimate_foreground(
@@ -96,21 +86,6 @@ def foreground_bands(
         del strip, alpha  # or they would be held while the next are made
 
 
-def compile_apart() -> None:
-    """Have PyMatting compiled by another process, unless it is already.
-
-    What compiles it holds 290 MiB more than what loads it, until it ends. Where PyMatting's folder cannot be written,
-    numba keeps what it compiled in a place that we do not look at: then the other process loads it, in two seconds.
-    """
-    found = importlib.util.find_spec("pymatting")
-    given = os.environ.get("NUMBA_CACHE_DIR")
-    folders = [given] if given else found.submodule_search_locations or [] if found else []
-    if any(next(Path(folder).rglob("estimate_foreground_ml._estimate_fb_ml*.nbi"), None) for folder in folders):
-        return
-    # whatever goes wrong there goes wrong here, too, where it is told
-    subprocess.run([sys.executable, "-c", "import pymatting"], capture_output=True, check=False)
-
-
 def strip_rows(width: int, tile: int = TILE, overlap: int = OVERLAP) -> int:
     """Rows of a picture that are estimated together, at most."""
     return max(3 * overlap, min(tile, STRIP_PIXELS // width))
@@ -170,7 +145,7 @@ def _estimate_strip(
         picture[:, : shared.shape[1]] = shared
         shared = picture[:, x1 - x0 - overlap :].copy()
         soft = ((inside > 0) & (inside < 1)).any()
-        foreground = _estimate_tile(picture, inside) if soft else picture.copy()
+        foreground = multilevel_foreground(picture, inside) if soft else picture.copy()
         if x0 > 0:
             _turn_into(before, foreground[:, :overlap], ramp[:, 0])
         _keep_solid(picture, inside, foreground)
@@ -191,53 +166,3 @@ def _turn_into(
     after -= before
     after *= ramp
     after += before
-
-
-def _estimate_tile(
-    picture: Float32[np.ndarray, "h w 3"], alpha: Float32[np.ndarray, "h w"]
-) -> Float32[np.ndarray, "h w 3"]:
-    """PyMatting's estimate, without its two limits: values above 1, and tiles that hold no solid pixel."""
-    from pymatting.foreground.estimate_foreground_ml import estimate_foreground_ml
-
-    height, width = alpha.shape
-    if height == width == 1:
-        return picture.copy()  # its number of levels is log2(side), and 0 of them is a division by zero
-    # it clips to [0, 1]
-    white = np.float32(max(1, picture.max()))
-    image = picture / white
-    image, alpha = _with_first_guess(image, alpha)
-    with _numba:
-        foreground = cast("np.ndarray", estimate_foreground_ml(image, alpha))
-    return foreground[:height] * white
-
-
-def _with_first_guess(
-    image: Float32[np.ndarray, "h w 3"], alpha: Float32[np.ndarray, "h w"]
-) -> tuple[Float32[np.ndarray, "h2 w 3"], Float32[np.ndarray, "h2 w"]]:
-    """One more row below where the tile has no solid or no clear pixel, for PyMatting to start from.
-
-    It starts from the mean colours of alpha > 0.9 and alpha < 0.1, and from black where there are none: the tips
-    of hair alone in a tile came out a fifth too dark. The row holds the one foreground and one background colour
-    that explain the tile best (least squares, drawn a little to the tile's mean). Coarser levels never sample the
-    last row, so beyond the first guess it reaches one row of pixels, which its neighbour's tile replaces.
-    """
-    missing = [not (alpha > SOLID).any(), not (alpha < CLEAR).any()]
-    if not any(missing):
-        return image, alpha
-    shares, colours = (alpha, 1 - alpha), [image[..., channel] for channel in range(3)]
-    pull = 1e-3 * alpha.size
-    # sums, not BLAS: the same bits whatever the number of threads
-    left = np.array([[_dot(a, b) for b in shares] for a in shares]) + pull * np.eye(2)
-    right = np.array([[_dot(a, c) + pull * c.mean(dtype=np.float64) for c in colours] for a in shares])
-    guess = np.clip(np.linalg.solve(left, right), 0, 1).astype(np.float32)
-
-    width = alpha.shape[1]
-    split = width // 2 if all(missing) else width * missing[0]
-    row_alpha = np.zeros((1, width), np.float32)
-    row_alpha[:, :split] = 1
-    row = np.where(row_alpha[..., None] == 1, guess[0], guess[1])
-    return np.concatenate([image, row]), np.concatenate([alpha, row_alpha])
-
-
-def _dot(a: Float32[np.ndarray, "h w"], b: Float32[np.ndarray, "h w"]) -> float:
-    return float((a * b).sum(dtype=np.float64))

@@ -1,6 +1,6 @@
 """Train a network: samples in, weights out. Runs that survive being stopped at any moment.
 
-Knows feed, the model and the losses; on a GPU machine it needs neither OpenImageIO nor pymatting. Top to bottom:
+Knows feed, the model and the losses; on a GPU machine it does not need OpenImageIO. Top to bottom:
 
     train            the loop: batches, loss, step, EMA, checkpoint
     train_together   the same for several networks, each on every batch

@@ -49,7 +49,7 @@ def items_of(given: argparse.Namespace) -> dict[str, list[Item]]:
 
 
 def command_of(script: str, arguments: Sequence[str]) -> str:
-    return shlex.join(["python", f"benchmarks/{Path(script).name}", *arguments])
+    return shlex.join(["python", "-m", f"{Path(script).parent.name}.{Path(script).stem}", *arguments])
 
 
 def score(items: dict[str, list[Item]], methods: Sequence[str], out: Path, settings: Settings, command: str) -> Result:

@@ -1,8 +1,8 @@
 """Any size on any machine: what is promised, and what this machine measures.
 
-    python benchmarks/any_size.py --hr-dev DIR                                # all lines, hours on two cores
-    python benchmarks/any_size.py --hr-dev DIR --only hr25 --only peak        # some of them
-    python benchmarks/any_size.py --hr-dev DIR --missing                      # goes on after it was stopped
+    python -m benchmarks.any_size --hr-dev DIR                                # all lines, hours on two cores
+    python -m benchmarks.any_size --hr-dev DIR --only hr25 --only peak        # some of them
+    python -m benchmarks.any_size --hr-dev DIR --missing                      # goes on after it was stopped
 
     hr25     HR25 of the folder, hdmatt against PyMatting's closed form: 8 times as fast, a fifth of the memory;
              a network of hdmatt-r34's size: twice as fast
@@ -28,9 +28,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-import _shared
 from rich.console import Console
 
+from benchmarks import _shared
 from hdmatt.bench import measure as measure_module
 from hdmatt.bench.measure import Limits, Measured, machine_peaks, measure
 from hdmatt.cli.tables import kind_table, layer_table

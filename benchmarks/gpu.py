@@ -1,8 +1,8 @@
 """How busy a GPU is: seconds in the network on a large picture, and the share of what the GPU's bfloat16 can do.
 
-    python benchmarks/gpu.py --json benchmarks/results/gpu.json   # 36 megapixels, both networks, on the first GPU
-    python benchmarks/gpu.py --device cuda:0,cuda:1               # the patches split over two
-    python benchmarks/gpu.py --device cpu --megapixels 0.2        # without a GPU: to see that it works
+    python -m benchmarks.gpu --json benchmarks/results/gpu.json   # 36 megapixels, both networks, on the first GPU
+    python -m benchmarks.gpu --device cuda:0,cuda:1               # the patches split over two
+    python -m benchmarks.gpu --device cpu --megapixels 0.2        # without a GPU: to see that it works
 
 One generated picture in memory, rows of the matte out; no file takes part. Networks and precisions take turns, `--runs`
 times after one run that does not count; medians are shown.
@@ -33,12 +33,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-import _shared
 import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import _shared
 from hdmatt.bench import measure
 from hdmatt.bench.peaks import Count
 from hdmatt.bench.sweep import best_of

@@ -1,8 +1,8 @@
 """Peak memory and time against the picture's size, under one limit.
 
-    python benchmarks/memory.py [--limit 1GiB] [--colours] [--json FILE] MEGAPIXELS ...
-    python benchmarks/memory.py [--limit 1.5GB] --size 20000x20000 [--unknown 0.05]
-    python benchmarks/memory.py [--limit 1.2GB] --colours --files picture.png trimap.png
+    python -m benchmarks.memory [--limit 1GiB] [--colours] [--json FILE] MEGAPIXELS ...
+    python -m benchmarks.memory [--limit 1.5GB] --size 20000x20000 [--unknown 0.05]
+    python -m benchmarks.memory [--limit 1.2GB] --colours --files picture.png trimap.png
 
 Makes tiled TIFF pictures (8 bit), band by band, and runs `hdmatt matte` on them in processes of their own; prints what
 each promised and what it held at most. MEGAPIXELS: square, with a ring of unknown pixels of the same length in each.

@@ -1,7 +1,7 @@
 """The table of scores in README.md, made from benchmarks/results/*.json.
 
-    python benchmarks/readme_table.py            writes it between the two markers
-    python benchmarks/readme_table.py --check    leaves with 1 if README.md says something else
+    python -m benchmarks.readme_table            writes it between the two markers
+    python -m benchmarks.readme_table --check    leaves with 1 if README.md says something else
 
 A results file is the result.json that `hdmatt eval` leaves, copied here under a name that says what it is of. Of the
 same data set, trimap and method the newest one counts. A file without scores of data sets, and any file in a
@@ -152,7 +152,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     if asked.check and new != old:
-        print(f"{asked.page} does not say what the results say: python benchmarks/readme_table.py", file=sys.stderr)
+        print(f"{asked.page} does not say what the results say: python -m benchmarks.readme_table", file=sys.stderr)
         return 1
     if new != old:
         asked.page.write_text(new, encoding="utf-8")

@@ -1,6 +1,6 @@
 """Every runtime against eager PyTorch, part by part, in one run on one machine.
 
-    python benchmarks/runtimes.py [--model hdmatt-s] [--patch 320] [--batch 1] [--rounds 5] [--json FILE] [RUNTIME ...]
+    python -m benchmarks.runtimes [--model hdmatt-s] [--patch 320] [--batch 1] [--rounds 5] [--json FILE] [RUNTIME ...]
 
 Five patches of examples/hair.jpg with three contexts each go through every runtime in turns (round by round, so that a
 disturbance hits all alike); the fastest of the rounds counts. Printed for each part: the ratio to eager PyTorch

@@ -1,9 +1,7 @@
 """Runtime checks of every shape and type that hdmatt's signatures promise, and one seeded generator."""
 
 import importlib
-import sys
-from collections.abc import Callable, Generator, Iterator
-from pathlib import Path
+from collections.abc import Callable, Generator
 from types import ModuleType
 
 import numpy as np
@@ -53,10 +51,6 @@ def rng() -> np.random.Generator:
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], ModuleType]]:
-    """Imports a script of benchmarks/ by its name, as Python itself would find it; forgotten again after the test."""
-    folder = Path(__file__).parents[1] / "benchmarks"
-    monkeypatch.syspath_prepend(str(folder))
-    yield importlib.import_module
-    for path in folder.glob("*.py"):
-        sys.modules.pop(path.stem, None)
+def script() -> Callable[[str], ModuleType]:
+    """Imports a script outside of the package by its name, like paper.table1."""
+    return importlib.import_module

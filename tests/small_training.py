@@ -14,7 +14,7 @@ from hdmatt.network.model import HDMatt
 from hdmatt.training.config import TrainConfig
 from hdmatt.training.presets import PRESETS
 
-SRC = Path(__file__).parents[1] / "src"
+ROOT = Path(__file__).parents[1]
 TINY = PRESETS["tiny"]
 SHORT = replace(
     TINY,
@@ -55,4 +55,4 @@ def cpu() -> Fabric:
 
 def environment() -> dict[str, str]:
     """For programs that a test starts: this tree's hdmatt, one thread."""
-    return {**os.environ, "PYTHONPATH": str(SRC), "OMP_NUM_THREADS": "1"}
+    return {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "OMP_NUM_THREADS": "1"}

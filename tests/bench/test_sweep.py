@@ -3,10 +3,8 @@
 import importlib
 import json
 import math
-import sys
 import xml.etree.ElementTree as ET
 from dataclasses import asdict
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -29,7 +27,6 @@ from hdmatt.network.config import ModelConfig
 from hdmatt.network.model import HDMatt
 from hdmatt.system.worker import Stopped, Worker, answer
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 EMPTY = Row("hdmatt", 1.0, 1000, 1000, 100_000)
 PEAKS = {"fp32": 1e11, "bf16": None, "bandwidth": 1e10, "threads": 2, "tf32": False}
 
@@ -225,7 +222,7 @@ def test_a_failing_method_and_a_hungry_one_are_measured_as_such(pair, tmp_path, 
 
 def test_a_small_bench_from_end_to_end(tmp_path, weights, monkeypatch, capsys):
     tries = iter([{**PEAKS, "fp32": 5e10}, PEAKS])  # the machine was busy at first
-    monkeypatch.setattr("hdmatt.bench.measure.machine_peaks", lambda device: next(tries))
+    monkeypatch.setattr("hdmatt.bench.sweep.machine_peaks", lambda device: next(tries))
     real, asked = measure_module.measure, []
 
     def measure(method, *arguments, **more):
@@ -234,7 +231,7 @@ def test_a_small_bench_from_end_to_end(tmp_path, weights, monkeypatch, capsys):
             return Measured(5.0, 2**20, error="ran out of time: it was ended after 5 s")
         return real(method, *arguments, **more)
 
-    monkeypatch.setattr("hdmatt.bench.measure.measure", measure)
+    monkeypatch.setattr("hdmatt.bench.sweep.measure", measure)
     out = tmp_path / "out"
     words = ["--megapixels", "0.04,0.01", "--method", "hdmatt", "--method", "knn", "--runs", "1", "--patch", "64"]
     words += ["--overlap", "16", "--model", str(weights), "--device", "cpu", "--memory", "4GiB", "--out", str(out)]
@@ -280,11 +277,8 @@ def test_mistakes_are_named_before_anything_is_measured(tmp_path, capsys, words,
 
 
 @pytest.fixture
-def any_size(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    yield importlib.import_module("any_size")
-    for name in ("any_size", "_shared"):
-        sys.modules.pop(name, None)
+def any_size():
+    return importlib.import_module("benchmarks.any_size")
 
 
 @pytest.fixture
@@ -310,11 +304,11 @@ def fakes(any_size, monkeypatch, *, slow):
             return Measured(40.0, 9000)
         return Measured(10.0, 700, network_seconds=slow if "large" in picture.name else 5.0, flops=4e11, patches=10)
 
-    monkeypatch.setattr(any_size.entry, "measure", measure)
-    monkeypatch.setattr(any_size.entry, "machine_peaks", lambda device: PEAKS)
+    monkeypatch.setattr(any_size, "measure", measure)
+    monkeypatch.setattr(any_size, "machine_peaks", lambda device: PEAKS)
     group = {"name": "stem", "seconds": 0.1, "flops": 1e9, "lost": 0.09}
     layers = {"batch": 4, "groups": [group], "kinds": [{"name": "relu", "seconds": 0.1, "flops": 0.0}]}
-    monkeypatch.setattr(any_size.entry, "layers", lambda settings, peak: layers)
+    monkeypatch.setattr(any_size.measure_module, "layers", lambda settings, peak: layers)
     return asked
 
 
@@ -356,7 +350,7 @@ def test_a_line_that_is_not_met_or_fails_is_said_and_leaves_with_1(any_size, dat
     words = ["--results", str(tmp_path / "r.json"), "--sides", "64", "96", "--only", "400mp"]
     assert any_size.main(words) == 1
     assert "NOT MET" in capsys.readouterr().out
-    monkeypatch.setattr(any_size.entry, "measure", lambda *_, **__: Measured(error="gone"))
+    monkeypatch.setattr(any_size, "measure", lambda *_, **__: Measured(error="gone"))
     assert any_size.main(words) == 1
     assert "failed: hdmatt on small-picture.tif: gone" in capsys.readouterr().out
     with pytest.raises(InputError, match="need a data folder"):

@@ -369,6 +369,7 @@ def bench_command(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from hdmatt.bench.measure import Limits
+    from hdmatt.bench.sweep import METHODS, Plan, bench, parse_sizes, record, save
     from hdmatt.cli.tables import print_bench
     from hdmatt.evaluation.evaluate import pick_device
     from hdmatt.evaluation.methods import Settings

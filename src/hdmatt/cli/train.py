@@ -31,12 +31,12 @@ Presets, --show lists the settings of one:
   paper         200k steps of 32 patches, as in the paper
   gpu-s         hdmatt-s on one GPU
   gpu-r34       hdmatt-r34 on one GPU: the paper's width
-  gpu-ablation  a row of the ablation (runs/ablation.py)
+  gpu-ablation  a row of the ablation (paper/ablation.py)
   cpu-128       hdmatt-s on two cores, the first stage
   cpu-coarse    the next stage, and so on: cpu-160, cpu-320
-                (runs/train_cpu.sh; each made for --init)
+                (recipes/train_cpu.sh; each made for --init)
   cpu-decoder   all but the encoder, two cores; needs --init
-  cpu-ablation  a row on one core (runs/ablation.py); for --init
+  cpu-ablation  a row on one core (paper/ablation.py); for --init
   tiny          a dry run of seconds
 
 `hdmatt train backbone` is stage 1 of the paper: the encoder as a classifier of labelled pictures.
@@ -90,7 +90,7 @@ def train_command(
     if data is None or out is None:
         raise InputError(
             f"hdmatt train needs {'--data' if data is None else '--out'}",
-            hint="As in: hdmatt train --data PACK --out runs/out/first; hdmatt train --help explains all.",
+            hint="As in: hdmatt train --data PACK --out runs/first; hdmatt train --help explains all.",
         )
     import torch
 

@@ -41,7 +41,7 @@ def rows_bytes(picture_width: int, *, patch: int, band: int, pixel: int) -> int:
 def chunk_bytes(picture_width: int, *, chunk_rows: int, band: int, pixel: int) -> int:
     """What reading a file whose tiles are taller than a band holds more than `fixed_bytes` counts.
 
-    A row of tiles that was decoded, the next one, and both while they are joined (measured: docs/log.md).
+    A row of tiles that was decoded, the next one, and both while they are joined (measured: research/log.md).
 
     Args:
         chunk_rows: Rows that are decoded together, see pictures/info.py.

@@ -27,7 +27,7 @@ from hdmatt.runtimes.prepare import has_bfloat16, has_compiled
 from hdmatt.system import memory
 
 # a patch alone fits the caches, and its maps come back from the allocator, which returns larger ones to the system:
-# four at once take 5 to 15 % more of a core's time and 390 MiB more (docs/log.md)
+# four at once take 5 to 15 % more of a core's time and 390 MiB more (research/log.md)
 CPU_BATCH = 1
 STEMS = 320 * memory.MIB  # of first layers that are kept: 21 MiB save a patch a third of its work
 GPU_BATCH = 16
@@ -101,7 +101,7 @@ def choose_candidates(
     """The patches that enter the context pool, in raster order: those that hold unknown pixels.
 
     They are what most contexts are in a training, and are encoded anyway; a patch that is known all over is neither,
-    and large pictures' mattes are worse with many of them (docs/log.md). Deterministic; independent of the order in
+    and large pictures' mattes are worse with many of them (research/log.md). Deterministic; independent of the order in
     which patches are computed.
 
     Args:

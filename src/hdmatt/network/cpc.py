@@ -113,7 +113,7 @@ class CPC(nn.Module):
         """B x C x H x W keys of every pixel; `normed`: each channel with mean 0 and variance 1 over the training.
 
         Keys without a norm grew until one pixel had nearly all of the weight; keys of length 1 all pointed the same
-        way, for what comes out of a ReLU has a large common part (docs/log.md).
+        way, for what comes out of a ReLU has a large common part (research/log.md).
         """
         return self.key_norm(self.theta(deep_BCHW))
 

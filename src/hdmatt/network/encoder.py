@@ -55,7 +55,7 @@ class Encoder(nn.Module):
         self.layer3 = residual_stage(2 * width, 4 * width, blocks=6, dilation=2)
         self.layer4 = residual_stage(4 * width, 8 * width, blocks=3, dilation=4)
         self.aspp = ASPP(8 * width, 4 * width)
-        # the deep blocks start as shortcuts (Goyal et al., "Accurate, large minibatch SGD", 2017): docs/log.md
+        # the deep blocks start as shortcuts (Goyal et al., "Accurate, large minibatch SGD", 2017): research/log.md
         for block in [*self.layer3, *self.layer4]:
             assert isinstance(block, Block)
             nn.init.zeros_(block.bn2.weight)

@@ -45,7 +45,7 @@ def colour_hints(inputs_B6HW: Tensor, around_BHWM: Tensor | None = None) -> Tens
     I - F (3) and I - B (3) in units of ImageNet's deviation, their lengths (2); alpha of the local linear model
     (1) and of the discriminant before it (1); how far apart the two classes are (1), and how far the pixel is from
     each of them (2), as log(1 + d^2) / 4 of Mahalanobis distances d; alpha of the whole picture at low resolution (1;
-    without `around` that of the local linear model). docs/log.md says what each is worth.
+    without `around` that of the local linear model). research/log.md says what each is worth.
 
     Args:
         inputs_B6HW: As `model.network_input` gives them; any size.

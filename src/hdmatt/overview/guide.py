@@ -23,7 +23,7 @@ from hdmatt.overview.shrink import Shrinker
 from hdmatt.patches.windows import Window
 from hdmatt.pictures.trimap import FOREGROUND, UNKNOWN
 
-LONG_SIDE = 1500  # pixels of the smaller picture, about: docs/log.md has what larger ones cost
+LONG_SIDE = 1500  # pixels of the smaller picture, about: research/log.md has what larger ones cost
 LARGE = 1.2  # times that, and a picture has a smaller one
 SHORT_SIDE = 64  # pixels of the smaller picture, at least
 REACH = 1.0  # its pixels: deviation of the Gaussian that divides low frequencies from details

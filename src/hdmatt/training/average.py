@@ -1,6 +1,6 @@
 """Weights between weights: the mean of networks that were trained from a common start.
 
-Knows networks, no files. Means of runs that end near each other are often better than each (docs/log.md).
+Knows networks, no files. Means of runs that end near each other are often better than each (research/log.md).
 
     mean_weights    a network whose weights are a weighted mean
 """

@@ -46,7 +46,7 @@ class TrainConfig:
         groups: Composites a step, over all processes; `groups * sample.group` patches are trained on.
         part: "all", or "coarse": only what is computed at stride 8 (layer2 to the context module) is trained, by the
             alpha it gives there. For a model with `coarse`; a step costs a fraction and all of it goes to the part that
-            learns slowest (docs/log.md). "decoder": context module and decoder; the encoder stays as it is. Both need
+            learns slowest (the log). "decoder": context module and decoder; the encoder stays as it is. Both need
             weights to start from.
         repeat: Groups taken from one canvas, for machines whose processor cannot draw enough canvases; a divisor of
             the groups of a process and `spread` steps.

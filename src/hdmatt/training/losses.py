@@ -65,7 +65,7 @@ class Probes(nn.Module):
 
     They exist in training only. A network that starts from random weights first learns to interpolate the trimap
     and stays there for thousands of steps; asking its inner maps for the colours around a pixel teaches it to look at
-    the picture (docs/log.md has the curves).
+    the picture (the log has the curves).
     """
 
     def __init__(self, width: int) -> None:
@@ -106,7 +106,7 @@ def leaned(alpha: Tensor, truth: Tensor, lean: float) -> Tensor:
 
     Where a pixel could be either, a network answers by how often it was the one in training. Unknown pixels of our
     samples, with their nets, strands and veils, are background more often (mean alpha 0.49) than those of the dev sets
-    (0.53 to 0.61); this makes up for it without other samples (docs/log.md). The least loss is still at the truth. In
+    (0.53 to 0.61); this makes up for it without other samples (the log). The least loss is still at the truth. In
     the Laplacian and gradient parts an even error then counts too, at the truth's edges, where its scale changes.
 
     Args:

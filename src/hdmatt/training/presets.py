@@ -98,7 +98,7 @@ _CPU_160 = replace(
     seed=1,
 )
 PRESETS: dict[str, TrainConfig] = {
-    # the paper: Adam 5e-4, cosine, 200k steps, batch 32, weight decay 1e-4 (as AdamW: docs/log.md); its samples, one
+    # the paper: Adam 5e-4, cosine, 200k steps, batch 32, weight decay 1e-4 (as AdamW: the log); its samples, one
     # composite a group, take the processor of a GPU machine
     "paper": TrainConfig(workers=15),
     # two cores, from random weights: small patches, so that there are many steps
@@ -182,7 +182,7 @@ PRESETS: dict[str, TrainConfig] = {
         ema=0.998,
         validate_every=2000,
     ),
-    # the same without a GPU, from a common start (`runs/ablation.py start`)
+    # the same without a GPU, from a common start (`paper/ablation.py start`)
     "cpu-ablation": replace(
         _CPU,
         sample=replace(_CPU.sample, patch=160, group=4),

@@ -78,7 +78,7 @@ class Run:
             self.model.encoder.eval().requires_grad_(False)
         self.probes = Probes(config.model.width)
         self.ema = {n: t.detach().clone() for n, t in self.model.state_dict().items()}
-        # AdamW: inside of Adam the decay is divided by the gradient's size, and kills what learns slowly (docs/log.md)
+        # AdamW: inside of Adam the decay is divided by the gradient's size, and kills what learns slowly (the log)
         self.optimiser = torch.optim.AdamW(
             [*self.model.parameters(), *self.probes.parameters()],
             lr=config.rate,

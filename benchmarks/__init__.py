@@ -1,0 +1,1 @@
+"""What is promised, measured beside peers in the same run. Not part of the installed package."""

@@ -1,0 +1,1 @@
+"""The paper's tables, figures and ablation, from one command each. Not part of the installed package."""

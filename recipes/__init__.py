@@ -1,0 +1,1 @@
+"""Pictures to train on, and the runs that made the weights. Not part of the installed package."""

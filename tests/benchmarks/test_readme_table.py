@@ -1,0 +1,162 @@
+"""README's scores are those of benchmarks/results, and nothing else; the newest result of a method counts."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import readme_table
+
+ROOT = Path(__file__).parents[2]
+
+
+def record(date, *summary, model="hdmatt-s"):
+    return {
+        "command": "hdmatt eval",
+        "date": date,
+        "commit": "0123456789abcdef",
+        "machine": {"cpu": "An abacus"},
+        "versions": {},
+        "settings": {"model": model},
+        "summary": list(summary),
+    }
+
+
+def scores(method, sad, dataset="toys", variant="trimap", seam=None, failed=(), options="as they were"):
+    return {
+        "dataset": dataset,
+        "variant": variant,
+        "method": method,
+        "options": options,
+        "pictures": 2,
+        "failed": list(failed),
+        "sad": sad,
+        "mse": None if sad is None else sad / 1000,
+        "grad": sad,
+        "conn": sad,
+        "seam": seam,
+    }
+
+
+def without(values, name):
+    return {key: value for key, value in values.items() if key != name}
+
+
+@pytest.fixture
+def page(tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text(f"Before.\n\n{readme_table.BEGIN}\nold\n{readme_table.END}\n\nAfter.\n")
+    (tmp_path / "results").mkdir()
+    return path
+
+
+def call(page, *more):
+    return readme_table.main(["--page", str(page), "--results", str(page.parent / "results"), *more])
+
+
+def write(page, name, what):
+    (page.parent / "results" / name).write_text(what if isinstance(what, str) else json.dumps(what))
+
+
+def test_the_readme_says_what_the_results_say():
+    assert readme_table.main(["--check"]) == 0
+
+
+def test_the_model_card_has_the_same_table():
+    records = readme_table.read(ROOT / "benchmarks" / "results")
+    assert readme_table.table(records).split("\n\n")[0] in (ROOT / "docs" / "model-card.md").read_text(encoding="utf-8")
+
+
+def test_every_result_that_is_kept_says_where_it_is_from():
+    paths = sorted((ROOT / "benchmarks" / "results").rglob("*.json"))
+    assert paths
+    for path in paths:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        for part in found.values() if path.name == "any-size.json" else [found]:  # it has one for each measurement
+            assert {"command", "commit", "date", "machine", "versions"} <= part.keys(), path.name
+            assert part["command"] and part["machine"]["cpu"] and part["versions"], path.name
+
+
+def test_the_newest_result_of_each_method_counts_and_methods_have_one_order(page):
+    write(page, "b.json", record("2026-01-02", scores("cf", 4.0), scores("hdmatt:topk=0", 3.0), scores("hdmatt", 2.0)))
+    write(page, "a.json", record("2026-01-03", scores("hdmatt", 1.0, seam=1.234), scores("tiles", None, failed=["x"])))
+    write(page, "c.json", record("2026-01-01", scores("vitmatte:/far/away/vit", 9.0), scores("hdmatt", 5.0)))
+    write(page, "speed.json", {"seconds": 3})
+    assert call(page, "--check") == 1 and "old" in page.read_text()
+    assert call(page) == 0 and call(page, "--check") == 0
+    text = page.read_text()
+    assert text.startswith("Before.\n\n") and text.endswith("\n\nAfter.\n") and "old" not in text
+    assert [line for line in text.splitlines() if line.startswith("| toys")] == [
+        "| toys (2) | **hdmatt-s** | 1.00 | 1.0 | 1.0 | 1.0 | 1.234 |",
+        "| toys (2) | hdmatt-s, `hdmatt:topk=0` | 3.00 | 3.0 | 3.0 | 3.0 |  |",
+        "| toys (2 of 3) | hdmatt-s, `tiles` |  |  |  |  |  |",
+        "| toys (2) | closed-form (PyMatting) | 4.00 | 4.0 | 4.0 | 4.0 |  |",
+        "| toys (2) | `vitmatte:vit` | 9.00 | 9.0 | 9.0 | 9.0 |  |",
+    ]
+    assert "a.json: 2026-01-03, commit 0123456789ab, An abacus" in text and "far" not in text
+    page.write_text(text.replace("9.00", "8.00"))
+    assert call(page, "--check") == 1
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("{", "bad.json cannot be read"),
+        ({"summary": [{"sad": 1.0}]}, "lacks command, commit, date, machine, settings, versions, conn, dataset"),
+        (without(record("2026-01-01", scores("cf", 1.0)), "commit"), "bad.json lacks commit: "),
+        (without(record("2026-01-01", scores("cf", 1.0)), "settings"), "bad.json lacks settings: "),
+        ({**record("2026-01-01", scores("cf", 1.0)), "settings": None}, "bad.json lacks settings: "),
+        (record("2026-01-01", without(scores("cf", 1.0), "options")), "bad.json lacks options: "),
+        (record("2026-01-01", scores("magic", 1.0)), "no method 'magic'"),
+    ],
+)
+def test_a_results_file_that_cannot_be_used_is_named(page, capsys, what, message):
+    before = page.read_text()
+    write(page, "bad.json", what)
+    assert call(page) == 2 and message in capsys.readouterr().err and page.read_text() == before
+
+
+def test_missing_markers_and_missing_results_are_errors(page, capsys):
+    assert call(page) == 2 and "holds no results" in capsys.readouterr().err
+    write(page, "a.json", record("2026-01-01", scores("cf", 1.0)))
+    page.write_text("No marker.")
+    assert call(page) == 2 and readme_table.BEGIN in capsys.readouterr().err
+
+
+def run(date, commit, cpu, rows):
+    return {"run": "r", "date": date, "commit": commit, "machine": cpu and {"cpu": cpu}, "rows": rows}
+
+
+def source_of(page):
+    return [line for line in page.read_text().splitlines() if line.startswith("*")]
+
+
+def test_the_lines_below_the_table_are_of_the_runs_that_the_rows_are_of(page):
+    one = {**record("2026-03-09", scores("cf", 1.0)), "runs": [run("2026-01-05", "a" * 40 + "+", "A slide rule", 2)]}
+    two = {**record("2026-02-09", scores("rw", 1.0))}
+    two["runs"] = [run(None, None, None, 1), run("2026-02-01", "b" * 40, "An abacus", 1)]
+    write(page, "one.json", one)
+    write(page, "two.json", two)
+    assert call(page) == 0
+    assert source_of(page) == [  # of the last call's 2026-03-09 there is no word: no row is of it
+        "*one.json: 2026-01-05, commit aaaaaaaaaaaa+, A slide rule.*",
+        "*two.json: date unknown, commit unknown, machine unknown (1 row); "
+        "2026-02-01, commit bbbbbbbbbbbb, An abacus (1 row).*",
+    ]
+
+
+def test_the_newest_rows_count_and_not_the_newest_call(page):
+    older = {**record("2026-09-09", scores("cf", 9.0)), "runs": [run("2026-01-01", None, None, 2)]}
+    write(page, "a.json", older)
+    write(page, "b.json", {**record("2026-05-05", scores("cf", 5.0)), "runs": [run("2026-05-05", None, None, 2)]})
+    assert call(page) == 0
+    assert "| 5.00 |" in page.read_text() and "| 9.00 |" not in page.read_text()
+
+
+def test_what_is_not_known_is_null_and_is_said(page):
+    write(page, "a.json", {**record("2026-01-01", scores("cf", 1.0, options=None)), "commit": None, "machine": None})
+    assert call(page) == 0
+    assert source_of(page) == [
+        "*a.json: 2026-01-01, commit unknown, machine unknown; of the last call: rows were not traced to runs yet; "
+        "options unknown: cf.*"
+    ]

@@ -34,7 +34,7 @@ from hdmatt.pictures.reader import network_colours, open_picture
 from hdmatt.pictures.trimap import UNKNOWN, open_trimap
 from hdmatt.runtimes.choose import RUNTIMES, installed
 from hdmatt.runtimes.prepare import prepare
-from hdmatt.system.memory import keeping_freed
+from hdmatt.system.memory import keep_freed
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PARTS = ("front", "trunk", "context", "decoder")
@@ -145,13 +145,13 @@ def main() -> None:
         networks[name] = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     best = {name: dict.fromkeys(PARTS, float("inf")) for name in networks}
     peak, alphas = 0.0, {}
-    with keeping_freed():  # as in the engine
-        for turn in range(arguments.rounds + 1):  # the first one warms up
-            peak = max(peak, convolution_peak(3))
-            for name, network in networks.items():
-                seconds, alphas[name] = once(network, inputs, arguments.batch)
-                if turn:
-                    best[name] = {part: min(best[name][part], s) for part, s in seconds.items()}
+    keep_freed()  # as the command line does
+    for turn in range(arguments.rounds + 1):  # the first one warms up
+        peak = max(peak, convolution_peak(3))
+        for name, network in networks.items():
+            seconds, alphas[name] = once(network, inputs, arguments.batch)
+            if turn:
+                best[name] = {part: min(best[name][part], s) for part, s in seconds.items()}
     rows = []
     for name, seconds in best.items():
         difference = (alphas[name] - alphas["torch"]).abs()

@@ -13,7 +13,7 @@ import pytest
 from small_evaluation import call, make_set, read, refused, rows_of
 
 from hdmatt.cli.main import main
-from hdmatt.errors import InputError, OutputError
+from hdmatt.errors import InputError
 from hdmatt.evaluation import evaluate as evaluate_module
 from hdmatt.evaluation import ledger
 from hdmatt.evaluation.compose import Composition
@@ -91,19 +91,6 @@ def test_a_folder_of_trimaps_in_capitals_is_one(data, tmp_path):
     (data / "trimap").rename(data / "Trimap1")
     assert call(data, tmp_path / "r") == 0
     assert {row.variant for row in rows_of(tmp_path / "r")} == {"Trimap1"}
-
-
-def test_a_text_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):
-    path = tmp_path / "result.json"
-    ledger.write_text_atomic(path, "old")
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(OutputError, match=r"result\.json cannot be written: No space left"):
-        ledger.write_text_atomic(path, "new")
-    assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["result.json"]
 
 
 def test_the_end_of_a_ledger_that_was_cut_off_is_removed_and_nothing_else_is_written(data, tmp_path, monkeypatch):

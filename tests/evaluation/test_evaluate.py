@@ -16,7 +16,7 @@ import pytest
 from small_evaluation import HEIGHT, NAMES, WIDTH, call, make_set, read, refused, rows_of
 
 from hdmatt.evaluation import evaluate as evaluate_module
-from hdmatt.evaluation import ledger, metrics, seams
+from hdmatt.evaluation import metrics, seams
 from hdmatt.evaluation.evaluate import (
     Row,
     Settings,
@@ -302,16 +302,12 @@ def test_two_evaluations_do_not_write_to_one_folder(data, tmp_path, capsys, monk
     assert call(data, out) == 0
 
 
-def test_an_evaluation_that_was_killed_leaves_no_lock_and_a_refused_one_no_folder(data, tmp_path):
+def test_an_evaluation_that_was_killed_leaves_no_lock(data, tmp_path):
     out = tmp_path / "r"
-    code = "import os, pathlib\nfrom hdmatt.evaluation.ledger import locked\n"
-    code += f"with locked(pathlib.Path({str(out)!r})): os._exit(9)"
+    code = "import os, pathlib\nfrom hdmatt.system.files import locked\n"
+    code += f"with locked(pathlib.Path({str(out)!r}), user='another evaluation'): os._exit(9)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 9 and out.is_dir()
     assert call(data, out) == 0 and len(rows_of(out)) == len(NAMES)
-    with pytest.raises(ZeroDivisionError), ledger.locked(tmp_path / "new"):
-        assert (tmp_path / "new").is_dir()
-        raise ZeroDivisionError
-    assert not (tmp_path / "new").exists()
 
 
 def test_an_empty_folder_is_named(tmp_path, capsys):

@@ -58,7 +58,7 @@ def test_inputs_are_the_checksum_of_the_files_checksums_in_their_order(tmp_path)
     parts = Composition(paths["picture"], paths["truth"], paths["background"])
     composed = replace(item, picture=parts)
     assert inputs_of(composed) == wanted("picture", "truth", "background", "trimap", "truth", "-")
-    with pytest.raises(InputError, match=r"nothing\.png cannot be read: No such file"):
+    with pytest.raises(InputError, match=r"nothing\.png cannot be read \(No such file"):
         inputs_of(item, tmp_path / "nothing.png")
 
 

@@ -416,7 +416,7 @@ def test_the_peak_memory_for_100_megapixels_stays_under_the_stated_limit(tmp_pat
     script = """
 import sys
 import numpy as np
-from hdmatt import memory
+from hdmatt.system import memory
 from hdmatt.inference.run import Options
 from hdmatt.pictures.reader import PictureInfo
 from hdmatt.network.model import HDMatt, ModelConfig

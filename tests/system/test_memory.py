@@ -1,4 +1,8 @@
+import os
 import platform
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -127,17 +131,80 @@ def test_a_path_of_the_host_that_the_container_does_not_show_falls_back_to_its_r
     assert groups(tmp_path, ["4:memory:/docker/123"], files) == (memory.GIB, memory.GIB)
 
 
+def run(code: str) -> str:
+    """What a program prints that is started with this code: its process is its own."""
+    source = {**os.environ, "PYTHONPATH": str(Path(memory.__file__).parents[2])}
+    return subprocess.run([sys.executable, "-c", code], env=source, capture_output=True, text=True, check=True).stdout
+
+
 @pytest.mark.parametrize(("size", "large"), [(20, False), (80, True)])
-def test_freed_memory_stays_in_the_block_and_goes_back_after_it(size, large):
-    maps = size * memory.MIB
-    with memory.keeping_freed(large=large):
-        several = [np.ones(maps, np.uint8) for _ in range(5)]
-        full = memory.resident()
-        del several
-        within = memory.resident()
+def test_freed_memory_stays_until_it_is_given_back(size, large):
+    held = run(
+        f"""
+import numpy as np
+from hdmatt.system import memory
+memory.keep_freed(large={large})
+several = [np.ones({size * memory.MIB}, np.uint8) for _ in range(5)]
+print(memory.resident())
+del several
+print(memory.resident())
+memory.give_back()
+print(memory.resident())
+"""
+    )
+    full, freed, settled = (int(line) for line in held.split())
     if platform.libc_ver()[0] == "glibc":
-        assert within > full - maps
-    assert memory.resident() < full - 4 * maps
+        assert freed > full - size * memory.MIB
+    assert settled < full - 4 * size * memory.MIB
+
+
+MATTE = """
+import ctypes
+import numpy as np
+import torch
+import hdmatt
+from hdmatt.network.config import ModelConfig
+from hdmatt.network.model import HDMatt
+from hdmatt.system import memory
+
+class Mallinfo(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()]
+
+libc = ctypes.CDLL(None)
+libc.mallinfo2.restype = Mallinfo
+libc.malloc.restype = ctypes.c_void_p
+
+def is_mapped():
+    before = libc.mallinfo2().hblks
+    assert libc.malloc(ctypes.c_size_t(31 * 2**20))
+    return libc.mallinfo2().hblks > before
+"""  # noqa: E501
+
+
+def test_a_call_of_the_library_leaves_the_allocator_as_it_was():
+    """glibc maps a first block of 31 MiB by itself, unless mallopt has told it to keep such blocks."""
+    if platform.libc_ver()[0] != "glibc":
+        return
+    matte = """
+torch.manual_seed(0)
+network = HDMatt(ModelConfig(width=4, patch=64)).eval()
+trimap = np.zeros((80, 90), np.uint8)
+trimap[20:60, 20:60], trimap[30:40, 30:40] = 128, 255
+hdmatt.matte(np.full((80, 90, 3), 99, np.uint8), trimap, model=network, patch=64, overlap=16)
+"""
+    assert run(MATTE + matte + "print(is_mapped())") == "True\n"
+    assert run(MATTE + "memory.keep_freed()\nprint(is_mapped())") == "False\n"  # the test would see it
+
+
+def test_the_peak_is_told_where_the_system_has_no_proc_and_no_getrusage(monkeypatch):
+    held = type("", (), {"rss": 5 * memory.MIB, "peak_wset": 7 * memory.MIB})()
+    monkeypatch.setattr(memory, "Path", lambda _: Path("/nonexistent"))
+    monkeypatch.setitem(sys.modules, "resource", None)
+    monkeypatch.setattr(psutil.Process, "memory_info", lambda _: held)
+    assert (memory.resident(), memory.peak(), memory.children_peak()) == (5 * memory.MIB, 7 * memory.MIB, 0)
+    del type(held).peak_wset
+    assert memory.peak_with_children() == 5 * memory.MIB
+    assert not memory.can_reset_peak()
 
 
 def test_without_control_groups_nothing_limits(tmp_path):

@@ -16,7 +16,6 @@ from hdmatt.network.hints import colour_hints
 from hdmatt.network.inputs import labels, network_input
 from hdmatt.network.model import HDMatt
 from hdmatt.runtimes.prepare import exact
-from hdmatt.system.memory import keeping_freed
 
 # parts of the network by the beginnings of its modules' names; the longest that fits
 GROUPS = {
@@ -93,14 +92,13 @@ def measure_layers(
         synchronise(device)
         return time.perf_counter()
 
-    with keeping_freed():  # as in the engine
-        once()
-        whole = median([timed_call(once, clock) for _ in range(repeats)])
-        spent = _medians([by_group(model, once, clock) for _ in range(repeats)])
-        if model.config.hints:
-            spent[HINTS] = median([timed_call(hints, clock) for _ in range(repeats)])
-            spent[REST] -= spent[HINTS]
-        kinds = _medians([_by_kind(once, clock) for _ in range(repeats)])
+    once()
+    whole = median([timed_call(once, clock) for _ in range(repeats)])
+    spent = _medians([by_group(model, once, clock) for _ in range(repeats)])
+    if model.config.hints:
+        spent[HINTS] = median([timed_call(hints, clock) for _ in range(repeats)])
+        spent[REST] -= spent[HINTS]
+    kinds = _medians([_by_kind(once, clock) for _ in range(repeats)])
     with Count() as count:
         counted = by_group(model, once, lambda: float(count.flops))
     order = [name for name in (HINTS, *dict.fromkeys(GROUPS.values()), REST) if name in spent]

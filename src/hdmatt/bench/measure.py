@@ -26,7 +26,8 @@ from hdmatt.evaluation.scenes import Generated, write
 from hdmatt.evaluation.testsets import Item
 from hdmatt.evaluation.timed import WARM_SIDE, describe_error
 from hdmatt.system import memory
-from hdmatt.system.worker import Stopped, Worker, answer, peak, reset_peak
+from hdmatt.system.memory import keep_freed, peak_with_children, reset_peak
+from hdmatt.system.worker import Stopped, Worker, answer
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,8 @@ class _Job(NamedTuple):
 
 def _serve(connection: Connection, method: Method) -> None:
     """The spawned process: "load", then a _Job, then perhaps "count"."""
+    if method.kind in NETWORK:
+        keep_freed()
     run: Callable[[_Job], Measured] | None = None
     last: _Job | None = None
 
@@ -124,11 +127,11 @@ def _serve(connection: Connection, method: Method) -> None:
             reset_peak()
             started = time.monotonic()
             found = run(question)
-            return replace(found, seconds=time.monotonic() - started, peak_memory=peak())
+            return replace(found, seconds=time.monotonic() - started, peak_memory=peak_with_children())
         except HDMattError as trouble:
-            return Measured(peak_memory=peak(), error=trouble.message)
+            return Measured(peak_memory=peak_with_children(), error=trouble.message)
         except Exception as trouble:
-            return Measured(peak_memory=peak(), error=describe_error(trouble))
+            return Measured(peak_memory=peak_with_children(), error=describe_error(trouble))
 
     answer(connection, work)
 
@@ -231,6 +234,7 @@ def _layers(settings: Settings, peak_flops: float) -> dict[str, Any]:
     from hdmatt.inference import load
     from hdmatt.inference.plan import CPU_BATCH, GPU_BATCH
 
+    keep_freed()  # as the command line does
     model = load.load_network(
         settings.model, runtime=settings.runtime, precision=settings.precision, device=settings.device
     )

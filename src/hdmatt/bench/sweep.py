@@ -23,11 +23,12 @@ from typing import Any
 from hdmatt.bench import measure as measure_module
 from hdmatt.bench import plot
 from hdmatt.bench.measure import Limits, Measured, machine_peaks, measure
-from hdmatt.errors import InputError, OutputError
+from hdmatt.errors import InputError
 from hdmatt.evaluation.methods import FOLDER, Method, Settings, parse
 from hdmatt.evaluation.provenance import facts
 from hdmatt.evaluation.scenes import Generated, Own, Scene, write
 from hdmatt.evaluation.settings_check import fingerprint
+from hdmatt.system.files import make_folder, write_text_atomic
 
 METHODS = ("hdmatt", "whole", "downsample", "cf", "knn")
 MEGAPIXELS = (1.0, 4.0, 9.0, 16.0, 36.0)
@@ -228,12 +229,9 @@ def save(made: Mapping[str, Any], out: Path) -> tuple[Path, Path]:
         OutputError: They cannot be written.
     """
     page, drawing = out / "bench.json", out / "bench.svg"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        page.write_text(json.dumps(made, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        drawing.write_text(plot.draw(made), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{out} cannot be written: {error.strerror}", hint="Choose another --out.") from error
+    make_folder(out)
+    write_text_atomic(page, json.dumps(made, indent=1, allow_nan=False) + "\n")
+    write_text_atomic(drawing, plot.draw(made))
     return page, drawing
 
 

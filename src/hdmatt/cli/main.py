@@ -418,9 +418,12 @@ def bench_command(
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code and never shows a traceback without --debug."""
-    if arguments is None:  # as a program: a polite kill cleans up like Ctrl-C
+    if arguments is None:  # as a program: the process is ours
+        from hdmatt.system.memory import keep_freed
+
         arguments = sys.argv[1:]
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # a polite kill cleans up like Ctrl-C
+        keep_freed()
     _TYPED.set(tuple(arguments))
     try:
         code = app(arguments, prog_name="hdmatt", standalone_mode=False)

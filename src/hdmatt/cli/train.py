@@ -94,6 +94,7 @@ def train_command(
         )
     import torch
 
+    from hdmatt.system.memory import keep_freed
     from hdmatt.training.config import changed, check, read_config
     from hdmatt.training.loop import train
     from hdmatt.training.presets import PRESETS
@@ -106,6 +107,9 @@ def train_command(
     config = changed(PRESETS[preset], every)
     running = changed(read_config(out / "config.json"), every) if resume and (out / "config.json").is_file() else config
     check(running, processes=devices * nodes)  # before there are processes, each of which would say it
+    fabric = make_fabric(running.precision, accelerator=accelerator, devices=devices, nodes=nodes)
+    if fabric.device.type == "cpu":
+        keep_freed(large=True)
     weights = train(
         config,
         data,
@@ -117,7 +121,7 @@ def train_command(
         changes=every,
         validate=validate or [],
         max_minutes=max_minutes,
-        fabric=make_fabric(running.precision, accelerator=accelerator, devices=devices, nodes=nodes),
+        fabric=fabric,
         say=lambda line: typer.echo(line, err=True),
     )
     typer.echo(f"{weights}: curve in {out / 'curve.csv'}")

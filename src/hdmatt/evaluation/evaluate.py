@@ -26,18 +26,8 @@ from typing import Any, NamedTuple
 from hdmatt.errors import InputError
 from hdmatt.evaluation import report
 from hdmatt.evaluation.crops import crops
-from hdmatt.evaluation.items import finished_matte, require_path, slug
-from hdmatt.evaluation.ledger import (
-    Key,
-    Row,
-    append,
-    inputs_of,
-    locked,
-    make_folder,
-    read_rows,
-    read_runs,
-    write_text_atomic,
-)
+from hdmatt.evaluation.items import finished_matte, require_path
+from hdmatt.evaluation.ledger import Key, Row, append, inputs_of, read_rows, read_runs
 from hdmatt.evaluation.made_trimaps import with_trimaps
 from hdmatt.evaluation.methods import FOLDER, KINDS, Method, Settings, parse
 from hdmatt.evaluation.provenance import facts, new_run, now, origins, provenance
@@ -46,6 +36,7 @@ from hdmatt.evaluation.settings_check import check_files, fingerprint
 from hdmatt.evaluation.summary import Summary, best_of, summarise
 from hdmatt.evaluation.testsets import Item, discover
 from hdmatt.evaluation.timed import Timed
+from hdmatt.system.files import locked, make_folder, slug, write_text_atomic
 
 Progress = Callable[[str, int, int], None]  # what is being done, mattes done, mattes in all
 Finished = Callable[[Row, int, int], None]  # a matte that was computed now, mattes done, mattes in all
@@ -144,7 +135,7 @@ def evaluate(
     settings = settings or Settings()
     chosen = {name: parse(name, settings) for name in dict.fromkeys(methods)}
     fingerprints = {name: fingerprint(method) for name, method in chosen.items()}
-    with locked(out):
+    with locked(out, user="another evaluation"):
         digests: dict[Path, str] = {}
         items = with_trimaps(items, make_trimaps, out, digests)
         jobs = _jobs(items, chosen, fingerprints, digests)

@@ -10,11 +10,8 @@ Knows files, not methods and not scores. A matte is scored as 8 bits whatever it
     given         a path that has been checked to be there
     finished_matte    a matte from elsewhere
     reference, size_of, same_size    the files of a picture have its size
-    slug          a text as a file name
 """
 
-import hashlib
-import re
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +27,7 @@ from hdmatt.pictures.folders import PICTURE_SUFFIXES, named
 from hdmatt.pictures.reader import ArrayReader, BandReader
 from hdmatt.pictures.trimap import TrimapReader, open_trimap
 from hdmatt.pictures.writer import PictureWriter
+from hdmatt.system.files import slug
 
 
 def read_bytes(path: Path) -> UInt8[np.ndarray, "h w"]:
@@ -88,14 +86,6 @@ def finished_matte(folder: Path, dataset: str, item: Item) -> Path:
         f"{folder} has no matte of {item.name}: {folder / item.name}.png does not exist",
         hint=f"Put it there as one of {', '.join(PICTURE_SUFFIXES)}.",
     )
-
-
-def slug(text: str) -> str:
-    """A file name; two texts never share one."""
-    plain = re.sub(r"[^\w.-]+", "_", text)
-    if plain == text and plain.strip("."):
-        return plain
-    return f"{plain.strip('._')}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 
 def reference(item: Item) -> tuple[Path, tuple[int, int]]:

@@ -9,29 +9,24 @@ Read top to bottom:
 
     Row            one matte's scores, and what they were computed from
     inputs_of      the checksum of the files behind a row; a row counts only while they are the same
-    digest         the checksum of one file
     facts          command, date, commit, machine and versions, for records
     read_rows, read_runs, append    the two files
     new_run        the line of runs.jsonl for a call
-    locked, make_folder    the folder, for one evaluation at a time
     origins, provenance    which runs rows are of, and what a reader must be told about that
 """
 
 import hashlib
 import json
 import os
-import secrets
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from filelock import FileLock, Timeout
-
-from hdmatt.errors import InputError, OutputError
+from hdmatt.errors import InputError
 from hdmatt.evaluation.compose import Composition
 from hdmatt.evaluation.testsets import Item
+from hdmatt.system.files import append_text, digest, unwritable
 
 Key = tuple[str, ...]  # method, options, data set, variant, name, inputs
 
@@ -98,19 +93,6 @@ def inputs_of(item: Item, finished: Path | None = None, *, known: dict[Path, str
     return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()[:16]
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of a file's bytes as sha256sum prints it, read in pieces.
-
-    Raises:
-        InputError: It cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}", hint="Look at its name and rights.") from error
-
-
 # The two files
 
 
@@ -130,77 +112,7 @@ def append(path: Path, record: Mapping[str, Any]) -> None:
     Raises:
         OutputError: There is no room, or no right to write.
     """
-    try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record, allow_nan=False) + "\n")
-    except OSError as error:
-        raise _unwritten(path, error) from error
-
-
-def write_text_atomic(path: Path, text: str) -> None:
-    """Text into a file that is complete or as it was before.
-
-    Raises:
-        OutputError: There is no room, or no right to write.
-    """
-    hidden = path.with_name(f".hdmatt-{secrets.token_hex(6)}{path.suffix}")
-    try:
-        hidden.write_text(text, encoding="utf-8")
-        os.replace(hidden, path)
-    except OSError as error:
-        raise _unwritten(path, error) from error
-    finally:
-        hidden.unlink(missing_ok=True)
-
-
-def make_folder(path: Path) -> None:
-    """A folder with those above it, where it is not there.
-
-    Raises:
-        OutputError: It cannot be made.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be made: {error.strerror}", hint="Choose another --out.") from error
-
-
-@contextmanager
-def locked(out: Path) -> Generator[None]:
-    """The folder, made if missing, for this evaluation alone; a process that dies leaves no lock.
-
-    A folder that was made for nothing, because what was asked for is refused, is removed again.
-
-    Raises:
-        InputError: Another evaluation writes to it.
-        OutputError: It cannot be made, or nothing can be locked there.
-    """
-    made = not out.exists()
-    make_folder(out)
-    path = out / ".lock"
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise InputError(
-            f"another evaluation writes to {out}", hint="Wait until it has finished, or choose another --out."
-        ) from error
-    except (OSError, NotImplementedError) as error:
-        raise OutputError(f"{path} cannot be locked: {error}", hint="Look at its rights, or choose --out.") from error
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            if made and {one.name for one in out.iterdir()} <= {path.name}:
-                path.unlink()
-        lock.release()
-        if made:
-            with suppress(OSError):  # not empty: it is the report's
-                out.rmdir()
-
-
-def _unwritten(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"{path} cannot be written: {error.strerror}", hint="Look at its rights and for space.")
+    append_text(path, json.dumps(record, allow_nan=False) + "\n")
 
 
 def _read(path: Path, make: Callable[[dict[str, Any]], tuple[_K, _T]]) -> dict[_K, _T]:
@@ -212,7 +124,7 @@ def _read(path: Path, make: Callable[[dict[str, Any]], tuple[_K, _T]]) -> dict[_
         try:
             os.truncate(path, path.stat().st_size - len(lines.pop()))  # the lines before it are never written again
         except OSError as error:
-            raise _unwritten(path, error) from error
+            raise unwritable(path, error) from error
     for number, line in enumerate(lines, 1):
         try:
             key, one = make(json.loads(line))

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from hdmatt.errors import InputError
-from hdmatt.evaluation.items import read_bytes, reference, require_path, same_size, size_of, slug, write_matte
-from hdmatt.evaluation.ledger import digest, make_folder, write_text_atomic
+from hdmatt.evaluation.items import read_bytes, reference, require_path, same_size, size_of, write_matte
 from hdmatt.evaluation.metrics import check_truth
 from hdmatt.evaluation.testsets import Item, require_trimaps
 from hdmatt.pictures import reader
 from hdmatt.pictures.trimap import UNKNOWN, from_alpha
+from hdmatt.system.files import digest, make_folder, slug, write_text_atomic
 
 MADE = "made-"  # and a radius: the variant of trimaps made from the truth
 

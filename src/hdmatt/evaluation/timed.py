@@ -20,12 +20,13 @@ from typing import Any, NamedTuple
 
 from hdmatt.errors import InputError
 from hdmatt.evaluation.items import write_matte
-from hdmatt.evaluation.methods import GEGL, Method
+from hdmatt.evaluation.methods import GEGL, NETWORK, Method
 from hdmatt.evaluation.run_method import method_program
 from hdmatt.evaluation.scenes import Generated, write
 from hdmatt.evaluation.testsets import Item
 from hdmatt.pictures import reader
-from hdmatt.system.worker import Stopped, Worker, answer, is_memory, peak, reset_peak, resets_peak
+from hdmatt.system.memory import can_reset_peak, is_out_of_memory, keep_freed, peak_with_children, reset_peak
+from hdmatt.system.worker import Stopped, Worker, answer
 
 WARM_SIDE = 96  # pixels of the picture that nobody clocks
 
@@ -55,7 +56,7 @@ class Timed:
         except Stopped as stop:
             return Run(stop.seconds, stop.held, stop.text)
         # a child's peak is never taken anew
-        if run.error or not resets_peak() or self.method.kind in GEGL:
+        if run.error or not can_reset_peak() or self.method.kind in GEGL:
             self._worker.close()
         return run
 
@@ -72,6 +73,8 @@ class Timed:
 
 def _serve(connection: Connection, method: Method) -> None:
     """The spawned process: (item, path) in, Run out."""
+    if method.kind in NETWORK:
+        keep_freed()
     answer(connection, clocked(method))
 
 
@@ -96,7 +99,7 @@ def clocked(method: Method) -> Callable[[tuple[Item, Path]], tuple[Any, ...]]:
             error = before + trouble.message
         except Exception as trouble:
             error = before + describe_error(trouble)
-        return tuple(Run(seconds, peak(), error))
+        return tuple(Run(seconds, peak_with_children(), error))
 
     return run
 
@@ -112,7 +115,7 @@ def _warm(compute: Callable[[Item, Path], None]) -> None:
 
 def describe_error(trouble: Exception) -> str:
     """An exception of a method as a row says it."""
-    return f"{'ran out of memory' if is_memory(trouble) else type(trouble).__name__}: {trouble}"
+    return f"{'ran out of memory' if is_out_of_memory(trouble) else type(trouble).__name__}: {trouble}"
 
 
 def _copy(finished: Path, path: Path) -> Run:

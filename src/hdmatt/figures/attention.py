@@ -15,7 +15,6 @@ V channels of a value.
 
 import json
 import re
-import secrets
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Int64, UInt8
 
-from hdmatt.errors import InputError, OutputError
+from hdmatt.errors import InputError
 from hdmatt.figures import sheet as sheet_module
 from hdmatt.figures.sheet import (
     BLUE,
@@ -57,6 +56,7 @@ from hdmatt.pictures.info import DEFAULT_MAX_PIXELS
 from hdmatt.pictures.reader import ArrayReader, BandReader
 from hdmatt.pictures.trimap import UNKNOWN as UNKNOWN_PIXEL
 from hdmatt.pictures.trimap import TrimapReader, open_trimap
+from hdmatt.system.files import replacing
 
 NAMES = {UNKNOWN: "U", FOREGROUND: "F", BACKGROUND: "B"}
 LONG = {"U": "unknown", "F": "foreground", "B": "background", "all": "all pixels"}
@@ -220,20 +220,14 @@ def draw(
 def save_numbers(attention: Attention, path: Path) -> None:
     """Write the arrays under the names of `Attention`, with `patches` (K x 3: y, x, size) and `summary` (JSON)."""
     arrays = {name: value for name, value in vars(attention).items() if isinstance(value, np.ndarray)}
-    temporary = path.with_name(f".hdmatt-{secrets.token_hex(4)}.npz")
-    try:
+    with replacing(path) as hidden, hidden.open("wb") as file:
         np.savez_compressed(
-            temporary,
+            file,
             allow_pickle=False,
             patches=np.array(attention.patches),
             summary=np.array(json.dumps(attention.summary())),
             **arrays,
         )
-        temporary.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}", hint="Free some space there.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def parse_pixel(text: str) -> tuple[int, int]:

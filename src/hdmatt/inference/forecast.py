@@ -20,7 +20,6 @@ from hdmatt.network.inputs import labels, network_input
 from hdmatt.network.model import HDMatt
 from hdmatt.runtimes.devices import names
 from hdmatt.runtimes.prepare import exact
-from hdmatt.system.memory import keeping_freed
 
 TIMED_PATCH = 320  # pixels; larger patches are computed from it, by their area
 TIMED_ROWS = 64
@@ -66,7 +65,7 @@ def measure(plan: Plan, picture: Rows, trimap: Rows, model: HDMatt) -> Speed:
             torch.cuda.synchronize(device)
         return time.perf_counter() - start
 
-    with torch.inference_mode(), keeping_freed(), exact():
+    with torch.inference_mode(), exact():
         stem = model.encoder.stem(inputs)
 
         def encode() -> list[Context]:

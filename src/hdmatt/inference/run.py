@@ -65,10 +65,11 @@ def run(
     counters = counters if counters is not None else Counters()
     lanes = device_workers(plan, model)
     try:
-        with memory.keeping_freed(), exact():
+        with exact():
             yield from _rows(plan, picture, trimap, lanes, progress, counters, guide)
     finally:
         counters.join([lane.counters for lane in lanes])
+        memory.give_back()
 
 
 def _finished(piece: KnownRows, stitcher: Stitcher) -> Float32[np.ndarray, "h w"]:

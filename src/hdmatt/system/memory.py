@@ -1,25 +1,25 @@
-"""How much memory a job takes, and how much it may take. All lengths are bytes.
+"""Memory: amounts as text, how much this process holds and held, and how much it may use. All amounts are bytes.
 
-parse, show          "2GiB" <-> bytes
-default_limit        what a job may use unless told otherwise
-resident, settled, peak    what the process holds now, without what it freed, and the most it ever held
-children_peak        the most that a program it started held
-container            what the process's control groups allow
-keeping_freed        a block in which the allocator keeps what is freed, for the next patch
-fixed_bytes, rows_bytes, chunk_bytes, context_bytes, body_bytes, stem_bytes, field_bytes, patch_bytes
-                     the engine's needs: per job, per candidate, per patch kept, and per patch computed at once
-carry_bytes          the low-resolution alpha's, before the first patch
-colour_bytes, tile_bytes   the colour estimation's, and that of the tile in work; never while a patch is computed
-weight_bytes, way_bytes    with several devices or a GPU: per copy of the network, per patch on its way
+Knows nothing of what the memory is for; what a plan takes is in inference/needs.py. Read top to bottom:
+
+    parse, show               "2GiB" <-> bytes
+    default_limit             what a job may use unless told otherwise
+    container                 what the process's control groups allow
+    resident, settled         what the process holds now; the same once it gave back what it freed
+    peak, children_peak       the most that the process has held; that a program it started has held
+    can_reset_peak, reset_peak, peak_with_children    the peak of a part of the process's life
+    is_out_of_memory          whether an exception says that there was no memory left
+    keep_freed, give_back     the allocator: keep what is freed for the next patch, or return it to the system
+
+Every function works on every system; what a system does not tell is left out, as its docstring says. Linux tells all.
 """
 
 import ctypes
+import mmap
 import re
-import resource
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from hdmatt.errors import InputError
@@ -31,6 +31,8 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4  # glibc's names of the
 
 def parse(text: str) -> int:
     """Bytes of "2GiB" (powers of 1024), "1.5 GB" (powers of 1000), "800M" (as MiB), "16 kB" or a plain number.
+
+    Not pydantic's ByteSize, which reads "800M" as megabytes, and takes 0.1 s to load.
 
     Raises:
         InputError: Not an amount of memory, or less than a byte.
@@ -92,73 +94,94 @@ def container(root: Path = Path("/")) -> tuple[int | None, int | None]:
 
 
 def resident() -> int:
-    """Memory of this process now."""
+    """Memory that this process holds now."""
     pages = Path("/proc/self/statm")
     if pages.is_file():
-        return int(pages.read_text().split()[1]) * resource.getpagesize()
-    import psutil
-
-    return psutil.Process().memory_info().rss
+        return int(pages.read_text().split()[1]) * mmap.PAGESIZE
+    return _of_psutil("rss")
 
 
 def settled() -> int:
-    """Memory of this process now, once what it freed is given back: nearly the same at every start of a program.
+    """Memory that this process holds once it gave back what it freed: the same at every start to a few MiB.
 
-    Loading libraries and weights leaves up to 50 MiB of freed memory behind, sometimes more, sometimes less; the work
-    uses that first.
+    Loading libraries and weights leaves up to 50 MiB of freed memory behind; the work uses that first.
     """
-    libc = _glibc()
-    if libc:
-        libc.malloc_trim(0)
+    give_back()
     return resident()
 
 
 def peak() -> int:
-    """The most memory this process has held.
+    """The most memory this process has held, since `reset_peak` where that works.
 
-    Linux: VmHWM, since ru_maxrss starts with the peak of the process that started this one.
+    Linux: VmHWM, since ru_maxrss starts with the peak of the process that started this one. Windows: peak_wset. A
+    system that tells neither: what the process holds now.
     """
     status = Path("/proc/self/status")
-    if status.is_file():
-        kib = re.search(r"VmHWM:\s*(\d+) kB", status.read_text())
-        if kib:
-            return int(kib[1]) * 1024
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
+    if status.is_file() and (kib := re.search(r"VmHWM:\s*(\d+) kB", status.read_text())):
+        return int(kib[1]) * 1024
+    resource = _resource()
+    if resource is None:
+        return _of_psutil("peak_wset") or resident()
+    return _largest(resource, resource.RUSAGE_SELF)
 
 
 def children_peak() -> int:
-    """The most that a program we started and that ended has held."""
-    most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
+    """The most that a program we started and that ended has held; 0 where the system does not tell (Windows)."""
+    resource = _resource()
+    return _largest(resource, resource.RUSAGE_CHILDREN) if resource else 0
 
 
-@contextmanager
-def keeping_freed(*, large: bool = False) -> Generator[None]:
-    """A block in which freed memory stays with the process; after it, all that is free goes back to the system.
+def can_reset_peak() -> bool:
+    """Whether this system can forget the peak of the past (Linux)."""
+    return Path("/proc/self/clear_refs").exists()
+
+
+def reset_peak() -> None:
+    """Let `peak` start from what is held now, where the system can."""
+    if can_reset_peak():
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_with_children() -> int:
+    """The most held by this process since `reset_peak`, or ever by a program that it started, whichever is more."""
+    return max(peak(), children_peak())
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an exception says that there was no memory left, also in torch's words.
+
+    Torch has an error of its own for GPUs, and a RuntimeError for the CPU.
+    """
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "DefaultCPUAllocator" in str(error)
+    )
+
+
+def keep_freed(*, large: bool = False) -> None:
+    """From now on freed memory stays with this process, up to 1 GiB, until `give_back`. Only glibc; else no effect.
 
     Every patch asks for the same 13 MB maps again. glibc hands them back to the system in between and gets them anew,
-    page by page and full of zeros: a ninth of all the work on a 9 megapixel picture. Elsewhere than with glibc nothing
-    is done. These are settings of the whole process; what it is left with is the most that glibc chooses by itself.
+    page by page and full of zeros: a ninth of all the work on a 9 megapixel picture.
+
+    These are settings of the whole process, which glibc cannot take back: so only a process that is ours asks for them
+    (the command line, and the processes that measure methods), never a call from somebody's program.
 
     Args:
         large: Also blocks of 32 MiB and more, which glibc maps anew each time: a training's batches. What is free is
-            then kept up to 2 GiB, not 1.
+            then kept up to 2 GiB.
     """
-    libc = _glibc()
-    if not libc:
-        yield
-        return
-    libc.mallopt(_MMAP_THRESHOLD, 32 * MIB)
-    libc.mallopt(_TRIM_THRESHOLD, 2 * GIB - 1 if large else GIB)
-    if large:
-        libc.mallopt(_MMAP_MAX, 0)
-    try:
-        yield
-    finally:
+    if libc := _glibc():
+        libc.mallopt(_MMAP_THRESHOLD, 32 * MIB)
+        libc.mallopt(_TRIM_THRESHOLD, 2 * GIB - 1 if large else GIB)
         if large:
-            libc.mallopt(_MMAP_MAX, 65536)
-        libc.mallopt(_TRIM_THRESHOLD, 64 * MIB)
+            libc.mallopt(_MMAP_MAX, 0)
+
+
+def give_back() -> None:
+    """Return what was freed to the system. Only glibc; else no effect."""
+    if libc := _glibc():
         libc.malloc_trim(0)
 
 
@@ -166,6 +189,27 @@ def _glibc() -> Any:
     """None where the allocator is another one."""
     libc: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
     return libc if hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim") else None
+
+
+def _resource() -> ModuleType | None:
+    """The module of getrusage; None on Windows, and in some Pythons inside of other programs."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    return resource
+
+
+def _largest(resource: ModuleType, whose: int) -> int:
+    most: int = resource.getrusage(whose).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+def _of_psutil(field: str) -> int:
+    """0 where this system has no such field."""
+    import psutil
+
+    return int(getattr(psutil.Process().memory_info(), field, 0))
 
 
 def _number(path: Path) -> int | None:

@@ -1,17 +1,16 @@
-"""A process of its own for work whose memory and time are to be its own, and that may be ended.
+"""A process with limits of memory and time, which may be ended.
 
-Knows processes, nothing of what they compute. Read top to bottom:
+Knows nothing of what it computes. Read top to bottom:
 
-    Worker     starts a function in a spawned process and asks it questions, within limits
-    Stopped    why there is no answer
-    answer     the other end: questions in, answers out
-    reset_peak, resets_peak, peak    the most memory this process held since it was asked to forget the past
-    is_memory  whether an exception says that there was no memory left
+    Worker              starts a function in a spawned process and asks it questions, within limits
+    Stopped             why there is no answer
+    answer              the other end: questions in, answers out
+    python_executable   the Python that new processes run
 """
 
 import multiprocessing
+import multiprocessing.spawn
 import os
-import re
 import signal
 import sys
 import time
@@ -24,20 +23,23 @@ from typing import Any
 
 import psutil
 
+from hdmatt.errors import InputError
 from hdmatt.system import memory
 
 FREE_SHARE = 0.9  # of the free memory that a process may take, so that it cannot take the machine with it
-GRACE_SECONDS = 2.0  # for a process that is ended to remove its temporary files
+GRACE_SECONDS = 2.0  # for a process to remove its temporary files before it is killed
 LOOK_SECONDS = 0.2  # between two looks at its memory
+_KILLED = -getattr(signal, "SIGKILL", 9)  # exit code of a process that the system killed; Windows has no such signal
+_PYTHONS = ("python", "pypy", "graalpy", "hython", "mayapy")  # what the names of Python's programs hold
 
 
 class Stopped(Exception):
     """The process died or was ended.
 
     Attributes:
-        text: Why.
-        seconds: That it had worked on the question.
-        held: Bytes that it held when it was ended; None if it died.
+        text: Why, as a sentence without its full stop.
+        seconds: Time between the question and the end.
+        held: Bytes that the process held when it was ended; None if it died.
     """
 
     def __init__(self, text: str, seconds: float, held: int | None) -> None:
@@ -61,12 +63,13 @@ class Worker:
         """The answer to a question; both must be picklable.
 
         Args:
-            memory_limit: Bytes that the process and those it started may hold, as far as one sees by looking from
-                time to time; it is never more than FREE_SHARE of what is free.
+            memory_limit: Bytes that the process and those it started may hold; never more than FREE_SHARE of what is
+                free. We look every LOOK_SECONDS, so a short peak may pass unseen.
             time_limit: Seconds for the answer.
 
         Raises:
             Stopped: The process held more, took longer, or died. It is closed; the next question starts another.
+            InputError: This program cannot start a Python: see `python_executable`.
         """
         free = int(FREE_SHARE * psutil.virtual_memory().available) + self._resident()
         limit = free if memory_limit is None else min(free, memory_limit)
@@ -89,15 +92,15 @@ class Worker:
             self._process.join()
             code = self._process.exitcode
             self.close()
-            killed = " (killed: the system had no memory left?)" if code == -signal.SIGKILL else ""
+            killed = " (killed: the system had no memory left?)" if code == _KILLED else ""
             text = f"its process ended with code {code}{killed}"
             raise Stopped(text, time.monotonic() - started, None) from None
 
     def close(self, *, grace: float = GRACE_SECONDS) -> None:
-        """End the process and what it started; twice is once.
+        """End the process and what it started. Safe to call twice.
 
         Args:
-            grace: Seconds that it has to remove its temporary files, which can be as large as the picture.
+            grace: Seconds for the process to remove its temporary files, which can be as large as the picture.
         """
         if self._connection:
             self._connection.close()
@@ -116,6 +119,7 @@ class Worker:
 
     def _started(self) -> Connection:
         if self._connection is None:
+            python_executable()
             context = multiprocessing.get_context("spawn")
             self._connection, theirs = context.Pipe()
             self._process = context.Process(target=self._target, args=(theirs, *self._arguments), daemon=True)
@@ -148,7 +152,7 @@ class Worker:
 def answer(connection: Connection, work: Callable[[Any], Any]) -> None:
     """Answer every question by `work`, until the other end closes. Prints nothing, and leaves Ctrl-C to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # like this, so that temporary files are removed
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # an exit removes temporary files
     warnings.simplefilter("ignore")
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115  PyMatting prints into what --json prints
     while True:
@@ -159,32 +163,21 @@ def answer(connection: Connection, work: Callable[[Any], Any]) -> None:
         connection.send(work(question))
 
 
-def resets_peak() -> bool:
-    """Whether this system can forget the peak of the past (Linux)."""
-    return Path("/proc/self/clear_refs").exists()
+def python_executable() -> str:
+    """The Python that new processes run: `sys.executable`, or what `multiprocessing.set_executable` was given.
 
+    Inside of another program (Nuke, Houdini) `sys.executable` may be that program. Starting it would open another
+    copy of it, so we refuse.
 
-def reset_peak() -> None:
-    """Let `peak` start from what is held now, where the system can."""
-    if resets_peak():
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def peak() -> int:
-    """Most memory held since `reset_peak`, or by a program that was started, whichever is more; bytes.
-
-    Not ru_maxrss on Linux: a child starts with its parent's. For what we start ourselves that is no more than ours.
+    Raises:
+        InputError: It is no Python.
     """
-    most = memory.peak()
-    if resets_peak() and (found := re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())):
-        most = int(found[1]) * 1024
-    return max(most, memory.children_peak())
-
-
-def is_memory(trouble: Exception) -> bool:
-    """Torch has an error of its own for GPUs, and a RuntimeError for the CPU."""
-    return (
-        isinstance(trouble, MemoryError)
-        or type(trouble).__name__ == "OutOfMemoryError"
-        or "DefaultCPUAllocator" in str(trouble)
+    executable = os.fsdecode(multiprocessing.spawn.get_executable() or b"")
+    frozen = getattr(sys, "frozen", False)  # PyInstaller and the like: multiprocessing knows what to do
+    if frozen or any(python in Path(executable).name.lower() for python in _PYTHONS):
+        return executable
+    raise InputError(
+        f"hdmatt runs inside of {executable or 'a program without a name'}, which is no Python: it cannot start a "
+        "Python process there",
+        hint="Run this in a Python of its own, or name one: multiprocessing.set_executable('/usr/bin/python3').",
     )

@@ -16,7 +16,6 @@ training/backbone.py stage 1.
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +26,6 @@ from torch import Tensor
 from hdmatt.errors import InputError
 from hdmatt.patches.stitch import feather
 from hdmatt.samples.packs import Assets, load_assets
-from hdmatt.system.memory import keeping_freed
 from hdmatt.training.batches import batches
 from hdmatt.training.config import (
     STATE,
@@ -171,9 +169,8 @@ def _train(
     torch.set_flush_denormal(True)  # numbers below 1e-38 made steps three times as slow on a CPU
     cv2.setNumThreads(0)  # before samples are drawn: OpenCV's threads do not survive in the workers, which are forked
     trainees = [_Trainee(row, fabric, backbone=backbone, resume=resume) for row in rows]
-    with keeping_freed(large=True) if fabric.device.type == "cpu" else nullcontext():
-        _steps(trainees, load_assets(data), started, validate=validate, max_minutes=max_minutes, max_steps=max_steps,
-               other_pictures=other_pictures, say=say)  # fmt: skip
+    _steps(trainees, load_assets(data), started, validate=validate, max_minutes=max_minutes, max_steps=max_steps,
+           other_pictures=other_pictures, say=say)  # fmt: skip
 
 
 def _steps(

@@ -1,15 +1,18 @@
-"""The table of scores in README.md, made from benchmarks/results/*.json.
+"""The tables of scores: five methods in README.md, all results in docs/model-card.md.
 
-    python -m benchmarks.readme_table            writes it between the two markers
-    python -m benchmarks.readme_table --check    leaves with 1 if README.md says something else
+    python -m benchmarks.readme_table            writes both, each between its two markers
+    python -m benchmarks.readme_table --check    exit code 1 if a page says something else
 
-A results file is the result.json that `hdmatt eval` leaves, copied here under a name that says what it is of. Of the
-same data set, trimap and method the newest one counts. A file without scores of data sets, and any file in a
-subfolder (ablations and the like), is not part of the table.
+All results: benchmarks/results/*.json, each the result.json that `hdmatt eval` leaves, copied there under a name of its
+own. Of the same data set, trimap and method the newest one counts. A file without scores of data sets, and any file in
+a subfolder, is not part of that table. Below it stands where the rows of each file were computed. A file must have
+commit, machine, versions, settings and options; what nobody knows any more is null there, and the line says "unknown".
+Files written before rows were traced to runs lack "runs", and the line says that, too.
 
-Below the table stands where the rows of each file were computed. A file must say commit, machine, versions, settings
-and options; what nobody knows any more is null there, and the line says "unknown". Files of before rows were traced to
-runs lack "runs", and the line says that, too.
+Five methods: benchmarks/results/readme/methods.json, one run of `hdmatt eval` with all five methods on one machine:
+
+    hdmatt eval --data alphamatting-dev --data hr-dev --method hdmatt:windows=fewest --method cf --method knn \\
+        --method downsample --method crop --out OUT
 """
 
 import argparse
@@ -18,15 +21,26 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import mdformat
+
 from hdmatt.evaluation.methods import CLASSICAL, KINDS
 
 ROOT = Path(__file__).parent.parent
-BEGIN, END = "<!-- scores: made by benchmarks/readme_table.py -->", "<!-- end of scores -->"
+BEGIN, END = "<!-- scores: made by python -m benchmarks.readme_table -->", "<!-- end of scores -->"
 HEAD = ["set", "method", "SAD", "MSE x 1000", "Grad", "Conn", "seam"]
 FACTS = ("command", "commit", "date", "machine", "settings", "versions")  # of a file
 ENTRIES = ("conn", "dataset", "grad", "method", "mse", "options", "pictures", "sad", "seam", "variant")  # of its means
 KNOWN = ("date", "settings")  # of FACTS, that may not be null: which file is newer, what the model is called
 CALLED = {"cf": "closed-form", "rw": "random walk"}
+METHODS_BEGIN = "<!-- methods: made by python -m benchmarks.readme_table -->"
+METHODS_END = "<!-- end of methods -->"
+FIVE = {
+    "hdmatt:windows=fewest": "**hdmatt**",
+    "cf": "closed-form (PyMatting)",
+    "knn": "KNN (PyMatting)",
+    "downsample": "our network, picture shrunk to 1024 pixels",
+    "crop": "our network, patches without context",
+}
 
 
 class BadResults(Exception):
@@ -67,7 +81,7 @@ def table(records: list[dict[str, Any]]) -> str:
     places = list(dict.fromkeys(key[:2] for key in newest))
     kinds = list(KINDS)
     order = sorted(newest, key=lambda key: (places.index(key[:2]), kinds.index(newest[key][0].partition(":")[0]), key))
-    lines = [HEAD, ["---"] * len(HEAD)]
+    lines = [HEAD, ["--"] * len(HEAD)]
     for key in order:
         one = newest[key][1]
         lines.append([place(one), key[2], *map(number, *zip(*numbers(one), strict=True))])
@@ -115,7 +129,7 @@ def source(record: dict[str, Any]) -> str:
         parts.append("of the last call: rows were not traced to runs yet")
     if unknown := sorted({one["method"] for one in record["summary"] if one["options"] is None}):
         parts.append(f"options unknown: {', '.join(unknown)}")
-    return f"*{record['file']}: {'; '.join(parts)}.*"
+    return f"- {record['file']}: {'; '.join(parts)}."
 
 
 def origin(run: dict[str, Any]) -> str:
@@ -127,36 +141,73 @@ def origin(run: dict[str, Any]) -> str:
     return f"{day}, commit {commit.removesuffix('+')[:12]}{changed}, {cpu}"
 
 
-def put(page: str, text: str) -> str:
+def methods_table(record: dict[str, Any]) -> str:
+    """Markdown: a row a method, for each set SAD, MSE, seconds a picture and the largest peak memory.
+
+    Raises:
+        BadResults: A method has no scores on one of the sets and did not fail there.
+    """
+    sets = list(dict.fromkeys((one["dataset"], one["variant"]) for one in record["summary"]))
+    found = {(one["dataset"], one["variant"], one["method"]): one for one in record["summary"]}
+    units = "SAD, MSE x 1000, seconds, memory"
+    head = [" ", *(f"{place(found[*where, next(iter(FIVE))])}: {units}" for where in sets)]
+    lines = [head, ["--"] * len(head)]
+    for method, name in FIVE.items():
+        if missing := [where for where in sets if (*where, method) not in found]:
+            raise BadResults(f"{method} has no row for {' '.join(missing[0])}")
+        lines.append([name, *(summed(found[*where, method]) for where in sets)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n\n" + source({**record, "file": "methods.json"})
+
+
+def summed(one: dict[str, Any]) -> str:
+    """The four numbers of a method on a set; what failed is said."""
+    if one["sad"] is None:
+        return "out of memory"
+    memory = f"{one['peak_memory'] / 1e9:.1f} GB"
+    return f"{one['sad']:.2f}, {1000 * one['mse']:.1f}, {one['seconds']:.1f} s, {memory}"
+
+
+def put(page: str, text: str, begin: str, end: str) -> str:
     """The page with `text` between the two markers."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise BadResults(f"README.md lacks the line {BEGIN if not begin else END}")
-    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"
+    options = {"wrap": 100, "plugin": {"tables": {"compact_tables": True}}}  # as .mdformat.toml
+    text = mdformat.text(text, options=options, extensions={"gfm", "tables"}).strip()
+    before, found, rest = page.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise BadResults(f"the page lacks the line {end if found else begin}")
+    return f"{before}{begin}\n\n{text}\n\n{end}{after}"
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="change nothing")
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results")
-    parser.add_argument("--page", type=Path, default=ROOT / "README.md")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "model-card.md", help="of all results")
+    parser.add_argument("--readme", type=Path, default=ROOT / "README.md", help="of the five methods")
     asked = parser.parse_args(arguments)
     try:
-        records = read(asked.results)
-        if not records:
-            raise BadResults(f"{asked.results} holds no results")
-        old = asked.page.read_text(encoding="utf-8")
-        new = put(old, table(records))
+        wanted = {asked.page: all_results(asked.page, asked.results)}
+        if (methods := asked.results / "readme" / "methods.json").exists():
+            text = methods_table(json.loads(methods.read_text(encoding="utf-8")))
+            wanted[asked.readme] = put(asked.readme.read_text(encoding="utf-8"), text, METHODS_BEGIN, METHODS_END)
     except (BadResults, OSError) as error:
         print(error, file=sys.stderr)
         return 2
-    if asked.check and new != old:
-        print(f"{asked.page} does not say what the results say: python -m benchmarks.readme_table", file=sys.stderr)
-        return 1
-    if new != old:
-        asked.page.write_text(new, encoding="utf-8")
-    return 0
+    changed = [page for page, text in wanted.items() if text != page.read_text(encoding="utf-8")]
+    for page in changed:
+        if asked.check:
+            print(f"{page} does not say what the results say: python -m benchmarks.readme_table", file=sys.stderr)
+        else:
+            page.write_text(wanted[page], encoding="utf-8")
+    return int(asked.check and bool(changed))
+
+
+def all_results(page: Path, results: Path) -> str:
+    """The page with the table of all results."""
+    records = read(results)
+    if not records:
+        raise BadResults(f"{results} holds no results")
+    return put(page.read_text(encoding="utf-8"), table(records), BEGIN, END)
 
 
 if __name__ == "__main__":

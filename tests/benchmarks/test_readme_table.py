@@ -1,6 +1,7 @@
 """README's scores are those of benchmarks/results, and nothing else; the newest result of a method counts."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -58,13 +59,33 @@ def write(page, name, what):
     (page.parent / "results" / name).write_text(what if isinstance(what, str) else json.dumps(what))
 
 
-def test_the_readme_says_what_the_results_say():
+def test_the_pages_say_what_the_results_say():
+    assert (ROOT / "benchmarks/results/readme/methods.json").exists()
     assert readme_table.main(["--check"]) == 0
 
 
-def test_the_model_card_has_the_same_table():
-    records = readme_table.read(ROOT / "benchmarks" / "results")
-    assert readme_table.table(records).split("\n\n")[0] in (ROOT / "docs" / "model-card.md").read_text(encoding="utf-8")
+def five(dataset, values, failed=""):
+    rows = []
+    for method, value in zip(readme_table.FIVE, values, strict=True):
+        row = scores(method, None if method == failed else value, dataset=dataset, failed=["x"] * (method == failed))
+        rows.append({**row, "seconds": 10 * value, "peak_memory": value * 1e9})
+    return rows
+
+
+def test_the_readme_has_a_row_for_each_of_the_five_methods(page):
+    write(page, "a.json", record("2026-01-01", scores("cf", 1.0)))
+    readme = page.with_name("short.md")
+    readme.write_text(f"{readme_table.METHODS_BEGIN}\n{readme_table.METHODS_END}\nAfter.\n")
+    (page.parent / "results" / "readme").mkdir()
+    rows = five("small", [1, 2, 3, 4, 5]) + five("large", [6, 7, 8, 9, 10], failed="knn")
+    write(page, "readme/methods.json", record("2026-01-01", *rows))
+    assert call(page, "--readme", str(readme)) == 0 and call(page, "--readme", str(readme), "--check") == 0
+    lines = readme.read_text().splitlines()
+    assert "| **hdmatt** | 1.00, 1.0, 10.0 s, 1.0 GB | 6.00, 6.0, 60.0 s, 6.0 GB |" in lines
+    assert "| KNN (PyMatting) | 3.00, 3.0, 30.0 s, 3.0 GB | out of memory |" in lines
+    assert lines[-1] == "After." and sum(line.startswith("| ") for line in lines) == 2 + len(readme_table.FIVE)
+    write(page, "readme/methods.json", record("2026-01-01", *rows[:-1]))
+    assert call(page, "--readme", str(readme)) == 2
 
 
 def test_every_result_that_is_kept_says_where_it_is_from():
@@ -128,7 +149,8 @@ def run(date, commit, cpu, rows):
 
 
 def source_of(page):
-    return [line for line in page.read_text().splitlines() if line.startswith("*")]
+    """The list below the table, its lines joined again."""
+    return re.findall(r"^- .*$", page.read_text().replace("\n  ", " "), re.MULTILINE)
 
 
 def test_the_lines_below_the_table_are_of_the_runs_that_the_rows_are_of(page):
@@ -139,9 +161,9 @@ def test_the_lines_below_the_table_are_of_the_runs_that_the_rows_are_of(page):
     write(page, "two.json", two)
     assert call(page) == 0
     assert source_of(page) == [  # of the last call's 2026-03-09 there is no word: no row is of it
-        "*one.json: 2026-01-05, commit aaaaaaaaaaaa+, A slide rule.*",
-        "*two.json: date unknown, commit unknown, machine unknown (1 row); "
-        "2026-02-01, commit bbbbbbbbbbbb, An abacus (1 row).*",
+        "- one.json: 2026-01-05, commit aaaaaaaaaaaa+, A slide rule.",
+        "- two.json: date unknown, commit unknown, machine unknown (1 row); "
+        "2026-02-01, commit bbbbbbbbbbbb, An abacus (1 row).",
     ]
 
 
@@ -157,6 +179,6 @@ def test_what_is_not_known_is_null_and_is_said(page):
     write(page, "a.json", {**record("2026-01-01", scores("cf", 1.0, options=None)), "commit": None, "machine": None})
     assert call(page) == 0
     assert source_of(page) == [
-        "*a.json: 2026-01-01, commit unknown, machine unknown; of the last call: rows were not traced to runs yet; "
-        "options unknown: cf.*"
+        "- a.json: 2026-01-01, commit unknown, machine unknown; of the last call: rows were not traced to runs yet; "
+        "options unknown: cf."
     ]

@@ -29,6 +29,9 @@ check-gpu: .venv/.installed-dev
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check
+	$(BIN)/ruff format --check --quiet
+	$(BIN)/mdformat --check *.md docs research
+	$(BIN)/python docs/rooms.py --check
 
 types: .venv/.installed-dev
 	$(BIN)/pyright --pythonpath $(BIN)/python

@@ -139,9 +139,9 @@ def test_the_peak_memory_with_colours_stays_under_the_plans(weights, tmp_path):
     script = """
 import sys
 from pathlib import Path
-from hdmatt import memory
 from hdmatt.api import Outputs, matte_files
-from hdmatt.inference.run import Options
+from hdmatt.inference.options import Options
+from hdmatt.system import memory
 folder = Path(sys.argv[1])
 names = {kind: folder / f"{kind}.png" for kind in ("alpha", "foreground", "cutout", "composite")}
 done = matte_files(folder / "p.png", folder / "t.png", Outputs(**names), model=sys.argv[2], background="#406080",
@@ -157,6 +157,7 @@ print(done.peak_memory, done.expected_memory)
     assert 2 / 3 * expected < peak < expected <= memory.GIB
 
 
+@pytest.mark.release
 def test_the_amount_a_refusal_states_is_enough_for_a_picture_as_wide_as_36_megapixels_with_colours(tmp_path):
     """The shipped network, whose patch takes more than a tile; a subprocess, so that the peak is this job's."""
     width = 7388  # of 36 megapixels, 3:2; the height adds nothing
@@ -171,10 +172,10 @@ def test_the_amount_a_refusal_states_is_enough_for_a_picture_as_wide_as_36_megap
 import sys
 from dataclasses import replace
 from pathlib import Path
-from hdmatt import memory
 from hdmatt.api import Outputs, matte_files
-from hdmatt.inference.run import Options
 from hdmatt.errors import MemoryLimitError
+from hdmatt.inference.options import Options
+from hdmatt.system import memory
 folder = Path(sys.argv[1])
 names = {kind: folder / f"{kind}.png" for kind in ("alpha", "foreground", "cutout")}
 

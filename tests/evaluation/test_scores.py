@@ -37,17 +37,12 @@ def numbers(name, row, out, data, windows):
 
 def test_methods_that_cut_nothing_are_measured_on_the_borders_of_the_one_that_cuts(data, tmp_path, weights):
     out, mattes = tmp_path / "r", f"folder:{data / 'mattes'}"
-    words = ["--model", weights, "--patch", 64, "--overlap", 16, "--method", mattes, "--method", "tiles"]
+    words = ["--model", weights, "--patch", 64, "--overlap", 16, "--method", mattes]
     assert call(data, out, *words, "--method", "crop:patch=72,overlap=8") == 0
-    folder, cut_hard, crop = (rows_of(out)[i] for i in (0, 2, 4))
-    places = {
-        "seam_control": (folder, grid(HEIGHT, WIDTH, size=72, overlap=8), "grid 72 8"),
-        "seam": (cut_hard, tiles(HEIGHT, WIDTH, size=64), "tiles 64"),
-    }
-    for name, (row, windows, borders) in places.items():
-        wanted = numbers(name, row, out, data, windows)
-        assert {key: getattr(row, key) for key in wanted} == wanted and row.borders == borders
-    assert folder.seam is None and cut_hard.seam_control is None
+    folder, crop = (rows_of(out)[i] for i in (0, 2))
+    wanted = numbers("seam_control", folder, out, data, grid(HEIGHT, WIDTH, size=72, overlap=8))
+    assert {key: getattr(folder, key) for key in wanted} == wanted and folder.borders == "grid 72 8"
+    assert folder.seam is None and crop.seam is not None and crop.seam_control is None
     assert crop.seam_truth == folder.seam_truth and crop.borders == folder.borders
     page, record = (out / "report.html").read_text(), json.loads((out / "result.json").read_text())
     mean = record["summary"][0]["seam_control"]
@@ -77,6 +72,16 @@ def test_other_borders_are_measured_from_the_mattes_that_are_there(data, tmp_pat
     assert call(data, out, *words, "--patch", 64, "--overlap", 16) == 0
     assert len(rows_of(out)) == 6
     assert [one["seam_control"] for one in json.loads((out / "result.json").read_text())["summary"]] == [None]
+
+
+def test_tiles_are_measured_on_their_own_borders(data):
+    item = find_items([data])["toys"][0]
+    own = scores.borders_of(parse("tiles", SMALL), scores.reference_grid([parse("crop", SMALL)], SMALL))
+    path = data / "mattes" / f"{item.name}.png"
+    truth, trimap = read(item.truth), read(item.trimap)
+    found = scores.seams(path, item, own)
+    assert found["seam"] == on_borders(tiles(HEIGHT, WIDTH, size=64), read(path), truth, trimap)
+    assert found["borders"] == "tiles 64" and found.get("seam_control") is None
 
 
 def test_whose_borders_are_taken():

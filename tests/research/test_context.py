@@ -42,6 +42,7 @@ def tiny(tmp_path):
     return model, make_pack(tmp_path / "pack")
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("row", ["B", "A, colours"])
 def test_a_row_learns_from_what_was_kept(context, tmp_path, row):
     model, pack = tiny(tmp_path)
@@ -56,6 +57,7 @@ def test_a_row_learns_from_what_was_kept(context, tmp_path, row):
     assert error < 0.98 * untrained[0]
 
 
+@pytest.mark.release
 def test_the_command_says_the_same_again(context, tmp_path, capsys):
     _, pack = tiny(tmp_path)
     given = ["--data", str(pack), "--model", str(tmp_path / "one.safetensors"), "--patch", "64"]
@@ -92,6 +94,7 @@ def test_the_error_on_a_test_set_is_that_of_its_unknown_cells(context, tmp_path,
     assert context.tested(model, row, tests, context.Options()) == pytest.approx([300], abs=0.01)
 
 
+@pytest.mark.release
 def test_an_untrained_row_gives_the_hint_and_a_trained_one_does_not(context, tmp_path, capsys):
     _, pack = tiny(tmp_path)
     given = ["--data", str(pack), "--model", str(tmp_path / "one.safetensors"), "--patch", "64", "--groups", "6"]
@@ -131,6 +134,7 @@ def test_cases_have_each_k_and_each_size_once(context):
     assert found["C, K = 1, 96, seed 0"].options(of=1) == replace(context.Options(), topk=1)
 
 
+@pytest.mark.release
 def test_larger_patches_come_in_fewer_groups_and_k_is_obeyed(context, tmp_path, monkeypatch):
     model, pack = tiny(tmp_path)
     assets = context.load_assets([pack])

@@ -96,6 +96,7 @@ def test_a_pack_over_its_limit_and_a_damaged_one_are_refused(data, tmp_path):
         unpack(data, tmp_path / "out")
 
 
+@pytest.mark.release
 def test_the_libraries_of_a_pack_can_be_imported_from_it(data, tmp_path):
     pack([data], tmp_path / "pack")
     code = "import jaxtyping, wadler_lindig, sys; print(jaxtyping.__file__); assert jaxtyping.Float32"
@@ -164,6 +165,7 @@ def test_the_rate_rises_again_after_a_restart_and_then_follows_the_schedule():
     assert [a / u for a, u in zip(again, usual, strict=True)] == pytest.approx([0.25, 0.5, 0.75, 1, 1])
 
 
+@pytest.mark.release
 def test_a_whole_cycle_works_where_only_the_barest_is_installed(data, tmp_path):
     """Pack, slice, shards, next slice, join; without OpenImageIO, PyMatting, psutil, tensorboard."""
     blocked = ["OpenImageIO", "pymatting", "psutil", "tensorboard", "numba"]
@@ -223,6 +225,7 @@ def ablation(*arguments):
     return subprocess.run(command, env=environment(), capture_output=True, text=True)
 
 
+@pytest.mark.release
 def test_a_row_starts_from_given_weights_trains_and_lands(data, run, tmp_path):
     done = ablation("start", run / "model.safetensors", tmp_path, "--row", "B-alone")
     assert done.returncode == 0, done.stderr
@@ -246,6 +249,7 @@ def test_a_row_starts_from_given_weights_trains_and_lands(data, run, tmp_path):
     assert load_model(tmp_path / "B-alone.safetensors").config == started.config
 
 
+@pytest.mark.release
 def test_rows_are_trained_together_from_a_common_start_on_several_packs(data, run, tmp_path):
     pack([data], tmp_path / "first")
     pack([data], tmp_path / "second")
@@ -265,12 +269,14 @@ def test_rows_are_trained_together_from_a_common_start_on_several_packs(data, ru
     assert wrong.returncode == 2 and "no row 'D'" in wrong.stderr
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("row", ["C-K5", "C-all", "C-640", "C-MS"])
 def test_a_row_that_groups_of_four_cannot_tell_apart_is_refused(row):
     done = ablation("options", "--row", row)
     assert done.returncode == 2 and f"cannot train {row}" in done.stderr and done.stdout == ""
 
 
+@pytest.mark.release
 def test_a_test_set_is_scored_after_the_shards_are_written(data, tmp_path):
     command = [sys.executable, "-m", "research.gpu_slices.slice"]
     pack([data], tmp_path / "pack")

@@ -5,6 +5,8 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import onnxruntime as ort
+import openvino as ov
 import pytest
 import torch
 from small_network import matte, network
@@ -16,14 +18,10 @@ from hdmatt.inference.options import Options
 from hdmatt.inference.plan import make_plan
 from hdmatt.network.checkpoint import load_model, save_model
 from hdmatt.pictures.trimap import open_trimap
-from hdmatt.runtimes.export import _to_openvino, cached, check, check_front, export, worst
+from hdmatt.runtimes.export import SIZES, _to_openvino, cached, check, check_front, export, worst
 from hdmatt.runtimes.graphs import SUFFIX, has_graphs, load_graphs, metadata, parts, weights_hash
 from hdmatt.runtimes.prepare import prepare
 from hdmatt.system import memory
-
-pytest.importorskip("onnxscript", reason="needs the extra 'export'")
-ort = pytest.importorskip("onnxruntime", reason="needs the extra 'export'")
-ov = pytest.importorskip("openvino", reason="needs the extra 'export'")
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +47,11 @@ def test_the_network_of_these_tests_has_every_part_that_the_shipped_one_has(mode
     assert replace(shipped, width=model.config.width, patch=model.config.patch) == model.config
 
 
+@pytest.mark.parametrize("sizes", [(64, 96), pytest.param(SIZES, marks=pytest.mark.release)])
 @pytest.mark.parametrize("kind", ["onnx", "openvino"])
-def test_graphs_give_torchs_alpha_for_all_sizes_numbers_of_contexts_and_empty_regions(model, folders, kind):
-    found = check(model, prepare(model, kind, graphs=folders[kind]), sizes=(64, 192, 320))
-    assert [(d.size, d.contexts) for d in found] == [(s, k) for s in (64, 192, 320) for k in (0, 1, 3, 5)]
+def test_graphs_give_torchs_alpha_for_all_sizes_numbers_of_contexts_and_empty_regions(model, folders, kind, sizes):
+    found = check(model, prepare(model, kind, graphs=folders[kind]), sizes=sizes)
+    assert [(d.size, d.contexts) for d in found] == [(s, k) for s in sizes for k in (0, 1, 3, 5)]
     assert all(d.fine for d in found), worst(found)
 
 

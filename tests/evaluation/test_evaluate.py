@@ -152,6 +152,7 @@ def test_a_failed_row_is_held_until_it_is_to_be_tried_again(data, tmp_path):
     assert (result.computed, [row.error for row in result.rows]) == (0, [None, None])
 
 
+@pytest.mark.release
 def test_settings_of_one_method_stand_side_by_side(data, tmp_path, weights):
     names = [f"{kind}:model={weights},patch=64,overlap=16,batch=1" for kind in ("crop", "hdmatt")]
     names[1] += ",topk=0"
@@ -162,16 +163,27 @@ def test_settings_of_one_method_stand_side_by_side(data, tmp_path, weights):
     assert "overlap 16, topk 0" in result.rows[1].options
     summary = json.loads((tmp_path / "report" / "result.json").read_text())["summary"]
     assert [one["method"] for one in summary] == names
+
+
+def test_a_method_s_own_settings_reach_the_network(data, tmp_path, weights):
     item = find_items([data])["toys"][0]
-    for name in (f"hdmatt:model={weights},patch=64,overlap=0,topk=0", f"tiles:model={weights},patch=64"):
+
+    def matte(kind, more):
+        name = f"{kind}:model={weights},patch=64,{more}"
         method_program(parse(name, Settings()))(item, tmp_path / "matte.png")
-        assert (read(tmp_path / "matte.png") != mattes[0]).any()
+        return read(tmp_path / "matte.png")
+
+    crop = matte("crop", "overlap=16")
+    np.testing.assert_array_equal(matte("hdmatt", "overlap=16,topk=0"), crop)  # crop is hdmatt without context
+    for other in (("hdmatt", "overlap=0,topk=0"), ("tiles", "batch=1")):
+        assert (matte(*other) != crop).any(), other
 
 
-def test_the_command_line_runs_a_network_by_each_strategy(data, tmp_path, weights, capsys):
+def test_the_command_line_runs_a_network_by_a_strategy(data, tmp_path, weights, capsys):
     out, words = tmp_path / "r", ["--limit", 1, "--model", weights, "--patch", 64, "--overlap", 16]
-    code = call(data, out, *words, "--method", "hdmatt", "--method", "cf", "--strategy", "crop", "--strategy", "tiles")
-    assert (code, [row.method for row in rows_of(out)]) == (0, ["crop", "tiles", "cf"])
+    mattes = f"folder:{data / 'mattes'}"
+    code = call(data, out, *words, "--method", "hdmatt", "--method", mattes, "--strategy", "crop")
+    assert (code, [row.method for row in rows_of(out)]) == (0, ["crop", mattes])
     assert not any(row.error for row in rows_of(out))
     before = (out / "scores.jsonl").read_bytes()
     assert call(data, out, *words, "--method", "crop") == 0  # the same row by its own name

@@ -11,7 +11,6 @@ import sys
 import cv2
 import numpy as np
 import pytest
-import transformers
 
 from hdmatt.errors import InputError, ModelError
 from hdmatt.evaluation import peers
@@ -136,7 +135,7 @@ def test_gegl_is_a_method_and_its_failure_a_row(stub, tmp_path, monkeypatch):
     assert "gegl ended with code 0" in rows[0].error and rows[1] == row
 
 
-@pytest.mark.skipif(shutil.which("gegl") is None, reason="GEGL's program is not installed: apt-get install gegl")
+@pytest.mark.release
 @pytest.mark.parametrize(("method", "most"), [("gegl-global", 0.06), ("gegl-levin", 0.03)])
 def test_the_real_gegl_solves_a_picture_of_two_colours(method, most):
     colours, trimap, alpha = scene()
@@ -152,6 +151,7 @@ def test_the_real_gegl_solves_a_picture_of_two_colours(method, most):
 def saved(tmp_path_factory):
     """A tiny ViTMatte with random weights, and its processor, as save_pretrained leaves them."""
     import torch
+    import transformers
     from transformers.models.vitmatte.image_processing_pil_vitmatte import VitMatteImageProcessorPil
 
     torch.manual_seed(0)
@@ -183,6 +183,7 @@ def saved(tmp_path_factory):
 
 def test_vitmatte_is_fed_as_its_own_processor_feeds_it(saved):
     import torch
+    import transformers
     from transformers.models.vitmatte.image_processing_pil_vitmatte import VitMatteImageProcessorPil
 
     colours, trimap, _ = scene()
@@ -215,6 +216,7 @@ def test_vitmatte_runs_whole_and_through_every_strategy(saved, tmp_path):
     assert (mattes["vitmatte-patches"] != mattes["vitmatte-tiles"]).any()
 
 
+@pytest.mark.release
 def test_vitmatte_is_a_method_with_settings_of_its_own(saved, tmp_path):
     items = find_items([make_set(tmp_path / "toys")])
     name = f"vitmatte-patches:{saved},patch=48,overlap=0"

@@ -78,7 +78,7 @@ def test_tiles_are_measured_on_their_own_borders(data):
     item = find_items([data])["toys"][0]
     own = scores.borders_of(parse("tiles", SMALL), scores.reference_grid([parse("crop", SMALL)], SMALL))
     path = data / "mattes" / f"{item.name}.png"
-    truth, trimap = read(item.truth), read(item.trimap)
+    truth, trimap = read(item.alpha), read(item.trimap)
     found = scores.seams(path, item, own)
     assert found["seam"] == on_borders(tiles(HEIGHT, WIDTH, size=64), read(path), truth, trimap)
     assert found["borders"] == "tiles 64" and found.get("seam_control") is None

@@ -95,7 +95,7 @@ def pair():
     rng = np.random.default_rng(1)
     picture = rng.integers(0, 255, (200, 310, 3)).astype(np.uint8)
     trimap = np.zeros((200, 310), np.uint8)
-    trimap[:, 60:250], trimap[:, 250:] = 128, 255
+    trimap[:, 60:150], trimap[:, 150:] = 128, 255
     return picture, trimap
 
 

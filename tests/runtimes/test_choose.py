@@ -64,7 +64,9 @@ def test_the_shipped_weights_matte_stays_within_the_limits_folded_and_in_bf16():
     trimap = trimap[..., 0]
     assert {0, 128, 255} <= set(np.unique(trimap))
     expected, folded, bf16 = (
-        api.matte(picture[..., ::-1].copy(), trimap, patch=192, runtime=runtime, precision=precision, device="cpu").alpha
+        api.matte(
+            picture[..., ::-1].copy(), trimap, patch=192, runtime=runtime, precision=precision, device="cpu"
+        ).alpha
         for runtime, precision in (("torch", "fp32"), ("folded", "fp32"), ("folded", "bf16"))
     )
     for given in (folded, bf16):

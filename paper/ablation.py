@@ -47,7 +47,7 @@ SIZES = {"320": "1", "480": "1.5", "640": "2", "MS": "1,1.5,2"}
 
 def row(cpc: str, *, form: str = "strict", topk: int = 3, size: str = "320", around: bool = True) -> list[str]:
     """The changes of the preset that make a row."""
-    changes = [f"model.cpc={cpc}", f"model.form={form}", f"topk={topk}", f"sample.crops={SIZES[size]}"]
+    changes = [f"model.cpc={cpc}", f"model.form={form}", f"topk={topk}", f"sample.scales={SIZES[size]}"]
     return changes if around else [*changes, "model.around=false"]
 
 
@@ -143,7 +143,7 @@ def print_options(name: str) -> None:
             f"cpu-ablation cannot train {name}: its groups have four patches, all of its own mix of sizes",
             hint=f"Choose one of: {', '.join(SMALL_ROWS)}; the others need a GPU (ablation.py train).",
         )
-    print(" ".join(f"--set {change}" for change in ROWS[name] if not change.startswith("sample.crops")))
+    print(" ".join(f"--set {change}" for change in ROWS[name] if not change.startswith("sample.scales")))
 
 
 def train_rows(args: argparse.Namespace) -> None:
@@ -160,7 +160,7 @@ def train_rows(args: argparse.Namespace) -> None:
     names = args.rows.split(",")
     if unknown := [name for name in names if name not in ROWS]:
         raise InputError(f"there is no row {unknown[0]!r}", hint=f"Choose from {', '.join(ROWS)}.")
-    if other := [name for name in names if f"sample.crops={SIZES['320']}" not in ROWS[name]]:
+    if other := [name for name in names if f"sample.scales={SIZES['320']}" not in ROWS[name]]:
         raise InputError(
             f"{other[0]} has samples of its own, which others cannot share",
             hint="Train it by itself: ablation.py train.",

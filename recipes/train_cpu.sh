@@ -33,7 +33,7 @@ stage 2-coarse cpu-coarse "$out/1-small/model.safetensors"
 stage 3-large cpu-160 "$out/2-coarse/model.safetensors"
 # what the network is used on: norms counted on patches of 320, then a stage of these with the norms as they are, on both cores
 hdmatt train norms "$out/3-large/model.safetensors" --data "$pack" -o "$out/3-large/norms.safetensors" \
-  --set sample.crops=0.5,0.75,1,1.5 --count "${NORMS:-40}"
+  --set sample.scales=0.5,0.75,1,1.5 --count "${NORMS:-40}"
 options+=(--devices 2 --threads 1)
 stage 4-whole cpu-320 "$out/3-large/norms.safetensors"
 cp "$out/4-whole/model.safetensors" "$out/model.safetensors"

@@ -49,8 +49,9 @@ from hdmatt.network.config import BACKGROUND, FOREGROUND, STRIDE, UNKNOWN
 from hdmatt.network.decoder import DOUBTFUL, HINTED
 from hdmatt.network.inputs import labels, network_input
 from hdmatt.network.model import HDMatt
+from hdmatt.samples.config import SampleConfig
 from hdmatt.samples.packs import Assets, load_assets
-from hdmatt.samples.sample import Sample, SampleConfig, make_sample
+from hdmatt.samples.sample import Sample, make_sample
 from hdmatt.training.config import schedule
 from hdmatt.training.step import group_contexts
 
@@ -64,7 +65,7 @@ ROWS = {
 BY_COLOUR = "A, colours"
 AT_ONCE = 4  # groups of a step, of the first size
 PHOTOGRAPHS = SampleConfig(
-    crops=(1.0,), group=4, procedural=0.35, merge=0.05, similar=0.12, faults=0.3, band=24.0, wide=0.3, blunt=0.45,
+    scales=(1.0,), group=4, procedural=0.35, merge=0.05, similar=0.12, faults=0.3, band=24.0, wide=0.3, blunt=0.45,
     tone=(1.6, 2.2), elsewhere=0.3,
 )  # fmt: skip
 SEED = 880_000  # of the pictures; no training uses it

@@ -15,8 +15,9 @@ import torch
 
 from hdmatt.network.checkpoint import load_model
 from hdmatt.network.inputs import network_input
+from hdmatt.samples.config import SampleConfig
 from hdmatt.samples.packs import load_assets
-from hdmatt.samples.sample import Sample, SampleConfig, make_sample
+from hdmatt.samples.sample import Sample, make_sample
 from hdmatt.training.curves import save_jpeg, sheet
 from hdmatt.training.validate import HELD_OUT
 

@@ -25,12 +25,13 @@ from hdmatt.network.checkpoint import load_model
 from hdmatt.network.model import HDMatt
 from hdmatt.pictures.reader import ArrayReader
 from hdmatt.pictures.trimap import UNKNOWN, open_trimap
+from hdmatt.samples.config import SampleConfig
 from hdmatt.samples.packs import Assets, load_assets
-from hdmatt.samples.sample import Sample, SampleConfig, make_sample
+from hdmatt.samples.sample import Sample, make_sample
 from hdmatt.training.validate import HELD_OUT
 
 PHOTOGRAPHS = SampleConfig(
-    crops=(1.0,), group=1, procedural=0.35, merge=0.05, similar=0.12, faults=0.4, band=24.0, wide=0.15, blunt=0.45,
+    scales=(1.0,), group=1, procedural=0.35, merge=0.05, similar=0.12, faults=0.4, band=24.0, wide=0.15, blunt=0.45,
     tone=(1.6, 2.2), elsewhere=0.0,
 )  # fmt: skip
 

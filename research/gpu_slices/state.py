@@ -229,7 +229,7 @@ def _foreground(entry: Path | tuple[Path, Path], options: PackOptions) -> bytes:
 
 
 def _background(path: Path, options: PackOptions) -> bytes:
-    small = shrink(decode(path, cv2.IMREAD_COLOR), options.background)
+    small = shrink(decode(path, "colour"), options.background)
     quality = [cv2.IMWRITE_JPEG_QUALITY, options.background_quality]
     good, encoded = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), quality)
     assert good

@@ -216,7 +216,7 @@ def test_every_row_of_the_ablation_can_be_trained():
     patches = {(c.steps, c.groups * c.sample.group, c.sample.patch, c.rate, c.seed) for c in configs}
     assert len(patches) == 1  # equal budgets
     assert {c.model.cpc for c in configs} == {"none", "nonlocal", "tgnl"}
-    assert {c.topk for c in configs} == {0, 1, 3, 5, 7} and len({c.sample.crops for c in configs}) == 4
+    assert {c.topk for c in configs} == {0, 1, 3, 5, 7} and len({c.sample.scales for c in configs}) == 4
 
 
 def ablation(*arguments):

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from hdmatt.errors import InputError
+from hdmatt.samples.config import SampleConfig
 from hdmatt.samples.faults import camera_faults
 from hdmatt.samples.packs import Assets, load_assets
-from hdmatt.samples.sample import SampleConfig, make_sample
+from hdmatt.samples.sample import make_sample
 
 CONFIG = SampleConfig(patch=64, procedural=0.0, faults=0.0)
 
@@ -99,7 +100,7 @@ def test_bands_are_as_wide_in_patches_of_every_crop():
     config = replace(CONFIG, patch=160, group=1, merge=0.0, band=12.0, wide=0.0, blunt=0.0, elsewhere=0.0)
 
     def wide(crop):  # half of the widest place of the unknown band, in pixels of the patch
-        cut = replace(config, crops=(crop,))
+        cut = replace(config, scales=(crop,))
         found = [make_sample(flat((200, 180, 160)), cut, seed=7, index=i).trimap[0] for i in range(16)]
         return np.mean([cv2.distanceTransform((t == 128).astype(np.uint8), cv2.DIST_L2, 5).max() for t in found])
 
@@ -107,7 +108,7 @@ def test_bands_are_as_wide_in_patches_of_every_crop():
 
 
 def test_shade_darkens_one_side_of_a_foreground():
-    config = replace(CONFIG, group=1, merge=0.0, crops=(4.0,))
+    config = replace(CONFIG, group=1, merge=0.0, scales=(4.0,))
     for shade, low, high in ((0.0, 0, 2), (1.0, 20, 255)):
         found = [make_sample(flat((200, 180, 160)), replace(config, shade=shade), seed=0, index=i) for i in range(12)]
         ranges = [np.ptp(sample.foreground[sample.alpha == 255].mean(1)) for sample in found]
@@ -117,7 +118,7 @@ def test_shade_darkens_one_side_of_a_foreground():
 def test_a_similar_background_has_the_mean_colour_or_the_one_nearby():
     colours = np.zeros((160, 160, 3))
     colours[:, :80], colours[:, 80:] = (220, 60, 60), (60, 60, 220)
-    config = replace(CONFIG, group=1, merge=0.0, crops=(4.0,))
+    config = replace(CONFIG, group=1, merge=0.0, scales=(4.0,))
 
     def spread(similar):  # of red minus blue in each background
         found = [make_sample(flat(colours), replace(config, similar=similar), seed=0, index=i) for i in range(16)]
@@ -131,7 +132,7 @@ def test_a_similar_background_has_the_mean_colour_or_the_one_nearby():
 def test_a_background_of_the_same_kind_has_the_foregrounds_colours_elsewhere():
     colours = np.zeros((160, 160, 3))
     colours[:, :80], colours[:, 80:] = (220, 60, 60), (60, 60, 220)
-    config = replace(CONFIG, group=1, merge=0.0, crops=(4.0,))
+    config = replace(CONFIG, group=1, merge=0.0, scales=(4.0,))
 
     def swapped(similar):  # pictures in which much that is red lies before blue, or blue before red
         count = 0
@@ -158,7 +159,7 @@ def framed():
 
 def test_a_forgotten_hole_or_piece_is_nowhere_known():
     config = replace(
-        CONFIG, patch=160, group=1, crops=(4.0,), merge=0.0, similar=0.0, band=1.0, wide=0.0, blunt=0.0, elsewhere=0.0
+        CONFIG, patch=160, group=1, scales=(4.0,), merge=0.0, similar=0.0, band=1.0, wide=0.0, blunt=0.0, elsewhere=0.0
     )
 
     def pieces(forgotten):  # of each whole trimap: known ones of foreground, enclosed ones of background
@@ -178,7 +179,7 @@ def test_a_forgotten_hole_or_piece_is_nowhere_known():
 
 
 def test_clutter_is_part_of_the_background_alone():
-    config = replace(CONFIG, group=1, merge=0.0, similar=0.0, crops=(10.0,))  # the whole canvas
+    config = replace(CONFIG, group=1, merge=0.0, similar=0.0, scales=(10.0,))  # the whole canvas
     cluttered = 0
     for index in range(12):
         plain, other = (

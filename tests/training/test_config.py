@@ -13,7 +13,7 @@ def test_changes_take_the_kind_of_what_they_change():
         TrainConfig(),
         [
             "rate=3e-4",
-            "sample.crops=0.5,1,2",
+            "sample.scales=0.5,1,2",
             "model.cpc=none",
             "steps=20",
             "betas=0.5,0.99",
@@ -24,7 +24,7 @@ def test_changes_take_the_kind_of_what_they_change():
         ],
     )
     assert config.sample.drawn == (480, 960)
-    assert (config.rate, config.sample.crops, config.model.cpc, config.steps) == (3e-4, (0.5, 1.0, 2.0), "none", 20)
+    assert (config.rate, config.sample.scales, config.model.cpc, config.steps) == (3e-4, (0.5, 1.0, 2.0), "none", 20)
     assert (config.betas, config.detach, config.precision) == ((0.5, 0.99), True, "bf16-mixed")
     assert config.losses == {"alpha": 0.5, "composition": 0.5, "gradient": 0.2}
     assert TrainConfig().losses == {"alpha": 0.5, "composition": 0.5}
@@ -47,7 +47,7 @@ def test_the_last_change_of_a_name_wins():
         ("detach=yes", "'yes' does not fit"),
         ("model.cpc=all", "'all' does not fit"),
         ("betas=0.9", "'0.9' does not fit"),
-        ("sample.crops=a,b", "'a,b' does not fit"),
+        ("sample.scales=a,b", "'a,b' does not fit"),
         ("sample.drawn=480.5", "'480.5' does not fit"),
     ],
 )
@@ -93,7 +93,7 @@ def test_every_preset_can_work_and_comes_back_from_its_file(name, tmp_path):
         "groups=0",
         "sample.group=0",
         "sample.patch=72",
-        "sample.crops=0",
+        "sample.scales=0",
         "topk=-1",
         "repeat=3",
         "rate=-1",
@@ -108,7 +108,7 @@ def test_every_preset_can_work_and_comes_back_from_its_file(name, tmp_path):
         "repeat=0",
         "spread=0",
         "sample.drawn=480,32",
-        "sample.crops=inf",
+        "sample.scales=inf",
         "sample.faults=7",
         "sample.band=0",
         "model.width=0",
@@ -138,9 +138,9 @@ def test_groups_must_share_evenly_among_the_processes():
 
 def test_a_configuration_of_an_older_version_has_defaults_for_what_it_did_not_know(tmp_path):
     path = tmp_path / "config.json"
-    path.write_text('{"model": {"width": 8}, "sample": {"patch": 64, "crops": [1.0]}, "betas": [0.9, 0.99]}')
+    path.write_text('{"model": {"width": 8}, "sample": {"patch": 64, "scales": [1.0]}, "betas": [0.9, 0.99]}')
     config = read_config(path)
-    assert (config.model.width, config.sample.crops, config.repeat) == (8, (1.0,), 1)
+    assert (config.model.width, config.sample.scales, config.repeat) == (8, (1.0,), 1)
     path.write_text('{"model": {"colour": 8}}')
     with pytest.raises(InputError, match="no configuration"):
         read_config(path)

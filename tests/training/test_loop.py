@@ -47,7 +47,7 @@ LIKE_OURS = replace(
 # The loss falls within a few steps: they see four pictures, each of them many times.
 EASY = replace(
     TEN,
-    sample=replace(TEN.sample, procedural=0.0, merge=0.0, faults=0.0, crops=(1.0,), band=4.0, wide=0.0, blunt=0.0),
+    sample=replace(TEN.sample, procedural=0.0, merge=0.0, faults=0.0, scales=(1.0,), band=4.0, wide=0.0, blunt=0.0),
     groups=4,
     repeat=60,
     spread=15,
@@ -203,7 +203,7 @@ def test_the_preset_paper_is_the_papers_recipe():
     assert (paper.steps, paper.rate, paper.decay, paper.topk) == (200_000, 5e-4, 1e-4, 3)
     assert paper.groups * paper.sample.group == 32
     assert paper.losses == {"alpha": 0.5, "composition": 0.5}
-    assert [round(paper.sample.patch * c) for c in paper.sample.crops] == [320, 480, 640]
+    assert [round(paper.sample.patch * c) for c in paper.sample.scales] == [320, 480, 640]
 
 
 def test_the_command_line_trains_and_refuses_what_is_no_pack(pack, tmp_path, monkeypatch, capsys):

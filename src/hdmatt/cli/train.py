@@ -56,7 +56,7 @@ def train_command(
     preset: Annotated[str, typer.Option(help="Where the settings start, see above.")] = "cpu-128",
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Change a setting: rate=3e-4, sample.crops=0.5,1,2, ..."),
+        typer.Option("--set", metavar="NAME=VALUE", help="Change a setting: rate=3e-4, sample.scales=0.5,1,2, ..."),
     ] = None,
     init: Annotated[Path | None, typer.Option(help="Weights to start from, with a fresh schedule.")] = None,
     backbone: Annotated[Path | None, typer.Option(help="ResNet-34 weights for the encoder (safetensors).")] = None,

@@ -5,7 +5,7 @@ the rules. Top to bottom:
 
     TrainConfig     everything a run depends on
     PRESETS         the paper's recipe, and shorter ones for a CPU, a GPU and the ablation
-    changed         a configuration with `rate=3e-4` or `sample.crops=0.5,1,2` applied
+    changed         a configuration with `rate=3e-4` or `sample.scales=0.5,1,2` applied
     schedule        the rate at a step: warm-up, then cosine
     settings        a configuration as NAME=VALUE lines, what `changed` takes
     check           refuse what cannot work
@@ -26,7 +26,7 @@ from typing import Any, Literal
 
 from hdmatt.errors import InputError
 from hdmatt.network.config import ModelConfig
-from hdmatt.samples.sample import SampleConfig
+from hdmatt.samples.config import SampleConfig
 from hdmatt.system.files import replacing
 
 PARTS = ("alpha", "composition", "laplacian", "gradient")  # of the loss, see losses.total
@@ -113,7 +113,7 @@ def changed(config: TrainConfig, changes: Sequence[str]) -> TrainConfig:
     """The configuration with `NAME=VALUE` applied, one after the other; names nest with dots.
 
     Args:
-        changes: As "rate=3e-4", "sample.crops=0.5,1,2", "losses.gradient=0.2", "model.cpc=none".
+        changes: As "rate=3e-4", "sample.scales=0.5,1,2", "losses.gradient=0.2", "model.cpc=none".
 
     Raises:
         InputError: No such name, or a value of another kind; the message lists what there is.
@@ -146,15 +146,15 @@ def check(config: TrainConfig, *, processes: int = 1) -> None:
 
 
 def _rules_of_samples(sample: SampleConfig) -> Rules:
-    crops, tone = sample.crops, sample.tone
+    scales, tone = sample.scales, sample.tone
     return [
         (sample.group >= 1, f"sample.group is {sample.group}, at least 1 is needed"),
         (
             sample.patch >= 32 and sample.patch % 32 == 0,  # else what lies around a turned patch does not turn with it
             f"sample.patch is {sample.patch}, it must be a multiple of 32",
         ),
-        (bool(crops) and min(crops, default=0) > 0, f"sample.crops is {crops}, positive numbers are needed"),
-        (math.isfinite(max(crops, default=0)), f"sample.crops is {crops}, finite numbers are needed"),
+        (bool(scales) and min(scales, default=0) > 0, f"sample.scales is {scales}, positive numbers are needed"),
+        (math.isfinite(max(scales, default=0)), f"sample.scales is {scales}, finite numbers are needed"),
         *(
             (0 <= getattr(sample, n) <= 1, f"sample.{n} is {getattr(sample, n)}, a chance is from 0 to 1")
             for n in CHANCES
@@ -291,7 +291,7 @@ def card_of(config: TrainConfig, numbers: Mapping[str, Any]) -> dict[str, str]:
         "patches": str(numbers.get("before", 0) + numbers.get("seen", 0)),  # since random weights, where cards told
         "topk": str(config.topk),
         "patch": str(config.sample.patch),
-        "crops": ",".join(map(str, config.sample.crops)),
+        "scales": ",".join(map(str, config.sample.scales)),
         "seed": str(config.seed),
         "part": config.part,
         "lean": str(config.lean),

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from hdmatt.network.config import ModelConfig
-from hdmatt.samples.sample import SampleConfig
+from hdmatt.samples.config import SampleConfig
 from hdmatt.training.config import TrainConfig
 
 _SMALL = ModelConfig(width=32, normed=True, coarse=True, hints=True)
@@ -13,7 +13,7 @@ _GPU = TrainConfig(
     model=_SMALL,
     sample=SampleConfig(
         patch=320,
-        crops=(0.35, 0.5, 0.75, 1.0, 1.0, 1.5, 1.5, 2.0, 2.5),
+        scales=(0.35, 0.5, 0.75, 1.0, 1.0, 1.5, 1.5, 2.0, 2.5),
         group=4,
         procedural=0.35,
         drawn=(480, 720, 960),
@@ -50,7 +50,7 @@ _CPU = TrainConfig(
     model=_SMALL,
     sample=SampleConfig(
         patch=128,
-        crops=(0.5, 0.75, 1.0, 1.5, 2.0),
+        scales=(0.5, 0.75, 1.0, 1.5, 2.0),
         group=3,
         procedural=0.25,
         merge=0.08,
@@ -79,7 +79,7 @@ _CPU_160 = replace(
         _CPU.sample,
         patch=160,
         group=2,
-        crops=(0.5, 1.0, 1.5, 2.0, 3.0),
+        scales=(0.5, 1.0, 1.5, 2.0, 3.0),
         procedural=0.45,
         merge=0.04,
         similar=0.12,
@@ -107,7 +107,7 @@ PRESETS: dict[str, TrainConfig] = {
     "cpu-coarse": replace(
         _CPU,
         part="coarse",
-        sample=replace(_CPU.sample, patch=320, crops=(0.35, 0.5, 0.75, 1.0, 1.5, 2.0), group=2),
+        sample=replace(_CPU.sample, patch=320, scales=(0.35, 0.5, 0.75, 1.0, 1.5, 2.0), group=2),
         groups=4,
         steps=2000,
         warmup=100,
@@ -127,7 +127,7 @@ PRESETS: dict[str, TrainConfig] = {
         sample=replace(
             _CPU_160.sample,
             patch=320,
-            crops=(0.5, 0.75, 1.0, 1.0, 1.5, 2.0, 2.5, 3.0),
+            scales=(0.5, 0.75, 1.0, 1.0, 1.5, 2.0, 2.5, 3.0),
             procedural=0.4,
             drawn=(480, 720, 960),
             similar=0.2,
@@ -150,7 +150,7 @@ PRESETS: dict[str, TrainConfig] = {
     "cpu-decoder": replace(
         _GPU,
         part="decoder",
-        sample=replace(_GPU.sample, crops=(0.5, 0.75, 1.0, 1.0, 1.0, 1.5, 2.0), band=28.0, wide=0.2, tone=(1.3, 2.2)),
+        sample=replace(_GPU.sample, scales=(0.5, 0.75, 1.0, 1.0, 1.0, 1.5, 2.0), band=28.0, wide=0.2, tone=(1.3, 2.2)),
         groups=4,
         repeat=1,
         spread=1,

@@ -1,4 +1,4 @@
-"""Colours and smooth noise for drawn foregrounds."""
+"""Colours and smooth noise for the families. Colours are display-encoded RGB in [0, 1]."""
 
 import colorsys
 

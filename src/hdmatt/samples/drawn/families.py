@@ -1,22 +1,15 @@
-"""Draw a foreground with exact soft alpha from random numbers, in a few hundredths of a second.
+"""Foregrounds drawn from random numbers, with exact soft alpha.
 
-Training wants more hair, fur and nets than anybody has rendered. These are no portraits: what a matting network
-learns from them is how thin, soft and see-through things cover a background. NumPy and OpenCV only, no files. Points
-are (x, y) in pixels, pixel centres at whole numbers. Families paint associated ("premultiplied") colours, so that one
-thing over another and a lens blur are exact; the result is straight. Read top to bottom:
+Training wants more hair, fur and nets than anybody has rendered. These are no portraits: a matting network learns from
+them how thin, soft and see-through things cover a background. NumPy and OpenCV only, no files. Read top to bottom:
 
-    FAMILIES                the families and how often each is drawn
     procedural_foreground   one foreground of a random family
     random_family           the name of one
     draw_family             one foreground of a named family
-    _hair ... _drops        the families
-    _Canvas                 antialiased shapes on a canvas of twice the size
-    _grow, _bundle, ...     strands, outlines, noise
-    _light, _lens           what light and the lens do to all of them
-    _straighten             straight colours, continued where alpha is 0
+    FAMILIES                every family and how often it is drawn
 
-A picture of 480 x 480 takes 60 ms in the mean (smoke 37, fur 82) on one Xeon core beside a training; most of it is
-shading and blur, not drawing.
+The families are in hair.py, plants.py, nets.py, see_through.py and solids.py; what they share in strokes.py,
+shapes.py, colours.py and light.py. A picture of 480 x 480 takes about 60 ms of a core, most of it shading and blur.
 """
 
 from collections.abc import Callable

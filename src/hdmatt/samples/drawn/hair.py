@@ -1,4 +1,12 @@
-"""Drawn hair, fur and fringes of yarn."""
+"""Hair, fur and yarn.
+
+draw_hair    a head of hair, a lock, or a fringe of yarn
+draw_fur     an animal or a plush toy
+draw_wisps   strands thinner than a pixel (also of dandelions)
+hair_colours colours of hair and fur (also of feathers)
+"""
+
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -10,6 +18,7 @@ from hdmatt.samples.drawn.solids import creature_outlines
 from hdmatt.samples.drawn.strokes import (
     TAU,
     THINNEST,
+    Bend,
     Canvas,
     Colours,
     Layer,
@@ -36,6 +45,19 @@ HAIR = (
 )
 
 
+class _Scalp(NamedTuple):
+    """Where hair grows: guiding strands by root, heading (radians) and length; a head's centre and radii."""
+
+    roots: Points
+    heading: Float[np.ndarray, " n"]
+    length: Float[np.ndarray, " n"]
+    gravity: float
+    spread: float
+    centre: Float[np.ndarray, "2"]
+    radius: Float[np.ndarray, "2"]
+    behind: bool
+
+
 def draw_hair(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
     """A head of hair, a lock hanging in, or a fringe of yarn."""
     kind = rng.choice(["head", "head", "head", "lock", "fringe", "fringe"])
@@ -45,31 +67,11 @@ def draw_hair(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
     colours = hair_colours(rng, colours)
     steps = 16
     curl = pick_one(rng, 0.0, rng.uniform(0.1, 0.5), rng.uniform(0.6, 1.5))
-    if kind == "head":
-        centre = size * np.array([rng.uniform(0.35, 0.65), rng.uniform(0.33, 0.5)])
-        radius = size * rng.uniform(0.13, 0.2) * np.array([1.0, rng.uniform(1.15, 1.4)])
-        n = int(rng.integers(30, 70))
-        angle = rng.uniform(-1.08 * np.pi, 0.08 * np.pi, n)
-        roots = centre + radius * np.stack([np.cos(angle), np.sin(angle)], 1) * rng.uniform(0.7, 1.0, (n, 1))
-        length = size * rng.uniform(0.25, 0.8) * rng.uniform(0.75, 1.1, n)
-        heading = np.where(np.cos(angle) > rng.normal(0, 0.2), -0.35, np.pi + 0.35) * 0.5 + angle * 0.5
-        heading = np.where(rng.random() < 0.3, angle, heading) + rng.normal(0, 0.25, n)
-        gravity = rng.uniform(0.0, 0.5) if rng.random() < 0.2 else rng.uniform(0.8, 3.0)
-        spread = size * rng.uniform(0.015, 0.035)
-        if behind := rng.random() < 0.4:  # seen from behind
-            roots = centre + radius * inside_disc(rng, n)
-    else:
-        behind = False
-        n = int(rng.integers(6, 18))
-        start = size * np.array([rng.uniform(0.2, 0.8), rng.uniform(-0.08, 0.05)])
-        roots = start + rng.normal(0, rng.uniform(0.03, 0.1) * size, (n, 2))
-        heading = np.pi / 2 + rng.normal(0, 0.35) + rng.normal(0, 0.12, n)
-        length = size * rng.uniform(0.5, 1.1) * rng.uniform(0.7, 1.1, n)
-        gravity = rng.uniform(0, 1.0)
-        spread = size * rng.uniform(0.015, 0.04)
-        centre, radius = start, np.array([1.0, 1.0])
+    scalp = _head(rng, size) if kind == "head" else _lock(rng, size)
+    n, spread = len(scalp.roots), scalp.spread
     waves = rng.uniform(0.6, 5) * size / 480
-    guides = grow_paths(rng, roots, heading, length, steps, gravity=gravity, curl=curl, waves=waves, wobble=0.12)
+    bend = Bend(scalp.gravity, curl, waves, wobble=0.12)
+    guides = grow_paths(rng, scalp.roots, scalp.heading, scalp.length, steps, bend)
     wind = rng.normal(0, 0.12) * size * (rng.random() < 0.4)
     guides[..., 0] += wind * np.linspace(0, 1, steps) ** 2
     clump = rng.uniform(0.1, 0.9)
@@ -77,10 +79,12 @@ def draw_hair(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
 
     back = bundle_of_strands(rng, guides, 3 * n, spread=0.6 * spread, clump=clump, wobble=0.2, reach=(0.5, 0.9))
     canvas.ribbons(back, rng.uniform(0.6, 1.4, len(back)) * 1.1 * spread, values_at(colours, back[:, 0]) * 0.6)
-    if behind:
-        canvas.polygons([ellipse_points(centre, 0.97 * radius)], values_at(colours, centre[None]) * 0.5)
+    if scalp.behind:
+        canvas.polygons(
+            [ellipse_points(scalp.centre, 0.97 * scalp.radius)], values_at(colours, scalp.centre[None]) * 0.5
+        )
     elif kind == "head":
-        _bust(rng, canvas, centre, radius, colours)
+        _bust(rng, canvas, scalp.centre, scalp.radius, colours)
     many = int(rng.integers(500, 900))
     hair = bundle_of_strands(
         rng, guides, many, spread=spread, clump=clump, wobble=rng.uniform(0.1, 0.6), reach=(0.75, 1.05)
@@ -97,9 +101,36 @@ def draw_hair(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
     return uneven_light(rng, layer, rim=rng.uniform(0, 0.9))
 
 
+def _head(rng: np.random.Generator, size: int) -> _Scalp:
+    centre = size * np.array([rng.uniform(0.35, 0.65), rng.uniform(0.33, 0.5)])
+    radius = size * rng.uniform(0.13, 0.2) * np.array([1.0, rng.uniform(1.15, 1.4)])
+    n = int(rng.integers(30, 70))
+    angle = rng.uniform(-1.08 * np.pi, 0.08 * np.pi, n)
+    roots = centre + radius * np.stack([np.cos(angle), np.sin(angle)], 1) * rng.uniform(0.7, 1.0, (n, 1))
+    length = size * rng.uniform(0.25, 0.8) * rng.uniform(0.75, 1.1, n)
+    heading = np.where(np.cos(angle) > rng.normal(0, 0.2), -0.35, np.pi + 0.35) * 0.5 + angle * 0.5
+    heading = np.where(rng.random() < 0.3, angle, heading) + rng.normal(0, 0.25, n)
+    gravity = rng.uniform(0.0, 0.5) if rng.random() < 0.2 else rng.uniform(0.8, 3.0)
+    spread = size * rng.uniform(0.015, 0.035)
+    if behind := rng.random() < 0.4:  # seen from behind
+        roots = centre + radius * inside_disc(rng, n)
+    return _Scalp(roots, heading, length, gravity, spread, centre, radius, behind)
+
+
+def _lock(rng: np.random.Generator, size: int) -> _Scalp:
+    n = int(rng.integers(6, 18))
+    start = size * np.array([rng.uniform(0.2, 0.8), rng.uniform(-0.08, 0.05)])
+    roots = start + rng.normal(0, rng.uniform(0.03, 0.1) * size, (n, 2))
+    heading = np.pi / 2 + rng.normal(0, 0.35) + rng.normal(0, 0.12, n)
+    length = size * rng.uniform(0.5, 1.1) * rng.uniform(0.7, 1.1, n)
+    gravity = rng.uniform(0, 1.0)
+    spread = size * rng.uniform(0.015, 0.04)
+    return _Scalp(roots, heading, length, gravity, spread, start, np.array([1.0, 1.0]), behind=False)
+
+
 def _bust(
     rng: np.random.Generator,
-    canvas: "Canvas",
+    canvas: Canvas,
     centre: Float[np.ndarray, "2"],
     radius: Float[np.ndarray, "2"],
     colours: Colours,
@@ -128,8 +159,8 @@ def _yarn_fringe(rng: np.random.Generator, size: int, colours: Colours) -> Layer
     roots = np.stack([rng.uniform(left, right, n), rng.uniform(-0.05, 0.12) * size + rng.normal(0, 4, n)], 1)
     length = size * rng.uniform(0.4, 1.0) * rng.uniform(0.7, 1.1, n)
     heading = np.pi / 2 + rng.normal(0, rng.uniform(0.02, 0.3), n)
-    paths = grow_paths(rng, roots, heading, length, 24, gravity=rng.uniform(0, 2), curl=rng.uniform(0, 0.5),
-                  waves=rng.uniform(1, 5), wobble=0.1)  # fmt: skip
+    paths = grow_paths(rng, roots, heading, length, 24, Bend(gravity=rng.uniform(0, 2), curl=rng.uniform(0, 0.5),
+                  waves=rng.uniform(1, 5), wobble=0.1))  # fmt: skip
     palette = np.stack([any_colour(rng) for _ in range(int(rng.integers(1, 7)))])
     tone = palette[rng.integers(len(palette), size=n)] if rng.random() < 0.7 else values_at(colours, roots)
     fuzz = int(rng.integers(0, 14))
@@ -142,7 +173,7 @@ def _yarn_fringe(rng: np.random.Generator, size: int, colours: Colours) -> Layer
         if fuzz:
             start = path[rng.integers(len(path), size=fuzz)]
             hairs = grow_paths(
-                rng, start, rng.uniform(0, TAU, fuzz), width * rng.uniform(0.6, 1.8, fuzz), 5, wobble=0.6
+                rng, start, rng.uniform(0, TAU, fuzz), width * rng.uniform(0.6, 1.8, fuzz), 5, Bend(wobble=0.6)
             )
             canvas.ribbons(hairs, np.full(fuzz, 0.4), np.tile(colour, (fuzz, 1)))
     if rng.random() < 0.6:
@@ -169,7 +200,7 @@ def draw_fur(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
             np.arctan2(away[:, 1], away[:, 0]) + values_at(ruffle, roots)[:, 0] + rng.normal(0, tousled, len(roots))
         )
         reach = long * rng.uniform(0.5, 1.25, len(roots))
-        return grow_paths(rng, roots, heading, reach, 6, gravity=droop, curl=curl, wobble=0.12)
+        return grow_paths(rng, roots, heading, reach, 6, Bend(gravity=droop, curl=curl, wobble=0.12))
 
     curl = pick_one(rng, 0.0, 0.0, rng.uniform(0.2, 1.2))
     tousled = rng.uniform(0.08, 0.3)
@@ -181,9 +212,8 @@ def draw_fur(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
     canvas = Canvas(size)
     light = values_at(relief(rng, mask), inside)
     inner = strands(inside, long=long * 0.8, lift=0.6)
-    widths = width * rng.uniform(0.8, 2.0, len(inner))
-    tones = varied_tones(rng, values_at(colours, inside), 0.3) * light
-    canvas.ribbons(inner, widths, tones, antialiased=False)
+    wide, tone = width * rng.uniform(0.8, 2.0, len(inner)), varied_tones(rng, values_at(colours, inside), 0.3) * light
+    canvas.ribbons(inner, wide, tone, antialiased=False)
     rim = np.concatenate([points_along(outline, rng.uniform(1.5, 3.5)) for outline in outlines])
     rim = rim[values_at(mask, rim - 3 * values_at(outward, rim)[:, :2])[:, 0] > 0.5]
     rim = rng.permutation(np.repeat(rim, 2, axis=0))[:1500]

@@ -1,4 +1,10 @@
-"""Light, shadow and lens effects for drawn foregrounds."""
+"""Light, shadow and lens effects on layers, and straight colours at the end.
+
+relief, shaded, uneven_light    light from above, from the side, from behind
+through_a_lens, out_of_focus, motion_streak
+soften                a wide blur, cheaply
+straight_colours      associated float colours to straight 8 bits, continued where alpha is 0
+"""
 
 import math
 
@@ -60,7 +66,7 @@ def _ramp(rng: np.random.Generator, size: int) -> Float32[np.ndarray, "size size
 
 
 def through_a_lens(rng: np.random.Generator, layer: Layer) -> Layer:
-    """What every photograph has, a little blur; sometimes focus on one part only, sometimes motion."""
+    """A little blur as in every photograph; sometimes focus on one part only, sometimes motion."""
     size, chance = len(layer), rng.random()
     if chance < 0.08:
         return out_of_focus(layer, size * rng.uniform(0.002, 0.01))
@@ -74,6 +80,7 @@ def through_a_lens(rng: np.random.Generator, layer: Layer) -> Layer:
 
 
 def out_of_focus(layer: Layer, sigma: float) -> Layer:
+    """Gaussian blur of `sigma` pixels."""
     return cv2.GaussianBlur(layer, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
 
 

@@ -1,4 +1,10 @@
-"""Drawn nets, meshes, wires and things full of holes."""
+"""Nets, wires and things full of holes.
+
+draw_net          nets, meshes, chain link, lace
+draw_holder       a cup, basket or glass full of pens, brushes and stalks
+draw_perforated   a solid with holes
+draw_wires        wheels, cables, bare twigs, letters
+"""
 
 import math
 from collections.abc import Sequence
@@ -16,6 +22,7 @@ from hdmatt.samples.drawn.solids import creature_outlines
 from hdmatt.samples.drawn.strokes import (
     SCALE,
     TAU,
+    Bend,
     Canvas,
     Colours,
     Layer,
@@ -137,7 +144,7 @@ def draw_holder(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
 
 
 def _stick(
-    rng: np.random.Generator, canvas: "Canvas", start: Float[np.ndarray, "2"], end: Float[np.ndarray, "2"],
+    rng: np.random.Generator, canvas: Canvas, start: Float[np.ndarray, "2"], end: Float[np.ndarray, "2"],
     wide: float, palette: Sequence[np.ndarray],
 ) -> None:  # fmt: skip
     """A pen, brush, ring or stalk: a shaft in lengths of several colours; a cap, tuft, ring or leaves at its end."""
@@ -162,7 +169,9 @@ def _stick(
         many = int(rng.integers(20, 60))
         heading = math.atan2(along[1], along[0]) + rng.normal(0, 0.25, many)
         roots = end + rng.normal(0, 0.3 * wide, (many, 2))
-        hairs = grow_paths(rng, roots, heading, wide * rng.uniform(1, 5) * rng.uniform(0.6, 1.1, many), 6, wobble=0.1)
+        hairs = grow_paths(
+            rng, roots, heading, wide * rng.uniform(1, 5) * rng.uniform(0.6, 1.1, many), 6, Bend(wobble=0.1)
+        )
         canvas.ribbons(hairs, np.full(many, rng.uniform(0.7, 1.6)), varied_tones(rng, np.tile(tone, (many, 1)), 0.3))
     elif kind == "ring":
         ring = ellipse_points(end, wide * rng.uniform(0.8, 2.2, 2))
@@ -209,51 +218,47 @@ def draw_wires(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
         tubes = size * rng.uniform(0, 1, (int(rng.integers(1, 5)), 2, 2))
         _tubes(canvas, tubes, size * rng.uniform(0.006, 0.025), any_colour(rng))
     elif kind == "cables":
-        n = int(rng.integers(4, 30))
-        x = np.linspace(-0.05, 1.05, 20)
-        start, end, sag = rng.uniform(0, 0.9, (n, 1)), rng.uniform(0, 0.9, (n, 1)), rng.uniform(0, 0.3, (n, 1))
-        curves = np.stack([np.tile(x, (n, 1)), start + (end - start) * x + sag * 4 * x * (1 - x) * rng.random()], -1)
-        if rng.random() < 0.3:
-            curves = curves[..., ::-1]
-        canvas.ribbons(
-            curves * size,
-            rng.uniform(0.5, 4, n) * size / 480,
-            varied_tones(rng, np.tile(metal, (n, 1)), 0.5),
-            taper=0.0,
-        )
-        mast = size * np.stack([np.stack([rng.uniform(0.1, 0.9, 2)] * 2, 1), np.tile([-0.1, 1.1], (2, 1))], -1)
-        _tubes(canvas, mast, size * rng.uniform(0.02, 0.07), any_colour(rng))
+        _cables(rng, canvas, metal)
     elif kind == "twigs":
-        n = int(rng.integers(2, 5))
-        roots = np.stack([rng.uniform(0.3, 0.7, n), np.full(n, 1.02)], 1) * size
-        limbs = grow_paths(
-            rng, roots, -np.pi / 2 + rng.normal(0, 0.3, n), size * rng.uniform(0.5, 0.9, n), 16, wobble=0.15
-        )
-        thick = size * rng.uniform(0.012, 0.035)
-        for _ in range(4):
-            canvas.ribbons(
-                limbs,
-                thick * rng.uniform(0.7, 1.2, len(limbs)),
-                varied_tones(rng, values_at(colours, limbs[:, 0]) * 0.5, 0.3),
-                taper=0.75,
-            )
-            pick = (
-                rng.integers(len(limbs), size=min(6 * len(limbs), 160)),
-                rng.integers(3, 15, min(6 * len(limbs), 160)),
-            )
-            along = limbs[pick] - limbs[pick[0], pick[1] - 1]
-            reach = np.hypot(*along.T) * 15 * rng.uniform(0.3, 0.7, len(along))
-            heading = np.arctan2(along[:, 1], along[:, 0]) + rng.choice([-1, 1], len(along)) * rng.uniform(
-                0.3, 0.9, len(along)
-            )
-            limbs = grow_paths(rng, limbs[pick], heading, reach, 16, wobble=0.2)
-            thick = max(0.45 * thick, 0.7)
+        _twigs(rng, canvas, colours)
     else:
         _letters(rng, canvas, colours)
     return uneven_light(rng, canvas.layer(), rim=0.0)
 
 
-def _wheel(rng: np.random.Generator, canvas: "Canvas", metal: Float[np.ndarray, "3"]) -> None:
+def _cables(rng: np.random.Generator, canvas: Canvas, metal: Float[np.ndarray, "3"]) -> None:
+    size, n = canvas.size, int(rng.integers(4, 30))
+    x = np.linspace(-0.05, 1.05, 20)
+    start, end, sag = rng.uniform(0, 0.9, (n, 1)), rng.uniform(0, 0.9, (n, 1)), rng.uniform(0, 0.3, (n, 1))
+    curves = np.stack([np.tile(x, (n, 1)), start + (end - start) * x + sag * 4 * x * (1 - x) * rng.random()], -1)
+    if rng.random() < 0.3:
+        curves = curves[..., ::-1]
+    wide = rng.uniform(0.5, 4, n) * size / 480
+    canvas.ribbons(curves * size, wide, varied_tones(rng, np.tile(metal, (n, 1)), 0.5), taper=0.0)
+    mast = size * np.stack([np.stack([rng.uniform(0.1, 0.9, 2)] * 2, 1), np.tile([-0.1, 1.1], (2, 1))], -1)
+    _tubes(canvas, mast, size * rng.uniform(0.02, 0.07), any_colour(rng))
+
+
+def _twigs(rng: np.random.Generator, canvas: Canvas, colours: Colours) -> None:
+    size, n = canvas.size, int(rng.integers(2, 5))
+    roots = np.stack([rng.uniform(0.3, 0.7, n), np.full(n, 1.02)], 1) * size
+    heading = -np.pi / 2 + rng.normal(0, 0.3, n)
+    limbs = grow_paths(rng, roots, heading, size * rng.uniform(0.5, 0.9, n), 16, Bend(wobble=0.15))
+    thick = size * rng.uniform(0.012, 0.035)
+    for _ in range(4):
+        wide = thick * rng.uniform(0.7, 1.2, len(limbs))
+        canvas.ribbons(limbs, wide, varied_tones(rng, values_at(colours, limbs[:, 0]) * 0.5, 0.3), taper=0.75)
+        many = min(6 * len(limbs), 160)
+        pick = rng.integers(len(limbs), size=many), rng.integers(3, 15, many)
+        along = limbs[pick] - limbs[pick[0], pick[1] - 1]
+        reach = np.hypot(*along.T) * 15 * rng.uniform(0.3, 0.7, len(along))
+        aside = rng.choice([-1, 1], len(along)) * rng.uniform(0.3, 0.9, len(along))
+        heading = np.arctan2(along[:, 1], along[:, 0]) + aside
+        limbs = grow_paths(rng, limbs[pick], heading, reach, 16, Bend(wobble=0.2))
+        thick = max(0.45 * thick, 0.7)
+
+
+def _wheel(rng: np.random.Generator, canvas: Canvas, metal: Float[np.ndarray, "3"]) -> None:
     size = canvas.size
     centre, radius = size * rng.uniform(0.3, 0.7, 2), size * rng.uniform(0.22, 0.45)
     axes = radius * np.array([rng.uniform(0.4, 1), 1])
@@ -279,12 +284,12 @@ def _wheel(rng: np.random.Generator, canvas: "Canvas", metal: Float[np.ndarray, 
     canvas.polygons([ellipse_points(centre, 0.09 * axes)], [metal * 0.6])
 
 
-def _tubes(canvas: "Canvas", ends: Paths, width: float, colour: Float[np.ndarray, "3"]) -> None:
+def _tubes(canvas: Canvas, ends: Paths, width: float, colour: Float[np.ndarray, "3"]) -> None:
     for part, shade in ((1.0, 0.45), (0.75, 0.75), (0.45, 1.0), (0.15, 1.4)):
         canvas.ribbons(ends, np.full(len(ends), width * part), np.tile(colour * shade, (len(ends), 1)), taper=0.0)
 
 
-def _letters(rng: np.random.Generator, canvas: "Canvas", colours: Colours) -> None:
+def _letters(rng: np.random.Generator, canvas: Canvas, colours: Colours) -> None:
     size = canvas.size
     fonts = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_SCRIPT_COMPLEX, cv2.FONT_HERSHEY_TRIPLEX)
     alphabet = np.array(list("ABCDEFGHKLMNORSTUWXYZabcdefghkmnorstuvwxyz0123456789&#%?*"))

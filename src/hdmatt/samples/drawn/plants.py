@@ -1,4 +1,9 @@
-"""Drawn plants: foliage, blossoms, dandelions, and feathers."""
+"""Plants and feathers.
+
+draw_foliage   a bush, a house plant, grass or flowers
+draw_leaves    leaves of two halves (also of stalks in a cup)
+draw_feather   feathers, or the seed head of a dandelion
+"""
 
 import numpy as np
 from jaxtyping import Float
@@ -7,7 +12,18 @@ from hdmatt.samples.drawn.colours import any_colour, from_hsv, tinted, values_at
 from hdmatt.samples.drawn.hair import draw_wisps, hair_colours
 from hdmatt.samples.drawn.light import uneven_light
 from hdmatt.samples.drawn.shapes import ellipse_points
-from hdmatt.samples.drawn.strokes import TAU, Canvas, Colours, Layer, Paths, Points, grow_paths, laid_over, pick_one
+from hdmatt.samples.drawn.strokes import (
+    TAU,
+    Bend,
+    Canvas,
+    Colours,
+    Layer,
+    Paths,
+    Points,
+    grow_paths,
+    laid_over,
+    pick_one,
+)
 
 
 def draw_foliage(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
@@ -18,15 +34,7 @@ def draw_foliage(rng: np.random.Generator, size: int, colours: Colours) -> Layer
     if rng.random() < 0.2:
         green = tinted(colours, any_colour(rng), 0.5)
     if kind == "grass":
-        n = int(rng.integers(150, 420))
-        roots = np.stack([rng.normal(0.5, rng.uniform(0.08, 0.3), n), rng.uniform(0.85, 1.1, n)], 1) * size
-        length = size * rng.uniform(0.4, 0.95) * rng.uniform(0.4, 1.1, n)
-        heading = -np.pi / 2 + rng.normal(0, rng.uniform(0.1, 0.5), n)
-        blades = grow_paths(rng, roots, heading, length, 12, gravity=rng.uniform(0, 1.6), wobble=0.08)
-        tone = varied_tones(rng, values_at(green, blades[:, 4]), 0.4)
-        wide = rng.uniform(1.2, 6) * size / 480
-        canvas.ribbons(blades, wide * rng.uniform(0.4, 1.3, n), tone)
-        canvas.ribbons(blades[n // 2 :], 0.3 * wide * rng.uniform(0.4, 1.3, n - n // 2), tone[n // 2 :] * 1.3)
+        _grass(rng, canvas, green)
         return uneven_light(rng, canvas.layer(), rim=rng.uniform(0, 0.5))
     foot = size * np.array([rng.uniform(0.35, 0.65), rng.uniform(0.8, 1.05)])
     n = int(rng.integers(2, 6)) if kind == "flower" else int(rng.integers(5, 16))
@@ -34,7 +42,7 @@ def draw_foliage(rng: np.random.Generator, size: int, colours: Colours) -> Layer
     roots = foot + rng.normal(0, 0.03 * size, (n, 2))
     length = size * rng.uniform(0.35, 0.8) * rng.uniform(0.6, 1.1, n)
     stems = grow_paths(
-        rng, roots, -np.pi / 2 + rng.normal(0, lean, n), length, 14, gravity=rng.uniform(-0.5, 0.9), wobble=0.12
+        rng, roots, -np.pi / 2 + rng.normal(0, lean, n), length, 14, Bend(gravity=rng.uniform(-0.5, 0.9), wobble=0.12)
     )
     wood = tinted(colours, from_hsv(rng.uniform(0.06, 0.25), rng.uniform(0.2, 0.6), rng.uniform(0.2, 0.6)), 0.9)
     canvas.ribbons(stems, size / 480 * rng.uniform(2, 6, n), varied_tones(rng, values_at(wood, roots), 0.2), taper=0.6)
@@ -42,7 +50,7 @@ def draw_foliage(rng: np.random.Generator, size: int, colours: Colours) -> Layer
         pick = rng.integers(n, size=n * 6), rng.integers(3, 14, size=n * 6)
         along = stems[pick] - stems[pick[0], pick[1] - 1]
         heading = np.arctan2(along[:, 1], along[:, 0]) + rng.normal(0, 0.8, len(along))
-        twigs = grow_paths(rng, stems[pick], heading, size * rng.uniform(0.1, 0.3, len(along)), 14, wobble=0.25)
+        twigs = grow_paths(rng, stems[pick], heading, size * rng.uniform(0.1, 0.3, len(along)), 14, Bend(wobble=0.25))
         canvas.ribbons(
             twigs, size / 480 * rng.uniform(1, 2.5, len(twigs)), varied_tones(rng, values_at(wood, twigs[:, 0]), 0.2)
         )
@@ -66,8 +74,20 @@ def draw_foliage(rng: np.random.Generator, size: int, colours: Colours) -> Layer
     return uneven_light(rng, canvas.layer(), rim=rng.uniform(0, 0.5))
 
 
+def _grass(rng: np.random.Generator, canvas: Canvas, green: Colours) -> None:
+    size, n = canvas.size, int(rng.integers(150, 420))
+    roots = np.stack([rng.normal(0.5, rng.uniform(0.08, 0.3), n), rng.uniform(0.85, 1.1, n)], 1) * size
+    length = size * rng.uniform(0.4, 0.95) * rng.uniform(0.4, 1.1, n)
+    heading = -np.pi / 2 + rng.normal(0, rng.uniform(0.1, 0.5), n)
+    blades = grow_paths(rng, roots, heading, length, 12, Bend(gravity=rng.uniform(0, 1.6), wobble=0.08))
+    tone = varied_tones(rng, values_at(green, blades[:, 4]), 0.4)
+    wide = rng.uniform(1.2, 6) * size / 480
+    canvas.ribbons(blades, wide * rng.uniform(0.4, 1.3, n), tone)
+    canvas.ribbons(blades[n // 2 :], 0.3 * wide * rng.uniform(0.4, 1.3, n - n // 2), tone[n // 2 :] * 1.3)
+
+
 def draw_leaves(
-    rng: np.random.Generator, canvas: "Canvas", at: Points, heading: Float[np.ndarray, " n"],
+    rng: np.random.Generator, canvas: Canvas, at: Points, heading: Float[np.ndarray, " n"],
     length: Float[np.ndarray, " n"], slim: float, colours: Colours,
 ) -> None:  # fmt: skip
     """Leaves of two halves that catch the light differently."""
@@ -97,7 +117,7 @@ def draw_leaves(
 
 
 def _blossom(
-    rng: np.random.Generator, canvas: "Canvas", at: Float[np.ndarray, "2"], radius: float, colours: Colours
+    rng: np.random.Generator, canvas: Canvas, at: Float[np.ndarray, "2"], radius: float, colours: Colours
 ) -> None:
     petal = any_colour(rng) * 0.7 + 0.3 * colours[rng.integers(len(colours)), rng.integers(len(colours))]
     squash = np.array([1, rng.uniform(0.5, 1)])
@@ -133,7 +153,12 @@ def draw_feather(rng: np.random.Generator, size: int, colours: Colours) -> Layer
             size * rng.uniform(0.4, 0.6, 2) - 0.5 * long * direction + rng.normal(0, 0.1 * size * (count - 1) ** 0.5, 2)
         )
         quill = grow_paths(
-            rng, start[None], np.array([angle]), np.array([long]), 40, wobble=0.02, curl=rng.uniform(0, 0.25), waves=0.5
+            rng,
+            start[None],
+            np.array([angle]),
+            np.array([long]),
+            40,
+            Bend(wobble=0.02, curl=rng.uniform(0, 0.25), waves=0.5),
         )[0]
         barbs = 900 // count
         t = np.sort(rng.uniform(0.12, 0.99, barbs))
@@ -153,7 +178,7 @@ def draw_feather(rng: np.random.Generator, size: int, colours: Colours) -> Layer
             * rng.uniform(0.9, 1.05, barbs)
             * np.where(side > 0, 1, rng.uniform(0.5, 1))
         )
-        vane = grow_paths(rng, place, heading, reach + 1, 7, wobble=0.02, gravity=0.0)
+        vane = grow_paths(rng, place, heading, reach + 1, 7, Bend(wobble=0.02, gravity=0.0))
         vane += (rng.normal(0, 1, vane.shape) * down[:, None, None]).cumsum(1) * wide * 0.03
         bars = 0.75 + 0.35 * np.sin(t * rng.uniform(0, 60))[:, None]
         tone = varied_tones(rng, values_at(colours, place), 0.15) * bars
@@ -170,17 +195,17 @@ def _dandelion(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
     angle, depth = rng.uniform(0, TAU, n), np.sqrt(rng.uniform(0.05, 1, n))
     out = np.stack([np.cos(angle), np.sin(angle)], 1)
     stem = grow_paths(
-        rng, centre[None], np.array([np.pi / 2 + rng.normal(0, 0.2)]), np.array([size * 1.0]), 12, wobble=0.05
+        rng, centre[None], np.array([np.pi / 2 + rng.normal(0, 0.2)]), np.array([size * 1.0]), 12, Bend(wobble=0.05)
     )
     canvas.ribbons(stem, np.array([size * rng.uniform(0.01, 0.03)]), values_at(colours, centre[None]) * 0.7, taper=0.0)
-    rays = grow_paths(rng, centre + 0.1 * radius * out, angle, radius * depth, 4, wobble=0.03)
+    rays = grow_paths(rng, centre + 0.1 * radius * out, angle, radius * depth, 4, Bend(wobble=0.03))
     tone = varied_tones(rng, values_at(colours, rays[:, -1]) * 0.6 + 0.4, 0.2)
     canvas.ribbons(rays, np.full(n, rng.uniform(0.5, 1.2)), tone, taper=0.0)
     hairs = int(rng.integers(8, 14))
     tips = np.repeat(rays[:, -1], hairs, axis=0)
     heading = np.repeat(angle, hairs) + rng.uniform(-1.5, 1.5, len(tips))
     tuft = grow_paths(
-        rng, tips, heading, radius * rng.uniform(0.12, 0.35) * rng.uniform(0.7, 1.1, len(tips)), 4, wobble=0.1
+        rng, tips, heading, radius * rng.uniform(0.12, 0.35) * rng.uniform(0.7, 1.1, len(tips)), 4, Bend(wobble=0.1)
     )
     wisps = draw_wisps(size, tuft, np.full(len(tuft), rng.uniform(0.3, 0.9)), np.repeat(tone, hairs, axis=0))
     canvas.polygons(

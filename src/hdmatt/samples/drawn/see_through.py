@@ -1,4 +1,10 @@
-"""Drawn things that light passes through: veils, smoke, glass, drops."""
+"""Things that light passes through.
+
+draw_veil    thin cloth or plastic in folds
+draw_smoke   smoke, steam, cloud, flame
+draw_glass   bottles, glasses, bubbles
+draw_drops   splashes, spray, sparks, snow
+"""
 
 import math
 
@@ -11,6 +17,7 @@ from hdmatt.samples.drawn.light import shaded, soften, uneven_light
 from hdmatt.samples.drawn.shapes import blob_outline, random_outline, vessel_outline
 from hdmatt.samples.drawn.strokes import (
     TAU,
+    Bend,
     Canvas,
     Colours,
     Layer,
@@ -144,8 +151,7 @@ def draw_drops(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
             rng.normal(-np.pi / 2, 0.7, 60),
             size * rng.beta(1, 2, 60) * 0.5,
             8,
-            gravity=0.8,
-            wobble=0.1,
+            Bend(gravity=0.8, wobble=0.1),
         )
         sheet = Canvas(size)
         sheet.ribbons(

@@ -1,4 +1,7 @@
-"""Outlines of shapes: blobs, ellipses, boards, bags, vessels."""
+"""Outlines and warps that the families share: blobs, ellipses, boards, bags, vessels.
+
+An outline is a closed polygon of points (x, y) in pixels.
+"""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,9 @@
-"""Drawn solid things with a sharp outline."""
+"""Solid things.
+
+draw_solid          toys, fruit, tools: a few parts over one another
+draw_plain_blob     the fallback when a family finds no acceptable picture
+creature_outlines   outlines of a body: a blob, or a toy with ears, arms and a head
+"""
 
 import math
 
@@ -32,7 +37,7 @@ def draw_solid(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
 
 
 def draw_plain_blob(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
-    """What always is acceptable: one blob in the middle, a little soft."""
+    """One blob in the middle, a little soft: its coverage is always acceptable."""
     mask = filled(size, [blob_outline(rng, np.full(2, size / 2), 0.3 * size, 0.15)])
     return out_of_focus(shaded(rng, mask, colours), 0.006 * size)
 

@@ -1,7 +1,19 @@
-"""Strokes and layers: what all drawn foregrounds are drawn with."""
+"""Strokes and layers that all families are drawn with.
+
+Points are (x, y) in pixels, pixel centres at whole numbers. Layers hold associated ("premultiplied") colours, so one
+layer over another is exact. Read top to bottom:
+
+    Canvas                antialiased ribbons and polygons at twice the size
+    filled                coverage of a union of outlines
+    laid_over, associated, in_every_channel    arithmetic of layers
+    Bend, grow_paths      paths from roots: hair, stems, blades
+    bundle_of_strands     many strands beside a few guiding paths
+    random_walks, pick_one, points_along
+"""
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -84,10 +96,12 @@ def filled(size: int, outlines: Sequence[Points]) -> Float32[np.ndarray, "size s
 
 
 def laid_over(front: Layer, back: Layer) -> Layer:
+    """The first layer over the second."""
     return front + back * in_every_channel(1 - front[..., 3], 4)
 
 
 def associated(rgb: Float[np.ndarray, "size size 3"], alpha: Float[np.ndarray, "size size"]) -> Layer:
+    """Colours multiplied by alpha, and alpha."""
     alpha = alpha.astype(np.float32, copy=False)
     return cv2.merge(
         [*cv2.split(np.clip(rgb.astype(np.float32, copy=False), 0, 1) * in_every_channel(alpha, 3)), alpha]
@@ -101,11 +115,25 @@ def in_every_channel(
     return cv2.merge([np.ascontiguousarray(field, np.float32)] * channels)
 
 
+class Bend(NamedTuple):
+    """How a path leaves its straight line: pull downwards, `waves` curls of `curl` radians, random turns."""
+
+    gravity: float = 0.0
+    curl: float = 0.0
+    waves: float = 1.0
+    wobble: float = 0.0
+
+
 def grow_paths(
-    rng: np.random.Generator, roots: Points, heading: Float[np.ndarray, " n"], length: Float[np.ndarray, " n"],
-    steps: int, *, gravity: float = 0.0, curl: float = 0.0, waves: float = 1.0, wobble: float = 0.0,
-) -> Paths:  # fmt: skip
-    """Paths from roots: they leave along `heading` (radians, y down), fall, curl and wander."""
+    rng: np.random.Generator,
+    roots: Points,
+    heading: Float[np.ndarray, " n"],
+    length: Float[np.ndarray, " n"],
+    steps: int,
+    bend: Bend,
+) -> Paths:
+    """Paths of `steps` points from roots along `heading` (radians, y down), bent as `bend` says."""
+    gravity, curl, waves, wobble = bend
     n = len(roots)
     t = np.linspace(0, 1, steps - 1)
     turn = curl * np.sin(TAU * (waves * rng.uniform(0.7, 1.3, (n, 1)) * t + rng.random((n, 1))))
@@ -141,6 +169,7 @@ def random_walks(rng: np.random.Generator, count: int, steps: int) -> Paths:
 
 
 def pick_one(rng: np.random.Generator, *values: float) -> float:
+    """One of the values, each as likely."""
     return values[int(rng.integers(len(values)))]
 
 

@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from small_pictures import HEIGHT, WIDTH, photo, save
 
 from hdmatt.errors import InputError
-from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN, Counts, classify, count, from_mask, shrink
+from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN, classify, from_alpha, open_trimap
 
 
 def some_trimap(height: int, width: int) -> np.ndarray:
@@ -76,70 +75,70 @@ def test_a_trimap_of_other_numbers_is_refused():
     assert "astype" in caught.value.hint
 
 
-def test_counts_sum_to_the_pixels():
-    assert count(np.array([[0, 0, 128], [255, 255, 255]], np.uint8)) == Counts(2, 1, 3)
-
-
-@pytest.mark.parametrize("radii", [(0, 0), (1, 3), (5, 2), (4, 4)])
-def test_the_band_is_all_within_the_radius_of_the_other_side(radii):
-    erode, dilate = radii
-    mask = np.random.default_rng(1).random((20, 17)) > 0.9
-    mask[5:16, 4:15] = True
-    y, x = np.mgrid[: mask.shape[0], : mask.shape[1]]
-    expected = np.where(mask, FOREGROUND, BACKGROUND)
-    for at in np.ndindex(mask.shape):
-        other = mask != mask[at]
-        if ((y - at[0]) ** 2 + (x - at[1]) ** 2)[other].min() <= (erode if mask[at] else dilate) ** 2:
-            expected[at] = UNKNOWN
-    np.testing.assert_array_equal(from_mask(mask, erode=erode, dilate=dilate), expected)
-
-
 def test_a_large_radius_is_an_exact_disc():
-    mask = np.zeros((401, 401), bool)
-    mask[200, 200] = True
+    alpha = np.zeros((401, 401), np.uint8)
+    alpha[200, 200] = 255
     y, x = np.mgrid[-200:201, -200:201]
-    trimap = from_mask(mask, erode=0, dilate=150)
-    np.testing.assert_array_equal(trimap != BACKGROUND, y * y + x * x <= 150 * 150)
+    np.testing.assert_array_equal(from_alpha(alpha, radius=150) != BACKGROUND, y * y + x * x <= 150 * 150)
 
 
-def test_erosion_is_dilation_of_the_inverse():
-    mask = np.random.default_rng(2).random((30, 40)) > 0.2
-    turned = from_mask(~mask, erode=3, dilate=2)
-    np.testing.assert_array_equal(from_mask(mask, erode=2, dilate=3).astype(int), 255 - turned + (turned == UNKNOWN))
+@pytest.mark.parametrize(("value", "known"), [(0, BACKGROUND), (255, FOREGROUND)])
+def test_a_matte_without_a_rim_leaves_nothing_unknown(value, known):
+    assert (from_alpha(np.full((5, 6), value, np.uint8), radius=9) == known).all()
 
 
-@pytest.mark.parametrize(("value", "known"), [(False, BACKGROUND), (True, FOREGROUND)])
-def test_a_mask_without_a_rim_has_no_band(value, known):
-    assert (from_mask(np.full((5, 6), value), erode=9, dilate=9) == known).all()
+def test_the_inverse_matte_gives_the_inverse_trimap():
+    alpha = np.random.default_rng(2).choice(np.array([0, 255, 255, 255, 9], np.uint8), (30, 40))
+    turned = from_alpha(255 - alpha, radius=2)
+    np.testing.assert_array_equal(from_alpha(alpha, radius=2).astype(int), 255 - turned + (turned == UNKNOWN))
 
 
-def test_masks_of_every_type_agree():
-    mask = np.random.default_rng(3).random((12, 12)) > 0.5
-    expected = from_mask(mask, erode=1, dilate=1)
-    for other in (mask * np.uint8(255), mask * np.uint16(65535), mask.astype(np.float32)):
-        np.testing.assert_array_equal(from_mask(other, erode=1, dilate=1), expected)
+def test_a_trimap_file_has_three_values_and_counts_every_other_once(tmp_path):
+    grey = np.array([[0, 84, 85], [128, 169, 170], [255, 1, 254]], np.uint8)
+    with open_trimap(save(tmp_path / "a.png", grey[..., None])) as trimap:
+        assert trimap.snapped == 0
+        assert trimap.rows(0, 2).tolist() == [[0, 0, 128], [128, 128, 255]]
+        assert trimap.snapped == 4
+        assert trimap.rows(1, 3).tolist() == [[128, 128, 255], [255, 0, 255]]
+        assert trimap.rows(0, 3).dtype == np.uint8
+        assert trimap.snapped == 6
+        assert (trimap.info.height, trimap.info.width) == (3, 3)
 
 
-def test_negative_radii_and_odd_masks_are_refused():
-    with pytest.raises(InputError, match="erode=-1 and dilate=2"):
-        from_mask(np.ones((2, 2), bool), erode=-1, dilate=2)
-    with pytest.raises(InputError, match="array of int64"):
-        from_mask(np.ones((2, 2), np.int64), erode=1, dilate=1)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float16, np.float32])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_trimap_of_any_depth_and_channels_is_the_same_trimap(tmp_path, dtype, channels):
+    values = np.random.default_rng(0).choice(np.array([0, 128, 255]), (HEIGHT, WIDTH))
+    scaled = {np.uint8: values, np.uint16: values * 257}.get(dtype, values / 255)
+    array = np.repeat(scaled[..., None], channels, axis=2).astype(dtype)
+    if channels == 4:
+        array[..., 3] = np.iinfo(dtype).max if array.dtype.kind == "u" else 1
+    path = save(tmp_path / ("a.exr" if array.dtype.kind == "f" else "a.png"), array)
+    for source in (array, path):
+        with open_trimap(source) as trimap:
+            np.testing.assert_array_equal(trimap.rows(0, HEIGHT), values)
+            assert trimap.snapped == 0
 
 
-@settings(deadline=None, derandomize=True, max_examples=40)
-@given(st.integers(1, 20), st.integers(1, 20), st.integers(1, 9))
-def test_a_shrunk_cell_is_unknown_if_any_pixel_is_else_the_majority(height, width, factor):
-    mostly_known = np.array([0, 0, 0, 128, 255, 255, 255], np.uint8)
-    trimap = np.random.default_rng(height * width).choice(mostly_known, (height, width))
-    small = shrink(trimap, factor)
-    assert small.shape == (-(-height // factor), -(-width // factor))
-    for (y, x), value in np.ndenumerate(small):
-        cell = count(trimap[y * factor : (y + 1) * factor, x * factor : (x + 1) * factor])
-        known = FOREGROUND if cell.foreground > cell.background else BACKGROUND
-        assert value == (UNKNOWN if cell.unknown else known)
+def test_a_grey_jpeg_with_colour_channels_is_a_trimap(tmp_path):
+    values = np.zeros((32, 32, 3), np.uint8)
+    values[8:16], values[16:] = 128, 255
+    with open_trimap(save(tmp_path / "a.jpg", values)) as trimap:
+        np.testing.assert_array_equal(trimap.rows(0, 32), values[..., 0])
 
 
-def test_stride_one_changes_nothing():
-    trimap = some_trimap(6, 5)
-    np.testing.assert_array_equal(shrink(trimap, 1), trimap)
+def test_a_colour_picture_is_no_trimap(tmp_path):
+    path = save(tmp_path / "a.png", photo())
+    with open_trimap(path) as trimap, pytest.raises(InputError) as error:
+        trimap.rows(3, 9)
+    assert error.value.message == (
+        f"{path} looks like a colour picture, we need a trimap: row 3, column 0 is red 49, green 60, blue 103"
+    )
+    assert "Were two files swapped?" in error.value.hint
+    with pytest.raises(InputError, match="the trimap array looks like a colour picture"):
+        open_trimap(photo()).rows(0, 1)
+
+
+def test_a_float_trimap_beyond_one_is_refused():
+    with open_trimap(np.full((2, 2), 3.0)) as trimap, pytest.raises(InputError, match="values from 3 to 3"):
+        trimap.rows(0, 2)

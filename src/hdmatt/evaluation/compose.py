@@ -1,7 +1,9 @@
 """The official way to lay a foreground over a background, for test sets that are published in parts.
 
-Composition, read_composition    one picture of such a set
-compose                          foreground over background, bit for bit as the sets' authors do
+Knows nothing of trimaps and scores.
+
+    Composition, read_composition    one picture of such a set
+    compose                          foreground over background, bit for bit as the sets' authors do
 """
 
 import math
@@ -11,7 +13,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import Float64, Int, UInt8
+from jaxtyping import UInt8
+from PIL import Image
 
 from hdmatt.errors import InputError
 
@@ -45,19 +48,16 @@ def compose(
         sRGB. Cut to 8 bits, not rounded, so a colour laid over itself may come out one step darker.
 
     Source:
-        Behaviour of Composition_code.py in Adobe's Deep Image Matting data set: Pillow's bicubic filter (bit for bit
-        here, and unlike OpenCV's: a = -0.5, 8 bits between the two directions), float64, int(). Distinctions-646
-        composes in the same way.
+        Behaviour of Composition_code.py in Adobe's Deep Image Matting data set: Pillow's bicubic filter (unlike
+        OpenCV's: a = -0.5, 8 bits between the two directions), float64, int(). Distinctions-646 composes in the same
+        way.
     """
     height, width = alpha.shape
     background_height, background_width = background.shape[:2]
     scale = max(width / background_width, height / background_height)
     if scale > 1:
-        background = _enlarged_corner(
-            background,
-            size=(math.ceil(background_height * scale), math.ceil(background_width * scale)),
-            corner=(height, width),
-        )
+        size = math.ceil(background_width * scale), math.ceil(background_height * scale)
+        background = np.asarray(Image.fromarray(background).resize(size, Image.Resampling.BICUBIC))
     result = np.empty((height, width, 3), np.uint8)
     for rows in _bands(height):
         share = alpha[rows, :, None] / 255  # float64: float32 cuts other pixels than the script does
@@ -99,46 +99,3 @@ def read_rgb(path: Path) -> UInt8[np.ndarray, "h w 3"]:
 def _bands(height: int) -> Iterator[slice]:
     for y in range(0, height, 256):
         yield slice(y, min(y + 256, height))
-
-
-def _enlarged_corner(
-    picture: UInt8[np.ndarray, "y x 3"], *, size: tuple[int, int], corner: tuple[int, int]
-) -> UInt8[np.ndarray, "h w 3"]:
-    """The top left corner of the picture enlarged to `size`: equals Pillow's resize(..., BICUBIC) bit for bit."""
-    rows, row_weights = _bicubic_taps(picture.shape[0], size[0])
-    columns, column_weights = _bicubic_taps(picture.shape[1], size[1])
-    wide = np.empty((picture.shape[0], corner[1], 3), np.uint8)
-    for band in _bands(picture.shape[0]):
-        wide[band] = _weighted(
-            picture[band][:, columns[: corner[1], tap]] * column_weights[: corner[1], tap, None] for tap in range(5)
-        )
-    result = np.empty((*corner, 3), np.uint8)
-    for band in _bands(corner[0]):
-        result[band] = _weighted(wide[rows[band, tap]] * row_weights[band, tap, None, None] for tap in range(5))
-    return result
-
-
-def _bicubic_taps(length: int, target: int) -> tuple[Int[np.ndarray, "target 5"], Int[np.ndarray, "target 5"]]:
-    """For each pixel of an enlarged line: which pixels it is mixed from, and their weights in units of 2^-22."""
-    centre = (np.arange(target) + 0.5) * (length / target)
-    first = np.maximum((centre - 1.5).astype(np.int64), 0)
-    last = np.minimum((centre + 2.5).astype(np.int64), length)  # beyond it
-    taps = first[:, None] + np.arange(5)
-    weights = _cubic(np.abs(taps - centre[:, None] + 0.5))
-    weights[taps >= last[:, None]] = 0
-    weights /= weights.sum(axis=1, keepdims=True)
-    fixed = np.trunc(weights * 2**22 + np.copysign(0.5, weights)).astype(np.int32)
-    return np.minimum(taps, length - 1), fixed
-
-
-def _cubic(distance: Float64[np.ndarray, "n 5"]) -> Float64[np.ndarray, "n 5"]:
-    """Keys' kernel with a = -0.5."""
-    a = -0.5
-    near = ((a + 2) * distance - (a + 3)) * distance * distance + 1
-    far = (((distance - 5) * distance + 8) * distance - 4) * a
-    return np.where(distance < 1, near, np.where(distance < 2, far, 0))
-
-
-def _weighted(products: Iterator[Int[np.ndarray, "h w 3"]]) -> UInt8[np.ndarray, "h w 3"]:
-    total = sum(products, start=np.int32(1 << 21))  # a half, so that the shift rounds
-    return np.clip(total >> 22, 0, 255).astype(np.uint8)

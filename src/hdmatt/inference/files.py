@@ -26,10 +26,11 @@ from hdmatt.inference.strategies import matte_rows
 from hdmatt.inference.threads import WriteQueue
 from hdmatt.pictures import colour
 from hdmatt.pictures.foreground import PIECE, Band, foreground_bands
+from hdmatt.pictures.formats import default_bit_depth
 from hdmatt.pictures.info import DEFAULT_MAX_PIXELS, PictureInfo
 from hdmatt.pictures.reader import ArrayReader, PictureReader, as_float, open_picture
 from hdmatt.pictures.trimap import TrimapReader, open_trimap
-from hdmatt.pictures.writer import PictureWriter, check_output_path, default_bit_depth
+from hdmatt.pictures.writer import PictureWriter, check_output_path
 from hdmatt.runtimes.choose import choose, choose_precision
 from hdmatt.system import memory
 

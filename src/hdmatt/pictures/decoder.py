@@ -1,86 +1,73 @@
-"""OpenImageIO in: the rows of a file as they are stored.
+"""The rows of a picture file as they are stored.
 
-Knows the quirks of file formats; not what the values mean. OpenImageIO is loaded when the first file is opened.
+Knows the quirks of file formats; nothing of what the values mean. Called by pictures/reader.py.
 
-    Decoder       rows as they are stored, with the last ones kept
-    TurnedRows    rows of a picture that EXIF rotates, from a temporary file
+    Decoder       rows of a file, the last ones kept in memory
+    MAX_CHANNELS, LARGEST_CHUNK    what is refused before anything is decoded
 
-Only ImageInput is used: ImageBuf takes 360-660 MB for a 96-megapixel picture, a band of rows 93-129 MB. Of several
-pages, parts or layers the first is read; of an EXR its data window.
+Of OpenImageIO only ImageInput is used: ImageBuf takes 360-660 MB for a 96-megapixel picture, a band of rows 93-129 MB.
+Of several pages, parts or layers the first is read; of an EXR its data window.
 """
 
-import os
-import stat
-import tempfile
+import re
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
-from hdmatt.errors import InputError, OutputError
-from hdmatt.pictures.info import MIB, TYPES, WHITE, PictureInfo
+from hdmatt.errors import InputError
+from hdmatt.pictures.info import TYPES, WHITE, PictureInfo
+from hdmatt.pictures.openimageio import Opened, first_line, open_input, openimageio, size_limit
+from hdmatt.system import memory
+from hdmatt.system.memory import GIB, MIB
 
+MAX_CHANNELS = 1024  # of a file; compositing programs end at 1023
+LARGEST_CHUNK = GIB  # of what a file makes us decode at once: a tile, or the rows of a strip, of all its channels
 _KEPT_BYTES = 64 * MIB  # of the rows read last; an overlap of 64 rows of a 100 000 pixel wide 16-bit picture is 38 MB
-SPOOL_BYTES = 32 * MIB  # of one band on its way into the temporary file
-
-
-@runtime_checkable
-class StoredRows(Protocol):
-    """Where a PictureReader takes its rows from."""
-
-    def rows(self, y0: int, y1: int, x0: int, x1: int) -> np.ndarray: ...
 
 
 class Decoder:
     """Rows as they lie in the file, but straight, without alpha and in one of the four dtypes.
 
-    What was decoded last is kept, so that windows that move down and overlap never make a PNG start again.
+    The rows decoded last are kept, so that windows that move down and overlap never make a PNG start again.
+
+    Raises:
+        InputError: The file cannot be opened, or holds no flat pixels that we can read in bounded memory.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._input: Any = None
-        self._input, self._complaint = _open_input(path)
+        self._opened: Opened | None = _open(path)
         self._closed = False
-        spec: Any = self._input.spec()
+        spec: Any = self._opened.input.spec()
         self._spec = spec
         self.height, self.width = int(spec.height), int(spec.width)
-        if spec.deep or spec.depth > 1 or self.height < 1 or self.width < 1:
+        self._format = str(self._opened.input.format_name())
+        try:
+            _check_layout(path, spec, self._format)
+        except InputError:
             self.close()
-            raise InputError(
-                f"{path} is a {'deep' if spec.deep else f'{self.width}x{self.height}x{spec.depth}'} picture, we need "
-                "flat pixels and at least one",
-                hint="Flatten it in the program that made it.",
-            )
-        self._format = str(self._input.format_name())
-        if self._format == "tiff" and str(spec.format) == "double":
-            # OpenImageIO 3.2 returns uninitialised memory for scanlines of these, without a word
-            self.close()
-            raise InputError(
-                f"{path} has 64-bit floats, of a TIFF we can read 8 and 16 bit integers and 16 and 32-bit floats",
-                hint="Save it with 32-bit floats.",
-            )
+            raise
         self._picks, self._alpha = _channels(spec)
         self.channels = len(self._picks)
         self.dtype = _dtype(spec, self._picks)
-        # OpenImageIO marks straight alpha, and leaves it straight because _open_input asks for it
+        # OpenImageIO marks straight alpha, and leaves it straight because open_input asks for it
         self._associated = self._alpha is not None and not spec.get_int_attribute("oiio:UnassociatedAlpha")
         self._tile = (int(spec.tile_height), int(spec.tile_width)) if spec.tile_width else None
-        chunk = self._tile[0] if self._tile else int(spec.get_int_attribute("oiio:RowsPerChunk", 1))
-        # strips are decoded whole and in parallel where we ask for whole ones; taller ones are not worth the memory
-        self._chunk = chunk if self._tile or 1 <= chunk <= 256 else 1
+        self._chunk = _chunk_rows(spec)
         self._kept, self._kept_y = np.empty((0, self.width, self.channels), self.dtype), 0
         self._tiles: dict[int, dict[int, np.ndarray]] = {}  # the tile rows that were asked for last, by row and column
         self.decoded = 0
 
     @property
     def tiled(self) -> bool:
+        """Whether a window costs less than its rows."""
         return self._tile is not None
 
     @property
     def orientation(self) -> int:
+        """EXIF's number, 1 (upright) to 8."""
         value = int(self._spec.get_int_attribute("Orientation", 1))
         return value if 1 <= value <= 8 else 1
 
@@ -90,7 +77,7 @@ class Decoder:
         return self._tile[0] * self._tile[1] if self._tile else 1
 
     def info(self, *, turned: bool) -> PictureInfo:
-        """What the file says of itself; a turned picture has its sides and resolutions swapped."""
+        """Size and metadata; a picture turned by a quarter has its sides and resolutions swapped."""
         spec = self._spec
         height, width, resolution = self.height, self.width, _resolution(spec)
         if turned:
@@ -112,11 +99,12 @@ class Decoder:
         )
 
     def rows(self, y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
+        """Rows y0 .. y1-1, columns x0 .. x1-1 as [h, w, colours]; a view to be read and not written."""
         end = self._kept_y + len(self._kept)
         if self._kept_y <= y0 and y1 <= end:
             return self._kept[y0 - self._kept_y : y1 - self._kept_y, x0:x1]
         if self._tile and (x0, x1) != (0, self.width):
-            return self._from_tiles(y0, y1, x0, x1, *self._tile)
+            return self._from_tiles(y0, y1, x0, x1, self._tile)
         if self._kept_y <= y0 < end:
             top, parts = y0, [self._kept[y0 - self._kept_y :], self._decode(end, self._up(y1), 0, self.width)]
             band = np.concatenate(parts)
@@ -129,15 +117,16 @@ class Decoder:
     def alpha(self) -> np.ndarray:
         """The alpha channel, whole."""
         assert self._alpha is not None
-        if self._input is None:
-            self._input, self._complaint = _open_input(self._path)
+        file = self._open_again()
         depth = openimageio().TypeDesc(TYPES[self.dtype.name])
-        pixels = self._input.read_image(0, 0, self._alpha, self._alpha + 1, depth)
+        with size_limit(lifted=file.beyond):
+            pixels = file.input.read_image(0, 0, self._alpha, self._alpha + 1, depth)
         if pixels is None:
             raise InputError(f"the alpha of {self._path} cannot be decoded", hint="Save it again without alpha.")
         return np.asarray(pixels)[..., 0]
 
     def close(self) -> None:
+        """Close the file. Safe to call twice."""
         self._drop_input()
         self._closed = True
 
@@ -147,20 +136,21 @@ class Decoder:
     def _up(self, y: int) -> int:
         return min(self.height, -(-y // self._chunk) * self._chunk)
 
-    def _from_tiles(self, y0: int, y1: int, x0: int, x1: int, tall: int, wide: int) -> np.ndarray:
+    def _from_tiles(self, y0: int, y1: int, x0: int, x1: int, tile: tuple[int, int]) -> np.ndarray:
         """A window put together from tiles. Tiles of its tile rows are kept for its neighbours, others are dropped."""
-        rows, columns = range(y0 // tall, -(-y1 // tall)), range(x0 // wide, -(-x1 // wide))
+        tile_height, tile_width = tile
+        rows, columns = range(y0 // tile_height, -(-y1 // tile_height)), range(x0 // tile_width, -(-x1 // tile_width))
         self._tiles = {row: self._tiles.get(row, {}) for row in rows}
         band = np.empty((y1 - y0, x1 - x0, self.channels), self.dtype)
         for row, tiles in self._tiles.items():
-            top, bottom = row * tall, min((row + 1) * tall, self.height)
+            top, bottom = row * tile_height, min((row + 1) * tile_height, self.height)
             for missing in _runs([column for column in columns if column not in tiles]):
-                left, right = missing[0] * wide, min((missing[-1] + 1) * wide, self.width)
+                left, right = missing[0] * tile_width, min((missing[-1] + 1) * tile_width, self.width)
                 run = self._decode(top, bottom, left, right)
                 for column in missing:
-                    tiles[column] = run[:, column * wide - left : (column + 1) * wide - left].copy()
+                    tiles[column] = run[:, column * tile_width - left : (column + 1) * tile_width - left].copy()
             for column in columns:
-                left, right = column * wide, min((column + 1) * wide, self.width)
+                left, right = column * tile_width, min((column + 1) * tile_width, self.width)
                 (ya, yb), (xa, xb) = (max(y0, top), min(y1, bottom)), (max(x0, left), min(x1, right))
                 band[ya - y0 : yb - y0, xa - x0 : xb - x0] = tiles[column][ya - top : yb - top, xa - left : xb - left]
         return band
@@ -192,19 +182,18 @@ class Decoder:
     def _native(self, y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
         if self._closed:
             raise RuntimeError(f"{self._path} is closed")
-        if self._input is None:
-            self._input, self._complaint = _open_input(self._path)
-        spec = self._spec
+        file, spec = self._open_again(), self._spec
         wanted = [*self._picks, self._alpha] if self._associated and self._alpha is not None else self._picks
         channels = (min(wanted), max(wanted) + 1)
         depth = openimageio().TypeDesc(TYPES[self.dtype.name])
         top, bottom, left, right = spec.y + y0, spec.y + y1, spec.x + x0, spec.x + x1
         self.decoded += (y1 - y0) * (x1 - x0)
-        if self._tile:
-            pixels = self._input.read_tiles(left, right, top, bottom, spec.z, spec.z + 1, *channels, depth)
-        else:
-            pixels = self._input.read_scanlines(top, bottom, spec.z, *channels, depth)
-        trouble = self._complaint + str(self._input.geterror())
+        with size_limit(lifted=file.beyond):
+            if self._tile:
+                pixels = file.input.read_tiles(left, right, top, bottom, spec.z, spec.z + 1, *channels, depth)
+            else:
+                pixels = file.input.read_scanlines(top, bottom, spec.z, *channels, depth)
+        trouble = file.complaint + str(file.input.geterror())
         if pixels is None or (trouble and not self._harmless(trouble)):
             # a next try starts afresh: libjpeg complains once and then goes on with grey rows
             self._drop_input()
@@ -226,112 +215,68 @@ class Decoder:
             self._format == "jpeg" and all(any(o in line for o in odd) for line in lines) and _ends_as_jpeg(self._path)
         )
 
+    def _open_again(self) -> Opened:
+        """The open file, also after a read that failed."""
+        if self._opened is None:
+            self._opened = _open(self._path)
+        return self._opened
+
     def _drop_input(self) -> None:
-        if self._input is not None:
-            self._input.close()
-        self._input = None
+        if self._opened is not None:
+            self._opened.input.close()
+        self._opened = None
 
 
-class TurnedRows:
-    """A picture once more, in a temporary file that gives the rows of the turned picture in any order.
-
-    Each band of the source is one block. Transposed blocks are [W, h, C], so that some rows of the result are one
-    contiguous piece of every block; others are [h, W, C] and the file is simply raw.
-    """
-
-    def __init__(self, decoder: Decoder, *, transposed: bool) -> None:
-        self._decoder = decoder
-        self._transposed = transposed
-        self._pixel = decoder.channels * decoder.dtype.itemsize
-        self._band = max(1, SPOOL_BYTES // (decoder.width * self._pixel))
-        self._file: BinaryIO | None = None
-
-    def rows(self, y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
-        if self._file is None:
-            self._file = self._fill()
-        channels, dtype = self._decoder.channels, self._decoder.dtype
-        if not self._transposed:
-            band = np.empty((y1 - y0, self._decoder.width, channels), dtype)
-            _read_exactly(self._file, band, y0 * self._decoder.width * self._pixel)
-            return band[:, x0:x1]
-        band = np.empty((y1 - y0, x1 - x0, channels), dtype)
-        for left in range(x0 // self._band * self._band, x1, self._band):
-            width = min(self._band, self._decoder.height - left)
-            piece = np.empty((y1 - y0, width, channels), dtype)
-            _read_exactly(self._file, piece, (left * self._decoder.width + y0 * width) * self._pixel)
-            start, stop = max(x0, left), min(x1, left + width)
-            band[:, start - x0 : stop - x0] = piece[:, start - left : stop - left]
-        return band
-
-    def close(self) -> None:
-        if self._file:
-            self._file.close()
-        self._file = None
-
-    def _fill(self) -> BinaryIO:
-        decoder, folder = self._decoder, tempfile.gettempdir()
-        try:
-            file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115  closed by close()
-            try:
-                for y0 in range(0, decoder.height, self._band):
-                    band = decoder.rows(y0, min(y0 + self._band, decoder.height), 0, decoder.width)
-                    block = np.ascontiguousarray(band.transpose(1, 0, 2) if self._transposed else band)
-                    _write_all(file, block)
-            except BaseException:
-                file.close()
-                raise
-            return file
-        except OSError as error:
-            size = decoder.height * decoder.width * self._pixel // MIB + 1
-            raise OutputError(
-                f"turning the picture upright needs {size} MiB in {folder} ({error.strerror})",
-                hint="Make room there, or name another folder: TMPDIR=/path hdmatt ...",
-            ) from error
-
-
-@cache
-def openimageio() -> Any:
-    import OpenImageIO
-
-    # its own limit is what the machine has of memory, but we stream, and max_pixels says it in the user's words
-    OpenImageIO.attribute("limits:imagesize_MB", 0)
-    return OpenImageIO
-
-
-def _open_input(path: Path) -> tuple[Any, str]:
-    """The opened file, and what OpenImageIO complained of on the way: progressive JPEG is read right there."""
-    _check_readable(path)
-    oiio = openimageio()
-    config = oiio.ImageSpec()
-    config.attribute("oiio:UnassociatedAlpha", 1)
-    source = oiio.ImageInput.open(str(path), config)
-    # "null" makes pictures out of nothing for any file of that name
-    if source is None or source.format_name() in ("null", "term"):
-        reason = first_line(oiio.geterror()).replace(str(path), path.name)
-        raise InputError(
-            f"{path} is not a picture that we can read ({reason or 'unknown format'})",
-            hint="We need PNG, JPEG, TIFF, EXR or WebP.",
-        )
-    return source, str(source.geterror())
-
-
-def _check_readable(path: Path) -> None:
+def _open(path: Path) -> Opened:
     try:
-        status = path.stat()
-    except OSError as error:
-        if isinstance(error, FileNotFoundError | NotADirectoryError):
-            raise InputError(f"{path} does not exist", hint="Check the spelling and the folder.") from error
-        raise InputError(f"{path} cannot be read ({error.strerror})", hint="Check the path and permissions.") from error
-    if stat.S_ISDIR(status.st_mode):
-        raise InputError(f"{path} is a folder, we need a picture file", hint="Name one of the pictures in it.")
-    if not stat.S_ISREG(status.st_mode):
+        return open_input(path)
+    except InputError as error:
+        if found := re.search(r"(\d+) channels exceeds", error.message):
+            raise _too_many_channels(path, int(found[1])) from error
+        raise
+
+
+def _check_layout(path: Path, spec: Any, file_format: str) -> None:
+    """Refuse what is no flat picture, what OpenImageIO reads wrongly, and what cannot be decoded in bounded memory."""
+    if spec.deep or spec.depth > 1 or spec.height < 1 or spec.width < 1:
         raise InputError(
-            f"{path} is not a regular file, we need one that can be read twice", hint="Save it to a file first."
+            f"{path} is a {'deep' if spec.deep else f'{spec.width}x{spec.height}x{spec.depth}'} picture, we need "
+            "flat pixels and at least one",
+            hint="Flatten it in the program that made it.",
         )
-    if not os.access(path, os.R_OK):
-        raise InputError(f"{path} cannot be read (permission denied)", hint=f"Allow it: chmod u+r {path}")
-    if status.st_size == 0:
-        raise InputError(f"{path} is empty (0 bytes), we need a picture", hint="Copy or download it again.")
+    if file_format == "tiff" and str(spec.format) == "double":
+        # OpenImageIO 3.2 returns uninitialised memory for scanlines of these, without a word
+        raise InputError(
+            f"{path} has 64-bit floats, of a TIFF we can read 8 and 16 bit integers and 16 and 32-bit floats",
+            hint="Save it with 32-bit floats.",
+        )
+    if spec.nchannels > MAX_CHANNELS:
+        raise _too_many_channels(path, spec.nchannels)
+    chunk = _chunk_rows(spec) * int(spec.tile_width or spec.width) * int(spec.pixel_bytes(True))
+    if chunk > LARGEST_CHUNK:
+        raise InputError(
+            f"{path} must be decoded in pieces of {memory.show(chunk, up=True)} (its {spec.nchannels} channels "
+            f"together), we read pieces of at most {memory.show(LARGEST_CHUNK)}",
+            hint="Save the colours without the other channels, or in smaller tiles or strips.",
+        )
+
+
+def _chunk_rows(spec: Any) -> int:
+    """Rows that are decoded together.
+
+    Strips are decoded whole and in parallel where we ask for whole ones; taller ones are not worth the memory.
+    """
+    if spec.tile_width:
+        return int(spec.tile_height)
+    rows = int(spec.get_int_attribute("oiio:RowsPerChunk", 1))
+    return rows if 1 <= rows <= 256 else 1
+
+
+def _too_many_channels(path: Path, number: int) -> InputError:
+    return InputError(
+        f"{path} has {number} channels, we read files of at most {MAX_CHANNELS}",
+        hint="Save the colours without the other channels.",
+    )
 
 
 def _channels(spec: Any) -> tuple[list[int], int | None]:
@@ -392,21 +337,6 @@ def _ends_as_jpeg(path: Path) -> bool:
         return b"\xff\xd9" in file.read()
 
 
-def _read_exactly(file: BinaryIO, array: np.ndarray, offset: int) -> None:
-    view = array.reshape(-1).view(np.uint8).data
-    while view:
-        count = os.preadv(file.fileno(), [view], offset)
-        if not count:
-            raise RuntimeError("the temporary file has shrunk")
-        view, offset = view[count:], offset + count
-
-
-def _write_all(file: BinaryIO, array: np.ndarray) -> None:
-    view = array.reshape(-1).view(np.uint8).data
-    while view:
-        view = view[file.write(view) :]
-
-
 def _runs(numbers: Sequence[int]) -> list[list[int]]:
     """Ascending numbers in runs without gaps."""
     runs: list[list[int]] = []
@@ -416,7 +346,3 @@ def _runs(numbers: Sequence[int]) -> list[list[int]]:
         else:
             runs.append([number])
     return runs
-
-
-def first_line(text: str | None) -> str:
-    return (text or "").strip().split("\n")[0].strip()

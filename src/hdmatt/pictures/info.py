@@ -1,8 +1,11 @@
 """Size, depth and metadata of a picture, and the types that pictures are held in.
 
-PictureInfo          size, depth and metadata
-Rows, PathLike       types of bands of rows and of paths
-DEFAULT_MAX_PIXELS   larger pictures are refused
+    PictureInfo          size, depth and metadata
+    Rows, PathLike       types of bands of rows and of paths
+    DEFAULT_MAX_PIXELS   larger pictures are refused
+    WHITE, TYPES         the largest integer of a type, OpenImageIO's names of types
+
+Knows nothing of files.
 """
 
 import os
@@ -23,22 +26,33 @@ Rows = (
     | Float32[np.ndarray, "h w 3"]
 )
 
-MIB = 2**20
 WHITE = {"uint8": 255, "uint16": 65535}
 TYPES = {"uint8": "uint8", "uint16": "uint16", "float16": "half", "float32": "float"}  # OpenImageIO's names
 
 
 @dataclass(frozen=True)
 class PictureInfo:
-    """Size, depth and metadata of a picture, after EXIF rotation."""
+    """Size, depth and metadata of a picture, after EXIF rotation.
+
+    Attributes:
+        path: The file; None for an array.
+        height, width: Pixels.
+        channels: Colour channels, 1 (grey) or 3 (RGB); alpha is not counted.
+        has_alpha: Whether the file or array has an alpha channel.
+        dtype: uint8, uint16, float16 or float32.
+        linear: True for scene-linear values (EXR), False for display-encoded ones (like sRGB).
+        icc: The ICC profile, if it is one for as many colours.
+        resolution: Along x, along y, unit ("in", "cm" or "none").
+        chunk_rows: Rows that can only be decoded together: of a tile, or of a strip.
+    """
 
     path: Path | None
     height: int
     width: int
-    channels: int  # colour channels: 1 (grey) or 3 (RGB); alpha is not counted
+    channels: int
     has_alpha: bool
-    dtype: np.dtype[Any]  # uint8, uint16, float16 or float32
-    linear: bool  # True: scene-linear values (EXR); False: display-encoded (sRGB-like)
+    dtype: np.dtype[Any]
+    linear: bool
     icc: bytes | None
-    resolution: tuple[float, float, str] | None  # along x, along y, unit: "in", "cm" or "none"
-    chunk_rows: int = 1  # rows that can only be decoded together: of a tile, or of a strip
+    resolution: tuple[float, float, str] | None
+    chunk_rows: int = 1

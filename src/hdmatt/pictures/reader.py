@@ -1,25 +1,15 @@
-"""Pictures as bands of rows: files and arrays in, files out, in memory that the band bounds and not the picture.
+"""Pictures as bands of rows, from files and arrays, in memory that the band bounds and not the picture.
 
-OpenImageIO does the decoding; it is loaded when the first file is opened. No torch, no networks. Rows are half open,
-y0 .. y1-1, upright (EXIF orientation applied), colours straight and in the picture's own encoding and depth. Read top
-to bottom:
+Knows nothing of how files are decoded (pictures/decoder.py) and of what the values of a trimap mean
+(pictures/trimap.py). Rows are half open, y0 .. y1-1, and upright (EXIF orientation applied); colours are straight and
+in the picture's own encoding and depth. Read top to bottom:
 
-    PictureInfo                    size, depth and metadata of a picture
     BandReader                     the interface: info, rows, window, close
     open_picture, PictureReader    a file's rows, in any order; cheapest from top to bottom
     ArrayReader                    the same over an array
-    open_trimap, TrimapReader      rows of 0, 128 and 255
-    read_picture, read_grey        a whole small picture
+    read_grey                      a whole grey picture
     as_float, network_colours      rows as numbers, rows as the network sees them
-    PictureWriter                  rows into a file that appears when it is complete, or never
-    default_bit_depth, check_output_path
-    _Decoder                       rows as they lie in the file, with the last ones kept
-    _Turned                        rows of a picture that must be turned, from a temporary file
-
-What the values of a trimap mean is in pictures/trimap.py, transfer functions are in pictures/colour.py.
-
-OpenImageIO: only ImageInput and ImageOutput. ImageBuf takes 360-660 MB for a 96-megapixel picture, a band of rows
-93-129 MB. Of several pages, parts or layers the first is read; of an EXR its data window.
+    single_channel                 the grey values of rows whose channels agree
 """
 
 from pathlib import Path
@@ -30,16 +20,19 @@ import numpy as np
 from jaxtyping import Float32, Shaped
 
 from hdmatt.errors import InputError
-from hdmatt.pictures.decoder import SPOOL_BYTES, Decoder, StoredRows, TurnedRows
+from hdmatt.pictures.decoder import Decoder
 from hdmatt.pictures.info import DEFAULT_MAX_PIXELS, WHITE, PathLike, PictureInfo, Rows
+from hdmatt.pictures.turned import TurnedRows
+from hdmatt.system.memory import MIB
 
 _Reader = TypeVar("_Reader", bound="BandReader")  # typing.Self is refused by beartype where methods are checked alone
 _ROUNDING = 2 / 255  # a grey picture saved as RGB JPEG comes back with its channels up to this far apart
+_CHECKED_BYTES = 32 * MIB  # of an array that are looked at together
 _LARGEST_ENCODED = 8.0  # display-encoded floats beyond this are no overshoot but a picture of 0..255
 
 
 class BandReader:
-    """What PictureReader and ArrayReader share: bands of a picture by row numbers.
+    """Bands of a picture by row numbers: the interface of PictureReader and ArrayReader.
 
     Closed by `close` or at the end of a `with` block. Not for several threads at once.
     """
@@ -58,7 +51,7 @@ class BandReader:
         return self.window(y0, y1, 0, self.info.width)
 
     def window(self, y0: int, y1: int, x0: int, x1: int) -> Rows:
-        """The same as `rows(y0, y1)[:, x0:x1]`; of a tiled file only the tiles touched are decoded."""
+        """`rows(y0, y1)[:, x0:x1]`; of a tiled file only the tiles that it touches are decoded."""
         colours = self.colours(y0, y1, x0, x1)
         return np.repeat(colours, 3, axis=2) if colours.shape[2] == 1 else np.array(colours, order="C")
 
@@ -69,7 +62,7 @@ class BandReader:
         return self._colours(y0, y1, x0, x1)
 
     def close(self) -> None:
-        """Release the file; twice is once."""
+        """Close the file. Safe to call twice."""
 
     def _colours(self, y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
         raise NotImplementedError
@@ -98,8 +91,8 @@ class PictureReader(BandReader):
     """Bands of a picture file; see `open_picture`.
 
     Any order of rows works. Going down costs one pass over the file and memory for one band; rows that overlap the
-    band before are kept, not decoded again. Going up in a PNG or JPEG starts again from its first row. WebP is
-    decoded whole when it is opened (at most 1 GiB, its sides end at 16383).
+    band before are kept, not decoded again. Going up in a PNG or JPEG starts again from its first row. WebP is decoded
+    whole when it is opened (at most 1 GiB, since its sides end at 16383).
 
     Alpha is dropped and colours are straight: associated ones (EXR, some TIFF) are divided by alpha, but where alpha
     is 0 stay as they are. A picture that EXIF wants turned (orientation 3 to 8) is copied once, on the first read,
@@ -115,7 +108,7 @@ class PictureReader(BandReader):
         except BaseException:
             self._decoder.close()
             raise
-        self._source: StoredRows = self._decoder
+        self._source: Decoder | TurnedRows = self._decoder
         self._turned: TurnedRows | None = None
         if self._orientation >= 3:
             self._source = self._turned = TurnedRows(self._decoder, transposed=self._orientation >= 5)
@@ -127,7 +120,7 @@ class PictureReader(BandReader):
 
     @property
     def decoded(self) -> int:
-        """Pixels that were decoded so far; one that is decoded twice counts twice."""
+        """Pixels decoded so far; one that is decoded twice counts twice."""
         return self._decoder.decoded
 
     def _colours(self, y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
@@ -158,7 +151,7 @@ class ArrayReader(BandReader):
         linear: True for scene-linear values, False for display-encoded ones, in which floats span 0 to 1.
 
     Raises:
-        InputError: Another shape or type, no pixels, NaN or infinite values, or floats that span 0 to 255.
+        InputError: Another shape or type, no pixels, NaN or infinite values, or display-encoded floats above 8.
     """
 
     def __init__(self, array: np.ndarray, *, linear: bool = False) -> None:
@@ -192,21 +185,11 @@ class ArrayReader(BandReader):
         return self._pixels[y0:y1, x0:x1]
 
 
-def read_picture(path: PathLike) -> tuple[Float32[np.ndarray, "h w 3"], PictureInfo]:
-    """A whole picture: `as_float` of all its rows, and its info.
-
-    Raises:
-        InputError: As for `open_picture` and `rows`.
-    """
-    with open_picture(path) as picture:
-        return as_float(picture.rows(0, picture.info.height)), picture.info
-
-
 def read_grey(path: PathLike) -> Float32[np.ndarray, "h w"]:
     """A whole grey picture in [0, 1], such as an alpha matte; also one saved as RGB with equal channels.
 
     Raises:
-        InputError: As for `open_picture` and `rows`; or its channels differ; or it has a second matte in its alpha.
+        InputError: As for `open_picture` and `rows`; the channels differ; or an alpha channel says something else.
     """
     with open_picture(path) as picture:
         colours = picture.colours(0, picture.info.height, 0, picture.info.width)
@@ -222,7 +205,7 @@ def read_grey(path: PathLike) -> Float32[np.ndarray, "h w"]:
 
 
 def as_float(rows: Shaped[np.ndarray, "..."]) -> Float32[np.ndarray, "..."]:
-    """uint8 and uint16 scaled to [0, 1]; half and float as they are, in the picture's own encoding.
+    """Rows as float32: uint8 and uint16 scaled to [0, 1]; half and float as they are, in the picture's own encoding.
 
     Exact to half a float32 step, so `round(value * 65535)` gives 16-bit values back.
 
@@ -258,6 +241,24 @@ def network_colours(rows: Shaped[np.ndarray, "... 3"], *, linear: bool) -> Float
     return linear_to_srgb(colours)
 
 
+def single_channel(colours: np.ndarray, y0: int, name: str, needed: str) -> np.ndarray:
+    """The first channel of a band that begins at row y0, if the others say the same."""
+    if colours.shape[2] == 3:
+        values = colours.astype(np.float32)
+        apart = values.max(axis=2) - values.min(axis=2)
+        # 1e-3 of a step for the rounding of these three lines
+        far = apart > (_ROUNDING * WHITE.get(colours.dtype.name, 1)) * 1.001
+        if far.any():
+            y, x = (int(i) for i in np.unravel_index(int(np.argmax(far)), far.shape))
+            red, green, blue = (f"{v:g}" for v in values[y, x])
+            raise InputError(
+                f"{name} looks like a colour picture, we need {needed}: row {y0 + y}, column {x} is red {red}, green "
+                f"{green}, blue {blue}",
+                hint="Were two files swapped? Else save it as a grey picture.",
+            )
+    return colours[..., 0]
+
+
 def _check_size(info: PictureInfo, max_pixels: int, chunk_pixels: int) -> None:
     pixels = max(info.height * info.width, chunk_pixels)
     if pixels > max_pixels:
@@ -271,7 +272,7 @@ def _check_size(info: PictureInfo, max_pixels: int, chunk_pixels: int) -> None:
 def _check_array(pixels: np.ndarray, *, linear: bool) -> None:
     if pixels.dtype.kind != "f":
         return
-    band = max(1, SPOOL_BYTES // pixels[:1].nbytes)
+    band = max(1, _CHECKED_BYTES // pixels[:1].nbytes)
     largest = 0.0
     for y0 in range(0, len(pixels), band):
         rows = pixels[y0 : y0 + band]
@@ -298,21 +299,3 @@ def _known_dtype(pixels: np.ndarray) -> np.ndarray:
         )
     with np.errstate(over="ignore"):  # infinity is found and told right after
         return pixels.astype(np.dtype("float32" if name == "float64" else name), copy=False)
-
-
-def single_channel(colours: np.ndarray, y0: int, name: str, needed: str) -> np.ndarray:
-    """The first channel of a band that begins at row y0, if the others say the same."""
-    if colours.shape[2] == 3:
-        values = colours.astype(np.float32)
-        apart = values.max(axis=2) - values.min(axis=2)
-        # 1e-3 of a step for the rounding of these three lines
-        far = apart > (_ROUNDING * WHITE.get(colours.dtype.name, 1)) * 1.001
-        if far.any():
-            y, x = (int(i) for i in np.unravel_index(int(np.argmax(far)), far.shape))
-            red, green, blue = (f"{v:g}" for v in values[y, x])
-            raise InputError(
-                f"{name} looks like a colour picture, we need {needed}: row {y0 + y}, column {x} is red {red}, green "
-                f"{green}, blue {blue}",
-                hint="Were two files swapped? Else save it as a grey picture.",
-            )
-    return colours[..., 0]

@@ -1,17 +1,14 @@
-"""OpenImageIO out: rows into a file that appears under its name when it is complete, or never.
+"""Pictures written row by row, into files that appear under their names when they are complete, or never.
+
+Knows nothing of what the values mean; what each format can hold is in pictures/formats.py.
 
     PictureWriter        writes a picture row by row
-    default_bit_depth    the depth a file gets when none is asked for
     check_output_path    refuses paths that cannot be written, before any work is done
-
-What each format can hold is in the table of formats at the top.
 """
 
 import os
-import secrets
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,49 +17,17 @@ import numpy as np
 from jaxtyping import Float32
 
 from hdmatt.errors import InputError, OutputError
-from hdmatt.pictures.decoder import first_line, openimageio
-from hdmatt.pictures.info import MIB, TYPES, WHITE, PathLike, PictureInfo
+from hdmatt.pictures.formats import DEPTHS, EXR, JPEG, PNG, TIFF, WEBP, Format, check_format, writable
+from hdmatt.pictures.info import TYPES, WHITE, PathLike, PictureInfo
+from hdmatt.pictures.openimageio import first_line, open_input, openimageio, size_limit
+from hdmatt.system.files import create_hidden
+from hdmatt.system.memory import MIB
 
 _ENCODED_ROWS = 64  # at a time, for the copies in floats on the way; whole strips of a TIFF, which has 32 rows in one
 _HALF_MAX = 65504.0  # the largest half float
 _NO_EXIF = "failed TIFFWriteCustomDirectory() of the Exif data"  # OpenImageIO 3.2, of every TIFF that has none
 _PNG_BLOCK = 2**17  # more than zlib and libpng hold back together
 _CLASSIC_TIFF_BYTES = 3_500_000_000  # of pixels; classic TIFF ends at 4 GiB, and zip can make noise larger
-
-
-@dataclass(frozen=True)
-class _Format:
-    """What one file format can hold, and how we write it."""
-
-    name: str
-    depths: tuple[str, ...]  # of "8", "16", "half", "float"
-    alpha: bool
-    largest_side: int
-    attributes: tuple[tuple[str, str | int], ...]
-    held: bool = False  # in memory until the end
-
-
-# PNG: level 4 against 1, 6, 9 (1500 x 2000): an 8-bit matte 0.03 s 154 kB against 0.02 s 173 kB, 0.03 s 154 kB, 0.06 s
-#     151 kB; an 8-bit photograph 0.43 s 5.51 MB against 0.30 s 5.67 MB, 0.50 s 5.51 MB, 0.49 s 5.51 MB.
-# TIFF: half floats exist, but few programs read them.
-# JPEG: 4:4:4, because half the colours along a matte's rim are what one sees.
-# WebP: the encoder wants the whole picture, so we hold it. OpenImageIO would, too, but then encodes it even when we
-#     give up, and never returns if the disk is full. Pixels with alpha 0 lose their colour.
-_PNG = _Format("PNG", ("8", "16"), True, 1_000_000, (("png:compressionLevel", 4),))
-_JPEG = _Format("JPEG", ("8",), False, 65500, (("compression", "jpeg:95"), ("jpeg:subsampling", "4:4:4")))
-_TIFF = _Format("TIFF", ("8", "16", "float"), True, 2**20, (("compression", "zip"),))
-_EXR = _Format("EXR", ("half", "float"), True, 2**20, (("compression", "zip"), ("openexr:lineOrder", "increasingY")))
-_WEBP = _Format("WebP", ("8",), True, 16383, (("compression", "lossless"),), held=True)
-_FORMATS = {
-    ".png": _PNG,
-    ".jpg": _JPEG,
-    ".jpeg": _JPEG,
-    ".tif": _TIFF,
-    ".tiff": _TIFF,
-    ".exr": _EXR,
-    ".webp": _WEBP,
-}
-_DEPTHS = {"8": np.uint8, "16": np.uint16, "half": np.float16, "float": np.float32}
 
 
 class PictureWriter:
@@ -82,6 +47,8 @@ class PictureWriter:
         bit_depth: "8", "16", "half" or "float"; see `default_bit_depth`.
         like: Where resolution and ICC profile come from (the profile if it is one for as many colours and the format
             has a place for it; WebP has none for resolutions).
+        move: Called with the complete hidden file and `path`, to give it its name. Several outputs can wait for each
+            other here; see inference/outputs.py.
 
     Raises:
         InputError: A bit depth that the format lacks.
@@ -97,15 +64,15 @@ class PictureWriter:
         channels: int,
         bit_depth: str,
         like: PictureInfo | None = None,
+        move: Callable[[Path, Path], None] = os.replace,
     ) -> None:
         assert channels in (1, 3, 4) and height > 0 and width > 0, (channels, height, width)
-        self._path = Path(path)
-        self._format = _writable(self._path)
-        _check_format(self._path, self._format, height, width, channels=channels, bit_depth=bit_depth)
+        self._path, self._move = Path(path), move
+        self._format = writable(self._path)
+        check_format(self._path, self._format, height, width, channels=channels, bit_depth=bit_depth)
         self._height, self._width, self._channels, self._like = height, width, channels, like
-        self._dtype = np.dtype(_DEPTHS[bit_depth])
-        # the same suffix, for OpenImageIO picks the format by it; not mkstemp, which makes files that only we can read
-        self._hidden = self._path.with_name(f".hdmatt-{secrets.token_hex(6)}{self._path.suffix.lower()}")
+        self._dtype = np.dtype(DEPTHS[bit_depth])
+        self._hidden: Path | None = None  # with the same suffix, for OpenImageIO picks the format by it
         self._output: Any = None
         self._held: list[np.ndarray] = []
         self._entered = False
@@ -113,6 +80,7 @@ class PictureWriter:
 
     def __enter__(self) -> "PictureWriter":
         check_output_path(self._path, [])
+        self._hidden = create_hidden(self._path)
         self._entered = True
         try:
             if not self._format.held:
@@ -138,7 +106,7 @@ class PictureWriter:
         if not np.isfinite(band).all():
             raise RuntimeError(f"NaN or infinite values in rows {self._next} to {self._next + len(band)}")
         for y in range(0, len(band), _ENCODED_ROWS):
-            pixels = _encode(band[y : y + _ENCODED_ROWS], self._dtype, premultiply=self._format is _EXR)
+            pixels = _encode(band[y : y + _ENCODED_ROWS], self._dtype, premultiply=self._format is EXR)
             if self._format.held:
                 self._held.append(pixels)
             else:
@@ -153,6 +121,7 @@ class PictureWriter:
             self._discard()
 
     def _finish(self) -> None:
+        assert self._hidden is not None
         if self._next != self._height:
             raise RuntimeError(f"{self._path}: {self._next} of {self._height} rows were written")
         if self._format.held:
@@ -166,7 +135,7 @@ class PictureWriter:
         if not fine or trouble or not _is_complete(self._hidden, self._format, self._height):
             raise self._failure(trouble)
         try:
-            os.replace(self._hidden, self._path)
+            self._move(self._hidden, self._path)
         except OSError as error:
             raise self._failure(error.strerror) from error
 
@@ -175,7 +144,7 @@ class PictureWriter:
             return
         if not self._format.held:
             self._check_room(pixels.nbytes)
-        if self._format is _WEBP and self._channels == 1:
+        if self._format is WEBP and self._channels == 1:
             pixels = np.repeat(pixels, 3, axis=2)  # WebP knows no grey
         fine = self._output.write_scanlines(y0, y0 + len(pixels), 0, pixels)
         # PNG says True and has the failure among its errors only
@@ -194,10 +163,12 @@ class PictureWriter:
     def _discard(self) -> None:
         self._entered = False
         self._held.clear()
-        if self._output is not None and self._format is _PNG:
+        if self._output is not None and self._format is PNG:
             self._quieten()
         self._output = None  # its destructor closes the file
-        self._hidden.unlink(missing_ok=True)
+        if self._hidden is not None:
+            self._hidden.unlink(missing_ok=True)
+        self._hidden = None
 
     def _quieten(self) -> None:
         """Noise into a PNG that is thrown away: libpng complains on stderr of one closed before its first block."""
@@ -224,15 +195,15 @@ class PictureWriter:
 
     def _spec(self, icc: bytes | None) -> Any:
         oiio = openimageio()
-        channels = 3 if self._format is _WEBP and self._channels == 1 else self._channels
+        channels = 3 if self._format is WEBP and self._channels == 1 else self._channels
         spec = oiio.ImageSpec(self._width, self._height, channels, TYPES[self._dtype.name])
         for name, value in self._format.attributes:
             spec.attribute(name, value)
-        if channels == 4 and self._format is not _EXR:
+        if channels == 4 and self._format is not EXR:
             spec.attribute("oiio:UnassociatedAlpha", 1)
-        if self._format is _TIFF and self._height * self._width * channels * self._dtype.itemsize > _CLASSIC_TIFF_BYTES:
+        if self._format is TIFF and self._height * self._width * channels * self._dtype.itemsize > _CLASSIC_TIFF_BYTES:
             spec.attribute("tiff:bigtiff", 1)
-        if self._format is _PNG and (icc or channels == 1):
+        if self._format is PNG and (icc or channels == 1):
             # else an sRGB chunk is written, which contradicts the profile and makes colours of a matte
             spec.attribute("oiio:ColorSpace", "data" if channels == 1 else "unknown")
         if icc:
@@ -258,24 +229,6 @@ class PictureWriter:
         )
 
 
-def default_bit_depth(path: PathLike, info: PictureInfo) -> str:
-    """The input's own bit depth where the output's format has it, else the nearest that loses the least.
-
-    Returns:
-        "8", "16", "half" or "float".
-
-    Raises:
-        OutputError: A suffix that we cannot write.
-    """
-    file_format = _writable(Path(path))
-    wanted = {"uint8": "8", "uint16": "16", "float16": "half", "float32": "float"}[info.dtype.name]
-    if wanted in file_format.depths:
-        return wanted
-    if file_format is _EXR:
-        return "half" if wanted == "8" else "float"
-    return file_format.depths[-1]  # the finest
-
-
 def check_output_path(path: PathLike, inputs: Sequence[PathLike]) -> None:
     """Raise unless a picture can be written there, before hours of work.
 
@@ -287,7 +240,7 @@ def check_output_path(path: PathLike, inputs: Sequence[PathLike]) -> None:
             folder, or one of the inputs.
     """
     path = Path(path)
-    _writable(path)
+    writable(path)
     folder = path.parent
     if path.is_dir():
         raise OutputError(
@@ -306,14 +259,14 @@ def check_output_path(path: PathLike, inputs: Sequence[PathLike]) -> None:
             )
 
 
-def _set_resolution(spec: Any, resolution: tuple[float, float, str], file_format: _Format) -> None:
+def _set_resolution(spec: Any, resolution: tuple[float, float, str], file_format: Format) -> None:
     x, y, unit = resolution
-    if file_format is _EXR and unit == "cm":  # EXR counts in inches; OpenImageIO 3.2 divides where it should multiply
+    if file_format is EXR and unit == "cm":  # EXR counts in inches; OpenImageIO 3.2 divides where it should multiply
         x, y, unit = x * 2.54, y * 2.54, "in"
     spec.attribute("XResolution", x)
     spec.attribute("YResolution", y)
     spec.attribute("ResolutionUnit", unit)
-    if file_format in (_TIFF, _EXR):  # they take YResolution from it, JPEG gets it wrong when both are there
+    if file_format in (TIFF, EXR):  # they take YResolution from it, JPEG gets it wrong when both are there
         spec.attribute("PixelAspectRatio", y / x)
 
 
@@ -323,36 +276,6 @@ def _profile_for(like: PictureInfo | None, channels: int) -> bytes | None:
     if not icc or icc[16:20] != (b"GRAY" if channels == 1 else b"RGB "):
         return None
     return icc if len(icc) == int.from_bytes(icc[:4], "big") and icc[36:40] == b"acsp" else None
-
-
-def _writable(path: Path) -> _Format:
-    found = _FORMATS.get(path.suffix.lower())
-    if found is None:
-        raise OutputError(
-            f"{path}: we cannot write {path.suffix or 'a file without a suffix'}, we need one of {' '.join(_FORMATS)}",
-            hint=f"Write to {path.with_suffix('.png').name or 'alpha.png'}, for example.",
-        )
-    return found
-
-
-def _check_format(path: Path, file_format: _Format, height: int, width: int, *, channels: int, bit_depth: str) -> None:
-    name = file_format.name
-    if bit_depth not in file_format.depths:
-        raise InputError(
-            f"{path}: {name} has no bit depth {bit_depth}, we need {' or '.join(file_format.depths)}",
-            hint=f"Use --bit-depth {file_format.depths[-1]}, or another format.",
-        )
-    if channels == 4 and not file_format.alpha:
-        raise OutputError(
-            f"{path}: {name} has no alpha channel, a cut-out needs one",
-            hint=f"Write to {path.with_suffix('.png').name}, or to .tif, .exr or .webp.",
-        )
-    if max(height, width) > file_format.largest_side:
-        raise OutputError(
-            f"{path}: {width}x{height} (width x height) is too large for {name}, its sides end at "
-            f"{file_format.largest_side}",
-            hint=f"Write to {path.with_suffix('.tif').name}.",
-        )
 
 
 def _encode(band: np.ndarray, dtype: np.dtype[Any], *, premultiply: bool) -> np.ndarray:
@@ -369,25 +292,26 @@ def _encode(band: np.ndarray, dtype: np.dtype[Any], *, premultiply: bool) -> np.
     return pixels.clip(-_HALF_MAX, _HALF_MAX).astype(dtype) if dtype == np.float16 else pixels
 
 
-def _is_complete(path: Path, file_format: _Format, height: int) -> bool:
+def _is_complete(path: Path, file_format: Format, height: int) -> bool:
     """Whether all of it is on the disk: the writers do not tell of what fails when they close the file."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(12)
         file.seek(max(0, size - 12))
         tail = file.read()
-    if file_format is _PNG:
+    if file_format is PNG:
         return tail[4:8] == b"IEND"
-    if file_format is _JPEG:
+    if file_format is JPEG:
         return tail.endswith(b"\xff\xd9")
-    if file_format is _WEBP:
+    if file_format is WEBP:
         return head[:4] == b"RIFF" and int.from_bytes(head[4:8], "little") + 8 == size
-    source = openimageio().ImageInput.open(str(path))
-    if source is None:
-        openimageio().geterror()
+    try:
+        file = open_input(path)
+    except InputError:
         return False
-    last = source.read_scanlines(height - 1, height, 0, 0, 1, openimageio().TypeDesc("float"))
-    return last is not None and not source.geterror()
+    with size_limit(lifted=file.beyond):
+        last = file.input.read_scanlines(height - 1, height, 0, 0, 1, openimageio().TypeDesc("float"))
+    return last is not None and not file.input.geterror()
 
 
 def _same_file(one: Path, other: Path) -> bool:

@@ -1,6 +1,7 @@
 """Files: atomic replacement, checksums, folders, locks, safe names. Knows nothing of what is in them.
 
     replacing             a file that is complete or as it was before
+    create_hidden, hidden_name    its parts, for writers that are more than a block
     replacing_folder      the same for a folder
     write_text_atomic     the same for a text
     append_text           a text at the end of a file
@@ -30,18 +31,12 @@ from hdmatt.errors import InputError, OutputError
 def replacing(path: Path) -> Generator[Path]:
     """An empty hidden file beside `path` to write to. It replaces `path` at the end of the block.
 
-    If the block raises, the hidden file is removed and `path` stays as it was. The suffix is that of `path`, and so are
-    the permissions of a new file.
+    If the block raises, the hidden file is removed and `path` stays as it was.
 
     Raises:
         OutputError: The operating system refuses to write or to rename.
     """
-    hidden = _hidden(path)
-    try:
-        # not mkstemp, whose files only their owner can read
-        os.close(os.open(hidden, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    except OSError as error:
-        raise unwritable(path, error) from error
+    hidden = create_hidden(path)
     try:
         yield hidden
         os.replace(hidden, path)
@@ -54,6 +49,26 @@ def replacing(path: Path) -> Generator[Path]:
             hidden.unlink(missing_ok=True)
 
 
+def create_hidden(path: Path) -> Path:
+    """A new empty file beside `path`, with its suffix, a random name, and the permissions of any new file.
+
+    Raises:
+        OutputError: The operating system refuses.
+    """
+    hidden = hidden_name(path)
+    try:
+        # not mkstemp, whose files only their owner can read
+        os.close(os.open(hidden, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    except OSError as error:
+        raise unwritable(path, error) from error
+    return hidden
+
+
+def hidden_name(path: Path) -> Path:
+    """A random hidden name beside `path`, with its suffix in small letters."""
+    return path.with_name(f".hdmatt-{secrets.token_hex(8)}{path.suffix.lower()}")
+
+
 @contextmanager
 def replacing_folder(folder: Path) -> Generator[Path]:
     """A new hidden folder beside `folder` to write to. It takes the name `folder` at the end of the block.
@@ -64,7 +79,7 @@ def replacing_folder(folder: Path) -> Generator[Path]:
     Raises:
         OutputError: `folder` exists already, at the start or at the end, or the operating system refuses to write.
     """
-    hidden = _hidden(folder)
+    hidden = hidden_name(folder)
     if folder.exists():
         raise _exists(folder)
     try:
@@ -188,10 +203,6 @@ def unwritable(path: Path, error: OSError) -> OutputError:
         f"{path} cannot be written ({error.strerror or error})",
         hint="Check the room on the disk and the folder's permissions, or write somewhere else.",
     )
-
-
-def _hidden(path: Path) -> Path:
-    return path.with_name(f".hdmatt-{secrets.token_hex(8)}{path.suffix}")
 
 
 def _exists(folder: Path) -> OutputError:

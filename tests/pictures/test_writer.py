@@ -1,0 +1,197 @@
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_pictures import HEIGHT, WHITE, info, noise, photo, profile, raw, whole, write
+
+from hdmatt.errors import OutputError
+from hdmatt.pictures import reader
+from hdmatt.pictures.reader import as_float, open_picture
+from hdmatt.pictures.writer import PictureWriter, check_output_path
+
+
+@pytest.mark.parametrize(("width", "channels", "depth"), [(64, 1, "8"), (3000, 1, "16"), (900, 4, "8")])
+@pytest.mark.parametrize("rows", [0, 1, 32])
+def test_a_png_that_is_given_up_leaves_no_file_and_no_word_of_libpng(tmp_path, capfd, width, channels, depth, rows):
+    with (
+        pytest.raises(KeyboardInterrupt),
+        PictureWriter(tmp_path / "a.png", 32, width, channels=channels, bit_depth=depth) as writer,
+    ):
+        for _ in range(rows):
+            writer.write(np.zeros((1, width, channels), np.float32))
+        raise KeyboardInterrupt
+    assert capfd.readouterr() == ("", "")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("depth", ["8", "16"])
+def test_integers_are_rounded_and_clipped(tmp_path, depth):
+    white = WHITE[depth]
+    values = np.array([[-0.5, 0.49 / white, 0.51 / white, 1 - 0.51 / white, 1.0, 7.0]], np.float32)
+    assert raw(write(tmp_path / "a.tif", values, depth))[0, :, 0].tolist() == [0, 0, 1, white - 1, white, white]
+
+
+@pytest.mark.parametrize(("suffix", "depth"), [(".exr", "half"), (".exr", "float"), (".tif", "float")])
+def test_floats_keep_what_lies_outside_but_alpha_does_not(tmp_path, suffix, depth):
+    pixels = np.array([[[-0.5, 2.0, 1e6, 1.5], [0.25, 0.5, 1.0, -1.0]]], np.float32)
+    file = raw(write(tmp_path / f"a{suffix}", pixels, depth))
+    assert file[0, 0].tolist() == [-0.5, 2.0, 65504.0 if depth == "half" else 1e6, 1.0]
+    assert file[0, 1, 3] == 0
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".exr", ".webp", ".jpg"])
+def test_the_heights_of_the_bands_do_not_show(tmp_path, suffix):
+    depth = "half" if suffix == ".exr" else "8"
+    pixels = as_float(photo())
+    one = write(tmp_path / f"one{suffix}", pixels, depth, band=HEIGHT)
+    many = write(tmp_path / f"many{suffix}", pixels, depth, band=1)
+    np.testing.assert_array_equal(whole(one), whole(many))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".exr", ".webp", ".jpg"])
+def test_an_exception_leaves_no_file_and_the_old_one_as_it_was(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(b"old")
+    depth = "half" if suffix == ".exr" else "8"
+    with pytest.raises(KeyError):
+        _write_rows(path, depth, rows=4, then=KeyError)
+    assert path.read_bytes() == b"old" and os.listdir(tmp_path) == [path.name]
+    with pytest.raises(RuntimeError, match="4 of 9 rows"):
+        _write_rows(path, depth, rows=4)
+    assert path.read_bytes() == b"old" and os.listdir(tmp_path) == [path.name]
+    with PictureWriter(path, 9, 9, channels=1, bit_depth=depth) as writer:
+        writer.write(np.zeros((9, 9), np.float32))
+        assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == [path.name]
+    assert whole(path).shape == (9, 9, 3)
+
+
+def _write_rows(path: Path, depth: str, *, rows: int, then: type[Exception] | None = None) -> None:
+    with PictureWriter(path, 9, 9, channels=1, bit_depth=depth) as writer:
+        writer.write(np.zeros((rows, 9), np.float32))
+        if then:
+            raise then
+
+
+def test_a_killed_process_leaves_a_hidden_file_at_most(tmp_path):
+    program = (
+        "import os, numpy as np; from hdmatt.pictures.writer import PictureWriter\n"
+        f"with PictureWriter({str(tmp_path / 'a.png')!r}, 9, 9, channels=1, bit_depth='8') as writer:\n"
+        "    writer.write(np.zeros((8, 9), np.float32)); os.kill(os.getpid(), 9)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(reader.__file__).parents[2])}
+    assert subprocess.run([sys.executable, "-c", program], env=environment, check=False).returncode == -signal.SIGKILL
+    assert all(name.startswith(".hdmatt-") for name in os.listdir(tmp_path))
+
+
+def test_a_written_file_has_the_permissions_of_any_new_file(tmp_path):
+    (tmp_path / "other").touch()
+    path = write(tmp_path / "a.png", noise(1, np.float32), "8")
+    assert path.stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".exr", ".webp", ".jpg"])
+def test_a_full_disk_is_told_before_the_encoder_meets_it(tmp_path, monkeypatch, suffix):
+    usage = shutil.disk_usage(tmp_path)._replace(free=2**20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    depth = "half" if suffix == ".exr" else "8"
+    with pytest.raises(OutputError) as error:
+        write(tmp_path / f"a{suffix}", np.zeros((1024, 4096), np.float32), depth, band=512 + 256)
+    assert "its disk has 1 MiB left, we may need " in error.value.message and "Make room" in error.value.hint
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_file_that_lost_its_end_is_not_published(tmp_path, monkeypatch):
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))  # libpng buffers these rows and fails on closing
+    try:
+        with pytest.raises(OutputError, match=r"a\.png cannot be written \("):
+            write(tmp_path / "a.png", noise(3, np.float32), "8")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_tiff_beyond_classic_tiff_is_a_bigtiff(tmp_path):
+    def first_bytes(height: int) -> bytes:
+        with PictureWriter(tmp_path / "a.tif", height, 30_000, channels=3, bit_depth="8") as writer:
+            assert writer
+            (hidden,) = tmp_path.iterdir()
+            raise KeyError(hidden.read_bytes()[:4])
+
+    for height, magic in ((1000, b"II*\0"), (40_000, b"II+\0")):
+        with pytest.raises(KeyError) as error:
+            first_bytes(height)
+        assert error.value.args == (magic,)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg", ".webp"])
+def test_the_profile_is_carried_to_as_many_colours(tmp_path, suffix):
+    like = info(icc=profile())
+    with open_picture(write(tmp_path / f"a{suffix}", as_float(photo()), "8", like=like)) as picture:
+        assert picture.info.icc == profile()
+    matte = as_float(photo()[..., 0])
+    with open_picture(write(tmp_path / f"b{suffix}", matte, "8", like=like)) as picture:
+        assert picture.info.icc is None
+    if suffix in (".png", ".tif"):
+        grey = info(icc=profile(b"GRAY"), channels=1)
+        with open_picture(write(tmp_path / f"c{suffix}", matte, "8", like=grey)) as picture:
+            assert picture.info.icc == profile(b"GRAY")
+
+
+def test_a_damaged_profile_does_not_keep_a_picture_from_being_written(tmp_path):
+    damaged = profile()[:64] + b"\xff" * 4 + profile()[68:]  # a rendering intent that libpng refuses
+    with open_picture(write(tmp_path / "a.png", as_float(photo()), "8", like=info(icc=damaged))) as picture:
+        np.testing.assert_array_equal(picture.rows(0, HEIGHT), photo())
+        assert picture.info.icc is None
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg", ".exr"])
+@pytest.mark.parametrize("resolution", [(300.0, 300.0, "in"), (300.0, 150.0, "in"), (120.0, 120.0, "cm")])
+def test_the_resolution_is_carried(tmp_path, suffix, resolution):
+    depth = "half" if suffix == ".exr" else "8"
+    path = write(tmp_path / f"a{suffix}", as_float(photo()), depth, like=info(resolution=resolution))
+    with open_picture(path) as picture:
+        assert picture.info.resolution
+        x, y, unit = picture.info.resolution
+    dots = np.array(resolution[:2]) * (2.54 if resolution[2] == "cm" else 1)
+    # 0.02: PNG counts whole dots in a metre, JPEG whole dots
+    np.testing.assert_allclose(np.array([x, y]) * (2.54 if unit == "cm" else 1), dots, rtol=0.02)
+
+
+def test_pictures_without_metadata_have_none(tmp_path):
+    for suffix in (".png", ".tif", ".jpg"):
+        with open_picture(write(tmp_path / f"a{suffix}", as_float(photo()), "8")) as picture:
+            assert picture.info.icc is None and picture.info.resolution is None
+
+
+def test_output_paths_are_checked_before_the_work(tmp_path):
+    (tmp_path / "in.png").write_bytes(b"x")
+    (tmp_path / "link.png").symlink_to(tmp_path / "in.png")
+    (tmp_path / "folder.png").mkdir()
+    check_output_path(tmp_path / "out.png", [tmp_path / "in.png"])
+    check_output_path(str(tmp_path / "OUT.TIFF"), [])
+    for name, message in {
+        "out.gif": "we cannot write .gif, we need one of .png .jpg",
+        "out": "we cannot write a file without a suffix",
+        "gone/out.png": f"its folder {tmp_path / 'gone'} does not exist",
+        "folder.png": "is a folder, we need a file name",
+        "in.png": "is one of the inputs",
+        "link.png": "is one of the inputs",
+        "folder.png/../in.png": "is one of the inputs",
+    }.items():
+        with pytest.raises(OutputError) as error:
+            check_output_path(tmp_path / name, [tmp_path / "in.png"])
+        assert message in error.value.message and str(tmp_path / name) in error.value.message and error.value.hint
+
+
+def test_a_folder_closed_to_us_is_no_place_for_output(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda folder, mode: False)  # to root no folder is closed
+    with pytest.raises(OutputError, match="we may not write into its folder"):
+        check_output_path(tmp_path / "a.png", [])

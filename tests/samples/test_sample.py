@@ -35,7 +35,7 @@ def test_a_sample_follows_from_seed_and_index_alone(assets):
 
 
 def test_the_picture_is_the_exact_composite_when_the_camera_has_no_faults(assets):
-    for index in range(8):
+    for index in range(4):
         sample = make_sample(assets, CONFIG, seed=0, index=index)
         alpha = sample.alpha[..., None] / 255
         exact = sample.foreground * alpha + sample.background * (1 - alpha)
@@ -56,7 +56,7 @@ def test_faults_touch_the_picture_and_what_is_computed_from_it_only(assets):
 
 def test_a_tone_mixes_light_and_leaves_pure_colours_alone(assets):
     found = []
-    for index in range(8):
+    for index in range(4):
         plain = make_sample(assets, CONFIG, seed=0, index=index)
         sample = make_sample(assets, replace(CONFIG, tone=(2.0, 2.0)), seed=0, index=index)
         for name in ("alpha", "foreground", "background", "trimap"):
@@ -81,7 +81,7 @@ def test_a_blunt_trimap_leaves_the_holes_of_a_net_and_its_wires_unknown():
     plain = replace(CONFIG, patch=160, group=1, merge=0.0, similar=0.0, band=1.0, wide=0.0, blunt=0.0, elsewhere=0.0)
     unknown = {
         blunt: np.mean(
-            [(make_sample(net, replace(plain, blunt=blunt), seed=2, index=i).trimap == 128).mean() for i in range(12)]
+            [(make_sample(net, replace(plain, blunt=blunt), seed=2, index=i).trimap == 128).mean() for i in range(6)]
         )
         for blunt in (0.0, 1.0)
     }
@@ -101,7 +101,7 @@ def test_bands_are_as_wide_in_patches_of_every_crop():
 
     def wide(crop):  # half of the widest place of the unknown band, in pixels of the patch
         cut = replace(config, scales=(crop,))
-        found = [make_sample(flat((200, 180, 160)), cut, seed=7, index=i).trimap[0] for i in range(16)]
+        found = [make_sample(flat((200, 180, 160)), cut, seed=7, index=i).trimap[0] for i in range(8)]
         return np.mean([cv2.distanceTransform((t == 128).astype(np.uint8), cv2.DIST_L2, 5).max() for t in found])
 
     assert wide(2.0) / wide(0.5) == pytest.approx(1, abs=0.4)
@@ -110,7 +110,7 @@ def test_bands_are_as_wide_in_patches_of_every_crop():
 def test_shade_darkens_one_side_of_a_foreground():
     config = replace(CONFIG, group=1, merge=0.0, scales=(4.0,))
     for shade, low, high in ((0.0, 0, 2), (1.0, 20, 255)):
-        found = [make_sample(flat((200, 180, 160)), replace(config, shade=shade), seed=0, index=i) for i in range(12)]
+        found = [make_sample(flat((200, 180, 160)), replace(config, shade=shade), seed=0, index=i) for i in range(7)]
         ranges = [np.ptp(sample.foreground[sample.alpha == 255].mean(1)) for sample in found]
         assert low <= np.median(ranges) <= high
 
@@ -121,12 +121,12 @@ def test_a_similar_background_has_the_mean_colour_or_the_one_nearby():
     config = replace(CONFIG, group=1, merge=0.0, scales=(4.0,))
 
     def spread(similar):  # of red minus blue in each background
-        found = [make_sample(flat(colours), replace(config, similar=similar), seed=0, index=i) for i in range(16)]
+        found = [make_sample(flat(colours), replace(config, similar=similar), seed=0, index=i) for i in range(10)]
         return [np.ptp(s.background[0].astype(float) @ [1, 0, -1]) for s in found]
 
     assert max(spread(0.0)) < 8  # a grey wall
     nearby = np.array(spread(1.0)) > 60
-    assert 3 <= nearby.sum() <= 13
+    assert 3 <= nearby.sum() <= 8
 
 
 def test_a_background_of_the_same_kind_has_the_foregrounds_colours_elsewhere():
@@ -136,7 +136,7 @@ def test_a_background_of_the_same_kind_has_the_foregrounds_colours_elsewhere():
 
     def swapped(similar):  # pictures in which much that is red lies before blue, or blue before red
         count = 0
-        for index in range(32):
+        for index in range(14):
             sample = make_sample(flat(colours), replace(config, similar=similar), seed=0, index=index)
             front, back = (layer[0].astype(int) @ [1, 0, -1] for layer in (sample.foreground, sample.background))
             known = sample.alpha[0] == 255
@@ -144,8 +144,8 @@ def test_a_background_of_the_same_kind_has_the_foregrounds_colours_elsewhere():
         return count
 
     walls = swapped(0.0)  # a studio wall may be red or blue
-    assert walls <= 2
-    assert walls + 4 <= swapped(1.0) <= 12  # a third of them have all of the colours, some where they were
+    assert walls <= 1
+    assert walls + 3 <= swapped(1.0) <= 8  # a third of them have all of the colours, some where they were
 
 
 def framed():
@@ -181,7 +181,7 @@ def test_a_forgotten_hole_or_piece_is_nowhere_known():
 def test_clutter_is_part_of_the_background_alone():
     config = replace(CONFIG, group=1, merge=0.0, similar=0.0, scales=(10.0,))  # the whole canvas
     cluttered = 0
-    for index in range(12):
+    for index in range(6):
         plain, other = (
             make_sample(flat((220, 40, 40)), replace(config, clutter=clutter), seed=0, index=index)
             for clutter in (0.0, 1.0)
@@ -194,33 +194,33 @@ def test_clutter_is_part_of_the_background_alone():
         coloured = [(np.ptp(s.background[0].astype(int), axis=-1) > 40).mean() for s in (plain, other)]
         assert coloured[0] < 0.02  # a grey wall
         cluttered += coloured[1] > 0.05
-    assert cluttered >= 9
+    assert cluttered >= 4
 
 
 def test_drawn_foregrounds_are_sharper_where_they_are_drawn_larger(assets):
     config = replace(CONFIG, patch=160, group=1, procedural=1.0, merge=0.0, elsewhere=0.0)
 
     def sharpest(drawn):  # steepest step of alpha, in the mean: edges of the same foregrounds
-        found = [make_sample(assets, replace(config, drawn=(drawn,)), seed=5, index=i).alpha[0] for i in range(16)]
+        found = [make_sample(assets, replace(config, drawn=(drawn,)), seed=5, index=i).alpha[0] for i in range(6)]
         return np.mean([np.abs(np.diff(alpha.astype(int), axis=1)).max() for alpha in found])
 
-    assert sharpest(960) > 1.15 * sharpest(120)
+    assert sharpest(960) > 1.5 * sharpest(120)
 
 
 def test_known_pixels_of_the_trimap_tell_the_truth(assets):
     unknown = 0
-    for index in range(12):
+    for index in range(8):
         sample = make_sample(assets, replace(CONFIG, merge=0.5), seed=1, index=index)
         assert set(np.unique(sample.trimap)) <= {0, 128, 255}
         assert (sample.alpha[sample.trimap == 255] >= 250).all()
         assert (sample.alpha[sample.trimap == 0] <= 5).all()
         unknown += (sample.trimap == 128).any(axis=(1, 2)).sum()
-    assert unknown >= 36  # of 48 patches: crops are centred on unknown pixels
+    assert unknown >= 24  # of 32 patches: crops are centred on unknown pixels
 
 
 def test_foreground_background_and_unknown_all_occur_in_a_group(assets):
-    found = [set(np.unique(make_sample(assets, CONFIG, seed=2, index=i).trimap)) for i in range(10)]
-    assert sum(f == {0, 128, 255} for f in found) >= 7
+    found = [set(np.unique(make_sample(assets, CONFIG, seed=2, index=i).trimap)) for i in range(6)]
+    assert sum(f == {0, 128, 255} for f in found) >= 4
 
 
 def test_shapes_are_those_of_the_configuration(assets):

@@ -14,7 +14,10 @@ from typing import Any
 
 from hdmatt.errors import HDMattError
 from hdmatt.evaluation import report
-from hdmatt.evaluation.evaluate import Result, Row, Settings, Summary, evaluate, find_items
+from hdmatt.evaluation.evaluate import Evaluation, evaluate, find_items
+from hdmatt.evaluation.ledger import ScoreRow
+from hdmatt.evaluation.methods import Settings
+from hdmatt.evaluation.summary import ScoreSummary
 from hdmatt.evaluation.testsets import Item
 from hdmatt.system.memory import parse
 
@@ -52,13 +55,15 @@ def command_of(script: str, arguments: Sequence[str]) -> str:
     return shlex.join(["python", "-m", f"{Path(script).parent.name}.{Path(script).stem}", *arguments])
 
 
-def score(items: dict[str, list[Item]], methods: Sequence[str], out: Path, settings: Settings, command: str) -> Result:
+def score(
+    items: dict[str, list[Item]], methods: Sequence[str], out: Path, settings: Settings, command: str
+) -> Evaluation:
     """evaluate, with its progress on stderr."""
     progress = {"progress": _progress} if sys.stderr.isatty() else {"finished": _finished}
     return evaluate(items, methods, out, settings=settings, command=command, **progress)
 
 
-def facts_of(results: Sequence[Result]) -> dict[str, Any]:
+def facts_of(results: Sequence[Evaluation]) -> dict[str, Any]:
     """The facts of several evaluations: those of the first, with the runs and remarks of all."""
     runs: dict[str | None, dict[str, Any]] = {}
     for one in (one for result in results for one in result.facts["runs"]):
@@ -67,7 +72,7 @@ def facts_of(results: Sequence[Result]) -> dict[str, Any]:
     return {**results[0].facts, "provenance": "; ".join(filter(None, remarks)), "runs": list(runs.values())}
 
 
-def write_record(path: Path, facts: dict[str, Any], summaries: Sequence[Summary], **more: Any) -> None:
+def write_record(path: Path, facts: dict[str, Any], summaries: Sequence[ScoreSummary], **more: Any) -> None:
     """JSON in the format of hdmatt eval's result.json: command, date, commit, machine, versions; then `more`."""
     record = {**facts, **more, "summary": [asdict(one) for one in summaries]}
     path.write_text(json.dumps(record, indent=1, allow_nan=False, default=str) + "\n", encoding="utf-8")
@@ -107,5 +112,5 @@ def _progress(what: str, done: int, total: int) -> None:
     print(f"\r{what} {done}/{total}\033[K", end="" if done < total else "\n", file=sys.stderr)
 
 
-def _finished(row: Row, done: int, total: int) -> None:
+def _finished(row: ScoreRow, done: int, total: int) -> None:
     print(report.line(row, done, total), file=sys.stderr, flush=True)

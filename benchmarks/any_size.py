@@ -35,9 +35,9 @@ from hdmatt.bench import measure as measure_module
 from hdmatt.bench.measure import Limits, Measured, machine_peaks, measure
 from hdmatt.cli.tables import kind_table, layer_table
 from hdmatt.errors import InputError, OutputError
-from hdmatt.evaluation.evaluate import facts
 from hdmatt.evaluation.methods import Settings
 from hdmatt.evaluation.methods import parse as parse_method
+from hdmatt.evaluation.provenance import facts
 from hdmatt.evaluation.scenes import Generated, Own, write
 from hdmatt.system.memory import parse
 

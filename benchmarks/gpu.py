@@ -43,8 +43,8 @@ from hdmatt.bench import measure
 from hdmatt.bench.peaks import Count
 from hdmatt.bench.sweep import best_of
 from hdmatt.errors import InputError, OutputError
-from hdmatt.evaluation.evaluate import facts
 from hdmatt.evaluation.methods import Settings
+from hdmatt.evaluation.provenance import facts
 from hdmatt.evaluation.scenes import TILE, Generated
 from hdmatt.inference import load
 from hdmatt.inference.options import Counters, Options

@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks._shared import settings_of, write_record
 from hdmatt.errors import InputError
 from hdmatt.evaluation import metrics
-from hdmatt.evaluation.evaluate import facts
+from hdmatt.evaluation.provenance import facts
 from hdmatt.figures import sheet as sheet_module
 from hdmatt.figures.sheet import GAP, RED, Panel, box, enlarged, save, sheet, shrunk
 from hdmatt.inference import files

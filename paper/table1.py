@@ -10,9 +10,9 @@ down-sampled picture, patches, finished mattes. Writes table1.md beside result.j
 
 from benchmarks._shared import best, command_of, items_of, markdown, parser, run, score, settings_of, write_text
 from hdmatt.errors import plural
-from hdmatt.evaluation.evaluate import Summary
 from hdmatt.evaluation.methods import FOLDER
 from hdmatt.evaluation.run_method import GRID, TILES
+from hdmatt.evaluation.summary import ScoreSummary
 
 METHODS = ("whole", "crop", "hdmatt")
 SECTIONS = ("Whole", "Down-sampled", "Patch", "Finished")
@@ -38,7 +38,7 @@ def section(method: str) -> str:
     return "Down-sampled" if name.endswith("downsample") else "Whole"
 
 
-def table(summaries: list[Summary]) -> str:
+def table(summaries: list[ScoreSummary]) -> str:
     """One table for each data set and trimap."""
     parts: list[str] = []
     for place in dict.fromkeys((s.dataset, s.variant) for s in summaries):
@@ -61,7 +61,7 @@ def table(summaries: list[Summary]) -> str:
     return "# Table 1: whole against patch\n\n" + "\n".join(parts)
 
 
-def _column(here: list[Summary], measure: str) -> tuple[list[float | None], list[str]]:
+def _column(here: list[ScoreSummary], measure: str) -> tuple[list[float | None], list[str]]:
     values = [getattr(one, measure) for one in here]
     shown = ["-" if v is None else f"{v * SCALE.get(measure, 1):.{DIGITS[measure]}f}" for v in values]
     if measure == "seam":  # 1 is best; methods without borders in brackets, on those of the grid

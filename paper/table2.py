@@ -28,7 +28,7 @@ from benchmarks._shared import (
     write_text,
 )
 from hdmatt.errors import InputError, plural
-from hdmatt.evaluation.evaluate import Row
+from hdmatt.evaluation.ledger import ScoreRow
 
 PICTURES = ("troll", "doll", "donkey", "elephant", "plant", "pineapple", "plasticbag", "net")  # the paper's order
 LETTERS = ("S", "L", "U")
@@ -60,7 +60,7 @@ def average_ranks(tests: dict[tuple[str, str], list[float]]) -> tuple[list[float
     return overall, by_trimap
 
 
-def ordered(rows: Sequence[Row]) -> tuple[list[str], list[str], list[str]]:
+def ordered(rows: Sequence[ScoreRow]) -> tuple[list[str], list[str], list[str]]:
     """Methods, trimaps, pictures, in the order of the table."""
     methods, trimaps, names = (
         list(dict.fromkeys(getattr(row, what) for row in rows)) for what in ("method", "variant", "name")

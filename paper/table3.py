@@ -31,7 +31,8 @@ from benchmarks._shared import (
     write_text,
 )
 from hdmatt.errors import InputError, plural
-from hdmatt.evaluation.evaluate import Result, Summary
+from hdmatt.evaluation.evaluate import Evaluation
+from hdmatt.evaluation.summary import ScoreSummary
 from hdmatt.inference.load import load_model
 from hdmatt.network.checkpoint import load_card
 
@@ -129,7 +130,7 @@ def lines_there(weights: dict[str, str]) -> tuple[list[tuple[Line, str]], list[L
     return there, missing
 
 
-def table(scored: list[tuple[Line, str, list[Summary]]], missing: list[Line], patch: int) -> str:
+def table(scored: list[tuple[Line, str, list[ScoreSummary]]], missing: list[Line], patch: int) -> str:
     """The paper's table for each data set and trimap."""
     text = "# Table 3: ablation\n\nIn brackets: context patches K, side of the patches.\n"
     places = dict.fromkeys((s.dataset, s.variant) for _, _, some in scored for s in some)
@@ -190,8 +191,8 @@ def main(arguments: list[str]) -> int:
     if not there:
         raise InputError("none of the rows has its weights", hint="Give --weights KEY=FILE or --folder.")
     items, command = items_of(given), command_of(__file__, arguments)
-    scored: list[tuple[Line, str, list[Summary]]] = []
-    results: list[Result] = []
+    scored: list[tuple[Line, str, list[ScoreSummary]]] = []
+    results: list[Evaluation] = []
     for line, key in there:
         settings = settings_of(
             given,

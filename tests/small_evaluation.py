@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from hdmatt.cli.main import main
-from hdmatt.evaluation.ledger import Row
+from hdmatt.evaluation.ledger import ScoreRow
 
 HEIGHT, WIDTH = 90, 120
 NAMES = ("b&rd", "hair")
@@ -41,7 +41,7 @@ def call(data, out, *more):
 
 
 def rows_of(out):
-    return [Row(**json.loads(line)) for line in (out / "scores.jsonl").read_text().splitlines()]
+    return [ScoreRow(**json.loads(line)) for line in (out / "scores.jsonl").read_text().splitlines()]
 
 
 def refused(capsys, code, *texts):

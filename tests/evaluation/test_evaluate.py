@@ -17,20 +17,12 @@ from small_evaluation import HEIGHT, NAMES, WIDTH, call, make_set, read, refused
 
 from hdmatt.evaluation import evaluate as evaluate_module
 from hdmatt.evaluation import metrics, seams
-from hdmatt.evaluation.evaluate import (
-    Row,
-    Settings,
-    _Job,
-    _matte_path,
-    best_of,
-    evaluate,
-    find_items,
-    report,
-    score_file,
-    summarise,
-)
-from hdmatt.evaluation.methods import parse
+from hdmatt.evaluation.evaluate import _Job, _matte_path, evaluate, find_items, report, score_file
+from hdmatt.evaluation.ledger import ScoreRow
+from hdmatt.evaluation.methods import Settings, parse
+from hdmatt.evaluation.provenance import facts
 from hdmatt.evaluation.run_method import method_program
+from hdmatt.evaluation.summary import best_of, summarise
 from hdmatt.patches.windows import grid
 
 
@@ -140,7 +132,7 @@ def test_a_failed_row_is_held_until_it_is_to_be_tried_again(data, tmp_path):
     out = tmp_path / "report"
     assert call(data, out, "--method", "cf") == 0
     first, second = rows_of(out)
-    failed = Row(*[getattr(second, field.name) for field in fields(Row)[:6]], error="ran out of memory")
+    failed = ScoreRow(*[getattr(second, field.name) for field in fields(ScoreRow)[:6]], error="ran out of memory")
     lines = [json.dumps(asdict(row)) + "\n" for row in (first, failed)]
     (out / "scores.jsonl").write_text("".join(lines))
     before = (out / "scores.jsonl").read_bytes()
@@ -222,7 +214,7 @@ def test_limit_takes_the_first_pictures(data, tmp_path):
 def test_other_options_do_not_overwrite_mattes(data, tmp_path):
     job = _Job("crop", "patch 64", "toys", find_items([data])["toys"][0], "0123")
     first = _matte_path(job, tmp_path, [])
-    held = Row("crop", "patch 64", "toys", "trimap", job.item.name, matte=first.relative_to(tmp_path).as_posix())
+    held = ScoreRow("crop", "patch 64", "toys", "trimap", job.item.name, matte=first.relative_to(tmp_path).as_posix())
     second = _matte_path(job._replace(options="patch 320"), tmp_path, [held])
     assert second != first
     held = [held, replace(held, options="patch 320", matte=second.relative_to(tmp_path).as_posix())]
@@ -232,7 +224,7 @@ def test_other_options_do_not_overwrite_mattes(data, tmp_path):
 
 def test_the_best_competes_only_on_all_pictures_and_never_alone():
     def row(method, name, sad, seam=None, error=None):
-        return Row(method, "", "set", "t", name, sad=sad, seam=seam, error=error)
+        return ScoreRow(method, "", "set", "t", name, sad=sad, seam=seam, error=error)
 
     rows = [row("a", "1", 3.0, 1.2), row("b", "1", 2.0, 0.9), row("c", "1", 0.1), row("c", "2", None, error="gone")]
     assert best_of(summarise(rows)) == {(1, "sad"), (1, "seam")}  # 0.9 is closer to 1 than 1.2
@@ -373,14 +365,14 @@ def test_settings_are_plain_values_that_engine_options_take():
 
 def test_the_page_sorts_every_table_marks_failed_rows_and_shortens_long_folders(tmp_path):
     rows = [
-        Row("folder:/a/very/long/path/to/the/mattes", "", "set", "t", "1", sad=10.0),
-        Row("cf", "", "set", "t", "1", error="too <large>"),
-        Row("cf", "", "set", "u", "1", sad=9.0, note="of /a/folder/with/a/long/name: all of it"),
-        Row("cf", "", "set", "t", "2", error="OSError: /a/folder/with/a/long/name/alpha.exr: no space is left"),
+        ScoreRow("folder:/a/very/long/path/to/the/mattes", "", "set", "t", "1", sad=10.0),
+        ScoreRow("cf", "", "set", "t", "1", error="too <large>"),
+        ScoreRow("cf", "", "set", "u", "1", sad=9.0, note="of /a/folder/with/a/long/name: all of it"),
+        ScoreRow("cf", "", "set", "t", "2", error="OSError: /a/folder/with/a/long/name/alpha.exr: no space is left"),
     ]
     summaries = summarise(rows)
-    facts = evaluate_module.facts(Settings(), "hdmatt eval")
-    page = report.render(facts, summaries, best_of(summaries), rows, [])
+    known = facts(Settings(), "hdmatt eval")
+    page = report.render(known, summaries, best_of(summaries), rows, [])
     assert '<span title="folder:/a/very/long/path/to/the/mattes">folder:…/the/mattes</span>' in page
     assert '<th class="n" tabindex="0" scope="col">SAD</th>' in page and 'data-v="10.0">10.00</td>' in page
     assert page.count('<tr class="failed">') == 3 and '<tr class="first">' in page  # a summary and two pictures
@@ -388,5 +380,5 @@ def test_the_page_sorts_every_table_marks_failed_rows_and_shortens_long_folders(
         assert f">{remark}</td>" in page
     assert "too &lt;large&gt;" in page and "<large>" not in page
     assert '<th tabindex="0" scope="col">remark</th>' in page
-    without = report.render(facts, summaries, set(), rows[:1], [])
+    without = report.render(known, summaries, set(), rows[:1], [])
     assert "remark</th>" not in without

@@ -15,7 +15,8 @@ from hdmatt.evaluation import evaluate as evaluate_module
 from hdmatt.evaluation import ledger, timed
 from hdmatt.evaluation import provenance as provenance_module
 from hdmatt.evaluation.compose import Composition
-from hdmatt.evaluation.evaluate import Row, _limits, find_items, inputs_of
+from hdmatt.evaluation.evaluate import _limits, find_items
+from hdmatt.evaluation.ledger import ScoreRow, inputs_of
 from hdmatt.evaluation.methods import Settings, parse
 from hdmatt.evaluation.provenance import origins, provenance
 from hdmatt.evaluation.run_method import method_program
@@ -181,7 +182,7 @@ def test_one_run_says_nothing_more_and_rows_of_two_commits_are_told_apart(data, 
 
 def test_another_memory_limit_or_batch_is_the_same_row_and_is_told():
     def row(name, limit, batch=None, method="hdmatt", run="a"):
-        return Row(method, "", "set", "t", name, run=run, memory_limit=limit, batch=batch)
+        return ScoreRow(method, "", "set", "t", name, run=run, memory_limit=limit, batch=batch)
 
     known = {"commit": "c", "machine": {}, "versions": {}, "date": "2026-01-01", "settings": {}, "command": ""}
     runs = {name: {"run": name, **known} for name in "ab"}

@@ -9,7 +9,7 @@ import pytest
 
 from hdmatt.cli.main import main
 from hdmatt.errors import InputError
-from hdmatt.evaluation.evaluate import Row
+from hdmatt.evaluation.ledger import ScoreRow
 from hdmatt.pictures.trimap import from_alpha
 
 HEIGHT, WIDTH = 40, 50
@@ -37,7 +37,7 @@ def call(data, out, *more):
 
 
 def rows_of(out):
-    return [Row(**json.loads(line)) for line in (out / "scores.jsonl").read_text().splitlines()]
+    return [ScoreRow(**json.loads(line)) for line in (out / "scores.jsonl").read_text().splitlines()]
 
 
 @pytest.mark.parametrize("radius", [0, 1, 3, 7])

@@ -14,8 +14,8 @@ import pytest
 
 from hdmatt.errors import InputError, ModelError
 from hdmatt.evaluation import peers
-from hdmatt.evaluation.evaluate import Settings, evaluate, find_items
-from hdmatt.evaluation.methods import parse
+from hdmatt.evaluation.evaluate import evaluate, find_items
+from hdmatt.evaluation.methods import Settings, parse
 from hdmatt.evaluation.run_method import method_program
 from hdmatt.inference.any_network import patch_rows
 from hdmatt.patches.windows import grid

@@ -9,9 +9,10 @@ import pytest
 from small_evaluation import HEIGHT, WIDTH, call, make_set, read, rows_of
 
 from hdmatt.evaluation import report, scores, seams
-from hdmatt.evaluation.evaluate import best_of, find_items, summarise
-from hdmatt.evaluation.ledger import Row
+from hdmatt.evaluation.evaluate import find_items
+from hdmatt.evaluation.ledger import ScoreRow
 from hdmatt.evaluation.methods import Settings, parse
+from hdmatt.evaluation.summary import best_of, summarise
 from hdmatt.patches.windows import grid, tiles
 
 SMALL = Settings(patch=64, overlap=16)
@@ -112,8 +113,8 @@ def test_a_matte_with_a_step_on_the_borders_is_far_from_its_control(data, tmp_pa
 
 
 def test_a_control_is_in_brackets_and_never_the_best():
-    rows = [Row("hdmatt", "", "set", "t", "1", seam=1.2, seam_truth=1.1)]
-    rows += [Row(name, "", "set", "t", "1", seam_control=value) for name, value in (("cf", 1.0), ("knn", 0.9))]
+    rows = [ScoreRow("hdmatt", "", "set", "t", "1", seam=1.2, seam_truth=1.1)]
+    rows += [ScoreRow(name, "", "set", "t", "1", seam_control=value) for name, value in (("cf", 1.0), ("knn", 0.9))]
     summaries = summarise(rows)
     assert [report.shown(one, "seam") for one in summaries] == [("1.200", 1.2), ("(1.000)", 1.0), ("(0.900)", 0.9)]
     assert [report.shown(one, "seam_truth")[0] for one in summaries] == ["1.100", "–", "–"]

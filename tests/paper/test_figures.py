@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from hdmatt.errors import InputError
-from hdmatt.evaluation.evaluate import Summary
+from hdmatt.evaluation.summary import ScoreSummary
 from hdmatt.network.checkpoint import save_model
 from hdmatt.network.config import ModelConfig
 from hdmatt.network.model import HDMatt
@@ -54,7 +54,7 @@ def data(tmp_path):
 
 
 def one(method, sad, *, place=("set", "t"), failed=(), seam=None):
-    return Summary(*place, method, "", 2, failed, sad, sad / 1000, sad, sad, sad, seam, 1.0, 2.0**30)
+    return ScoreSummary(*place, method, "", 2, failed, sad, sad / 1000, sad, sad, sad, seam, 1.0, 2.0**30)
 
 
 def test_table_1_sorts_any_method_into_its_section_and_prints_the_best_in_bold(script):

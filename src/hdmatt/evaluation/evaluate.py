@@ -1,20 +1,19 @@
-"""Methods x test pictures -> mattes, scores, time and memory; a run that stops goes on where it was.
+"""The program behind `hdmatt eval`: methods x test pictures -> mattes, scores, time and memory.
 
-Goes through both; what it needs for that is next door: names in evaluation/methods.py, their mattes in
-evaluation/run_method.py and evaluation/timed.py, numbers in evaluation/scores.py, means in evaluation/summary.py, rows
-and runs in evaluation/ledger.py, checks in evaluation/settings_check.py, the page in evaluation/crops.py and
-evaluation/report.py. Every matte is scored as the 8-bit PNG that lies in the report's folder, so anybody can score it
-again. Read top to bottom:
+A stopped evaluation continues: finished rows are not computed again. The parts are next door: names in methods.py,
+mattes in run_method.py and timed.py, numbers in scores.py, means in summary.py, rows and runs in ledger.py, checks in
+settings_check.py, the page in regions.py and report.py. Read top to bottom:
 
-    Result        everything
+    Evaluation    rows, means and facts of one call
     find_items    folders -> data sets
     pick_device   where networks run
-    evaluate      the program: scores.jsonl, mattes/, result.json and report.html in one folder
-    _Job          one method on one picture: which file its matte is, what its row is
+    evaluate      writes scores.jsonl, mattes/, result.json and report.html into one folder
+    _prepare, _compute, _finish    its three parts
+    _Job          one method on one picture
 
-Known pixels of every computed matte are set to the trimap's values, as hdmatt's own are. A method that fails or runs
-out of memory is a row that says so. A row counts only while the files that it was computed from have the same bytes,
-whatever they are called.
+Every matte is scored as the 8-bit PNG in the report's folder, so anybody can score it again. Known pixels of every
+computed matte have the trimap's values. A method that fails or runs out of memory gives a row with the error. A row
+counts only while the files behind it have the same bytes; their names do not matter.
 """
 
 import json
@@ -25,32 +24,32 @@ from typing import Any, NamedTuple
 
 from hdmatt.errors import InputError
 from hdmatt.evaluation import report
-from hdmatt.evaluation.crops import crops
 from hdmatt.evaluation.items import finished_matte, require_path
-from hdmatt.evaluation.ledger import Key, Row, append, inputs_of, read_rows, read_runs
+from hdmatt.evaluation.ledger import Key, ScoreRow, append, inputs_of, read_rows, read_runs
 from hdmatt.evaluation.made_trimaps import with_trimaps
 from hdmatt.evaluation.methods import FOLDER, KINDS, Method, Settings, parse
 from hdmatt.evaluation.provenance import facts, new_run, now, origins, provenance
+from hdmatt.evaluation.regions import worst_regions
 from hdmatt.evaluation.scores import PatchBorders, borders_of, reference_grid, score_file, seams
 from hdmatt.evaluation.settings_check import check_files, fingerprint
-from hdmatt.evaluation.summary import Summary, best_of, summarise
+from hdmatt.evaluation.summary import ScoreSummary, best_of, summarise
 from hdmatt.evaluation.testsets import Item, discover
 from hdmatt.evaluation.timed import Timed
 from hdmatt.system.files import locked, make_folder, slug, write_text_atomic
 
 Progress = Callable[[str, int, int], None]  # what is being done, mattes done, mattes in all
-Finished = Callable[[Row, int, int], None]  # a matte that was computed now, mattes done, mattes in all
+Finished = Callable[[ScoreRow, int, int], None]  # a matte that was computed now, mattes done, mattes in all
 
 
 @dataclass(frozen=True)
-class Result:
-    """What one call of `evaluate` was asked for, in the order of the question; result.json holds it without rows."""
+class Evaluation:
+    """The result of a call of `evaluate`, in the order of its data sets and methods; result.json holds all but rows."""
 
-    rows: list[Row]
-    summaries: list[Summary]
-    computed: int  # rows that were not there before
+    rows: list[ScoreRow]
+    summaries: list[ScoreSummary]
+    computed: int  # new rows
     report: Path
-    facts: dict[str, Any]  # of this call: ledger.facts; of its rows: "runs" (ledger.origins) and "provenance"
+    facts: dict[str, Any]  # provenance.facts of this call; "runs" (provenance.origins) and "provenance" of the rows
 
 
 def find_items(
@@ -109,27 +108,25 @@ def evaluate(
     command: str = "",
     progress: Progress | None = None,
     finished: Finished | None = None,
-) -> Result:
-    """Score every method on every picture; rows that scores.jsonl holds already are not computed again.
+) -> Evaluation:
+    """Score every method on every picture. Rows that scores.jsonl holds already are not computed again.
 
     Methods run in spawned processes: a script that calls this needs the usual `if __name__ == "__main__"`.
-    Every file is read once for its checksum (`ledger.inputs_of`): pictures, trimaps, truths or finished mattes that
-    changed are scored again.
 
     Args:
-        items: Name of each data set -> what `datasets.discover` found.
-        methods: As `methods.parse` reads them. The finished mattes of "folder:PATH" are PATH/<name>.png or of another
-            suffix that is read, also below PATH/<variant>/ or PATH/<data set>/<variant>/, where our own are.
+        items: Name of each data set -> what `testsets.discover` found.
+        methods: As `methods.parse` reads them. Mattes of "folder:PATH" are PATH/<name>.png or another picture suffix,
+            also in PATH/<variant>/ or PATH/<data set>/<variant>/, where ours are.
         out: The report's folder; made if missing.
-        settings: Of the methods whose names do not say otherwise.
-        make_trimaps: Radii in pixels: items without a trimap get one made from their truth for each of them, kept in
-            OUT/trimaps until the truth changes; their variants are called made-<radius>.
-        retry: Compute the rows that failed again; the new line of scores.jsonl stands for the old one.
+        settings: Of methods whose names do not say otherwise.
+        make_trimaps: Radii in pixels: items without a trimap get one made from their truth for each radius, kept in
+            OUT/trimaps until the truth changes. Their variants are called made-<radius>.
+        retry: Compute failed rows again; the new line of scores.jsonl replaces the old one.
         command: What the user typed, for the record.
 
     Raises:
         InputError: No such method; another evaluation writes to `out`; a file is missing, unreadable or of the wrong
-            size; a truth cannot be scored. Found before anything is computed, and what was scored before stays.
+            size; a truth cannot be scored. Raised before anything is computed; earlier scores stay.
         OutputError: `out` cannot be written.
     """
     settings = settings or Settings()
@@ -139,34 +136,18 @@ def evaluate(
         digests: dict[Path, str] = {}
         items = with_trimaps(items, make_trimaps, out, digests)
         jobs = _jobs(items, chosen, fingerprints, digests)
-        runs, known = read_runs(out), facts(settings, command)
-        run = new_run(known, settings)
-        held = {key: row for key, row in read_rows(out).items() if not (retry and row.error is not None)}
-        new = [job for job in jobs if job.key not in held]
-        check_files(items, ((job.dataset, job.item, job.finished) for job in new))
-        if new and run["run"] not in runs:
-            append(out / "runs.jsonl", run)
-            runs[run["run"]] = run
-        control = reference_grid(chosen.values(), settings)
-        found: list[Row] = []
-        for name, method in chosen.items():
-            cuts = borders_of(method, control)
-            with Timed(method) as worker:
-                for job in (job for job in jobs if job.method == name):
-                    if progress:
-                        progress(f"{name} {job.dataset} {job.item.variant} {job.item.name}", len(found), len(jobs))
-                    if job.key not in held:
-                        row = _row(job, worker, out, _matte_path(job, out, held.values()), cuts)
-                        held[job.key] = row = replace(row, run=run["run"], date=now(), **_limits(method))
-                        append(out / "scores.jsonl", asdict(row))
-                        if finished:
-                            finished(row, len(found) + 1, len(jobs))
-                    found.append(_on_borders(held[job.key], job, out, cuts))
-        if progress:
-            progress("report", len(jobs), len(jobs))
-        from_runs = origins(found, runs)
-        known |= {"provenance": provenance(found, from_runs, run["run"]), "runs": from_runs}
-        return _finish(found, items, out, settings, known, computed=len(new))
+        held, new = _prepare(items, jobs, out, retry=retry)
+        known = facts(settings, command)
+        run, runs = _recorded_run(known, settings, out, needed=new > 0)
+        rows = _compute(jobs, chosen, held, out, settings, run, _Callbacks(progress, finished))
+        from_runs = origins(rows, runs)
+        known |= {"provenance": provenance(rows, from_runs, run), "runs": from_runs}
+        return _finish(rows, items, out, settings, known, computed=new)
+
+
+class _Callbacks(NamedTuple):
+    progress: Progress | None
+    finished: Finished | None
 
 
 class _Job(NamedTuple):
@@ -203,8 +184,59 @@ def _jobs(
     return jobs
 
 
+def _prepare(
+    items: Mapping[str, Sequence[Item]], jobs: Sequence[_Job], out: Path, *, retry: bool
+) -> tuple[dict[Key, ScoreRow], int]:
+    """The rows of earlier calls that still count, and the number of jobs without one, whose files are checked."""
+    held = {key: row for key, row in read_rows(out).items() if not (retry and row.error is not None)}
+    new = [job for job in jobs if job.key not in held]
+    check_files(items, ((job.dataset, job.item, job.finished) for job in new))
+    return held, len(new)
+
+
+def _recorded_run(
+    known: dict[str, Any], settings: Settings, out: Path, *, needed: bool
+) -> tuple[str, dict[str, dict[str, Any]]]:
+    """The name of this call's run, and all runs by name; a line of runs.jsonl where the call computes rows."""
+    runs, run = read_runs(out), new_run(known, settings)
+    if needed and run["run"] not in runs:
+        append(out / "runs.jsonl", run)
+        runs[run["run"]] = run
+    return run["run"], runs
+
+
+def _compute(
+    jobs: Sequence[_Job],
+    methods: Mapping[str, Method],
+    held: dict[Key, ScoreRow],
+    out: Path,
+    settings: Settings,
+    run: str,
+    tell: _Callbacks,
+) -> list[ScoreRow]:
+    """A row for every job, method by method: from `held`, or computed now and added to `held` and scores.jsonl."""
+    control = reference_grid(methods.values(), settings)
+    found: list[ScoreRow] = []
+    for name, method in methods.items():
+        borders = borders_of(method, control)
+        with Timed(method) as worker:
+            for job in (job for job in jobs if job.method == name):
+                if tell.progress:
+                    tell.progress(f"{name} {job.dataset} {job.item.variant} {job.item.name}", len(found), len(jobs))
+                if job.key not in held:
+                    row = _row(job, worker, out, _matte_path(job, out, held.values()), borders)
+                    held[job.key] = row = replace(row, run=run, date=now(), **_limits(method))
+                    append(out / "scores.jsonl", asdict(row))
+                    if tell.finished:
+                        tell.finished(row, len(found) + 1, len(jobs))
+                found.append(_on_borders(held[job.key], job, out, borders))
+    if tell.progress:
+        tell.progress("report", len(jobs), len(jobs))
+    return found
+
+
 def _limits(method: Method) -> dict[str, int | None]:
-    """What moves a method's time and memory, and its mattes by rounding only."""
+    """The settings that change a method's time and memory; its mattes differ by rounding only."""
     known = KINDS[method.kind]
     settings = method.settings
     return {
@@ -213,7 +245,7 @@ def _limits(method: Method) -> dict[str, int | None]:
     }
 
 
-def _matte_path(job: _Job, out: Path, held: Iterable[Row]) -> Path:
+def _matte_path(job: _Job, out: Path, held: Iterable[ScoreRow]) -> Path:
     """Where the matte goes: mattes/<method>/<data set>/<variant>/<name>.png, but never over another row's matte."""
     place = Path(slug(job.dataset)) / slug(job.item.variant) / f"{job.item.name}.png"
     taken = {row.matte for row in held}
@@ -222,44 +254,44 @@ def _matte_path(job: _Job, out: Path, held: Iterable[Row]) -> Path:
     return next((path for path in paths if path.relative_to(out).as_posix() not in taken), paths[-1])
 
 
-def _row(job: _Job, worker: Timed, out: Path, path: Path, cuts: PatchBorders | None) -> Row:
+def _row(job: _Job, worker: Timed, out: Path, path: Path, borders: PatchBorders | None) -> ScoreRow:
     """Compute, write and score one matte."""
-    row = Row(job.method, job.options, *job.picture, job.inputs, matte=path.relative_to(out).as_posix())
+    row = ScoreRow(job.method, job.options, *job.picture, job.inputs, matte=path.relative_to(out).as_posix())
     make_folder(path.parent)
     run = worker.run(job.item, path, job.finished)
     if run.error is not None:
         return replace(row, matte=None, error=run.error, seconds=run.seconds, peak_memory=run.peak)
-    return replace(row, **score_file(path, job.item, cuts), seconds=run.seconds, peak_memory=run.peak)
+    return replace(row, **score_file(path, job.item, borders), seconds=run.seconds, peak_memory=run.peak)
 
 
-def _on_borders(row: Row, job: _Job, out: Path, cuts: PatchBorders | None) -> Row:
-    """The row with its seams on the borders of this call; measured again, and kept, where those are others.
+def _on_borders(row: ScoreRow, job: _Job, out: Path, borders: PatchBorders | None) -> ScoreRow:
+    """The row with its seams on the borders of this call; where those differ, measured again and stored.
 
-    Of a matte that is gone only the score on its own borders is left.
+    If the matte is gone, only the score on its own borders is left.
     """
-    if row.error is not None or cuts is None or row.borders == cuts.text:
+    if row.error is not None or borders is None or row.borders == borders.text:
         return row
     if row.matte is None or not (out / row.matte).is_file():
         return replace(row, seam_control=None, seam_truth=None)
-    row = replace(row, **seams(out / row.matte, job.item, cuts))
+    row = replace(row, **seams(out / row.matte, job.item, borders))
     append(out / "scores.jsonl", asdict(row))
     return row
 
 
 def _finish(
-    rows: list[Row],
+    rows: list[ScoreRow],
     items: Mapping[str, Sequence[Item]],
     out: Path,
     settings: Settings,
     known: dict[str, Any],
     *,
     computed: int,
-) -> Result:
+) -> Evaluation:
     summaries = summarise(rows)
     record = {**known, "settings": asdict(settings), "summary": [asdict(s) for s in summaries]}
     record["failed"] = [asdict(row) for row in rows if row.error is not None]
     write_text_atomic(out / "result.json", json.dumps(record, indent=1, allow_nan=False) + "\n")
     page = out / "report.html"
-    text = report.render(known, summaries, best_of(summaries), rows, list(crops(rows, items, out)))
+    text = report.render(known, summaries, best_of(summaries), rows, list(worst_regions(rows, items, out)))
     write_text_atomic(page, text)
-    return Result(rows, summaries, computed, page, known)
+    return Evaluation(rows, summaries, computed, page, known)

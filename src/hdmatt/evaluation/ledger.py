@@ -2,12 +2,12 @@
 
 Files and facts only: no metrics, no methods. An evaluation's folder has two files of JSON lines that only grow:
 
-    scores.jsonl    a Row for each matte
+    scores.jsonl    a ScoreRow for each matte
     runs.jsonl      a run for each call that computed a row: command, date, commit, machine, versions, settings
 
 Read top to bottom:
 
-    Row            one matte's scores, and what they were computed from
+    ScoreRow            one matte's scores, and what they were computed from
     inputs_of      the checksum of the files behind a row; a row counts only while they are the same
     facts          command, date, commit, machine and versions, for records
     read_rows, read_runs, append    the two files
@@ -34,7 +34,7 @@ _K, _T = TypeVar("_K"), TypeVar("_T")
 
 
 @dataclass(frozen=True)
-class Row:
+class ScoreRow:
     """One matte of one method, or why there is none; a line of scores.jsonl."""
 
     method: str
@@ -73,7 +73,7 @@ def inputs_of(item: Item, finished: Path | None = None, *, known: dict[Path, str
 
     The start of the SHA-256 of a text with one line a file: its `digest`, or "-" where there is none. The files are
     picture, trimap, truth, finished matte, in this order; of a picture in parts foreground, alpha and background stand
-    for the picture. Paths and dates do not count. Scripts may use it to fill in `Row.inputs`.
+    for the picture. Paths and dates do not count. Scripts may use it to fill in `ScoreRow.inputs`.
 
     Args:
         finished: The matte that a "folder:" method takes; None for the others.
@@ -96,9 +96,9 @@ def inputs_of(item: Item, finished: Path | None = None, *, known: dict[Path, str
 # The two files
 
 
-def read_rows(out: Path) -> dict[Key, Row]:
+def read_rows(out: Path) -> dict[Key, ScoreRow]:
     """The rows of earlier runs, the last of each key; a last line that was cut off is removed from the file."""
-    return _read(out / "scores.jsonl", lambda fields: ((row := Row(**fields)).key, row))
+    return _read(out / "scores.jsonl", lambda fields: ((row := ScoreRow(**fields)).key, row))
 
 
 def read_runs(out: Path) -> dict[str, dict[str, Any]]:

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 
 from hdmatt import __version__
-from hdmatt.evaluation.ledger import Row
+from hdmatt.evaluation.ledger import ScoreRow
 from hdmatt.evaluation.methods import Settings
 
 
@@ -46,7 +46,7 @@ def new_run(known: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
 # Where rows are from
 
 
-def origins(rows: Sequence[Row], runs: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+def origins(rows: Sequence[ScoreRow], runs: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The runs that rows are of, oldest first, each with the number of its rows; null where nothing was recorded."""
     unknown = dict.fromkeys(("command", "date", "commit", "machine", "versions", "settings"))
     counts = Counter(row.run for row in rows)
@@ -54,7 +54,7 @@ def origins(rows: Sequence[Row], runs: Mapping[str, Mapping[str, Any]]) -> list[
     return sorted(found, key=lambda one: one["date"] or "")
 
 
-def provenance(rows: Sequence[Row], runs: Sequence[Mapping[str, Any]], this: str) -> str:
+def provenance(rows: Sequence[ScoreRow], runs: Sequence[Mapping[str, Any]], this: str) -> str:
     """What a reader must know before comparing times and memory; "" where all rows are of the run called `this`.
 
     Args:

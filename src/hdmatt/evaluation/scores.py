@@ -5,7 +5,7 @@ Knows metrics, methods and files; nothing of processes and records. Read top to 
     Cuts       where patches meet, and whether the method that is scored cut there itself
     cuts_of    of a method: its own borders, or for comparison those of the grid
     control_of    whose grid that is
-    score_file    all numbers of a matte, as fields of ledger.Row
+    score_file    all numbers of a matte, as fields of ledger.ScoreRow
     seams      those on the borders alone
 
 A seam score means little without one of a matte that has no seams, on the same borders of the same pictures: detail

@@ -3,7 +3,7 @@
 Knows rows (evaluation/ledger.py), no files and no methods. Read top to bottom:
 
     MEASURES     what methods compete in
-    Summary      the mean of one method's rows on one data set and trimap
+    ScoreSummary      the mean of one method's rows on one data set and trimap
     summarise    rows -> summaries
     best_of      which of them are best
 """
@@ -11,14 +11,14 @@ Knows rows (evaluation/ledger.py), no files and no methods. Read top to bottom:
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from hdmatt.evaluation.ledger import Row
+from hdmatt.evaluation.ledger import ScoreRow
 
 MEASURES = ("sad", "mse", "grad", "conn", "mad", "seam", "seconds", "peak_memory")
 CONTROLS = ("seam_control", "seam_truth")  # means like these, but nobody's merit
 
 
 @dataclass(frozen=True)
-class Summary:
+class ScoreSummary:
     """Plain means over the pictures that were scored; `failed` names those that were not."""
 
     dataset: str
@@ -36,21 +36,21 @@ class Summary:
     seconds: float | None
     peak_memory: float | None
     runs: tuple[str | None, ...] = ()  # of ledger.origins, that its rows are of
-    seam_control: float | None = None  # as in ledger.Row
+    seam_control: float | None = None  # as in ledger.ScoreRow
     seam_truth: float | None = None
 
 
-def summarise(rows: Iterable[Row]) -> list[Summary]:
+def summarise(rows: Iterable[ScoreRow]) -> list[ScoreSummary]:
     """Means per (data set, variant, method), data sets and variants together, methods in the order of the rows."""
-    groups: dict[tuple[str, str, str, str], list[Row]] = {}
+    groups: dict[tuple[str, str, str, str], list[ScoreRow]] = {}
     for row in rows:
         groups.setdefault((row.dataset, row.variant, row.method, row.options), []).append(row)
     places = list(dict.fromkeys(key[:2] for key in groups))
-    result: list[Summary] = []
+    result: list[ScoreSummary] = []
     for key in sorted(groups, key=lambda key: places.index(key[:2])):
         scored = [row for row in groups[key] if row.error is None]
         result.append(
-            Summary(
+            ScoreSummary(
                 dataset=key[0],
                 variant=key[1],
                 method=key[2],
@@ -64,7 +64,7 @@ def summarise(rows: Iterable[Row]) -> list[Summary]:
     return result
 
 
-def best_of(summaries: Sequence[Summary]) -> set[tuple[int, str]]:
+def best_of(summaries: Sequence[ScoreSummary]) -> set[tuple[int, str]]:
     """(index, measure) of the best of each data set and variant, for bold print; ties are all best.
 
     Only methods that scored every picture compete, and only against another one.

@@ -2,7 +2,7 @@
 
 Knows methods and processes; nothing of scores and records. Read top to bottom:
 
-    Run        seconds and peak memory of one matte, or why there is none
+    TimedMatte        seconds and peak memory of one matte, or why there is none
     Timed      the process, kept from picture to picture
     clocked    what runs in it
     said       an exception as rows say it
@@ -31,7 +31,7 @@ from hdmatt.system.worker import Stopped, Worker, answer
 WARM_SIDE = 96  # pixels of the picture that nobody clocks
 
 
-class Run(NamedTuple):
+class TimedMatte(NamedTuple):
     seconds: float | None
     peak: int | None
     error: str | None = None
@@ -47,14 +47,14 @@ class Timed:
         self.method = method
         self._worker = Worker(_serve, method)
 
-    def run(self, item: Item, path: Path, finished: Path | None = None) -> Run:
+    def run(self, item: Item, path: Path, finished: Path | None = None) -> TimedMatte:
         """One matte, written to `path`; one that is finished is taken as it is."""
         if finished is not None:
             return _copy(finished, path)
         try:
-            run = Run(*self._worker.ask((item, path)))
+            run = TimedMatte(*self._worker.ask((item, path)))
         except Stopped as stop:
-            return Run(stop.seconds, stop.held, stop.text)
+            return TimedMatte(stop.seconds, stop.held, stop.text)
         # a child's peak is never taken anew
         if run.error or not can_reset_peak() or self.method.kind in GEGL:
             self._worker.close()
@@ -72,7 +72,7 @@ class Timed:
 
 
 def _serve(connection: Connection, method: Method) -> None:
-    """The spawned process: (item, path) in, Run out."""
+    """The spawned process: (item, path) in, TimedMatte out."""
     if method.kind in NETWORK:
         keep_freed()
     answer(connection, clocked(method))
@@ -99,7 +99,7 @@ def clocked(method: Method) -> Callable[[tuple[Item, Path]], tuple[Any, ...]]:
             error = before + trouble.message
         except Exception as trouble:
             error = before + describe_error(trouble)
-        return tuple(Run(seconds, peak_with_children(), error))
+        return tuple(TimedMatte(seconds, peak_with_children(), error))
 
     return run
 
@@ -118,8 +118,8 @@ def describe_error(trouble: Exception) -> str:
     return f"{'ran out of memory' if is_out_of_memory(trouble) else type(trouble).__name__}: {trouble}"
 
 
-def _copy(finished: Path, path: Path) -> Run:
+def _copy(finished: Path, path: Path) -> TimedMatte:
     """Nothing is timed."""
     alpha = reader.read_grey(finished)
     write_matte(path, len(alpha), alpha.shape[1], [alpha])
-    return Run(None, None)
+    return TimedMatte(None, None)

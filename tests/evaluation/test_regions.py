@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from small_evaluation import make_set, read
 
-from hdmatt.evaluation import crops, report
-from hdmatt.evaluation import crops as crops_module
-from hdmatt.evaluation.crops import _corner, chosen
+from hdmatt.evaluation import regions, report
 from hdmatt.evaluation.evaluate import find_items
-from hdmatt.evaluation.ledger import Row
+from hdmatt.evaluation.ledger import ScoreRow
+from hdmatt.evaluation.methods import Settings
+from hdmatt.evaluation.provenance import facts
+from hdmatt.evaluation.regions import _corner, chosen, worst_regions
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def data(tmp_path):
 
 
 def row(method, name, matte, mad, variant="trimap"):
-    return Row(method, "", "toys", variant, name, mad=mad, matte=matte)
+    return ScoreRow(method, "", "toys", variant, name, mad=mad, matte=matte)
 
 
 def decoded(shown):
@@ -37,10 +38,10 @@ def test_all_methods_of_a_picture_are_cut_at_one_place_and_a_missing_one_is_name
         cv2.imwrite(str(data / name / "hair.png"), wrong)
     cv2.imwrite(str(data / "left" / "b&rd.png"), read(data / "mattes" / "b&rd.png"))
     (data / "right" / "b&rd.png").unlink(missing_ok=True)
-    monkeypatch.setattr(crops, "CROP", 32)
+    monkeypatch.setattr(regions, "SIDE", 32)
     rows = [row("l", "hair", "left/hair.png", 0.3), row("r", "hair", "right/hair.png", 0.2)]
-    rows += [row("l", "b&rd", "left/b&rd.png", 0.1), Row("r", "", "toys", "trimap", "b&rd", error="gone")]
-    hair, bird = crops_module.crops(rows, find_items([data]), data)
+    rows += [row("l", "b&rd", "left/b&rd.png", 0.1), ScoreRow("r", "", "toys", "trimap", "b&rd", error="gone")]
+    hair, bird = worst_regions(rows, find_items([data]), data)
     assert (hair.name, hair.missing, bird.name, bird.missing) == ("hair", (), "b&rd", ("r",))
     assert [(s.method, s.what) for s in hair.pictures] == [
         ("", "picture"), ("", "truth"), ("l", "matte"), ("l", "error"), ("r", "matte"), ("r", "error"),
@@ -50,7 +51,7 @@ def test_all_methods_of_a_picture_are_cut_at_one_place_and_a_missing_one_is_name
     here = slice(y, y + 32), slice(x, x + 32)
     for shown, folder in zip(hair.pictures[1::2][:1] + hair.pictures[2::2], ("alpha", "left", "right"), strict=True):
         np.testing.assert_array_equal(decoded(shown), read(data / folder / "hair.png")[here])
-    page = report._crop(bird)
+    page = report.render(facts(Settings(), ""), [], (), [], [bird])
     assert "No matte of: r." in page and page.count("<img") == 4 and "b&amp;rd" in page
 
 
@@ -78,9 +79,9 @@ def test_every_method_has_crops_however_many_there_are(data, monkeypatch):
     for name in names:
         shutil.copytree(data / "mattes", data / name)
     rows = [row(m, p.stem, f"{m}/{p.name}", 0.1) for m in names for p in sorted((data / "mattes").iterdir())]
-    one = list(crops_module.crops([r for r in rows if r.method == names[0]], find_items([data]), data))
-    monkeypatch.setattr(crops, "CROPS_BYTES", 30_000)  # one picture with all of them would take more
-    found = list(crops_module.crops(rows, find_items([data]), data))
+    one = list(worst_regions([r for r in rows if r.method == names[0]], find_items([data]), data))
+    monkeypatch.setattr(regions, "MOST_BYTES", 30_000)  # one picture with all of them would take more
+    found = list(worst_regions(rows, find_items([data]), data))
     assert len(one) == 2 and {s.method for crop in found for s in crop.pictures} == {"", *names}
     assert sum(len(s.data) for crop in found for s in crop.pictures) <= 30_000
     assert decoded(found[0].pictures[1]).shape < decoded(one[0].pictures[1]).shape
@@ -88,5 +89,5 @@ def test_every_method_has_crops_however_many_there_are(data, monkeypatch):
 
 def test_a_matte_that_was_removed_is_not_shown(data):
     rows = [row("a", "hair", "mattes/hair.png", 0.1), row("b", "hair", str(Path("gone") / "hair.png"), 0.2)]
-    (crop,) = crops_module.crops(rows, find_items([data]), data)
+    (crop,) = worst_regions(rows, find_items([data]), data)
     assert crop.missing == ("b",)

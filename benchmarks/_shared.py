@@ -19,6 +19,7 @@ from hdmatt.evaluation.ledger import ScoreRow
 from hdmatt.evaluation.methods import Settings
 from hdmatt.evaluation.summary import ScoreSummary
 from hdmatt.evaluation.testsets import Item
+from hdmatt.system.files import write_text_atomic
 from hdmatt.system.memory import parse
 
 
@@ -75,11 +76,11 @@ def facts_of(results: Sequence[Evaluation]) -> dict[str, Any]:
 def write_record(path: Path, facts: dict[str, Any], summaries: Sequence[ScoreSummary], **more: Any) -> None:
     """JSON in the format of hdmatt eval's result.json: command, date, commit, machine, versions; then `more`."""
     record = {**facts, **more, "summary": [asdict(one) for one in summaries]}
-    path.write_text(json.dumps(record, indent=1, allow_nan=False, default=str) + "\n", encoding="utf-8")
+    write_text_atomic(path, json.dumps(record, indent=1, allow_nan=False, default=str) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+    write_text_atomic(path, text)
     print(text, end="")
 
 

@@ -34,11 +34,12 @@ from benchmarks import _shared
 from hdmatt.bench import measure as measure_module
 from hdmatt.bench.measure import Limits, Measured, machine_peaks, measure
 from hdmatt.cli.tables import kind_table, layer_table
-from hdmatt.errors import InputError, OutputError
+from hdmatt.errors import InputError
 from hdmatt.evaluation.methods import Settings
 from hdmatt.evaluation.methods import parse as parse_method
 from hdmatt.evaluation.provenance import facts
 from hdmatt.evaluation.scenes import Generated, Own, write
+from hdmatt.system.files import make_folder, write_text_atomic
 from hdmatt.system.memory import parse
 
 RESULTS = Path(__file__).parent / "results" / "any-size.json"
@@ -292,12 +293,8 @@ def _held(path: Path) -> dict[str, Any]:
 
 def _write(path: Path, held: dict[str, Any]) -> None:
     order: Sequence[str] = [*(name for name in LINES if name in held), *(name for name in held if name not in LINES)]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({name: held[name] for name in order}, indent=1, allow_nan=False)
-        path.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}", hint="Give another --results.") from error
+    make_folder(path.parent)
+    write_text_atomic(path, json.dumps({name: held[name] for name in order}, indent=1, allow_nan=False) + "\n")
 
 
 if __name__ == "__main__":

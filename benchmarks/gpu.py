@@ -55,6 +55,7 @@ from hdmatt.pictures.reader import ArrayReader
 from hdmatt.pictures.trimap import UNKNOWN, open_trimap
 from hdmatt.runtimes import devices
 from hdmatt.runtimes.devices import kind, names
+from hdmatt.system.files import write_text_atomic
 
 NETWORKS, PRECISIONS = ("hdmatt-s", "hdmatt-r34"), ("fp32", "bf16")
 R34_WIDTH = 64
@@ -125,7 +126,7 @@ def main(arguments: list[str]) -> int:
             "rows": rows,
             "runs": {" ".join(job): found for job, found in runs.items()},
         }
-        given.json.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        write_text_atomic(given.json, json.dumps(record, indent=1, allow_nan=False) + "\n")
     return 0 if all(check["met"] for check in checks) else 1
 
 

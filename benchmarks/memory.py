@@ -23,6 +23,7 @@ import OpenImageIO as oiio
 
 from hdmatt.evaluation.methods import Settings
 from hdmatt.evaluation.provenance import facts
+from hdmatt.system.files import write_text_atomic
 from hdmatt.system.memory import parse
 
 TILE = 256
@@ -122,7 +123,7 @@ def main() -> int:
     if arguments.json:
         command = shlex.join(["python", "benchmarks/memory.py", *sys.argv[1:]])
         record = {**facts(Settings(memory=parse(arguments.limit)), command), "rows": rows}
-        arguments.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        write_text_atomic(arguments.json, json.dumps(record, indent=1) + "\n")
     return int(any("error" in row for row in rows))
 
 

@@ -24,6 +24,7 @@ from typing import Any
 import mdformat
 
 from hdmatt.evaluation.methods import CLASSICAL, KINDS
+from hdmatt.system.files import write_text_atomic
 
 ROOT = Path(__file__).parent.parent
 BEGIN, END = "<!-- scores: made by python -m benchmarks.readme_table -->", "<!-- end of scores -->"
@@ -198,7 +199,7 @@ def main(arguments: list[str] | None = None) -> int:
         if asked.check:
             print(f"{page} does not say what the results say: python -m benchmarks.readme_table", file=sys.stderr)
         else:
-            page.write_text(wanted[page], encoding="utf-8")
+            write_text_atomic(page, wanted[page])
     return int(asked.check and bool(changed))
 
 

@@ -34,6 +34,7 @@ from hdmatt.pictures.reader import network_colours, open_picture
 from hdmatt.pictures.trimap import UNKNOWN, open_trimap
 from hdmatt.runtimes.choose import RUNTIMES, installed
 from hdmatt.runtimes.prepare import prepare
+from hdmatt.system.files import write_text_atomic
 from hdmatt.system.memory import keep_freed
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -188,7 +189,7 @@ def main() -> None:
             "trunk_gflops": reached,
             "runtimes": rows,
         }
-        arguments.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        write_text_atomic(arguments.json, json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from hdmatt.network.cpc import Context
 from hdmatt.network.hints import colour_hints
 from hdmatt.network.inputs import labels, network_input
 from hdmatt.network.model import HDMatt
+from hdmatt.pictures.trimap import UNKNOWN
 from hdmatt.runtimes.prepare import exact
 
 # parts of the network by the beginnings of its modules' names; the longest that fits
@@ -177,7 +178,7 @@ def _sample(size: int, batch: int, unknown: float, device: str) -> tuple[Tensor,
     generator = torch.Generator().manual_seed(0)
     colours = torch.rand(batch, size, size, 3, generator=generator)
     half = round(size * unknown / 2)
-    row = np.full(size, 128, np.uint8)
+    row = np.full(size, UNKNOWN, np.uint8)
     row[: size // 2 - half], row[size // 2 + half :] = 255, 0
     trimap = torch.from_numpy(np.tile(row, (batch, size, 1)))
     around = torch.rand(batch, -(-size // 32), -(-size // 32), 82, generator=generator)

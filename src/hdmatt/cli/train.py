@@ -220,13 +220,14 @@ def mean_command(
     What the file says of its training is what the first one says.
     """
     from hdmatt.network.checkpoint import load_card, load_model, save_model
+    from hdmatt.system.memory import MIB
     from hdmatt.training.average import mean_weights
 
     mixed = mean_weights([load_model(path) for path in weights], share)
     of = {"mean_of": ", ".join(path.name for path in weights)} if len(weights) > 1 else {}
     out.parent.mkdir(parents=True, exist_ok=True)
     save_model(mixed, out, half=half, card=load_card(weights[0]) | of)
-    typer.echo(f"{out}: {out.stat().st_size / 2**20:.1f} MiB")
+    typer.echo(f"{out}: {out.stat().st_size / MIB:.1f} MiB")
 
 
 def _show(preset: str, changes: list[str], resumed: Path | None) -> None:

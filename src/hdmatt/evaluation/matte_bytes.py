@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Bool, Shaped, UInt8
 
 from hdmatt.errors import InputError
+from hdmatt.pictures.trimap import UNKNOWN
 
-UNKNOWN = 128
 BAND_PIXELS = 1 << 21  # Grad and seam go through the picture in bands of rows of about this many pixels
 
 # Deliberately loose: the functions check shape and type themselves, with an error a caller can act on.

@@ -18,6 +18,7 @@ from hdmatt.inference.options import Plan, Rows
 from hdmatt.network.cpc import Context
 from hdmatt.network.inputs import labels, network_input
 from hdmatt.network.model import HDMatt
+from hdmatt.pictures.trimap import UNKNOWN
 from hdmatt.runtimes.devices import names
 from hdmatt.runtimes.prepare import exact
 
@@ -54,7 +55,7 @@ def measure(plan: Plan, picture: Rows, trimap: Rows, model: HDMatt) -> Speed:
     device = names(options.device)[0]
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     # all cells unknown: the most that a patch can cost
-    marks = torch.full((1, side, side), 128, dtype=torch.uint8, device=device)
+    marks = torch.full((1, side, side), UNKNOWN, dtype=torch.uint8, device=device)
     inputs = network_input(torch.full((1, side, side, 3), 0.5, device=device), marks)
     inputs = inputs.contiguous(memory_format=torch.channels_last)
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hdmatt.network.config import BACKGROUND, FOREGROUND, STRIDE, UNKNOWN
+from hdmatt.pictures import trimap
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -24,7 +25,8 @@ def network_input(rgb_BHW3: Tensor, trimap_BHW: Tensor) -> Tensor:
     mean = rgb_BHW3.new_tensor(IMAGENET_MEAN)
     std = rgb_BHW3.new_tensor(IMAGENET_STD)
     colours = ((rgb_BHW3 - mean) / std).permute(0, 3, 1, 2)
-    one_hot = torch.stack([trimap_BHW == value for value in (0, 128, 255)], dim=1).to(colours.dtype)
+    values = (trimap.BACKGROUND, trimap.UNKNOWN, trimap.FOREGROUND)
+    one_hot = torch.stack([trimap_BHW == value for value in values], dim=1).to(colours.dtype)
     return torch.cat([colours, one_hot], dim=1)
 
 

@@ -30,6 +30,7 @@ from hdmatt.network.cpc import Context
 from hdmatt.network.encoder import Body, Stem
 from hdmatt.network.inputs import labels, network_input
 from hdmatt.network.model import HDMatt
+from hdmatt.pictures.trimap import UNKNOWN
 from hdmatt.runtimes.graphs import SUFFIX, Format, Graph, load_graphs, metadata, parts, weights_hash
 from hdmatt.runtimes.prepare import fold, prepare
 
@@ -189,7 +190,7 @@ def _patches(size: int) -> Tensor:
     colours = (colours + 0.1 * torch.rand(6, 3, size, size, generator=generator)).clamp(0, 1)
     column = torch.arange(size).expand(size, size)
     left, right = column < size // 3, column >= 2 * size // 3
-    trimap = torch.full((6, size, size), 128, dtype=torch.uint8)
+    trimap = torch.full((6, size, size), UNKNOWN, dtype=torch.uint8)
     trimap[0][left], trimap[0][right] = 0, 255
     trimap[1][left] = 0
     trimap[2][right] = 255
@@ -252,7 +253,7 @@ def _modules(model: HDMatt) -> dict[str, nn.Module]:
 def _examples(model: HDMatt) -> dict[str, Tensor]:
     """A tensor for every input of every part: two patches of 64 x 96 pixels."""
     with torch.inference_mode():
-        stem, body = model.encoder(network_input(torch.rand(2, 64, 96, 3), torch.full((2, 64, 96), 128).byte()))
+        stem, body = model.encoder(network_input(torch.rand(2, 64, 96, 3), torch.full((2, 64, 96), UNKNOWN).byte()))
         joined = torch.rand(2, (4 + 4 * model.cpc.reads) * model.config.width, 8, 12)
     maps: dict[str, Tensor] = {**stem._asdict(), **body._asdict(), "enriched": body.deep, "joined": joined}
     maps["pooled"] = model.encoder.before_trunk(stem.inputs, body.quarter)[0]

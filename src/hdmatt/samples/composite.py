@@ -19,6 +19,7 @@ from jaxtyping import Float32
 
 from hdmatt.overview.known_colours import AROUND, ColourField, FieldBuilder
 from hdmatt.overview.shrink import Shrinker
+from hdmatt.pictures.trimap import UNKNOWN
 
 
 class Square(NamedTuple):
@@ -123,7 +124,7 @@ def cut(
     )
     part = composite.square(y, x, side, angle=square.angle, patch=patch)
     wrong = ((part.trimap == 255) & (part.alpha < 250)) | ((part.trimap == 0) & (part.alpha > 5))
-    honest = np.where(wrong, 128, part.trimap).astype(np.uint8)
+    honest = np.where(wrong, UNKNOWN, part.trimap).astype(np.uint8)
     around = np.empty(0, np.float32)
     if field is not None:
         around = field.around(y * enlarged[0], x * enlarged[1], size=side * enlarged[0], patch=patch)

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from hdmatt.overview.known_colours import mirrored
+from hdmatt.pictures.trimap import UNKNOWN
 from hdmatt.samples.composite import Composite, Square, cut, known_colours
 from hdmatt.samples.config import SampleConfig
 from hdmatt.samples.faults import camera_faults
@@ -79,7 +80,7 @@ def _centres(trimap: np.ndarray, config: SampleConfig, rng: np.random.Generator)
     """Where the patches lie: around unknown pixels; at the corners of squares of four pixels where they are alike."""
     step = 4 if config.alike else 1
     height, width = trimap.shape
-    unknown = np.flatnonzero(trimap[::step, ::step] == 128)
+    unknown = np.flatnonzero(trimap[::step, ::step] == UNKNOWN)
     across = trimap[::step, ::step].shape[1]
     anywhere = rng.random() < config.elsewhere
     centres = []

@@ -6,6 +6,7 @@ random_trimap   known parts eroded by random radii; sometimes blunt, sometimes w
 import cv2
 import numpy as np
 
+from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 from hdmatt.samples.config import SampleConfig
 
 
@@ -34,7 +35,7 @@ def random_trimap(alpha: np.ndarray, config: SampleConfig, rng: np.random.Genera
     # whoever draws a trimap marks some of each: no more is eroded than leaves the inmost part
     depths = [cv2.distanceTransform(mask, cv2.DIST_L2, 3) for mask in (front, back)]
     foreground, background = (d > min(r, 0.6 * d.max()) for d, r in zip(depths, radii, strict=True))
-    return np.where(foreground, 255, np.where(background, 0, 128)).astype(np.uint8)
+    return np.where(foreground, FOREGROUND, np.where(background, BACKGROUND, UNKNOWN)).astype(np.uint8)
 
 
 def _largest(mask: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from hdmatt.errors import InputError
+from hdmatt.pictures.trimap import UNKNOWN
 from hdmatt.system.files import replacing
 from hdmatt.training.config import (
     TrainConfig,
@@ -104,7 +105,7 @@ def sheet(lines: Sequence[Mapping[str, np.ndarray]], *, caption: str) -> UInt8[n
     canvas = np.full((TITLE + SIDE * len(lines), SIDE * len(COLUMNS), 3), 32, np.uint8)
     for i, line in enumerate(lines):
         difference = np.abs(line["matte"].astype(np.int16) - line["truth"])
-        error = np.where(line["trimap"] == 128, np.minimum(2 * difference, 255), 0).astype(np.uint8)
+        error = np.where(line["trimap"] == UNKNOWN, np.minimum(2 * difference, 255), 0).astype(np.uint8)
         for j, array in enumerate([*(line[name] for name in COLUMNS[:-1]), error]):
             scale = SIDE / max(array.shape[:2])
             size = (max(1, round(array.shape[1] * scale)), max(1, round(array.shape[0] * scale)))

@@ -19,6 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hdmatt.pictures.trimap import UNKNOWN
+
 EPSILON = 1e-12  # eq. 4
 
 
@@ -97,8 +99,8 @@ def coarse_loss(coarse: Tensor, truth: Tensor, weight: Tensor, *, lean: float = 
 
 
 def pixel_weight(trimap_B1HW: Tensor, feather_HW: Tensor) -> Tensor:
-    """B 1 H W: the stitching's blending weight at unknown pixels (trimap 128), 0 elsewhere."""
-    return (trimap_B1HW == 128).float() * feather_HW
+    """B 1 H W: the stitching's blending weight at unknown pixels, 0 elsewhere."""
+    return (trimap_B1HW == UNKNOWN).float() * feather_HW
 
 
 def leaned(alpha: Tensor, truth: Tensor, lean: float) -> Tensor:

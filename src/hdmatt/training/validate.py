@@ -28,7 +28,7 @@ from hdmatt.network.checkpoint import (
 from hdmatt.network.inputs import network_input
 from hdmatt.network.model import HDMatt
 from hdmatt.pictures.reader import ArrayReader
-from hdmatt.pictures.trimap import TrimapReader, classify
+from hdmatt.pictures.trimap import UNKNOWN, TrimapReader, classify
 from hdmatt.samples.packs import Assets
 from hdmatt.samples.sample import make_sample
 from hdmatt.system import memory
@@ -107,9 +107,9 @@ class HeldOut:
             inputs = network_input(picture.float() / 255, trimap)
             alpha = model(inputs, contexts(index), around=around).alpha[:, 0].float().cpu().numpy()
             for i, marks in enumerate(sample.trimap):
-                if not (marks == 128).any():
+                if not (marks == UNKNOWN).any():
                     continue
-                matte = _bytes(np.where(marks == 128, alpha[i], marks / np.float32(255)))
+                matte = _bytes(np.where(marks == UNKNOWN, alpha[i], marks / np.float32(255)))
                 scores.append(score(matte, sample.alpha[i], marks))
                 if len(lines) < SHOWN:
                     lines.append(

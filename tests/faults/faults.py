@@ -236,16 +236,16 @@ FAULTS = [
     # inference
     Fault(
         "known pixels keep what the network says",
-        "inference/run.py",
-        "return np.where(marks == UNKNOWN, np.clip(alpha, 0, 1)",
-        "return np.where(marks >= 0, np.clip(alpha, 0, 1)",
+        "patches/stitch.py",
+        "return np.where(trimap == UNKNOWN, np.clip(alpha, 0, 1)",
+        "return np.where(trimap >= 0, np.clip(alpha, 0, 1)",
         "inference/test_run.py",
     ),
     Fault(
         "alpha is not clipped to 1",
-        "inference/run.py",
-        "np.clip(alpha, 0, 1), (marks",
-        "np.maximum(alpha, 0), (marks",
+        "patches/stitch.py",
+        "np.clip(alpha, 0, 1), (trimap",
+        "np.maximum(alpha, 0), (trimap",
         "inference/test_run.py",
     ),
     Fault(

@@ -369,14 +369,16 @@ BAD = [
     {"batch": -3},
     {"windows": "most"},
     {"blend": "hard"},
+    {"memory": 0},
+    {"memory": -1},
 ]
 
 
-@pytest.mark.parametrize("bad", BAD)
-def test_bad_options_are_refused(model, bad):
+@pytest.mark.parametrize(("bad", "strategy"), [*((bad, "hdmatt") for bad in BAD), ({"memory": 0}, "whole")])
+def test_bad_options_are_refused(model, bad, strategy):
     picture, trimap = scene()
     with pytest.raises(InputError):
-        matte(picture, trimap, model, replace(SMALL, **bad))
+        matte(picture, trimap, model, replace(SMALL, **bad), strategy)
 
 
 def test_a_batch_that_does_not_fit_the_limit_is_refused(model):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from hdmatt.inference import needs, plan, small_first, strategies
+from hdmatt.inference import job, needs, small_first, strategies
 from hdmatt.inference.options import Counters, Options
 from hdmatt.network.config import ModelConfig
 from hdmatt.network.model import HDMatt
@@ -157,8 +157,8 @@ def test_scene_linear_pictures_are_shrunk_as_the_network_sees_them(pair, shrunk,
 def test_a_plan_counts_the_smaller_picture_beside_what_it_can_meet_only(height, width, monkeypatch):
     """A wide picture's own rows are not there while the smaller one is matted, so only that matte comes on top."""
     seen = []
-    original = plan.make_plan
-    monkeypatch.setattr(plan, "make_plan", lambda *a, **k: seen.append(a[2]) or original(*a, **k))
+    original = job.make_plan
+    monkeypatch.setattr(job, "make_plan", lambda *a, **k: seen.append(a[2]) or original(*a, **k))
     trimap = np.zeros((height, width), np.uint8)
     trimap[:40, :40], trimap[40:80, :40] = 255, 128
     model = HDMatt(ModelConfig(width=4, hints=True)).eval()

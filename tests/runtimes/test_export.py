@@ -1,7 +1,9 @@
 """The exporter takes some seconds: one small network is exported once, and OpenVINO's graphs are made of ONNX's."""
 
+import copy
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 
 import numpy as np
@@ -153,9 +155,32 @@ def test_the_cache_is_filled_once_and_lies_where_it_is_told(model, folders, tmp_
     assert [p for p in (tmp_path / "here").iterdir() if p != folder] == []
 
 
+def test_two_threads_that_need_the_same_graphs_make_them_once_and_leave_the_network_as_it_was(
+    model, folders, tmp_path, monkeypatch
+):
+    model = copy.deepcopy(model).train()  # the exporter needs another mode, on a copy
+    made, second = [], []
+
+    def write(_, folder, kind):  # while the first thread writes, the second one asks
+        made.append(folder)
+        if not second:
+            second.append(threads.submit(cached, model, kind))
+            wait(second, timeout=0.2)
+        shutil.copytree(folders[kind], folder, dirs_exist_ok=True)
+
+    monkeypatch.setattr("hdmatt.runtimes.export._write", write)
+    monkeypatch.setattr("hdmatt.runtimes.export.SIZES", (64,))
+    monkeypatch.setenv("HDMATT_CACHE", str(tmp_path))
+    with ThreadPoolExecutor(1) as threads:
+        found = cached(model, "onnx")
+    assert second[0].result() == found and len(made) == 1
+    assert list(tmp_path.iterdir()) == [found] and model.training
+
+
 def test_missing_packages_are_named(model, tmp_path, monkeypatch):
     monkeypatch.setattr("hdmatt.runtimes.export.find_spec", lambda name: None if name == "onnxscript" else name)
     with pytest.raises(InputError, match="not installed: onnxscript"):
         export(model, tmp_path / "out", "onnx")
+    monkeypatch.undo()
     with pytest.raises(OutputError, match="exists already"):
         export(model, tmp_path, "onnx")

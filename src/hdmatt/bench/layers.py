@@ -16,7 +16,7 @@ from hdmatt.network.hints import colour_hints
 from hdmatt.network.inputs import labels, network_input
 from hdmatt.network.model import HDMatt
 from hdmatt.pictures.trimap import UNKNOWN
-from hdmatt.runtimes.prepare import exact
+from hdmatt.runtimes.exact import exact
 
 # parts of the network by the beginnings of its modules' names; the longest that fits
 GROUPS = {

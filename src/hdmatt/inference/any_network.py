@@ -14,17 +14,17 @@ import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
 
-from hdmatt.errors import InputError
 from hdmatt.inference.cut import FINISHED_ROWS
 from hdmatt.inference.options import Counters, Progress, Rows
 from hdmatt.network.config import STRIDE
 from hdmatt.network.inputs import network_input
 from hdmatt.network.model import HDMatt
-from hdmatt.patches.stitch import Stitcher, feather
+from hdmatt.patches.stitch import Stitcher, feather, with_known
 from hdmatt.patches.windows import Network, Window, cut, mirror, rows_of
 from hdmatt.pictures.reader import network_colours
-from hdmatt.pictures.trimap import FOREGROUND, UNKNOWN
-from hdmatt.runtimes.prepare import exact
+from hdmatt.pictures.trimap import UNKNOWN
+from hdmatt.runtimes.exact import exact
+from hdmatt.runtimes.prepare import network_on
 
 
 def shrunk_rows(
@@ -55,7 +55,7 @@ def shrunk_rows(
         progress(1, 1)
     for y0 in range(0, height, band):
         y1 = min(y0 + band, height)
-        yield y0, _with_known(_grow(alpha, y0, y1, height, width), trimap.rows(y0, y1))
+        yield y0, with_known(_grow(alpha, y0, y1, height, width), trimap.rows(y0, y1))
 
 
 def patch_rows(
@@ -122,8 +122,7 @@ def network_of(model: HDMatt, *, device: str) -> Network:
     Raises:
         InputError: The network is in training mode.
     """
-    if model.training:
-        raise InputError("the network is in training mode", hint="Call model.eval() first, or load it by name.")
+    model = network_on(model, device)
 
     def network(colours: np.ndarray, trimaps: np.ndarray) -> np.ndarray:
         return _alphas(model, colours, trimaps, device=device)
@@ -131,18 +130,10 @@ def network_of(model: HDMatt, *, device: str) -> Network:
     return network
 
 
-def whole_alpha(
-    model: HDMatt, colours: Float32[np.ndarray, "h w 3"], trimap: UInt8[np.ndarray, "h w"], *, device: str
-) -> Float32[np.ndarray, "h w"]:
-    """One pass over everything at once, without context patches."""
-    return _alphas(model, colours[None], trimap[None], device=device)[0]
-
-
 def _alphas(model: HDMatt, colours: np.ndarray, trimaps: np.ndarray, *, device: str) -> np.ndarray:
     height, width = trimaps.shape[1:]
     rows = mirror(0, height + -height % STRIDE, height)[:, None]
     columns = mirror(0, width + -width % STRIDE, width)[None, :]
-    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     padded = torch.from_numpy(colours[:, rows, columns]), torch.from_numpy(trimaps[:, rows, columns])
     inputs = network_input(padded[0].to(device), padded[1].to(device)).contiguous(memory_format=torch.channels_last)
     with torch.inference_mode(), exact():
@@ -153,11 +144,7 @@ def _alphas(model: HDMatt, colours: np.ndarray, trimaps: np.ndarray, *, device: 
 def _finished_rows(stitcher: Stitcher, trimap: Rows, first: int, end: int) -> Iterator[tuple[int, np.ndarray]]:
     for y0 in range(first, end, FINISHED_ROWS):
         y1 = min(y0 + FINISHED_ROWS, end)
-        yield y0, _with_known(stitcher.take(y1), trimap.rows(y0, y1))
-
-
-def _with_known(alpha: np.ndarray, trimap: np.ndarray) -> np.ndarray:
-    return np.where(trimap == UNKNOWN, np.clip(alpha, 0, 1), (trimap == FOREGROUND).astype(np.float32))
+        yield y0, with_known(stitcher.take(y1), trimap.rows(y0, y1))
 
 
 def small_trimap(trimap: Rows, size: tuple[int, int], band: int) -> tuple[UInt8[np.ndarray, "h w"], int]:

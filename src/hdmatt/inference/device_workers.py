@@ -5,7 +5,8 @@ round_robin        batches dealt to the devices in order
 patch_inputs       a batch that has arrived, as the network's input
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ from hdmatt.network.inputs import network_input
 from hdmatt.network.model import HDMatt
 from hdmatt.patches.windows import Window
 from hdmatt.runtimes.devices import kind, names
+from hdmatt.runtimes.exact import exact
 from hdmatt.runtimes.prepare import copies
 
 
@@ -29,6 +31,12 @@ class DeviceWorker(NamedTuple):
     model: HDMatt
     ferry: transfer.DeviceLink
     counters: Counters
+
+    @contextmanager
+    def computing(self) -> Generator[None]:
+        """A block of the network's work, timed, whose operations the device has done when it ends."""
+        with torch.inference_mode(), exact(), self.counters.network(), self.ferry.computing():
+            yield
 
 
 class LoadedPatches(NamedTuple):

@@ -20,7 +20,8 @@ from hdmatt.network.inputs import labels, network_input
 from hdmatt.network.model import HDMatt
 from hdmatt.pictures.trimap import UNKNOWN
 from hdmatt.runtimes.devices import names
-from hdmatt.runtimes.prepare import exact
+from hdmatt.runtimes.exact import exact
+from hdmatt.runtimes.prepare import network_on
 
 TIMED_PATCH = 320  # pixels; larger patches are computed from it, by their area
 TIMED_ROWS = 64
@@ -53,7 +54,7 @@ def measure(plan: Plan, picture: Rows, trimap: Rows, model: HDMatt) -> Speed:
     scale = (options.patch / side) ** 2
     rows = min(plan.height, TIMED_ROWS)
     device = names(options.device)[0]
-    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = network_on(model, device)
     # all cells unknown: the most that a patch can cost
     marks = torch.full((1, side, side), UNKNOWN, dtype=torch.uint8, device=device)
     inputs = network_input(torch.full((1, side, side, 3), 0.5, device=device), marks)

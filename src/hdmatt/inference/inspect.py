@@ -13,7 +13,6 @@ from hdmatt.network.cpc import Context, rank
 from hdmatt.network.inputs import labels
 from hdmatt.network.model import HDMatt
 from hdmatt.patches.windows import Window
-from hdmatt.runtimes.prepare import exact
 
 
 class Inspection(NamedTuple):
@@ -32,11 +31,10 @@ def inspect_patch(plan: Plan, query: Window, picture: Rows, trimap: Rows, model:
     counters, lanes = Counters(), device_workers(plan, model)
     model, ferry = lanes[0].model, lanes[0].ferry
     field = read_known_colours(picture, trimap, counters) if plan.field else None
-    with exact():
-        pool = fill_pool(plan, picture, trimap, field, lanes, counters)
+    pool = fill_pool(plan, picture, trimap, field, lanes, counters)
     pixels, marks = PatchPixels(picture, plan), RowBand(trimap, plan.options.band)
     patches = next(cut_row(plan, [query], pixels, marks, field, linear=picture.info.linear))
-    with torch.inference_mode(), exact(), ferry.computing():
+    with lanes[0].computing():
         inputs, around = patch_inputs(lanes[0], ferry.up(patches.arrays()))
         body = bodies_of([query], model.encoder.stem(inputs, around), lanes[0], pool)
         label = labels(inputs)

@@ -23,7 +23,7 @@ from hdmatt.pictures.info import PictureInfo
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 from hdmatt.runtimes.devices import kind, names
 from hdmatt.runtimes.graphs import has_graphs
-from hdmatt.runtimes.prepare import has_bfloat16, has_compiled
+from hdmatt.runtimes.prepare import copies_made, has_bfloat16, has_compiled
 from hdmatt.system import memory
 
 # a patch alone fits the caches, and its maps come back from the allocator, which returns larger ones to the system:
@@ -55,11 +55,7 @@ def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: 
     cells = CellMap(info.height, info.width)
     counts = _count_windows(trimap, windows, cells, options)
     total = _total(trimap, counts)
-    if total[UNKNOWN] == info.height * info.width:
-        raise InputError(
-            "every pixel of the trimap is unknown",
-            hint="Mark at least some pixels as surely foreground (255) or surely background (0).",
-        )
+    check_some_known(total[UNKNOWN], info)
     on_grid = [w for w, count in zip(windows, counts.of, strict=True) if count[1]]
     queries, among, of = on_grid, windows, counts.of
     if options.windows == "fewest":
@@ -93,6 +89,20 @@ def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: 
         cache_bytes=room.cache_bytes,
         stems=room.stems,
     )
+
+
+def check_some_known(unknown: int, info: PictureInfo) -> None:
+    """Raise InputError when all pixels of a trimap are unknown."""
+    if unknown == info.height * info.width:
+        raise InputError(
+            "every pixel of the trimap is unknown",
+            hint="Mark at least some pixels as surely foreground (255) or surely background (0).",
+        )
+
+
+def limit_of(options: Options) -> int:
+    """The limit of the process's peak memory, in bytes."""
+    return memory.default_limit() if options.memory is None else options.memory
 
 
 def choose_candidates(
@@ -142,7 +152,7 @@ def _check(options: Options) -> None:
     for name, choices in (("windows", WINDOWS), ("blend", BLENDS)):
         if getattr(options, name) not in choices:
             raise InputError(f"{name} is {getattr(options, name)!r}", hint=f"Choose one of: {', '.join(choices)}.")
-    for name, least in (("topk", 0), ("candidates", 1), ("band", 1), ("batch", 1)):
+    for name, least in (("topk", 0), ("candidates", 1), ("band", 1), ("memory", 1), ("batch", 1)):
         value = getattr(options, name)
         if value is not None and value < least:
             raise InputError(f"{name} is {getattr(options, name)}", hint=f"Give {least} or more.")
@@ -176,7 +186,7 @@ def _fit(
 ) -> _Budget:
     """Batch and cache that the limit has room for. Neither moves alpha by more than rounding."""
     width, on_cpu, devices = model.config.width, kind(options.device) == "cpu", names(options.device)
-    limit = options.memory or memory.default_limit()
+    limit = limit_of(options)
     fixed = needs.fixed_bytes(info.width, patch=options.patch, band=options.band, pixel=pixel)
     contexts = pool * needs.context_bytes(options.patch, width=width)
     fixed += options.reserve + contexts + (needs.field_bytes(info.height, info.width) if field else 0)
@@ -184,8 +194,8 @@ def _fit(
     body = needs.body_bytes(options.patch, width=width)
     # graphs keep what a patch took beside what torch keeps (measured: 50 MiB more with ONNX Runtime, 99 with OpenVINO)
     each = needs.patch_bytes(options.patch, width=width) * (2 if has_graphs(model) else 1)
+    fixed += copies_made(model, devices) * on_cpu * needs.weight_bytes(model.parameters())
     if len(devices) > 1 or not on_cpu:
-        fixed += (len(devices) - 1) * on_cpu * needs.weight_bytes(model.parameters())
         each += 2 * transfer.DEPTH * needs.way_bytes(options.patch)
     one_each = max(each * len(devices), options.turns)
     least = max((options.batch or 1) * each * len(devices), options.turns)

@@ -78,7 +78,7 @@ def _encode(
     piece: LoadedPatches, lane: DeviceWorker, keeps: set[Window], keeps_stem: set[Window]
 ) -> list[EncodedCandidate]:
     model = lane.model
-    with torch.inference_mode(), lane.counters.network(), lane.ferry.computing():
+    with lane.computing():
         inputs, around = patch_inputs(lane, piece.cargo)
         stem = model.encoder.stem(inputs, around)
         body = model.encoder.body(stem)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
-from hdmatt.errors import InputError, ModelError
+from hdmatt.errors import ModelError
 from hdmatt.inference import transfer
 from hdmatt.inference.cut import KnownRows, cut_picture, read_known_colours
 from hdmatt.inference.device_workers import (
@@ -33,9 +33,7 @@ from hdmatt.inference.threads import map_in_order, prefetch
 from hdmatt.network.inputs import labels
 from hdmatt.network.model import HDMatt
 from hdmatt.overview.guide import Guide
-from hdmatt.patches.stitch import Stitcher, blending_weight
-from hdmatt.pictures.trimap import FOREGROUND, UNKNOWN
-from hdmatt.runtimes.prepare import exact
+from hdmatt.patches.stitch import Stitcher, blending_weight, with_known
 from hdmatt.system import memory
 
 
@@ -60,22 +58,13 @@ def run(
         InputError: The network is in training mode, or the picture's rows cannot be read.
         ModelError: The network's answer is not a number.
     """
-    if model.training:
-        raise InputError("the network is in training mode", hint="Call model.eval() first, or load it by name.")
     counters = counters if counters is not None else Counters()
     lanes = device_workers(plan, model)
     try:
-        with exact():
-            yield from _rows(plan, picture, trimap, lanes, progress, counters, guide)
+        yield from _rows(plan, picture, trimap, lanes, progress, counters, guide)
     finally:
         counters.join([lane.counters for lane in lanes])
         memory.give_back()
-
-
-def _finished(piece: KnownRows, stitcher: Stitcher) -> Float32[np.ndarray, "h w"]:
-    """Rows of the matte, with the trimap's known pixels put in."""
-    alpha, marks = stitcher.take(piece.first + len(piece.marks)), piece.marks
-    return np.where(marks == UNKNOWN, np.clip(alpha, 0, 1), (marks == FOREGROUND).astype(np.float32))
 
 
 def _rows(
@@ -100,7 +89,7 @@ def _rows(
     pieces = prefetch(round_robin(cut_picture(plan, picture, trimap, field, counters), lanes))
     for piece, landing in map_in_order(pieces, decode, threads=worker_threads(plan, lanes), depth=transfer.DEPTH):
         if isinstance(piece, KnownRows):
-            yield piece.first, _finished(piece, stitcher)
+            yield piece.first, with_known(stitcher.take(piece.first + len(piece.marks)), piece.marks)
             continue
         assert landing is not None
         alphas = landing.array()
@@ -118,12 +107,12 @@ def _rows(
 
 def _decode(plan: Plan, piece: LoadedPatches, lane: DeviceWorker, pool: ContextPool) -> transfer.Download:
     windows = piece.windows
+    with lane.computing():
+        inputs, around = patch_inputs(lane, piece.cargo)
+        stem = stems_of(windows, inputs, around, lane, pool)
+        body = bodies_of(windows, stem, lane, pool)
+        contexts = select_contexts(plan, windows, body, labels(inputs), lane.model, pool)
+        alpha = lane.model.decode(stem, body, contexts).alpha[:, 0].float()
+    lane.counters.decoded += len(windows)
     with torch.inference_mode():
-        with lane.counters.network(), lane.ferry.computing():
-            inputs, around = patch_inputs(lane, piece.cargo)
-            stem = stems_of(windows, inputs, around, lane, pool)
-            body = bodies_of(windows, stem, lane, pool)
-            contexts = select_contexts(plan, windows, body, labels(inputs), lane.model, pool)
-            alpha = lane.model.decode(stem, body, contexts).alpha[:, 0].float()
-        lane.counters.decoded += len(windows)
         return lane.ferry.down(alpha)

@@ -21,10 +21,12 @@ from hdmatt.inference import needs
 from hdmatt.inference.any_network import network_of, patch_rows, shrunk_rows, small_trimap, with_unknown
 from hdmatt.inference.job import Job, Task, patches_alone
 from hdmatt.inference.options import Counters, Options, Progress, Rows
+from hdmatt.inference.plan import check_some_known, limit_of
 from hdmatt.inference.small_first import with_small_picture
 from hdmatt.network.model import HDMatt
 from hdmatt.patches.windows import tiles
 from hdmatt.runtimes.devices import names
+from hdmatt.runtimes.prepare import copies_made
 from hdmatt.system import memory
 
 ON_SEVERAL = ("hdmatt", "crop")  # what splits a picture over several devices
@@ -92,14 +94,11 @@ def _whole(task: Task, *, long_side: int | None = None) -> Job:
     scale = 1.0 if long_side is None else min(1.0, long_side / max(height, width))
     small = max(1, round(height * scale)), max(1, round(width * scale))
     marks, unknown = small_trimap(trimap, small, options.band)
-    if unknown == height * width:
-        raise InputError(
-            "every pixel of the trimap is unknown",
-            hint="Mark at least some pixels as surely foreground (255) or surely background (0).",
-        )
-    limit = options.memory or memory.default_limit()
+    check_some_known(unknown, trimap.info)
+    limit = limit_of(options)
     at_once = needs.patch_bytes(1, width=model.config.width) * small[0] * small[1]
     need = memory.settled() + needs.LIBRARIES + max(at_once, options.turns)
+    need += copies_made(model, [options.device]) * needs.weight_bytes(model.parameters())
     need += options.reserve + 40 * options.band * width  # a band of rows, as read, as floats and grown
     if need > limit and unknown and options.device == "cpu":
         raise MemoryLimitError(

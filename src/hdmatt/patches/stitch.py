@@ -5,13 +5,15 @@ Arrays only: no torch, no files. Lengths are pixels, y comes before x. Read top 
     blending_weight    how much each pixel of a patch counts, in stitching and in the training's loss
     feather            the linear ramp it is made of
     Stitcher           the running weighted mean of all patches
+    with_known         the known pixels of the trimap put into an alpha
 """
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt8
 
 from hdmatt.errors import InputError
 from hdmatt.patches.windows import Window, check_overlap
+from hdmatt.pictures.trimap import FOREGROUND, UNKNOWN
 
 BLENDS = ("smooth", "paper")
 
@@ -116,6 +118,11 @@ class Stitcher:
         if missing > 0:
             self._sum = _longer(self._sum, missing)
             self._weight = _longer(self._weight, missing)
+
+
+def with_known(alpha: Float32[np.ndarray, "h w"], trimap: UInt8[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
+    """Alpha clipped to [0, 1], exactly 0 or 1 where the trimap (0, 128, 255) is known."""
+    return np.where(trimap == UNKNOWN, np.clip(alpha, 0, 1), (trimap == FOREGROUND).astype(np.float32))
 
 
 def _longer(rows: np.ndarray, missing: int) -> np.ndarray:

@@ -10,10 +10,11 @@ Knows networks, graphs and the folder they lie in. Top to bottom:
 A graph for each of `runtime.parts`: batch, rows and columns are free (sides in multiples of 8 at full resolution).
 """
 
+import copy
 import json
 import logging
 import os
-import shutil
+import threading
 import warnings
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,11 +34,14 @@ from hdmatt.network.model import HDMatt
 from hdmatt.pictures.trimap import UNKNOWN
 from hdmatt.runtimes.graphs import SUFFIX, Format, Graph, load_graphs, metadata, parts, weights_hash
 from hdmatt.runtimes.prepare import fold, prepare
+from hdmatt.system.files import replacing_folder
 
 MAX_LIMIT = 2 / 255  # a pixel's alpha may move by this
 MEAN_LIMIT = 1e-4  # and a patch's, on average, by this
 SIZES = (64, 192, 320)
 OPSET = 20
+
+_one_at_a_time = threading.RLock()  # of a process: torch's exporter and the loggers are shared by its threads
 
 
 class Difference(NamedTuple):
@@ -68,8 +72,6 @@ def export(model: HDMatt, folder: Path, kind: Format, *, checked: Sequence[int] 
         InputError: A package is missing.
         HDMattError: The graphs give another alpha than torch.
     """
-    if folder.exists():
-        raise OutputError(f"{folder} exists already", hint="Name a folder that is not there, or delete this one.")
     needed = ["onnx", "onnxscript", *(["openvino"] if kind == "openvino" else [])]
     needed += ["onnxruntime"] if kind == "onnx" and checked else []
     missing = [name for name in needed if find_spec(name) is None]
@@ -78,11 +80,9 @@ def export(model: HDMatt, folder: Path, kind: Format, *, checked: Sequence[int] 
             f"export to {kind} needs packages that are not installed: {', '.join(missing)}",
             hint="pip install 'hdmatt[export]'",
         )
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    try:
-        temporary.mkdir(parents=True)
+    found: list[Difference] = []
+    with _one_at_a_time, replacing_folder(folder) as temporary:
         _write(model, temporary, kind)
-        found: list[Difference] = []
         if checked:
             check_front(model, load_graphs(temporary, kind, weights=weights_hash(model), front=True)["front"])
             found = check(model, prepare(model, kind, graphs=temporary), checked)
@@ -91,11 +91,6 @@ def export(model: HDMatt, folder: Path, kind: Format, *, checked: Sequence[int] 
                     f"the {kind} graphs give another alpha than torch: {worst(found)}",
                     hint="This is our mistake or the library's: report it with the versions that hdmatt info names.",
                 )
-        temporary.rename(folder)
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be written: {error}", hint="Choose another place.") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return found
 
 
@@ -115,24 +110,23 @@ def cached(model: HDMatt, kind: Format) -> Path:
     root = Path(base) if base else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hdmatt"
     version = torch.__version__.split("+")[0]
     folder = root / f"{weights_hash(model)[:24]}-{metadata(model)['format']}-torch{version}-{kind}"
-    if not folder.exists():
-        try:
-            export(model, folder, kind, checked=SIZES[:2])
-        except OutputError:
-            if not folder.exists():  # else another process was faster
-                raise
+    with _one_at_a_time:
+        if not folder.exists():
+            try:
+                export(model, folder, kind, checked=SIZES[:2])
+            except OutputError:
+                if not folder.exists():  # else another process was faster
+                    raise
     return folder
 
 
-def check(
-    model: HDMatt, runtime: HDMatt, sizes: Sequence[int] = SIZES, *, reference: HDMatt | None = None
-) -> list[Difference]:
-    """Alpha of a runtime against that of the network in torch, for patches of several kinds.
+def check(model: HDMatt, runtime: HDMatt, sizes: Sequence[int] = SIZES) -> list[Difference]:
+    """Alpha of a runtime on the CPU against that of the network in torch, for patches of several kinds.
 
     Six patches of each size serve each other as contexts: as a trimap has them, without foreground, without background,
     all unknown, all but one cell unknown, and without unknown pixels. Every one is decoded with 0, 1, 3 and all others.
     """
-    reference = reference or model.eval()
+    reference = _copy_of(model)
     found = []
     for size in sizes:
         inputs = _patches(size)
@@ -151,9 +145,10 @@ def check_front(model: HDMatt, front: Graph, size: int = 64) -> None:
     Raises:
         HDMattError: They differ by more than rounding.
     """
+    encoder = _copy_of(model).encoder
     with torch.inference_mode():
-        stem = model.encoder.stem(_patches(size))
-        body = model.encoder.body(stem)
+        stem = encoder.stem(_patches(size))
+        body = encoder.body(stem)
         maps = dict(zip(parts(model.config)["front"].outputs, front(stem.inputs), strict=True))
     expected = stem._asdict() | body._asdict()
     for name, pooled in (("index1", "full"), ("index2", "half"), ("index3", "quarter")):
@@ -166,6 +161,11 @@ def check_front(model: HDMatt, front: Graph, size: int = 64) -> None:
                     f"the front's graph gives another {pooled} or {name} than torch: {error:.1e} of the largest value",
                     hint="This is our mistake or the library's: report it with the versions that hdmatt info names.",
                 )
+
+
+def _copy_of(model: HDMatt) -> HDMatt:
+    """A copy on the CPU, in evaluation mode: the caller's network stays as it is."""
+    return copy.deepcopy(model).cpu().eval()
 
 
 def _alpha(network: HDMatt, inputs: Tensor, chosen: Sequence[Sequence[int]]) -> Tensor:
@@ -261,7 +261,7 @@ def _examples(model: HDMatt) -> dict[str, Tensor]:
 
 
 def _write(model: HDMatt, folder: Path, kind: Format) -> None:
-    model = model.cpu().eval()
+    model = _copy_of(model)
     modules, examples, text = _modules(model), _examples(model), json.dumps(metadata(model))
     batch, rows, columns = (torch.export.Dim(n, min=1, max=m) for n, m in (("B", 4096), ("h", 8192), ("w", 8192)))
     for name, part in parts(model.config).items():

@@ -1,8 +1,8 @@
 """A network -> the same network, computed by a named runtime, on one device or several.
 
     prepare          a network -> the same network, computed by a runtime
+    network_on       a network -> the same on a device; the caller's stays as it is
     copies           a network -> one for each of several devices
-    exact            a block in which a GPU does not round what it is to compute in float32
     fold             batch norms put into the convolutions before them
     has_compiled, has_bfloat16    what a prepared network does
 
@@ -19,8 +19,7 @@ runtime:
 """
 
 import copy
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import MethodType
 from typing import Any
@@ -36,6 +35,7 @@ from hdmatt.network.encoder import Body, Encoder, Stem
 from hdmatt.network.model import HDMatt
 from hdmatt.runtimes.choose import COPIED, choose_precision
 from hdmatt.runtimes.devices import kind as kind_of
+from hdmatt.runtimes.devices import names
 from hdmatt.runtimes.graphs import METHODS, has_graphs, load_graphs, weights_hash, with_graphs
 
 HALF_HEADS = ("delta", "phi", "fuse")  # not theta: attention multiplies an error of its keys by logits of 100 and more
@@ -62,7 +62,7 @@ def prepare(
             or AMD's AVX512-BF16 and GPUs gain by it. For folded, compiled and openvino. "auto": see choose_precision.
             On CUDA the decoder is computed in float16, too: 8e-4 at most (docs/runtimes.md).
         graphs: The folder that `export` wrote of this network, for onnx and openvino.
-        device: Where it will run; it is not moved there.
+        device: Where it will run. A compiled network is put there; others are copied there when they run.
 
     Raises:
         InputError: The runtime does not have the precision.
@@ -77,7 +77,8 @@ def prepare(
         )
     if name in ("onnx", "openvino"):
         assert graphs is not None
-        return with_graphs(model, load_graphs(graphs, name, weights=weights_hash(model), precision=precision))
+        loaded = load_graphs(graphs, name, weights=weights_hash(model), precision=precision)
+        return _placed(with_graphs(model, loaded), "cpu")
     network = fold(model)
     if precision == "bf16":
         _half_trunk(network.encoder)
@@ -85,6 +86,8 @@ def prepare(
             setattr(network.cpc, head, _Half(getattr(network.cpc, head)))
         if kind_of(device) == "cuda":
             _half_decoder(network.decoder)
+    # compiled code knows this network only, so that it cannot be copied to its device later
+    network = _placed(network, names(device)[0] if name == "compiled" else "cpu")
     if name == "compiled":  # sizes are symbols: bytes do not depend on which batch came first
         # PyTorch 2.13 puts the zeros of a large unpooling before their own size, and stops at its own assertion
         options: Any = {"joint_graph_constant_folding": False}
@@ -93,39 +96,53 @@ def prepare(
     return network
 
 
-def copies(model: HDMatt, devices: Sequence[str]) -> list[HDMatt]:
-    """The network on each of the devices; the first is the network itself, moved, the others are copies of it.
+def network_on(model: HDMatt, device: str) -> HDMatt:
+    """The network with its weights on a device, channels last: the network itself if they are so, otherwise a copy.
+
+    The caller's network stays as it is.
 
     Raises:
-        InputError: Several devices, and a network of a runtime that is not in COPIED.
+        InputError: The network is in training mode, or it is prepared for a runtime on another device.
+    """
+    if model.training:
+        raise InputError("the network is in training mode", hint="Call model.eval() first, or load it by name.")
+    if lies_on(model, device):
+        return model
+    if has_graphs(model) or _has_foreign(model):
+        raise InputError(
+            f"this network is prepared for a runtime on another device than {device}",
+            hint="Prepare it for this device, or give the network as load_model returned it.",
+        )
+    return _copy_on(model, device)
+
+
+def lies_on(model: HDMatt, device: str) -> bool:
+    """Whether all weights of a network lie on a device, channels last."""
+    wanted = torch.device(device)
+    return all(
+        (tensor.device.type, tensor.device.index or 0) == (wanted.type, wanted.index or 0)
+        and (tensor.ndim != 4 or tensor.is_contiguous(memory_format=torch.channels_last))
+        for tensor in (*model.parameters(), *model.buffers())
+    )
+
+
+def copies(model: HDMatt, devices: Sequence[str]) -> list[HDMatt]:
+    """One network for each of the devices: `network_on` for the first, a copy for each of the others.
+
+    Raises:
+        InputError: As `network_on`; several devices, and a network of a runtime that is not in COPIED.
     """
     if len(devices) > 1 and (has_graphs(model) or _has_foreign(model)):
         raise InputError(
             "this network is prepared for a runtime that runs on one device",
             hint=f"Prepare it for one of {', '.join(COPIED)}, or give one device.",
         )
-    made = [model, *(copy.deepcopy(model) for _ in devices[1:])]
-    return [
-        network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        for network, device in zip(made, devices, strict=True)
-    ]
+    return [network_on(model, devices[0]), *(_copy_on(model, device) for device in devices[1:])]
 
 
-@contextmanager
-def exact() -> Generator[None]:
-    """A block in which CUDA multiplies float32 as float32, not rounded to 10 bits (TF32), as cuDNN does by itself.
-
-    TF32 in the first convolution alone moves pooling indices, and alpha by up to 0.015 (docs/runtimes.md). This is a
-    switch of the whole process.
-    """
-    convolutions: Any = torch.backends.cudnn
-    products: Any = torch.backends.cuda.matmul
-    before = convolutions.allow_tf32, products.allow_tf32
-    convolutions.allow_tf32 = products.allow_tf32 = False
-    try:
-        yield
-    finally:
-        convolutions.allow_tf32, products.allow_tf32 = before
+def copies_made(model: HDMatt, devices: Sequence[str]) -> int:
+    """How many networks `copies` makes beside the given one."""
+    return len(devices) - lies_on(model, devices[0])
 
 
 def fold(model: HDMatt) -> HDMatt:
@@ -150,6 +167,15 @@ def fold(model: HDMatt) -> HDMatt:
                 _absorb(module, "1", [module[0]])
         assert not any(isinstance(m, nn.BatchNorm2d) for m in root.modules()), "a batch norm that fold does not know"
     return network
+
+
+def _placed(own: HDMatt, device: str) -> HDMatt:
+    """A network of ours, moved to the device, channels last."""
+    return own.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _copy_on(model: HDMatt, device: str) -> HDMatt:
+    return _placed(copy.deepcopy(model), device)
 
 
 def _has_foreign(model: HDMatt) -> bool:

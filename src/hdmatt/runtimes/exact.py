@@ -1,0 +1,80 @@
+"""Float32 that is computed as float32: torch's switches for less, off while a patch is computed.
+
+By itself cuDNN rounds the factors of a float32 convolution to 10 bits (TF32), and a program may have allowed that, or
+bfloat16, for matrix products, too. TF32 in the first convolution alone moves pooling indices, and alpha by up to 0.015
+(docs/runtimes.md).
+
+The switches are the whole process's. So they are off only while something is computed here, and what the program had
+chosen is back when nothing is: also with several runs in several threads, and with a run whose rows nobody takes.
+"""
+
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+
+
+class _Switch(NamedTuple):
+    read: Callable[[], Any]
+    write: Callable[[Any], object]
+    exact: Any  # the value that rounds nothing
+
+
+_lock = threading.Lock()
+_inside = 0  # blocks of `exact` that are open
+_before: list[tuple[_Switch, Any]] = []  # what the first of them found
+
+
+@contextmanager
+def exact() -> Generator[None]:
+    """A block in which float32 is multiplied as float32. Blocks of several threads may overlap."""
+    global _inside
+    with _lock:
+        if not _inside:
+            _before[:] = _values()
+            for switch, _ in _before:
+                switch.write(switch.exact)
+        _inside += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _inside -= 1
+            if not _inside:
+                for switch, value in _before:
+                    switch.write(value)
+
+
+def _values() -> list[tuple[_Switch, Any]]:
+    """The switches and what they stand at.
+
+    To write an old switch writes new ones as well, so the old ones come first. An old one cannot be read (RuntimeError)
+    where the program has set a new one to what the old one cannot say; then the new ones say it all.
+    """
+    found: list[tuple[_Switch, Any]] = []
+    for switch in _switches():
+        try:
+            found.append((switch, switch.read()))
+        except RuntimeError:
+            continue
+    return found
+
+
+def _switches() -> list[_Switch]:
+    backends: Any = torch.backends
+    old = [
+        _attribute(backends.cuda.matmul, "allow_tf32", False),
+        # after allow_tf32, which tells "high" and "medium" not apart
+        _Switch(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, "highest"),
+        _attribute(backends.cudnn, "allow_tf32", False),
+    ]
+    new = [backends.cuda.matmul]  # torch >= 2.9
+    new += [getattr(backends.cudnn, "conv", None)]
+    new += [getattr(backends.mkldnn, name, None) for name in ("conv", "matmul")]  # oneDNN, on a CPU
+    return old + [_attribute(one, "fp32_precision", "ieee") for one in new if hasattr(one, "fp32_precision")]
+
+
+def _attribute(owner: Any, name: str, value: Any) -> _Switch:
+    return _Switch(lambda: getattr(owner, name), lambda chosen: setattr(owner, name, chosen), value)

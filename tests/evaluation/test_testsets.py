@@ -13,8 +13,9 @@ from PIL import Image
 
 from hdmatt.errors import InputError, OutputError
 from hdmatt.evaluation.compose import Composition, compose, read_composition
-from hdmatt.evaluation.testsets import LAYOUTS, Item, compose_test_set, discover, require_trimaps
+from hdmatt.evaluation.testsets import LAYOUTS, Item, discover, require_trimaps
 from hdmatt.samples.packs import discover_assets
+from paper.compose_test_set import compose_test_set
 
 
 def make(root, *names, pixels=None):

@@ -1,9 +1,11 @@
-"""The official way to lay a foreground over a background, for test sets that are published in parts.
+"""Test pictures that are published in parts, composed exactly as the official script does.
 
-Knows nothing of trimaps and scores.
+Knows nothing of trimaps, scores and data sets. Read top to bottom:
 
-    Composition, read_composition    one picture of such a set
-    compose                          foreground over background, bit for bit as the sets' authors do
+    Composition         the three files of a picture
+    compose             foreground over background
+    read_composition    reads the files and composes them
+    read_rgb            a file as 8-bit RGB
 """
 
 import math
@@ -26,9 +28,6 @@ class Composition:
     foreground: Path
     alpha: Path
     background: Path
-
-
-# Composing
 
 
 def compose(
@@ -81,11 +80,13 @@ def read_composition(composition: Composition) -> UInt8[np.ndarray, "h w 3"]:
     return compose(foreground, alpha, read_rgb(composition.background))
 
 
-# Pixels
-
-
 def read_rgb(path: Path) -> UInt8[np.ndarray, "h w 3"]:
-    # From memory, as cv2.imread cannot open every path on Windows; not turned by EXIF, as the official script does
+    """A file as 8-bit RGB; not turned by EXIF, as the official script does not.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    # from memory: cv2.imread cannot open every path on Windows
     try:
         encoded = np.fromfile(path, np.uint8)
     except OSError as error:

@@ -1,17 +1,13 @@
-"""Which files make up a data set: pictures, trimaps and true mattes for measuring, packs of assets for training.
+"""Test sets on disk: which files make up each picture, with its trimaps and its true matte.
 
-Knows folders and file names. Reads pixels only to compose test pictures that are published in parts (foregrounds
-here, backgrounds there). Nothing is skipped in silence: a picture without its trimap is an error that names the file.
-Read top to bottom:
+Knows folders and file names, reads no pixels. Nothing is skipped in silence: a picture without its trimap is an error
+that names the file. Read top to bottom:
 
-    Item, Composition    one picture to measure on
-    LAYOUTS, discover    the items of a folder, in one of the known layouts
-    require_trimaps      some sets ship none
-    named                a file by its name without suffix
-    compose, read_composition, compose_test_set    the official way to lay a foreground over a background
-    AssetPack, discover_assets    foregrounds and backgrounds to train with
+    Item               one picture with one of its trimaps
+    LAYOUTS, discover  the items of a folder, in one of the known layouts
+    require_trimaps    refuses items without a trimap; some sets ship none
 
-Where each set comes from, what its licence allows and how its scores mislead is in docs/datasets.md.
+Where each set comes from, its licence, and how its scores can mislead is in docs/datasets.md.
 """
 
 from collections.abc import Sequence
@@ -19,12 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
-import numpy as np
-from jaxtyping import UInt8
-
-from hdmatt.errors import InputError, OutputError, plural
-from hdmatt.evaluation.compose import Composition, read_composition, read_rgb
+from hdmatt.errors import InputError, plural
+from hdmatt.evaluation.compose import Composition
 from hdmatt.pictures.folders import by_stem, folders_in, listed_names, match_by_stem, pictures_in
 
 BACKGROUNDS_EACH = 20  # test pictures per foreground in every composed set
@@ -175,39 +167,6 @@ def _file(item: Item) -> str:
     return f"{item.name}, {path}"
 
 
-def compose_test_set(adobe_dir: Path | str, voc_dir: Path | str, out_dir: Path | str) -> list[Item]:
-    """Write the 1000 pictures of Composition-1k in the usual layout: `merged/ trimaps/ alpha_copy/`.
-
-    Uses the trimaps that come with the set; numbers on other trimaps cannot be compared.
-
-    Args:
-        adobe_dir: `Combined_Dataset` or its `Test_set`, with the two lists of names in it.
-        voc_dir: JPEGImages of PASCAL VOC 2012, or a folder above it.
-        out_dir: Is made; `merged/` in it must not hold files yet. About 10 GB.
-
-    Returns:
-        The items of `out_dir`.
-
-    Raises:
-        InputError: As `discover` and `read_composition`.
-        OutputError: There are pictures in `out_dir` already.
-    """
-    items = discover(adobe_dir, "adobe", backgrounds=voc_dir)
-    merged, trimaps, alphas = (Path(out_dir) / name for name in ("merged", "trimaps", "alpha_copy"))
-    if merged.is_dir() and any(merged.iterdir()):
-        raise OutputError(f"{merged} holds files already", hint="Remove it, or name another folder")
-    for made in (merged, trimaps, alphas):
-        made.mkdir(parents=True, exist_ok=True)
-    for item in items:
-        assert isinstance(item.picture, Composition) and item.trimap is not None and item.alpha is not None
-        # The picture comes last: where there is one, its trimap and truth are complete. Some of Adobe's mattes are
-        # stored as RGB; the reference scores their first channel.
-        _write_png(trimaps / f"{item.name}.png", read_rgb(item.trimap)[..., 0])
-        _write_png(alphas / f"{item.name}.png", read_rgb(item.alpha)[..., 0])
-        _write_png(merged / f"{item.name}.png", read_composition(item.picture)[..., ::-1])
-    return discover(out_dir, "composition1k")
-
-
 # Folders and names
 
 
@@ -328,11 +287,3 @@ def _backgrounds(folder: Path, names: Path | None, *, need: int) -> list[Path]:
             hint="Give JPEGImages of PASCAL VOC 2012 (trainval)",
         )
     return [place / name for name in listed]
-
-
-def _write_png(path: Path, pixels: UInt8[np.ndarray, "..."]) -> None:
-    encoded = cv2.imencode(".png", pixels)[1]
-    try:
-        path.write_bytes(encoded.tobytes())
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}", hint="Free some space there") from error

@@ -22,7 +22,7 @@ from torch import Tensor
 from hdmatt.errors import ModelError
 from hdmatt.network.config import ModelConfig
 from hdmatt.network.model import HDMatt
-from hdmatt.system.files import replacing
+from hdmatt.system.files import replacing, unwritable
 
 FORMAT = "hdmatt-1"
 WEIGHTS = Path(__file__).parent / "weights"
@@ -131,11 +131,13 @@ def _check_format(metadata: Mapping[str, str], path: Path) -> None:
 
 
 def _write(tensors: dict[str, Tensor], metadata: dict[str, str], path: Path) -> None:
-    with replacing(path) as temporary:
-        temporary.touch()
-        mode = temporary.stat().st_mode  # as any new file here; safetensors gives its own to nobody but the owner
-        save_file(tensors, temporary, metadata)
-        temporary.chmod(mode)
+    with replacing(path) as hidden:
+        mode = hidden.stat().st_mode  # as any new file here; safetensors lets nobody but the owner read its own
+        try:
+            save_file(tensors, hidden, metadata)
+        except SafetensorError as error:
+            raise unwritable(path, OSError(str(error))) from error
+        hidden.chmod(mode)
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

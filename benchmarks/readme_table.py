@@ -1,6 +1,6 @@
-"""The tables of scores: five methods in README.md, all results in docs/model-card.md.
+"""The generated tables: five methods in README.md, all scores in docs/model-card.md, sizes in docs/benchmarks.md.
 
-    python -m benchmarks.readme_table            writes both, each between its two markers
+    python -m benchmarks.readme_table            writes them, each between its two markers
     python -m benchmarks.readme_table --check    exit code 1 if a page says something else
 
 All results: benchmarks/results/*.json, each the result.json that `hdmatt eval` leaves, copied there under a name of its
@@ -13,6 +13,8 @@ Five methods: benchmarks/results/readme/methods.json, one run of `hdmatt eval` w
 
     hdmatt eval --data alphamatting-dev --data hr-dev --method hdmatt:windows=fewest --method cf --method knn \\
         --method downsample --method crop --out OUT
+
+Sizes: benchmarks/results/bench.json, the record of `hdmatt bench`.
 """
 
 import argparse
@@ -35,6 +37,8 @@ KNOWN = ("date", "settings")  # of FACTS, that may not be null: which file is ne
 CALLED = {"cf": "closed-form", "rw": "random walk"}
 METHODS_BEGIN = "<!-- methods: made by python -m benchmarks.readme_table -->"
 METHODS_END = "<!-- end of methods -->"
+SIZES_BEGIN = "<!-- sizes: made by python -m benchmarks.readme_table -->"
+SIZES_END = "<!-- end of sizes -->"
 FIVE = {
     "hdmatt:windows=fewest": "**hdmatt**",
     "cf": "closed-form (PyMatting)",
@@ -168,6 +172,20 @@ def summed(one: dict[str, Any]) -> str:
     return f"{one['sad']:.2f}, {1000 * one['mse']:.1f}, {one['seconds']:.1f} s, {memory}"
 
 
+def sizes_table(record: dict[str, Any]) -> str:
+    """Markdown: the command, a row a size and method, and where they were measured."""
+    head = ["megapixels", "method", "seconds", "peak MiB", "unknown MP/s", "of peak"]
+    lines = [head, ["--"] * len(head)]
+    for row in record["rows"]:
+        cells = ["not tried" if row["skipped"] else row["error"], "", "", ""]
+        if not row["error"]:
+            share = "" if row["share_of_peak"] is None else f"{100 * row['share_of_peak']:.0f} %"
+            cells = [f"{row['seconds']:.1f}", f"{row['peak_memory'] / 2**20:.0f}", f"{row['unknown_rate']:.3f}", share]
+        lines.append([f"{row['megapixels']:g}", row["method"], *cells])
+    body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"`{record['command']}`\n\n{body}\n\n- bench.json: {origin(record)}."
+
+
 def put(page: str, text: str, begin: str, end: str) -> str:
     """The page with `text` between the two markers."""
     options = {"wrap": 100, "plugin": {"tables": {"compact_tables": True}}}  # as .mdformat.toml
@@ -185,12 +203,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "model-card.md", help="of all results")
     parser.add_argument("--readme", type=Path, default=ROOT / "README.md", help="of the five methods")
+    parser.add_argument("--sizes", type=Path, default=ROOT / "docs" / "benchmarks.md", help="of hdmatt bench")
     asked = parser.parse_args(arguments)
     try:
         wanted = {asked.page: all_results(asked.page, asked.results)}
         if (methods := asked.results / "readme" / "methods.json").exists():
             text = methods_table(json.loads(methods.read_text(encoding="utf-8")))
             wanted[asked.readme] = put(asked.readme.read_text(encoding="utf-8"), text, METHODS_BEGIN, METHODS_END)
+        if (sizes := asked.results / "bench.json").exists():
+            text = sizes_table(json.loads(sizes.read_text(encoding="utf-8")))
+            wanted[asked.sizes] = put(asked.sizes.read_text(encoding="utf-8"), text, SIZES_BEGIN, SIZES_END)
     except (BadResults, OSError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -181,3 +181,21 @@ def test_what_is_not_known_is_null_and_is_said(page):
         "- a.json: 2026-01-01, commit unknown, machine unknown; of the last call: rows were not traced to runs yet; "
         "options unknown: cf."
     ]
+
+
+def test_sizes_have_a_row_each_and_failures_their_reason(page):
+    write(page, "a.json", record("2026-01-01", scores("cf", 1.0)))
+    row = {"megapixels": 4.0, "method": "hdmatt", "seconds": 1.25, "peak_memory": 3 << 20, "unknown_rate": 0.5}
+    row |= {"share_of_peak": 0.75, "error": None, "skipped": False}
+    failed = {**row, "method": "cf", "error": "gone"}
+    rows = [row, {**row, "method": "knn", "share_of_peak": None}, failed, {**failed, "method": "rw", "skipped": True}]
+    write(page, "bench.json", {**record("2026-01-02"), "rows": rows})
+    sizes = page.with_name("sizes.md")
+    sizes.write_text(f"{readme_table.SIZES_BEGIN}\n{readme_table.SIZES_END}\n")
+    assert call(page, "--sizes", str(sizes)) == 0 and call(page, "--sizes", str(sizes), "--check") == 0
+    assert [line for line in sizes.read_text().splitlines() if line.startswith("| 4 ")] == [
+        "| 4 | hdmatt | 1.2 | 3 | 0.500 | 75 % |",
+        "| 4 | knn | 1.2 | 3 | 0.500 |  |",
+        "| 4 | cf | gone |  |  |  |",
+        "| 4 | rw | not tried |  |  |  |",
+    ]

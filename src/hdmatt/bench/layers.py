@@ -1,4 +1,13 @@
-"""Time layer by layer, and the share of the machine's peak that each kind of layer reaches."""
+"""Time and operations of each part of the network, and the time it loses against the machine's peak.
+
+Knows the network; nothing of pictures, files or methods. Read top to bottom:
+
+    GROUPS                     the parts of the network
+    Group, Layers              seconds and operations of a part; of all
+    measure_layers             decodes patches and measures each part, and each kind of PyTorch operation
+    by_group                   a meter (clock, counter) read at the border of every part
+    lost                       a part's seconds minus its operations at the peak
+"""
 
 import time
 from collections.abc import Callable, Sequence

@@ -1,14 +1,12 @@
-"""What a machine can do, and what a network asks of it: measured peaks, counted operations, time layer by layer.
+"""The measured peaks of a device, and the number of operations of a computation.
 
-Knows devices and networks; nothing of pictures, files or methods. Top to bottom:
+Knows devices; nothing of networks, pictures, files or methods. Read top to bottom:
 
-    Peaks, measure_peaks     multiplications a second of a large convolution, bytes a second of a large copy
-    Count                    counts the operations of whatever runs inside of it, without doing the heavy ones
-    Group, Layers, measure_layers      seconds and operations of each part of the network, and of each kind of operation
-    lost                     what a group takes beyond its operations at the peak: the rows sum to the gap
+    Peaks, measure_peaks     operations a second of a large convolution, bytes a second of a large copy
+    Count                    counts the operations of the code inside it, without computing the heavy ones
 
 An operation is a multiplication or an addition of the convolutions, matrix products and attention: 2 per
-multiply-add. The rest (norms, ReLU, poolings) counts as none, so all the time it takes is lost time.
+multiply-add. The rest (norms, ReLU, poolings) counts as none, so its time counts as lost (layers.py).
 """
 
 import time
@@ -30,17 +28,17 @@ HINTS = "hints"
 
 @dataclass(frozen=True)
 class Peaks:
-    """The most a device did in a moment of trying."""
+    """The highest rates that a device reached in a short measurement."""
 
     fp32: float  # operations a second of a convolution of 256 channels (CPU) or 512 (GPU), 3 x 3
     bf16: float | None  # the same in bfloat16; None where the device has no such arithmetic
     bandwidth: float  # bytes a second, read and written, of a copy that no cache holds
     threads: int
-    tf32: bool  # whether `fp32` is of convolutions that round to 10 bits; the networks' do not (runtime.exact)
+    tf32: bool  # whether `fp32` is of convolutions that round to 10 bits; the networks' do not (runtimes/exact.py)
 
 
 def measure_peaks(device: str = "cpu", *, seconds: float = 0.7) -> Peaks:
-    """Try for `seconds` each, and keep the best."""
+    """Repeat each measurement for `seconds`; the best one counts."""
     return Peaks(
         fp32=_convolution(device, torch.float32, seconds),
         bf16=_convolution(device, torch.bfloat16, seconds) if _has_bf16(device) else None,

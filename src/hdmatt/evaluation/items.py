@@ -1,15 +1,14 @@
-"""The files of one test picture as the arrays that are scored and shown, and a matte as the file that is scored.
+"""Reading and writing the files of one test picture: picture, trimap, truth and matte.
 
-Knows files, not methods and not scores. A matte is scored as 8 bits whatever it was saved as. Read top to bottom:
+Knows files, not methods and not scores. A matte is scored as 8 bits, whatever it was saved as. Read top to bottom:
 
-    read_bytes    a matte as 8 bits
-    as_bytes      the rounding of it
-    read_marks    a trimap
-    open_item, opened    the picture, also one that is published in parts; and its trimap
-    write_matte   rows to an 8-bit file
-    given         a path that has been checked to be there
-    finished_matte    a matte from elsewhere
-    reference, size_of, same_size    the files of a picture have its size
+    read_bytes, as_bytes    a matte as 8 bits
+    read_marks              a trimap
+    open_item, opened       the picture (composed, if it is published in parts), and its trimap
+    write_matte             rows to an 8-bit file
+    require_path            narrows `Path | None`
+    finished_matte          a matte from elsewhere
+    reference, size_of, same_size    all files of a picture must have its size
 """
 
 from collections.abc import Generator, Iterable
@@ -31,12 +30,12 @@ from hdmatt.system.files import slug
 
 
 def read_bytes(path: Path) -> UInt8[np.ndarray, "h w"]:
-    """A matte as the 8-bit file that the metrics are defined on; deeper files are rounded as `metrics` rounds."""
+    """A matte as 8 bits, on which the metrics are defined; deeper files are rounded as in `metrics`."""
     return as_bytes(reader.read_grey(path))
 
 
 def as_bytes(alpha: Float32[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
-    """The nearest 1/255, a half up."""
+    """Rounded to the nearest 1/255, halves up."""
     return np.floor(alpha.clip(0, 1) * np.float32(255) + np.float32(0.5)).astype(np.uint8)
 
 
@@ -68,7 +67,7 @@ def write_matte(path: Path, height: int, width: int, bands: Iterable[np.ndarray]
 
 
 def require_path(path: Path | None) -> Path:
-    """A path that is there, because `evaluate` refuses items without it."""
+    """Narrow `Path | None`: `evaluate` has refused items without this path."""
     assert path is not None
     return path
 

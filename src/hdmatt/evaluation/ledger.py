@@ -1,18 +1,15 @@
-"""What was scored, from which bytes, when and where: what lets an evaluation go on and say where its rows are from.
+"""The record of an evaluation: finished rows, the checksum of their inputs, and the runs that computed them.
 
-Files and facts only: no metrics, no methods. An evaluation's folder has two files of JSON lines that only grow:
+It lets a stopped evaluation continue. No metrics, no methods. The folder has two files of JSON lines that only grow:
 
     scores.jsonl    a ScoreRow for each matte
     runs.jsonl      a run for each call that computed a row: command, date, commit, machine, versions, settings
 
 Read top to bottom:
 
-    ScoreRow            one matte's scores, and what they were computed from
+    ScoreRow       the scores of one matte
     inputs_of      the checksum of the files behind a row; a row counts only while they are the same
-    facts          command, date, commit, machine and versions, for records
     read_rows, read_runs, append    the two files
-    new_run        the line of runs.jsonl for a call
-    origins, provenance    which runs rows are of, and what a reader must be told about that
 """
 
 import hashlib
@@ -38,11 +35,11 @@ class ScoreRow:
     """One matte of one method, or why there is none; a line of scores.jsonl."""
 
     method: str
-    options: str  # fingerprint: another model or patch size is another row
+    options: str  # fingerprint: a row of another model or patch size is another row
     dataset: str
     variant: str
     name: str
-    inputs: str = ""  # inputs_of: other files are another row; "" in rows of before, which are scored again
+    inputs: str = ""  # inputs_of: other files are another row; rows from before this field are scored again
     run: str = ""  # the line of runs.jsonl that says where it was computed; "": not recorded
     date: str | None = None  # when it was computed
     memory_limit: int | None = None  # bytes; None: by what was free, or the method has no limit of its own
@@ -53,9 +50,9 @@ class ScoreRow:
     conn: float | None = None
     mad: float | None = None
     seam: float | None = None  # only of methods that cut the picture, on their own borders
-    seam_control: float | None = None  # only of others: the same on the borders of the grid, which they know nothing of
+    seam_control: float | None = None  # only of others: the same on the borders of a grid
     seam_truth: float | None = None  # steps of the truth on those borders by its steps elsewhere
-    borders: str = ""  # scoring.Cuts.text: where the three were measured; "": nowhere
+    borders: str = ""  # scores.PatchBorders.text: where the three were measured; "": nowhere
     seconds: float | None = None
     peak_memory: int | None = None  # bytes, of the process on the host, libraries and network included
     matte: str | None = None  # relative to the report's folder
@@ -64,12 +61,12 @@ class ScoreRow:
 
     @property
     def key(self) -> Key:
-        """Rows of the same key say the same: the last of them counts."""
+        """Of rows with the same key the last one counts."""
         return self.method, self.options, self.dataset, self.variant, self.name, self.inputs
 
 
 def inputs_of(item: Item, finished: Path | None = None, *, known: dict[Path, str] | None = None) -> str:
-    """Sixteen hex digits that change when a file changes from which a row's scores follow.
+    """A checksum of the files behind a row: 16 hex digits.
 
     The start of the SHA-256 of a text with one line a file: its `digest`, or "-" where there is none. The files are
     picture, trimap, truth, finished matte, in this order; of a picture in parts foreground, alpha and background stand
@@ -91,9 +88,6 @@ def inputs_of(item: Item, finished: Path | None = None, *, known: dict[Path, str
             known[path] = digest(path)
         lines.append("-" if path is None else known[path])
     return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()[:16]
-
-
-# The two files
 
 
 def read_rows(out: Path) -> dict[Key, ScoreRow]:

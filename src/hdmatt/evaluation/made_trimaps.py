@@ -1,6 +1,9 @@
 """Trimaps made from the truth, for test sets that ship none; kept until the truth changes.
 
-Knows files; nothing of methods and scores. Called by evaluation/evaluate.py.
+Knows files; nothing of methods and scores. Called by evaluation/evaluate.py. Read top to bottom:
+
+    with_trimaps    items without a trimap get one for each radius; missing files are written
+    _is_made        whether the file is there and was made from the present truth
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +26,7 @@ MADE = "made-"  # and a radius: the variant of trimaps made from the truth
 def with_trimaps(
     items: Mapping[str, Sequence[Item]], radii: Sequence[int], out: Path, digests: dict[Path, str]
 ) -> dict[str, list[Item]]:
-    """Each item without a trimap once for each radius, with one made from its truth; the others as they are."""
+    """The items, those without a trimap once for each radius, with a trimap made from their truth."""
     without = [item for some in items.values() for item in some if item.trimap is None]
     for some in items.values():
         require_trimaps(some, make_trimap=radii[0] if radii else None)
@@ -51,9 +54,8 @@ def with_trimaps(
         make_folder(path.parent)
         _truth_of(path).unlink(missing_ok=True)
         write_matte(path, len(trimap), trimap.shape[1], [reader.as_float(trimap)])
-        write_text_atomic(
-            _truth_of(path), digests[require_path(item.alpha)] + "\n"
-        )  # last: a trimap without it is made again
+        # the checksum comes last: a trimap without one is made again
+        write_text_atomic(_truth_of(path), digests[require_path(item.alpha)] + "\n")
     return {name: own[name] + made[name] for name in items}
 
 
@@ -65,12 +67,12 @@ def _is_made(item: Item, digests: Mapping[Path, str]) -> bool:
 
 
 def _truth_of(trimap: Path) -> Path:
-    """Where the checksum of the truth is kept that a trimap was made from."""
+    """The file with the checksum of the truth that a trimap was made from."""
     return trimap.with_name(f"{trimap.name}.truth-sha256")
 
 
 def _made(dataset: str, items: Sequence[Item], radii: Sequence[int], out: Path) -> list[Item]:
-    """The items without a trimap, once for each radius, with the one that they are to get."""
+    """The items without a trimap, once for each radius, with the path of the trimap that they will get."""
     place = out / "trimaps" / slug(dataset)
     return [
         replace(item, trimap=place / f"{MADE}{radius}" / f"{item.name}.png", variant=f"{MADE}{radius}")

@@ -1,4 +1,10 @@
-"""A predicted and a true matte as bytes, checked to be comparable: what all measures begin with."""
+"""The common input of all metrics: predicted and true matte as 8 bits and the mask of unknown pixels, checked.
+
+Arrays only: no files. Called by metrics.py and seams.py. Read top to bottom:
+
+    checked_bytes    both mattes as uint8, and the mask; errors name the array that is wrong
+    bands            a picture's rows in slices of bounded size
+"""
 
 import math
 from collections.abc import Iterator
@@ -14,9 +20,6 @@ BAND_PIXELS = 1 << 21  # Grad and seam go through the picture in bands of rows o
 # Deliberately loose: the functions check shape and type themselves, with an error a caller can act on.
 Matte = Shaped[np.ndarray, "..."]
 
-
-# Helpers
-
 Bytes = UInt8[np.ndarray, "h w"]
 Mask = Bool[np.ndarray, "h w"]
 
@@ -27,7 +30,11 @@ def checked_bytes(
     trimap: Matte,
     names: tuple[str, str, str] = ("the prediction", "the truth", "the trimap"),
 ) -> tuple[Bytes, Bytes, Mask]:
-    """Both mattes as uint8, and M."""
+    """Both mattes as uint8, and the mask of unknown pixels.
+
+    Raises:
+        InputError: Sizes differ, an array is not a matte (type, NaN, range), or no pixel is unknown.
+    """
     if trimap.dtype != np.uint8:
         raise InputError(
             f"{names[2]} is {trimap.dtype}, need uint8 with 0, 128 and 255", hint="Read it with hdmatt.pictures.reader"
@@ -75,6 +82,7 @@ def _as_bytes(matte: Matte, name: str) -> Bytes:
 
 
 def bands(height: int, width: int) -> Iterator[slice]:
+    """All rows of a picture, about BAND_PIXELS at a time."""
     step = max(1, BAND_PIXELS // max(1, width))
     for y in range(0, height, step):
         yield slice(y, min(y + step, height))

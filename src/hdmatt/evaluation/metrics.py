@@ -1,4 +1,4 @@
-"""Score a matte against the truth: SAD, MSE, Grad, Conn as the field's reference does, and MAD and seam.
+"""Score a matte against the truth: SAD, MSE, Grad, Conn as the field's reference does, and MAD.
 
 Arrays in, numbers out: no files, no torch, no averaging over a data set (that is a plain mean of each field).
 Everything is counted over M, the pixels where the trimap is exactly 128; Grad and Conn look at the whole picture
@@ -8,7 +8,6 @@ first. Read top to bottom:
     sad, mse, mad    plain errors, exact: counted in integers
     grad             error of the Gaussian gradient
     conn             error of the connectivity to the largest solid part
-    Borders, patch_borders, seam    do the edges of the patches show?
     check_truth      a truth that cannot be scored
 
 The reference is the MATLAB code published with Deep Image Matting (Xu et al. 2017). Most Python ports differ from it;
@@ -35,7 +34,7 @@ EPSILON = 0.01  # where its Gaussian is cut off
 
 @dataclass(frozen=True)
 class Scores:
-    """All scores of one matte; lower is better for all but `seam`, whose best value is 1."""
+    """All scores of one matte. Lower is better; the best `seam` is 1."""
 
     sad: float  # in thousands
     mse: float  # as it is; papers print it times 1000
@@ -55,8 +54,8 @@ def score(prediction: Matte, truth: Matte, trimap: Matte, *, borders: Borders | 
         prediction: H x W, uint8 or float in [0, 1].
         truth: H x W, uint8 or float in [0, 1]. Is not refused when it is constant; see `check_truth`.
         trimap: H x W, uint8; exactly 128 where unknown.
-        borders: Where patches meet, for `seam`; without them `seam` is NaN.
-        band: Half the width of a border band, see `seam`.
+        borders: Where patches meet, for the seam score (seams.py); without them it is NaN.
+        band: Half the width of a border band, see `seams.seam`.
 
     Raises:
         InputError: Sizes differ, an array is not a matte (type, NaN, range), or no pixel is unknown.

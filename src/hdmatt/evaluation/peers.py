@@ -1,4 +1,4 @@
-"""Matting by other people's software, to compare with: GEGL's operations and ViTMatte.
+"""Other matting software to compare with: GEGL's operations and ViTMatte.
 
 Arrays in, a matte out; knows the programs' conventions, nothing of data sets or scores. What is missing is an error
 that says how to get it; nothing is downloaded. Read top to bottom:
@@ -6,9 +6,9 @@ that says how to get it; nothing is downloaded. Read top to bottom:
     gegl_version     whether GEGL is there, and which
     gegl_alpha       matting-global and matting-levin, through the program `gegl`
     check_vitmatte   whether a folder holds ViTMatte's weights, and which
-    load_vitmatte    the folder -> a patches.Network: whole pictures, or patches, tiles, small ones
+    load_vitmatte    the folder -> a patches.windows.Network: whole pictures, or patches, tiles, small ones
 
-PyMatting's methods need no more than a call: see evaluation/evaluate.py.
+PyMatting's methods are called in evaluation/run_method.py.
 """
 
 import hashlib

@@ -1,4 +1,12 @@
-"""Where numbers come from: command, commit, machine, versions of what computed them."""
+"""The origin of numbers: command, date, commit, machine and versions, and the runs behind the rows of a report.
+
+Knows rows and this machine; nothing of methods and files of an evaluation. Read top to bottom:
+
+    facts, now    of this call, for every record
+    new_run       a line of runs.jsonl
+    origins       the runs that rows were computed in
+    provenance    the warning of a report whose rows are not all of one run
+"""
 
 import hashlib
 import json
@@ -22,7 +30,7 @@ from hdmatt.evaluation.methods import Settings
 
 
 def facts(settings: Settings, command: str) -> dict[str, Any]:
-    """What a record must say so that somebody else can do the same: command, date, commit, machine, versions."""
+    """The facts that let somebody else repeat a call: command, date, commit, machine, versions."""
     return {
         "command": command,
         "date": now(),
@@ -38,12 +46,9 @@ def now() -> str:
 
 
 def new_run(known: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
-    """A line of runs.jsonl: the `facts` of a call and its settings, under a name made of them."""
+    """A line of runs.jsonl: the `facts` of a call and its settings, named by their checksum."""
     record = {**known, "settings": asdict(settings)}
     return {"run": hashlib.sha256(json.dumps(record).encode()).hexdigest()[:8], **record}
-
-
-# Where rows are from
 
 
 def origins(rows: Sequence[ScoreRow], runs: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -55,7 +60,7 @@ def origins(rows: Sequence[ScoreRow], runs: Mapping[str, Mapping[str, Any]]) -> 
 
 
 def provenance(rows: Sequence[ScoreRow], runs: Sequence[Mapping[str, Any]], this: str) -> str:
-    """What a reader must know before comparing times and memory; "" where all rows are of the run called `this`.
+    """A warning for readers who compare times and memory; "" where all rows are of the run called `this`.
 
     Args:
         runs: As `origins` gives them.

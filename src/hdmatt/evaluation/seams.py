@@ -1,7 +1,10 @@
-"""How visible the borders between patches are in a matte.
+"""The seam score: how visible the borders between patches are in a matte.
 
-Borders, patch_borders    where patches end
-seam                      the step across them, beside the steps elsewhere
+Arrays only: no files and no methods. Read top to bottom:
+
+    Borders, patch_borders    where patches end
+    seam                      steps of the error across the borders / steps elsewhere
+    step_across               the same, for arrays that metrics.score has checked already
 """
 
 import math
@@ -23,14 +26,11 @@ class Borders(NamedTuple):
     columns: tuple[int, ...]
 
 
-# Seams
-
-
 def patch_borders(windows: Iterable[Window], *, height: int, width: int) -> Borders:
     """The edges of all patches that lie inside the picture, first and last pixel alike.
 
     Args:
-        windows: Of `patches.grid` or `patches.cover`.
+        windows: Of `patches.windows.grid` or `patches.cover`.
         height: Of the picture; edges on or beyond its rim are no borders.
         width: The same.
     """

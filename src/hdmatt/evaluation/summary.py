@@ -1,11 +1,11 @@
-"""Rows of scores -> the table that a reader sees: means per method, and which of them are best.
+"""Means of scores per method, data set and trimap, and which of them are best.
 
 Knows rows (evaluation/ledger.py), no files and no methods. Read top to bottom:
 
-    MEASURES     what methods compete in
-    ScoreSummary      the mean of one method's rows on one data set and trimap
-    summarise    rows -> summaries
-    best_of      which of them are best
+    MEASURES        the measures of which the best is printed in bold
+    ScoreSummary    the means of one method on one data set and trimap
+    summarise       rows -> summaries
+    best_of         the best of each measure
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hdmatt.evaluation.ledger import ScoreRow
 
 MEASURES = ("sad", "mse", "grad", "conn", "mad", "seam", "seconds", "peak_memory")
-CONTROLS = ("seam_control", "seam_truth")  # means like these, but nobody's merit
+CONTROLS = ("seam_control", "seam_truth")  # means too, but no method is better by them
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from benchmarks import _shared
-from hdmatt.bench import measure as measure_module
-from hdmatt.bench.measure import Limits, Measured, machine_peaks, measure
+from hdmatt.bench.measure import Limits, Measured, machine_peaks, measure, network_layers
 from hdmatt.cli.tables import kind_table, layer_table
 from hdmatt.errors import InputError
 from hdmatt.evaluation.methods import Settings
@@ -133,7 +132,7 @@ def peak(given: argparse.Namespace) -> Line:
     runs = [_run(given, "hdmatt", *_pair(given), count=not i) for i in range(given.runs)]
     peaks.append(machine_peaks("cpu"))
     best = max(one["fp32"] for one in peaks)
-    layers = measure_module.layers(_settings(given), best)
+    layers = network_layers(_settings(given), best)
     Console(width=120).print(layer_table(layers), kind_table(layers), sep="\n\n")
     share = _number(runs[0].flops) / median(_number(run.network_seconds) for run in runs) / best
     return Line(

@@ -3,6 +3,7 @@
 import importlib
 import json
 import math
+import sys
 import xml.etree.ElementTree as ET
 from dataclasses import asdict
 
@@ -12,11 +13,10 @@ import pytest
 import torch
 from torch import nn
 
-from hdmatt.bench import measure as measure_module
 from hdmatt.bench import peaks, plot, sweep
 from hdmatt.bench.layers import GROUPS, Group, by_group, lost, measure_layers
-from hdmatt.bench.measure import Limits, Measured
-from hdmatt.bench.sweep import Plan, Result, Row, best_of, summed, with_share
+from hdmatt.bench.measure import Limits, Measured, measure
+from hdmatt.bench.sweep import BenchResult, BenchRow, SweepPlan, best_of, summed, with_share
 from hdmatt.cli.main import main
 from hdmatt.cli.tables import kind_table, print_bench
 from hdmatt.errors import InputError
@@ -27,7 +27,7 @@ from hdmatt.network.config import ModelConfig
 from hdmatt.network.model import HDMatt
 from hdmatt.system.worker import Stopped, Worker, answer
 
-EMPTY = Row("hdmatt", 1.0, 1000, 1000, 100_000)
+EMPTY = BenchRow("hdmatt", 1.0, 1000, 1000, 100_000)
 PEAKS = {"fp32": 1e11, "bf16": None, "bandwidth": 1e10, "threads": 2, "tf32": False}
 
 
@@ -156,19 +156,20 @@ def test_operations_by_kind_are_all_in_the_table():
 def fake_rows():
     rows = []
     for size in (1.0, 4.0, 9.0):
-        empty = Row("hdmatt", size, 1, 1, 10**6)
-        good = summed(empty, [Measured(2 * size, 2**29, network_seconds=size, flops=4e10 * size)])
+        empty = BenchRow("hdmatt", size, 1, 1, 10**6)
+        run = Measured(2 * size, 2**29, network_seconds=size, flops=4e10 * size, expected_memory=600 * 2**20)
+        good = summed(empty, [run])
         rows.append(with_share(good, 1e11))
         error = {1.0: None, 4.0: "ran out <of> memory", 9.0: "not tried: it failed at 4 megapixels"}[size]
         measured = Measured(30.0, 2**31, error=error)
-        row = summed(Row("c&f", size, 1, 1, 10**6), [measured])
-        rows.append(Row(**{**asdict(row), "skipped": size == 9}))
+        row = summed(BenchRow("c&f", size, 1, 1, 10**6), [measured])
+        rows.append(BenchRow(**{**asdict(row), "skipped": size == 9}))
     return rows
 
 
 def fake_record():
-    result = Result(fake_rows(), PEAKS, [PEAKS, PEAKS], None, {"hdmatt": "x"})
-    return sweep.record(result, Plan(), Settings(), "hdmatt bench")
+    result = BenchResult(fake_rows(), PEAKS, [PEAKS, PEAKS], None, {"hdmatt": "x"})
+    return sweep.record(result, SweepPlan(), Settings(), "hdmatt bench")
 
 
 def test_table_json_and_plot_show_every_row(tmp_path, capsys):
@@ -180,11 +181,18 @@ def test_table_json_and_plot_show_every_row(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "fp32 100 GFLOP/s" in out and "ran out <of> memory" in out and "not tried" in out
     line = next(line for line in out.splitlines() if line.split()[:2] == ["1", "hdmatt"])
-    assert line.split()[2:] == ["2.00", "–", "512", "0.500", "40", "%", "–"]
-    root = ET.fromstring(drawing.read_text())
-    tags = [element.tag.split("}")[1] for element in root.iter()]
-    # two panels: three points and one point, their legend; a cross each for 4 megapixels, and the legend's
-    assert tags.count("circle") == 2 * 4 + 2 and tags.count("polyline") == 4 and tags.count("path") == 3
+    assert line.split()[2:] == ["2.00", "–", "512", "600", "0.500", "40", "%", "–"]
+    assert ET.fromstring(drawing.read_text()).tag.endswith("svg")
+
+
+def test_the_plot_has_a_point_for_each_success_and_a_cross_for_each_failure():
+    seconds, memory = plot.figure(fake_record()).axes
+    for axes, unit, good in ((seconds, 1, [[1, 2], [4, 8], [9, 18]]), (memory, 2**20, [[1, 512], [4, 512], [9, 512]])):
+        lines = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
+        assert lines["hdmatt"] == good
+        assert lines["c&f"] == [[1, (30 if unit == 1 else 2048)]]  # not tried at 9 megapixels: no cross there
+        assert [x for x, _ in lines["c&f failed"]] == [4] and len(lines) == 3
+        assert axes.get_xscale() == axes.get_yscale() == "log"
 
 
 def test_a_plot_without_any_success_is_a_plot():
@@ -193,10 +201,11 @@ def test_a_plot_without_any_success_is_a_plot():
     assert ET.fromstring(plot.draw({**made, "rows": rows})).tag.endswith("svg")
 
 
-def test_an_axis_spaces_equal_ratios_equally():
-    axis = plot._axis([1.0, 100.0], 0, 10)
-    assert axis.at(10) == pytest.approx(5) and axis.at(100) - axis.at(10) == pytest.approx(axis.at(10) - axis.at(1))
-    assert all(axis.low <= tick <= axis.high for tick in axis.ticks()) and 10 in axis.ticks()
+def test_without_matplotlib_nothing_is_measured(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(InputError, match="needs matplotlib") as refused:
+        sweep.bench(SweepPlan(), Settings())
+    assert refused.value.hint == "pip install 'hdmatt[figures]'"
 
 
 # --------------------------------------------------------------------------------------------------------------- limits
@@ -211,9 +220,9 @@ def test_what_takes_too_long_or_holds_too_much_is_ended():
 
 def test_a_failing_method_and_a_hungry_one_are_measured_as_such(pair, tmp_path, weights):
     settings = Settings(model=str(weights), patch=64, overlap=16, windows="fewest")
-    missing = measure_module.measure(parse("hdmatt:model=no.safetensors", settings), *pair, tmp_path)
+    missing = measure(parse("hdmatt:model=no.safetensors", settings), *pair, tmp_path)
     assert missing.seconds is None and "no.safetensors" in str(missing.error)
-    hungry = measure_module.measure(parse("hdmatt", settings), *pair, tmp_path, limits=Limits(memory=2**24))
+    hungry = measure(parse("hdmatt", settings), *pair, tmp_path, limits=Limits(memory=2**24))
     assert "that it may hold" in str(hungry.error)
 
 
@@ -223,16 +232,16 @@ def test_a_failing_method_and_a_hungry_one_are_measured_as_such(pair, tmp_path, 
 def test_a_small_bench_from_end_to_end(tmp_path, weights, monkeypatch, capsys):
     tries = iter([{**PEAKS, "fp32": 5e10}, PEAKS])  # the machine was busy at first
     monkeypatch.setattr("hdmatt.bench.sweep.machine_peaks", lambda device: next(tries))
-    real, asked, found = measure_module.measure, [], []
+    real, asked, found = measure, [], []
 
-    def measure(method, *arguments, **more):
+    def measured(method, *arguments, **more):
         asked.append(method.name)
         if method.name == "knn":
             return Measured(5.0, 2**20, error="ran out of time: it was ended after 5 s")
         found[:] = found or [real(method, *arguments, **more)]  # a process of its own, so once is enough
         return found[0]
 
-    monkeypatch.setattr("hdmatt.bench.sweep.measure", measure)
+    monkeypatch.setattr("hdmatt.bench.sweep.measure", measured)
     out = tmp_path / "out"
     words = ["--megapixels", "0.04,0.01", "--method", "hdmatt", "--method", "knn", "--runs", "1", "--patch", "64"]
     words += ["--overlap", "16", "--model", str(weights), "--device", "cpu", "--memory", "4GiB", "--out", str(out)]
@@ -309,7 +318,7 @@ def fakes(any_size, monkeypatch, *, slow):
     monkeypatch.setattr(any_size, "machine_peaks", lambda device: PEAKS)
     group = {"name": "stem", "seconds": 0.1, "flops": 1e9, "lost": 0.09}
     layers = {"batch": 4, "groups": [group], "kinds": [{"name": "relu", "seconds": 0.1, "flops": 0.0}]}
-    monkeypatch.setattr(any_size.measure_module, "layers", lambda settings, peak: layers)
+    monkeypatch.setattr(any_size, "network_layers", lambda settings, peak: layers)
     return asked
 
 
@@ -359,4 +368,4 @@ def test_a_line_that_is_not_met_or_fails_is_said_and_leaves_with_1(any_size, dat
 
 
 def test_side_lengths_follow_from_megapixels():
-    assert sweep._scene(Plan(), 9.0).height == 3000 and math.isclose(sweep.SMALLEST, 0.001024)
+    assert sweep._scene(SweepPlan(), 9.0).height == 3000 and math.isclose(sweep.SMALLEST, 0.001024)

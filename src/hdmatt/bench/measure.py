@@ -1,17 +1,16 @@
-"""One method on one picture, in a process of its own: seconds, peak memory, operations, or why there are none.
+"""Time, peak memory and operations of one method on one picture, measured in a process of its own.
 
-Knows methods and processes; nothing of sizes, tables or files but those it is given. Read top to bottom:
+Knows methods and processes; nothing of sizes and tables. Read top to bottom:
 
-    Measured    what one run of one method took
+    Measured    the numbers of one run, or why there are none
     measure     method, picture, trimap -> Measured; never raises for what the method does
-    machine_peaks, layers    bench.speed's measures, in a process of their own, too
+    machine_peaks, network_layers    measures of bench.peaks and bench.layers, each in a process of its own
 
-The process loads its libraries and its network and makes one tiny matte (the first takes longer) before
-clock and peak start. Seconds run from opening the picture to the matte on the disk. Peak memory is the process's, with
-its libraries and network. Operations are counted in a second run, after clock and peak were read.
+The process loads its libraries and its network and computes one tiny matte before clock and peak start. Seconds run
+from opening the picture to the matte on the disk. Peak memory is that of the process, libraries and network included.
+Operations are counted in a second run, after clock and peak were read.
 """
 
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -22,9 +21,9 @@ from typing import Any, NamedTuple
 from hdmatt.errors import HDMattError
 from hdmatt.evaluation.methods import NETWORK, Method, Settings
 from hdmatt.evaluation.run_method import FOR_THE_NETWORK, method_program
-from hdmatt.evaluation.scenes import Generated, write
+from hdmatt.evaluation.scenes import tiny_pair
 from hdmatt.evaluation.testsets import Item
-from hdmatt.evaluation.timed import WARM_SIDE, describe_error
+from hdmatt.evaluation.timed import describe_error
 from hdmatt.system import memory
 from hdmatt.system.memory import keep_freed, peak_with_children, reset_peak
 from hdmatt.system.worker import Stopped, Worker, answer
@@ -41,6 +40,7 @@ class Measured:
     patches: int | None = None  # decoded
     encoded: int | None = None
     gpu_memory: int | None = None  # bytes that torch held there
+    expected_memory: int | None = None  # peak memory of the process that the plan promised
     error: str | None = None
 
 
@@ -89,12 +89,12 @@ def measure(
 
 
 def machine_peaks(device: str) -> Any:
-    """bench.speed.measure_peaks as a dictionary."""
+    """`peaks.measure_peaks` as a dictionary."""
     return _elsewhere(_peaks, device)
 
 
-def layers(settings: Settings, peak_flops: float) -> Any:
-    """bench.speed.measure_layers of the settings' network as a dictionary, with each group's lost seconds."""
+def network_layers(settings: Settings, peak_flops: float) -> Any:
+    """`layers.measure_layers` of the settings' network as a dictionary, with each group's lost seconds."""
     return _elsewhere(_layers, settings, peak_flops)
 
 
@@ -137,10 +137,8 @@ def _serve(connection: Connection, method: Method) -> None:
 
 
 def _warm(run: Callable[[_Job], Measured]) -> None:
-    with tempfile.TemporaryDirectory(prefix="hdmatt-") as name:
-        folder = Path(name)
-        write(Generated(WARM_SIDE, unknown=0.2), folder / "p.tif", folder / "t.tif")
-        run(_Job(folder / "p.tif", folder / "t.tif", folder, False))
+    with tiny_pair() as (picture, trimap):
+        run(_Job(picture, trimap, picture.parent, colours=False))
 
 
 def _ours(method: Method) -> Callable[[_Job], Measured]:
@@ -168,6 +166,7 @@ def _ours(method: Method) -> Callable[[_Job], Measured]:
         )
         return Measured(
             network_seconds=done.network_seconds,
+            expected_memory=done.expected_memory,
             patches=done.patches,
             encoded=done.encoded,
             gpu_memory=device_peak(settings.device),
@@ -187,10 +186,10 @@ def _others(method: Method) -> Callable[[_Job], Measured]:
 
 
 def _counted(method: Method, job: _Job) -> Measured:
-    """The operations of the last run, by PyTorch's own network whatever the runtime was: they are the same.
+    """The operations of the last run, counted with PyTorch's own network: they are the same in every runtime.
 
-    The memory that the first run left behind is allowed for, so that the plan is the same one. On the CPU, where this
-    thread does the work: Count counts one thread, and nothing large is computed.
+    The memory limit is raised by what the first run left behind, so that the plan is the same. Runs on the CPU, where
+    this thread does the work: Count counts one thread.
     """
     from hdmatt.bench.peaks import Count
 

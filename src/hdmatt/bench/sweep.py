@@ -1,12 +1,12 @@
-"""Sizes x methods -> seconds, peak memory, megapixels a second and share of the machine's peak; one record.
+"""The program behind `hdmatt bench`: sizes x methods -> seconds, peak memory and share of the machine's peak.
 
-Knows entries and records; nothing of the terminal. Read top to bottom:
+Knows methods and records; nothing of the terminal. Read top to bottom:
 
-    Plan      what is asked for
-    Row       one method at one size: medians of its runs, or why there are none
-    bench     the program: peaks, then size by size, the methods in turn, run by run, then peaks again
-    record    everything as JSON: command, date, commit, machine, versions, peaks, rows
-    save      bench.json and bench.svg
+    SweepPlan    sizes, methods, pictures and limits to measure with
+    BenchRow     one method at one size: medians of its runs, or why there are none
+    bench        peaks, then size by size, the methods in turn, run by run, then peaks again
+    record       everything as JSON: command, date, commit, machine, versions, peaks, rows
+    save         bench.json and bench.svg
 
 A method that failed at one size is not tried at larger ones; each of these is a row that says so.
 """
@@ -14,15 +14,14 @@ A method that failed at one size is not tried at larger ones; each of these is a
 import json
 import math
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from hdmatt.bench import measure as measure_module
 from hdmatt.bench import plot
-from hdmatt.bench.measure import Limits, Measured, machine_peaks, measure
+from hdmatt.bench.measure import Limits, Measured, machine_peaks, measure, network_layers
 from hdmatt.errors import InputError
 from hdmatt.evaluation.methods import FOLDER, Method, Settings, parse
 from hdmatt.evaluation.provenance import facts
@@ -37,8 +36,8 @@ Progress = Callable[[str, int, int], None]  # what is being done, runs done, run
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is asked for.
+class SweepPlan:
+    """Sizes, methods, pictures and limits to measure with.
 
     Attributes:
         megapixels: Sizes; they are measured from the smallest to the largest.
@@ -61,7 +60,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Row:
+class BenchRow:
     """One method at one size."""
 
     method: str
@@ -79,6 +78,7 @@ class Row:
     patches: int | None = None
     encoded: int | None = None
     gpu_memory: int | None = None
+    expected_memory: int | None = None  # bytes that the plan promised, the most of the runs
     unknown_rate: float | None = None  # unknown megapixels a second
     share_of_peak: float | None = None  # flops / network_seconds / the machine's
     error: str | None = None
@@ -86,17 +86,17 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Result:
+class BenchResult:
     """One call of `bench`."""
 
-    rows: list[Row]
+    rows: list[BenchRow]
     peaks: Mapping[str, Any]  # speed.Peaks, the better of `tries`
     tries: Sequence[Mapping[str, Any]]  # before and after everything else: whether the machine kept its pace
     layers: Mapping[str, Any] | None  # speed.Layers, with `lost` seconds of each group
     options: Mapping[str, str]  # what each method ran with
 
 
-def bench(plan: Plan, settings: Settings, *, progress: Progress | None = None) -> Result:
+def bench(plan: SweepPlan, settings: Settings, *, progress: Progress | None = None) -> BenchResult:
     """Measure every method at every size, on this machine, now.
 
     Runs in spawned processes: a script that calls this needs the usual `if __name__ == "__main__"`.
@@ -115,43 +115,55 @@ def bench(plan: Plan, settings: Settings, *, progress: Progress | None = None) -
 
     say("peaks", 0)
     tries = [machine_peaks(settings.device)]
-    rows: list[Row] = []
+    rows: list[BenchRow] = []
     failed: dict[str, float] = {}  # method -> the size it failed at
     for i, size in enumerate(sorted(plan.megapixels)):
-        done = i * len(methods) * plan.runs
-        with tempfile.TemporaryDirectory(prefix="hdmatt-bench-") as name:
-            folder = Path(name)
-            say(f"{size:g} megapixels: picture", done)
-            scene = _scene(plan, size)
-            unknown = write(scene, folder / "picture.tif", folder / "trimap.tif")
-            found: dict[str, list[Measured]] = {method.name: [] for method in methods}
-            for turn in range(plan.runs):
-                for j, method in enumerate(methods):
-                    say(f"{size:g} megapixels: {method.name}", done + turn * len(methods) + j)
-                    so_far = found[method.name]
-                    if method.name not in failed and not any(one.error for one in so_far):
-                        first = not so_far
-                        paths = folder / "picture.tif", folder / "trimap.tif"
-                        so_far.append(measure(method, *paths, folder, limits=plan.limits, count=first))
-        for method in methods:
-            empty = Row(method.name, size, scene.width, scene.height, unknown)
-            if method.name in failed:
-                text = f"not tried: it failed at {failed[method.name]:g} megapixels"
-                rows.append(replace(empty, error=text, skipped=True))
-                continue
-            rows.append(summed(empty, found[method.name]))
-            if rows[-1].error:
-                failed[method.name] = size
+        start = i * len(methods) * plan.runs
+        some = _at_size(plan, size, methods, failed, lambda what, done, start=start: say(what, start + done))
+        rows += some
+        failed |= {row.method: size for row in some if row.error and not row.skipped}
     say("peaks", total)
     tries.append(machine_peaks(settings.device))
     peaks = best_of(tries)
     say("layers" if plan.layers else "done", total)
-    layers = measure_module.layers(settings, peak_of(peaks, settings.precision)) if plan.layers else None
+    layers = network_layers(settings, peak_of(peaks, settings.precision)) if plan.layers else None
     of = {method.name: peak_of(peaks, method.settings.precision) for method in methods}
-    return Result([with_share(row, of[row.method]) for row in rows], peaks, tries, layers, options)
+    return BenchResult([with_share(row, of[row.method]) for row in rows], peaks, tries, layers, options)
 
 
-def summed(row: Row, runs: Sequence[Measured]) -> Row:
+def _at_size(
+    plan: SweepPlan,
+    size: float,
+    methods: Sequence[Method],
+    failed: Mapping[str, float],
+    say: Callable[[str, int], None],
+) -> list[BenchRow]:
+    """The rows of one size: the methods take turns, run by run; those that failed at a smaller size are not tried."""
+    with tempfile.TemporaryDirectory(prefix="hdmatt-bench-") as name:
+        folder = Path(name)
+        paths = folder / "picture.tif", folder / "trimap.tif"
+        say(f"{size:g} megapixels: picture", 0)
+        scene = _scene(plan, size)
+        unknown = write(scene, *paths)
+        found: dict[str, list[Measured]] = {method.name: [] for method in methods if method.name not in failed}
+        for turn in range(plan.runs):
+            for j, method in enumerate(methods):
+                say(f"{size:g} megapixels: {method.name}", turn * len(methods) + j)
+                runs = found.get(method.name)
+                if runs is not None and not any(one.error for one in runs):
+                    runs.append(measure(method, *paths, folder, limits=plan.limits, count=not runs))
+    rows: list[BenchRow] = []
+    for method in methods:
+        empty = BenchRow(method.name, size, scene.width, scene.height, unknown)
+        if method.name in failed:
+            text = f"not tried: it failed at {failed[method.name]:g} megapixels"
+            rows.append(replace(empty, error=text, skipped=True))
+        else:
+            rows.append(summed(empty, found[method.name]))
+    return rows
+
+
+def summed(row: BenchRow, runs: Sequence[Measured]) -> BenchRow:
     """The row with its runs' medians; of runs of which one failed, with that one's error and what it held."""
     failed = [run for run in runs if run.error]
     if failed:
@@ -173,12 +185,17 @@ def summed(row: Row, runs: Sequence[Measured]) -> Row:
         flops=flops,
         patches=runs[0].patches,
         encoded=runs[0].encoded,
-        gpu_memory=max((run.gpu_memory for run in runs if run.gpu_memory is not None), default=None),
+        gpu_memory=_most(run.gpu_memory for run in runs),
+        expected_memory=_most(run.expected_memory for run in runs),
         unknown_rate=row.unknown / 1e6 / middle,
     )
 
 
-def with_share(row: Row, peak: float) -> Row:
+def _most(values: Iterable[int | None]) -> int | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+def with_share(row: BenchRow, peak: float) -> BenchRow:
     """The row with its share of the machine's peak, in operations a second; without one if it counted none."""
     share = row.flops / row.network_seconds / peak if row.flops and row.network_seconds else None
     return replace(row, share_of_peak=share)
@@ -208,7 +225,7 @@ def peak_of(peaks: Mapping[str, Any], precision: str) -> float:
     return float(bf16 if precision == "bf16" and bf16 else peaks["fp32"])
 
 
-def record(result: Result, plan: Plan, settings: Settings, command: str) -> dict[str, Any]:
+def record(result: BenchResult, plan: SweepPlan, settings: Settings, command: str) -> dict[str, Any]:
     """What bench.json holds."""
     asked = {**asdict(plan), "limits": plan.limits._asdict(), "picture": _name(plan.picture)}
     return {
@@ -226,6 +243,7 @@ def save(made: Mapping[str, Any], out: Path) -> tuple[Path, Path]:
     """bench.json and bench.svg of a record, in the folder `out`, which is made.
 
     Raises:
+        InputError: matplotlib is missing.
         OutputError: They cannot be written.
     """
     page, drawing = out / "bench.json", out / "bench.svg"
@@ -235,7 +253,8 @@ def save(made: Mapping[str, Any], out: Path) -> tuple[Path, Path]:
     return page, drawing
 
 
-def _checked(plan: Plan, settings: Settings) -> list[Method]:
+def _checked(plan: SweepPlan, settings: Settings) -> list[Method]:
+    plot.check_matplotlib()
     methods = [parse(name, settings) for name in dict.fromkeys(plan.methods)]
     for method in methods:
         if method.kind == FOLDER:
@@ -255,7 +274,7 @@ def _checked(plan: Plan, settings: Settings) -> list[Method]:
     return methods
 
 
-def _scene(plan: Plan, megapixels: float) -> Scene:
+def _scene(plan: SweepPlan, megapixels: float) -> Scene:
     if plan.picture and plan.trimap:
         return Own(plan.picture, plan.trimap, megapixels)
     return Generated(round(math.sqrt(megapixels * 1e6)), unknown=plan.unknown)

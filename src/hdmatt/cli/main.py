@@ -369,13 +369,13 @@ def bench_command(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from hdmatt.bench.measure import Limits
-    from hdmatt.bench.sweep import METHODS, Plan, bench, parse_sizes, record, save
+    from hdmatt.bench.sweep import METHODS, SweepPlan, bench, parse_sizes, record, save
     from hdmatt.cli.tables import print_bench
     from hdmatt.evaluation.evaluate import pick_device
     from hdmatt.evaluation.methods import Settings
     from hdmatt.system.memory import parse
 
-    plan = Plan(
+    plan = SweepPlan(
         megapixels=parse_sizes(megapixels),
         methods=method or METHODS,
         unknown=unknown,

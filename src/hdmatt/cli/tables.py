@@ -9,11 +9,11 @@ from rich.text import Text
 
 from hdmatt.system.memory import MIB
 
-HEADS = ("seconds", "range", "peak MiB", "unknown MP/s", "of peak", "patches")
+HEADS = ("seconds", "range", "peak MiB", "expected", "unknown MP/s", "of peak", "patches")
 
 
 def print_bench(made: Mapping[str, Any], *, width: int | None = None) -> None:
-    """The record of bench.run.record on the terminal."""
+    """The record of bench.sweep.record on the terminal."""
     console = Console(width=width)
     peaks = made["peaks"]
     bf16 = f", bf16 {_giga(peaks['bf16'])}" if peaks["bf16"] else ""
@@ -82,6 +82,7 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
         _seconds(seconds),
         f"{_seconds(row['seconds_min'])} to {_seconds(row['seconds_max'])}" if row["runs"] > 1 else "–",
         f"{row['peak_memory'] / MIB:.0f}",
+        f"{expected / MIB:.0f}" if (expected := row.get("expected_memory")) else "–",  # not in older records
         f"{row['unknown_rate']:.3f}",
         "–" if share is None else f"{100 * share:.0f} %",
         "–" if row["patches"] is None else str(row["patches"]),

@@ -1,16 +1,20 @@
-"""Pictures to measure with, at any number of megapixels: by a formula, or a user's own.
+"""Test scenes for time and memory, at any number of megapixels: generated, or a user's picture at another size.
 
-Rows are made when they are asked for, so no picture is ever held whole by the maker of it (a user's own is, at its own
-size). Nothing of methods or timing. Top to bottom:
+Rows are computed on demand, so a scene never holds a whole picture (a user's own excepted). Knows nothing of methods
+or timing. Read top to bottom:
 
     Scene       rows of a picture and its trimap
-    Generated   a head of hair on a lawn, so to speak: contour, strands, noise; an exact share of unknown pixels
+    Generated   a band of strands around a wavy contour, with an exact share of unknown pixels
     Own         a user's picture and trimap at another size
     write       a scene -> two tiled TIFF files
+    tiny_pair   the files of a tiny scene, for the first run of a process, which is not timed
 """
 
 import math
+import tempfile
 from abc import ABC, abstractmethod
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -22,6 +26,7 @@ from hdmatt.pictures import reader
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN, open_trimap
 
 TILE = 256
+TINY_SIDE = 96
 RADIUS, WAVE, RIPPLE = 0.3, 0.12, 0.06  # of the contour, parts of the picture's side
 AREA = math.pi * RADIUS**2 * (1 + WAVE**2 / 2 + RIPPLE**2 / 2)  # that the contour encloses, exactly
 STRAND = 6  # pixels from one strand to the next along the contour, at every size
@@ -163,6 +168,15 @@ def write(scene: Scene, picture: Path, trimap: Path) -> int:
         if not output.close():
             raise _cannot_write(path, output.geterror())
     return unknown
+
+
+@contextmanager
+def tiny_pair() -> Generator[tuple[Path, Path]]:
+    """Picture and trimap of a tiny scene in a temporary folder, which is removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="hdmatt-") as name:
+        paths = Path(name) / "picture.tif", Path(name) / "trimap.tif"
+        write(Generated(TINY_SIDE, unknown=0.2), *paths)
+        yield paths
 
 
 def _cannot_write(path: Path, reason: str) -> OutputError:

@@ -1,17 +1,16 @@
-"""One method's mattes with their time and memory, computed in a process of its own.
+"""Time and memory of one method's mattes, measured in a process of its own.
 
 Knows methods and processes; nothing of scores and records. Read top to bottom:
 
-    TimedMatte        seconds and peak memory of one matte, or why there is none
-    Timed      the process, kept from picture to picture
-    clocked    what runs in it
-    said       an exception as rows say it
+    TimedMatte    seconds and peak memory of one matte, or why there is none
+    Timed         the process, kept from picture to picture
+    clocked       what runs in it
+    describe_error    an exception as rows have it
 
-Time runs from opening the picture to the matte on the disk, without loading a network or a library: each process
-makes a tiny matte before its first.
+Time runs from opening the picture to the matte on the disk. Loading a network or a library is not part of it: each
+process computes a tiny matte before its first.
 """
 
-import tempfile
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -22,13 +21,11 @@ from hdmatt.errors import InputError
 from hdmatt.evaluation.items import write_matte
 from hdmatt.evaluation.methods import GEGL, NETWORK, Method
 from hdmatt.evaluation.run_method import method_program
-from hdmatt.evaluation.scenes import Generated, write
+from hdmatt.evaluation.scenes import tiny_pair
 from hdmatt.evaluation.testsets import Item
 from hdmatt.pictures import reader
 from hdmatt.system.memory import can_reset_peak, is_out_of_memory, keep_freed, peak_with_children, reset_peak
 from hdmatt.system.worker import Stopped, Worker, answer
-
-WARM_SIDE = 96  # pixels of the picture that nobody clocks
 
 
 class TimedMatte(NamedTuple):
@@ -40,7 +37,8 @@ class TimedMatte(NamedTuple):
 class Timed:
     """Computes one method's mattes in a spawned process, which keeps its network from picture to picture.
 
-    Its peak memory is taken anew for each picture where the system can (Linux); elsewhere the process is.
+    Each picture has a peak memory of its own: the counter is reset where the system can (Linux), elsewhere the process
+    is started anew.
     """
 
     def __init__(self, method: Method) -> None:
@@ -61,7 +59,7 @@ class Timed:
         return run
 
     def close(self) -> None:
-        """End the process; twice is once."""
+        """End the process. Safe to call twice."""
         self._worker.close()
 
     def __enter__(self) -> "Timed":
@@ -79,7 +77,7 @@ def _serve(connection: Connection, method: Method) -> None:
 
 
 def clocked(method: Method) -> Callable[[tuple[Item, Path]], tuple[Any, ...]]:
-    """What makes one matte and takes time and memory of that alone; loading and a tiny matte come before the first."""
+    """A function that computes one matte and measures it; the first call loads the method and computes a tiny matte."""
     compute: Callable[[Item, Path], None] | None = None
 
     def run(question: tuple[Item, Path]) -> tuple[Any, ...]:
@@ -105,16 +103,13 @@ def clocked(method: Method) -> Callable[[tuple[Item, Path]], tuple[Any, ...]]:
 
 
 def _warm(compute: Callable[[Item, Path], None]) -> None:
-    """A tiny matte, so that nothing is compiled or set up for the first time while the clock runs."""
-    with tempfile.TemporaryDirectory(prefix="hdmatt-") as name:
-        folder = Path(name)
-        picture, trimap = folder / "picture.tif", folder / "trimap.tif"
-        write(Generated(WARM_SIDE, unknown=0.2), picture, trimap)
-        compute(Item("warm-up", picture, trimap, None, ""), folder / "alpha.png")
+    """Compute a tiny matte, so that nothing is compiled or set up for the first time while the clock runs."""
+    with tiny_pair() as (picture, trimap):
+        compute(Item("warm-up", picture, trimap, None, ""), picture.with_name("alpha.png"))
 
 
 def describe_error(trouble: Exception) -> str:
-    """An exception of a method as a row says it."""
+    """The text of a method's exception in a row."""
     return f"{'ran out of memory' if is_out_of_memory(trouble) else type(trouble).__name__}: {trouble}"
 
 

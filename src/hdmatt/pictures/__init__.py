@@ -1,1 +1,1 @@
-"""What comes in and goes out: pictures, trimaps, colours. NumPy only; knows nothing about patches or networks."""
+"""Pictures, trimaps and colours, read and written. NumPy only; knows nothing about patches or networks."""

@@ -28,7 +28,7 @@ _KEPT_BYTES = 64 * MIB  # of the rows read last; an overlap of 64 rows of a 100 
 
 
 class Decoder:
-    """Rows as they lie in the file, but straight, without alpha and in one of the four dtypes.
+    """The rows of a file, not turned by EXIF; colours straight, without alpha, in one of the four dtypes.
 
     The rows decoded last are kept, so that windows that move down and overlap never make a PNG start again.
 
@@ -73,7 +73,7 @@ class Decoder:
 
     @property
     def chunk_pixels(self) -> int:
-        """Pixels that must be decoded at once."""
+        """Pixels that are decoded together at least."""
         return self._tile[0] * self._tile[1] if self._tile else 1
 
     def info(self, *, turned: bool) -> PictureInfo:
@@ -137,7 +137,7 @@ class Decoder:
         return min(self.height, -(-y // self._chunk) * self._chunk)
 
     def _from_tiles(self, y0: int, y1: int, x0: int, x1: int, tile: tuple[int, int]) -> np.ndarray:
-        """A window put together from tiles. Tiles of its tile rows are kept for its neighbours, others are dropped."""
+        """A window, put together from tiles. Its rows of tiles are kept for the next windows, others dropped."""
         tile_height, tile_width = tile
         rows, columns = range(y0 // tile_height, -(-y1 // tile_height)), range(x0 // tile_width, -(-x1 // tile_width))
         self._tiles = {row: self._tiles.get(row, {}) for row in rows}
@@ -156,7 +156,7 @@ class Decoder:
         return band
 
     def _keep(self, top: int, band: np.ndarray) -> None:
-        # a band always ends with a chunk, so its last rows are all that the next band can share
+        # a band always ends with a chunk, so the next band can share its last rows only
         count = max(self._chunk, _KEPT_BYTES // max(1, band[:1].nbytes))
         self._kept = band if len(band) <= count else band[-count:].copy()
         self._kept_y = top + len(band) - len(self._kept)
@@ -195,7 +195,7 @@ class Decoder:
                 pixels = file.input.read_scanlines(top, bottom, spec.z, *channels, depth)
         trouble = file.complaint + str(file.input.geterror())
         if pixels is None or (trouble and not self._harmless(trouble)):
-            # a next try starts afresh: libjpeg complains once and then goes on with grey rows
+            # the next try opens the file anew: libjpeg complains once and then goes on with grey rows
             self._drop_input()
             raise InputError(
                 f"{self._path} is damaged or cut short: rows {y0} to {y1} of {self.height} cannot be decoded "
@@ -205,9 +205,9 @@ class Decoder:
         return pixels.reshape(y1 - y0, x1 - x0, channels[1] - channels[0])
 
     def _harmless(self, trouble: str) -> bool:
-        """Bytes between a JPEG's markers that cameras leave there.
+        """Whether the complaint is about bytes that cameras leave between a JPEG's markers.
 
-        libjpeg reports the first oddity of a file only, so one of these can hide that the file is cut short.
+        libjpeg reports the first such byte only, so a file that is cut short may complain of nothing else.
         """
         odd = ("extraneous bytes", "unknown Adobe color transform", "unknown JFIF revision")
         lines = [line for line in trouble.splitlines() if line.strip()]
@@ -280,7 +280,7 @@ def _too_many_channels(path: Path, number: int) -> InputError:
 
 
 def _channels(spec: Any) -> tuple[list[int], int | None]:
-    """Which channels are the colours (one or three), and which is alpha."""
+    """The numbers of the colour channels (one or three) and of alpha."""
     names = [str(name).upper() for name in spec.channelnames]
     alpha = names.index("A") if "A" in names else None
     if {"R", "G", "B"} <= set(names):
@@ -294,7 +294,7 @@ def _channels(spec: Any) -> tuple[list[int], int | None]:
 
 
 def _dtype(spec: Any, picks: list[int]) -> np.dtype[Any]:
-    """The dtype that holds the file's numbers: narrower integers come widened, others become float32."""
+    """The dtype that holds the file's numbers: narrower integers are widened, others become float32."""
     names = {str(spec.channelformat(c)) for c in picks}
     name = names.pop() if len(names) == 1 else str(spec.format)
     known = {"uint8": "uint8", "int8": "uint8", "uint16": "uint16", "int16": "uint16", "half": "float16"}
@@ -302,7 +302,7 @@ def _dtype(spec: Any, picks: list[int]) -> np.dtype[Any]:
 
 
 def _straight(colours: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Associated colours divided by alpha; where that is 0 there is nothing to divide, and light stays light."""
+    """Associated colours divided by alpha. Where alpha is 0 they stay as they are: light without cover."""
     white = WHITE.get(colours.dtype.name, 1)
     weight = alpha.astype(np.float32) / np.float32(white)
     weight[weight <= 0] = 1
@@ -325,7 +325,7 @@ def _resolution(spec: Any) -> tuple[float, float, str] | None:
 
 
 def _profile(spec: Any, channels: int) -> bytes | None:
-    """The ICC profile, unless it is one for pixels other than we deliver: CMYK comes converted."""
+    """The ICC profile, unless it is for other channels than we return: OpenImageIO converts CMYK."""
     value = spec.getattribute("ICCProfile")
     icc = bytes(np.asarray(value, np.uint8)) if value is not None else b""
     return icc if icc[16:20] == (b"GRAY" if channels == 1 else b"RGB ") else None

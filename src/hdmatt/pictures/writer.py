@@ -1,4 +1,4 @@
-"""Pictures written row by row, into files that appear under their names when they are complete, or never.
+"""Pictures written row by row, into files that appear under their names once they are complete.
 
 Knows nothing of what the values mean; what each format can hold is in pictures/formats.py.
 
@@ -33,20 +33,20 @@ _CLASSIC_TIFF_BYTES = 3_500_000_000  # of pixels; classic TIFF ends at 4 GiB, an
 class PictureWriter:
     """Writes a picture row by row; a context manager.
 
-    The file appears under its name when the block ends and every row was written. Until then it is a hidden file
-    beside it; an exception removes that, and only a killed process can leave it behind.
+    The file takes its name when the block ends and every row was written. Until then it is a hidden file beside it; an
+    exception removes that, and only a killed process can leave it behind.
 
     Values are in `like`'s own encoding; nothing is converted. 8 and 16 bit are clipped to [0, 1] and rounded to the
-    nearest step. Half and float keep values outside of [0, 1], but alpha is clipped. Alpha is written straight
-    (unassociated), but in EXR, where the format wants colours multiplied by alpha, we do that. PNG, JPEG, TIFF and
-    EXR are streamed; WebP is held in memory until the end (12 bytes a pixel).
+    nearest step. Half and float keep values outside of [0, 1], but alpha is clipped. Colours are written straight
+    (unassociated alpha), except in EXR, which holds them multiplied by alpha. PNG, JPEG, TIFF and EXR are streamed;
+    WebP is held in memory until the end (12 bytes a pixel).
 
     Args:
         path: Its suffix picks the format: .png, .jpg, .jpeg, .tif, .tiff, .exr, .webp.
         channels: 1 (a matte), 3 (RGB) or 4 (RGBA; not in JPEG).
         bit_depth: "8", "16", "half" or "float"; see `default_bit_depth`.
-        like: Where resolution and ICC profile come from (the profile if it is one for as many colours and the format
-            has a place for it; WebP has none for resolutions).
+        like: The picture whose resolution and ICC profile are written. The profile only if it is for as many colours;
+            WebP has no place for a resolution.
         move: Called with the complete hidden file and `path`, to give it its name. Several outputs can wait for each
             other here; see inference/outputs.py.
 
@@ -171,7 +171,7 @@ class PictureWriter:
         self._hidden = None
 
     def _quieten(self) -> None:
-        """Noise into a PNG that is thrown away: libpng complains on stderr of one closed before its first block."""
+        """Fill a PNG that is thrown away with noise: libpng complains on stderr of one without any block."""
         random, length = np.random.default_rng(0), self._width * self._channels * self._dtype.itemsize
         for y in range(self._next, min(self._height, self._next + 1 + _PNG_BLOCK // length)):
             row = np.frombuffer(random.bytes(length), self._dtype).reshape(1, self._width, self._channels)
@@ -214,7 +214,7 @@ class PictureWriter:
         return spec
 
     def _check_room(self, needed: int) -> None:
-        """Meet a full disk before OpenImageIO does: its JPEG writer ends the process, its WebP writer never returns."""
+        """Refuse to write on a full disk: OpenImageIO's JPEG writer ends the process there, its WebP writer hangs."""
         disk = shutil.disk_usage(self._path.parent)
         if disk.total and disk.free < needed + MIB:
             raise OutputError(
@@ -230,7 +230,7 @@ class PictureWriter:
 
 
 def check_output_path(path: PathLike, inputs: Sequence[PathLike]) -> None:
-    """Raise unless a picture can be written there, before hours of work.
+    """Refuse a path where no picture can be written, before any work is done.
 
     Args:
         inputs: Files that must not be overwritten; links are followed.
@@ -271,7 +271,7 @@ def _set_resolution(spec: Any, resolution: tuple[float, float, str], file_format
 
 
 def _profile_for(like: PictureInfo | None, channels: int) -> bytes | None:
-    """The profile to embed: one of the same kind of colours, whole, for a wrong one makes libpng give up."""
+    """The profile to embed: complete and for as many colours, since libpng gives up on any other."""
     icc = like.icc if like else None
     if not icc or icc[16:20] != (b"GRAY" if channels == 1 else b"RGB "):
         return None
@@ -279,7 +279,7 @@ def _profile_for(like: PictureInfo | None, channels: int) -> bytes | None:
 
 
 def _encode(band: np.ndarray, dtype: np.dtype[Any], *, premultiply: bool) -> np.ndarray:
-    """float32 [h, w, C] as the file's numbers, rounded; OpenImageIO would dither or cut off."""
+    """float32 [h, w, C] as the file's numbers, rounded: OpenImageIO would dither or truncate."""
     if dtype.kind == "u":
         values = band.clip(0, 1)
         values *= np.float32(WHITE[dtype.name])
@@ -293,7 +293,7 @@ def _encode(band: np.ndarray, dtype: np.dtype[Any], *, premultiply: bool) -> np.
 
 
 def _is_complete(path: Path, file_format: Format, height: int) -> bool:
-    """Whether all of it is on the disk: the writers do not tell of what fails when they close the file."""
+    """Whether the whole file is on the disk: OpenImageIO does not report what fails while it closes a file."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(12)

@@ -1,1 +1,1 @@
-"""The machine: memory, files, processes. Knows nothing about pictures."""
+"""The machine: memory, files and processes. Knows nothing about pictures."""

@@ -1,13 +1,11 @@
 """The bench tells what it measured: counts are exact, sums are whole, what fails is a row, the record is complete."""
 
-import importlib
 import json
 import math
 import sys
 import xml.etree.ElementTree as ET
 from dataclasses import asdict
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -281,90 +279,6 @@ def test_mistakes_are_named_before_anything_is_measured(tmp_path, capsys, words,
     assert main(["bench", "--device", "cpu", "--out", str(tmp_path / "out"), *words]) == 2
     out, err = capsys.readouterr()
     assert text in err and out == "" and not (tmp_path / "out").exists()
-
-
-# ------------------------------------------------------------------------------------------------------------- any size
-
-
-@pytest.fixture
-def any_size():
-    return importlib.import_module("benchmarks.any_size")
-
-
-@pytest.fixture
-def data(tmp_path):
-    for folder in ("image", "trimap"):
-        (tmp_path / "hr" / folder).mkdir(parents=True)
-    colours, marks = Generated(64, unknown=0.2).rows(0, 64)
-    cv2.imwrite(str(tmp_path / "hr" / "image" / "HR25.jpg"), colours)
-    cv2.imwrite(str(tmp_path / "hr" / "trimap" / "HR25.png"), marks)
-    return tmp_path / "hr"
-
-
-def fakes(any_size, monkeypatch, *, slow):
-    asked = []
-
-    def measure(method, picture, trimap, folder, **more):
-        asked.append((method.name.split("=")[0], method.settings.memory, more))
-        if method.kind == "cf" and "limits" in more:
-            return Measured(9.0, 21 * 10**9, error="ran out of memory")
-        if method.kind == "cf":
-            return Measured(90.0, 4000)
-        if "r34" in method.settings.model:
-            return Measured(40.0, 9000)
-        return Measured(10.0, 700, network_seconds=slow if "large" in picture.name else 5.0, flops=4e11, patches=10)
-
-    monkeypatch.setattr(any_size, "measure", measure)
-    monkeypatch.setattr(any_size, "machine_peaks", lambda device: PEAKS)
-    group = {"name": "stem", "seconds": 0.1, "flops": 1e9, "lost": 0.09}
-    layers = {"batch": 4, "groups": [group], "kinds": [{"name": "relu", "seconds": 0.1, "flops": 0.0}]}
-    monkeypatch.setattr(any_size, "network_layers", lambda settings, peak: layers)
-    return asked
-
-
-def test_lines_are_merged_into_one_file_and_compared_with_what_is_required(
-    any_size, data, tmp_path, monkeypatch, capsys
-):
-    asked = fakes(any_size, monkeypatch, slow=5.4)
-    results = tmp_path / "results" / "any-size.json"
-    words = ["--hr-dev", str(data), "--results", str(results), "--runs", "1", "--sides", "64", "96", "--r34-width", "4"]
-    assert any_size.main([*words, "--only", "hr25"]) == 0
-    before = len(asked)
-    assert any_size.main([*words, "--missing"]) == 0
-    assert any_size.main([*words, "--missing"]) == 0  # nothing is left to do
-    assert [name for name, _, _ in asked[before:]] == ["hdmatt", "cf", *["hdmatt"] * 4]
-    held = json.loads(results.read_text())
-    assert list(held) == ["hr25", "36mp", "400mp", "peak"]
-    values = {name: [check["measured"] for check in line["checks"]] for name, line in held.items()}
-    assert values == {"hr25": [9.0, 0.175, 2.25], "36mp": [700], "400mp": [700, pytest.approx(1.08)], "peak": [0.8]}
-    assert all(check["met"] for line in held.values() for check in line["checks"])
-    assert all({"command", "date", "commit", "machine"} <= set(line) for line in held.values())
-    assert [name for name, _, _ in asked[:3]] == ["hdmatt", "cf", "hdmatt:model"]
-    assert asked[3][1] == 1_200_000_000 and asked[3][2]["colours"]
-    assert asked[4][2] == {"limits": Limits(memory=20 * 10**9)}
-    out = capsys.readouterr().out
-    assert "stem" in out and "relu" in out and "limit 20 GB: ran out of memory" in out
-
-
-def test_closed_form_matting_can_be_left_out_of_36mp(any_size, data, tmp_path, monkeypatch, capsys):
-    asked = fakes(any_size, monkeypatch, slow=5.4)
-    results = tmp_path / "r.json"
-    assert any_size.main(["--hr-dev", str(data), "--results", str(results), "--only", "36mp", "--no-cf"]) == 0
-    assert [name for name, _, _ in asked] == ["hdmatt"]
-    assert list(json.loads(results.read_text())["36mp"]["runs"]) == ["hdmatt"]
-    assert "closed-form matting was not asked" in capsys.readouterr().out
-
-
-def test_a_line_that_is_not_met_or_fails_is_said_and_leaves_with_1(any_size, data, tmp_path, monkeypatch, capsys):
-    fakes(any_size, monkeypatch, slow=6.0)
-    words = ["--results", str(tmp_path / "r.json"), "--sides", "64", "96", "--only", "400mp"]
-    assert any_size.main(words) == 1
-    assert "NOT MET" in capsys.readouterr().out
-    monkeypatch.setattr(any_size, "measure", lambda *_, **__: Measured(error="gone"))
-    assert any_size.main(words) == 1
-    assert "failed: hdmatt on small-picture.tif: gone" in capsys.readouterr().out
-    with pytest.raises(InputError, match="need a data folder"):
-        any_size.main(["--only", "peak"])
 
 
 def test_side_lengths_follow_from_megapixels():

@@ -47,6 +47,7 @@ class SweepPlan:
         runs: Fresh processes for each method and size.
         limits: Of each run.
         layers: Measure the network layer by layer, too.
+        colours: Our own methods write foreground and cut-out, too.
     """
 
     megapixels: Sequence[float] = MEGAPIXELS
@@ -57,6 +58,7 @@ class SweepPlan:
     runs: int = 1
     limits: Limits = field(default_factory=Limits)
     layers: bool = False
+    colours: bool = False
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from benchmarks._shared import settings_of, write_record
 from hdmatt.errors import InputError
 from hdmatt.evaluation import metrics
 from hdmatt.evaluation.provenance import facts
-from hdmatt.figures import sheet as sheet_module
 from hdmatt.figures.sheet import GAP, RED, Panel, box, enlarged, save, sheet, shrunk
 from hdmatt.inference import files
 from hdmatt.inference.options import Options
@@ -89,7 +88,7 @@ def compute(
     others = [path for path in mattes.values() if path != reference]
     difference = _difference(others, reference, trimap)
     cells = max(1, given.crop // CELL)
-    places = [(y * CELL, x * CELL) for y, x in sheet_module.crops(difference, size=cells, number=given.crops)]
+    places = [(y * CELL, x * CELL) for y, x in most_different(difference, size=cells, number=given.crops)]
     sads = {name: _sad(path, truth, trimap) for name, path in mattes.items() if truth and path != truth}
     return View(picture, trimap, mattes, places, sads)
 
@@ -169,6 +168,28 @@ def _difference(others: Sequence[Path], reference: Path, trimap: Path) -> np.nda
             parts.append(padded.reshape(len(padded) // CELL, CELL, -1, CELL).mean((1, 3)))
     assert sum(map(len, parts)) == -(-height // CELL)
     return np.concatenate(parts).astype(np.float32)
+
+
+def most_different(difference: np.ndarray, *, size: int, number: int) -> list[tuple[int, int]]:
+    """Top left corners of up to `number` squares where the difference is largest, best first, none over another."""
+    height, width = difference.shape
+    high, wide = min(size, height), min(size, width)
+    left = difference.astype(np.float64)
+    step = max(1, size // 16)
+    ys = np.unique(np.append(np.arange(0, height - high, step), height - high))
+    xs = np.unique(np.append(np.arange(0, width - wide, step), width - wide))
+    found: list[tuple[int, int]] = []
+    for _ in range(number):
+        sums = cv2.integral(left, sdepth=cv2.CV_64F)
+        total = sums[ys + high][:, xs + wide] - sums[ys][:, xs + wide] - sums[ys + high][:, xs] + sums[ys][:, xs]
+        for y, x in found:  # squares that touch one that was taken
+            total[np.ix_(np.abs(ys - y) < high, np.abs(xs - x) < wide)] = -1
+        at = int(total.argmax())
+        y, x = int(ys[at // len(xs)]), int(xs[at % len(xs)])
+        if total.flat[at] <= 0:
+            break
+        found.append((y, x))
+    return found
 
 
 def _bands(path: Path) -> Iterator[tuple[int, np.ndarray]]:

@@ -231,15 +231,15 @@ def test_figure_6_keeps_the_mattes_of_two_sets_with_pictures_of_one_name(script,
 
 
 def test_crops_do_not_overlap_and_end_where_nothing_differs(rng):
-    from hdmatt.figures.sheet import crops
+    from paper._figures import most_different
 
     difference = np.zeros((40, 60), np.float32)
     difference[5, 5], difference[30, 50], difference[6, 8] = 3, 2, 1
-    found = crops(difference, size=10, number=5)
+    found = most_different(difference, size=10, number=5)
     assert len(found) == 2
     for (y, x), (at_y, at_x) in zip(found, ((5, 5), (30, 50)), strict=True):
         assert y <= at_y < y + 10 and x <= at_x < x + 10
-    assert crops(np.zeros((5, 5), np.float32), size=10, number=3) == []
+    assert most_different(np.zeros((5, 5), np.float32), size=10, number=3) == []
 
 
 @pytest.mark.parametrize("name", ["table1", "table2", "table3", "figure6"])

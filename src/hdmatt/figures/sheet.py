@@ -1,15 +1,17 @@
-"""Panels of pixels and words, put together into a figure for a paper. Draws with Pillow.
+"""Figures made of panels: pictures at their own pixels with words above and below, in rows on white.
 
-Knows nothing of networks or files. Sizes are pixels, y comes before x, colours are 8-bit RGB.
+Knows nothing of networks or files. Sizes are pixels, y comes before x, colours are 8-bit RGB. Pillow draws, not
+matplotlib: panels are shown pixel for pixel, and matplotlib would leave the same layout by pixels to be written by
+hand while hdmatt attention would need it installed. Read top to bottom:
 
-    Panel       a picture with a line above and lines below
-    sheet       rows of panels on white paper
-    box, ring   marks in a picture
-    heat        a weight for each cell, over what the cell shows
-    words       a panel of text, with a colour bar if wanted
-    shrunk      a large picture, read in bands, as a small one
-    crops       the places where several pictures differ most
-    save        the figure into a file
+    Panel         a picture with a line above and lines below
+    sheet         rows of panels on white paper
+    box, ring     marks in a picture
+    heat          a weight for each cell, over the picture
+    words         a panel of text, with a colour bar if wanted
+    shrunk, shrunk_trimap    a large file, read in bands, as a small picture
+    enlarged      a picture at another scale
+    save          the figure into a file
 """
 
 import unicodedata
@@ -172,28 +174,6 @@ def enlarged(pixels: Pixels, scale: float) -> Pixels:
 def grey_panel(values: UInt8[np.ndarray, "h w"]) -> Pixels:
     """Grey as RGB."""
     return np.repeat(values[..., None], 3, axis=2)
-
-
-def crops(difference: Float[np.ndarray, "h w"], *, size: int, number: int) -> list[tuple[int, int]]:
-    """Top left corners of up to `number` squares where the difference is largest, best first, none over another."""
-    height, width = difference.shape
-    high, wide = min(size, height), min(size, width)
-    left = difference.astype(np.float64)
-    step = max(1, size // 16)
-    ys = np.unique(np.append(np.arange(0, height - high, step), height - high))
-    xs = np.unique(np.append(np.arange(0, width - wide, step), width - wide))
-    found: list[tuple[int, int]] = []
-    for _ in range(number):
-        sums = cv2.integral(left, sdepth=cv2.CV_64F)
-        total = sums[ys + high][:, xs + wide] - sums[ys][:, xs + wide] - sums[ys + high][:, xs] + sums[ys][:, xs]
-        for y, x in found:  # squares that touch one that was taken
-            total[np.ix_(np.abs(ys - y) < high, np.abs(xs - x) < wide)] = -1
-        at = int(total.argmax())
-        y, x = int(ys[at // len(xs)]), int(xs[at % len(xs)])
-        if total.flat[at] <= 0:
-            break
-        found.append((y, x))
-    return found
 
 
 def save(pixels: Pixels, path: Path) -> None:

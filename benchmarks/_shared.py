@@ -19,8 +19,8 @@ from hdmatt.evaluation.ledger import ScoreRow
 from hdmatt.evaluation.methods import Settings
 from hdmatt.evaluation.summary import ScoreSummary
 from hdmatt.evaluation.testsets import Item
+from hdmatt.inference.options import NetworkChoice, Options
 from hdmatt.system.files import write_text_atomic
-from hdmatt.system.memory import parse
 
 
 def parser(text: str, *, data: bool = True) -> argparse.ArgumentParser:
@@ -43,9 +43,10 @@ def parser(text: str, *, data: bool = True) -> argparse.ArgumentParser:
 
 
 def settings_of(given: argparse.Namespace, **changed: Any) -> Settings:
-    memory = parse(given.memory) if given.memory else None
-    values = {name: getattr(given, name) for name in ("model", "patch", "overlap", "topk", "candidates", "device")}
-    return Settings(**{**values, "memory": memory, **changed})
+    """Settings of `parser`'s options, on the grid; `changed` are options."""
+    names = ("patch", "overlap", "topk", "candidates", "memory")
+    values = {"windows": "grid", **{name: getattr(given, name) for name in names}, **changed}
+    return Settings(Options(**values), NetworkChoice(given.model, device=given.device))
 
 
 def items_of(given: argparse.Namespace) -> dict[str, list[Item]]:

@@ -46,8 +46,8 @@ from hdmatt.errors import InputError, OutputError
 from hdmatt.evaluation.methods import Settings
 from hdmatt.evaluation.provenance import facts
 from hdmatt.evaluation.scenes import TILE, Generated
-from hdmatt.inference import load
-from hdmatt.inference.options import Counters, Options
+from hdmatt.inference.load import load_model
+from hdmatt.inference.options import Counters, NetworkChoice, Options, RunOptions
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.checkpoint import models
 from hdmatt.network.model import HDMatt
@@ -55,6 +55,7 @@ from hdmatt.pictures.reader import ArrayReader
 from hdmatt.pictures.trimap import UNKNOWN, open_trimap
 from hdmatt.runtimes import devices
 from hdmatt.runtimes.devices import kind, names
+from hdmatt.runtimes.prepare import prepare
 from hdmatt.system.files import write_text_atomic
 
 NETWORKS, PRECISIONS = ("hdmatt-s", "hdmatt-r34"), ("fp32", "bf16")
@@ -80,13 +81,13 @@ def main(arguments: list[str]) -> int:
     if given.json and not given.json.parent.is_dir():
         raise OutputError(f"the folder {given.json.parent} does not exist", hint="Make it, or give another --json.")
     precisions = given.precision or PRECISIONS
-    options = Options(patch=given.patch, overlap=given.overlap, batch=given.batch, device=device)
+    options = RunOptions(patch=given.patch, overlap=given.overlap, batch=given.batch, device=device)
     pair = _pair(round(math.sqrt(given.megapixels * 1e6)), given.unknown)
     plain = {name: _network(name) for name in given.network or NETWORKS}
     small = _pair(min(len(pair.marks), COUNTED), given.unknown)
     each = {name: _flops_a_patch(network, small, options) for name, network in plain.items()}
     jobs = {
-        (name, precision): load.load_network(network, runtime="folded", precision=precision, device=device)
+        (name, precision): prepare(network, "folded", precision=precision, device=device)
         for name, network in plain.items()
         for precision in precisions
     }
@@ -114,10 +115,11 @@ def main(arguments: list[str]) -> int:
     checks = [check for row in rows for check in _checks(row)] if kind(device) == "cuda" else []
     _print(rows, checks, pair, device, peak)
     if given.json:
-        settings = Settings(patch=given.patch, overlap=given.overlap, device=device, runtime="folded")
+        choice = NetworkChoice(runtime="folded", device=device)
+        settings = Settings(Options(patch=given.patch, overlap=given.overlap), choice)
         record = {
             **facts(settings, shlex.join(["python", "benchmarks/gpu.py", *arguments])),
-            "settings": asdict(settings),
+            "settings": settings.record(),
             "checks": checks,
             "picture": {"side": len(pair.marks), "unknown": int(unknown.sum())},
             "widths": {name: network.config.width for name, network in plain.items()},
@@ -156,9 +158,9 @@ def _device(name: str) -> str:
 
 def _network(name: str) -> HDMatt:
     if name != "hdmatt-r34" or name in models():
-        return load.load_model(name)
+        return load_model(name)
     torch.manual_seed(0)
-    return HDMatt(replace(load.load_model().config, width=R34_WIDTH)).eval()
+    return HDMatt(replace(load_model().config, width=R34_WIDTH)).eval()
 
 
 def _pair(side: int, unknown: float) -> Pair:
@@ -167,14 +169,14 @@ def _pair(side: int, unknown: float) -> Pair:
     return Pair(np.concatenate([colours for colours, _ in bands]), np.concatenate([marks for _, marks in bands]))
 
 
-def _flops_a_patch(network: HDMatt, pair: Pair, options: Options) -> float:
+def _flops_a_patch(network: HDMatt, pair: Pair, options: RunOptions) -> float:
     """Counted on the CPU, where the caller's thread does the work, and on a small picture: there it takes a while."""
     with Count() as count:
         _, run = _run(network, pair, replace(options, device="cpu"))
     return float(count.flops) / run["decoded"]
 
 
-def _run(network: HDMatt, pair: Pair, options: Options) -> tuple[np.ndarray, dict[str, Any]]:
+def _run(network: HDMatt, pair: Pair, options: RunOptions) -> tuple[np.ndarray, dict[str, Any]]:
     counters, started = Counters(), time.perf_counter()
     readers = ArrayReader(pair.colours), open_trimap(pair.marks)
     job = matte_rows("hdmatt", *readers, network, options, counters=counters)
@@ -204,7 +206,7 @@ def _speed(runs: Sequence[dict[str, Any]], flops: float, peak: float | None, unk
     }
 
 
-def _profiled(network: HDMatt, pair: Pair, options: Options) -> dict[str, float | None]:
+def _profiled(network: HDMatt, pair: Pair, options: RunOptions) -> dict[str, float | None]:
     if kind(options.device) != "cuda":
         return {"kernels": None, "copies": None}
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:

@@ -27,6 +27,7 @@ import hdmatt.runtimes.export as exporter
 from hdmatt.evaluation.methods import Settings
 from hdmatt.evaluation.provenance import facts
 from hdmatt.inference.load import load_model
+from hdmatt.inference.options import NetworkChoice
 from hdmatt.network.encoder import Body
 from hdmatt.network.inputs import labels, network_input
 from hdmatt.network.model import HDMatt
@@ -179,7 +180,10 @@ def main() -> None:
     print(f"a plain convolution reaches {peak:.0f} GFLOP/s with {torch.get_num_threads()} threads")
     if arguments.json:
         record = {
-            **facts(Settings(model=arguments.model), shlex.join(["python", "benchmarks/runtimes.py", *sys.argv[1:]])),
+            **facts(
+                Settings(network=NetworkChoice(arguments.model, device="cpu")),
+                shlex.join(["python", "benchmarks/runtimes.py", *sys.argv[1:]]),
+            ),
             "cpu_capability": torch.backends.cpu.get_cpu_capability(),
             "threads": torch.get_num_threads(),
             "model": arguments.model,

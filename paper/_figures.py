@@ -6,7 +6,7 @@ Not a command itself. Mattes are computed by hdmatt.api, drawn by hdmatt.figures
 import argparse
 import string
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,8 @@ from hdmatt.errors import InputError
 from hdmatt.evaluation import metrics
 from hdmatt.evaluation.provenance import facts
 from hdmatt.figures.sheet import GAP, RED, Panel, box, enlarged, save, sheet, shrunk
-from hdmatt.inference import files
-from hdmatt.inference.options import Options
+from hdmatt.inference.files import matte_files
+from hdmatt.inference.outputs import Outputs
 from hdmatt.pictures import reader
 from hdmatt.pictures.trimap import open_trimap
 
@@ -69,17 +69,14 @@ def compute(
     dataset: str = "",
 ) -> View:
     """Mattes by DS, C and HDMatt under OUT/mattes/<data set>, and where they differ."""
-    settings = {k: v for k, v in asdict(settings_of(given)).items() if k not in ("model", "runtime", "precision")}
-    settings["windows"] = Options().windows  # as hdmatt matte does; eval stays on the grid for its seam score
+    settings = settings_of(given, windows="fewest")  # as hdmatt matte does; eval stays on the grid for its seam score
     folder = given.out / "mattes" / dataset / picture.stem  # two sets may have pictures of one name
     folder.mkdir(parents=True, exist_ok=True)
     mattes: dict[str, Path] = {}
     for name, strategy in WAYS.items():
         mattes[name] = folder / f"{strategy}.png"
-        outputs = files.Outputs(mattes[name])
-        files.matte_files(
-            picture, trimap, outputs, model=given.model, strategy=strategy, options=Options(**settings), bit_depth="8"
-        )
+        outputs = Outputs(mattes[name], bit_depth="8")
+        matte_files(picture, trimap, outputs, options=settings.options, network=settings.network, strategy=strategy)
     mattes = {"DS": mattes["DS"], "C": mattes["C"], **also, "HDMatt": mattes["HDMatt"]}
     if truth:
         mattes["truth"] = truth
@@ -127,7 +124,7 @@ def write(path: Path, pixels: np.ndarray, views: Sequence[View], given: argparse
         }
         for view in views
     ]
-    write_record(path.with_suffix(".json"), facts(settings, command), [], settings=asdict(settings), figure=described)
+    write_record(path.with_suffix(".json"), facts(settings, command), [], settings=settings.record(), figure=described)
     print(path.with_suffix(".png"))
 
 

@@ -14,6 +14,7 @@ tell of their training stands below the tables. Writes table3.md and table3.json
 row.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -196,11 +197,11 @@ def main(arguments: list[str]) -> int:
     for line, key in there:
         settings = settings_of(
             given,
-            model=weights[key],
             patch=line.side(given.patch),
             topk=line.topk,
             candidates=ALL if line.topk == ALL else given.candidates,
         )
+        settings = replace(settings, network=replace(settings.network, model=weights[key]))
         results.append(score(items, ["hdmatt"], given.out / "rows" / line.key, settings, command))
         scored.append((line, key, results[-1].summaries))
     used = {key: weights[key] for _, key in there}

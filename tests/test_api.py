@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import hdmatt
+from hdmatt import NetworkChoice, Options
 from hdmatt.errors import InputError, ModelError, NoUnknownWarning
 from hdmatt.network.checkpoint import save_model
 from hdmatt.network.config import ModelConfig
@@ -29,11 +30,15 @@ def scene():
     return np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8), trimap
 
 
+def cpu(weights):
+    return NetworkChoice(weights, device="cpu")
+
+
 def test_arrays_of_every_type_and_paths_give_the_same_matte(scene, weights, tmp_path):
     picture, trimap = scene
     cv2.imwrite(str(tmp_path / "p.png"), picture[..., ::-1])
     cv2.imwrite(str(tmp_path / "t.png"), trimap)
-    reference = hdmatt.matte(picture, trimap, model=weights, device="cpu")
+    reference = hdmatt.matte(picture, trimap, network=cpu(weights))
     assert reference.alpha.shape == (90, 120) and reference.alpha.dtype == np.float32
     same = [
         (tmp_path / "p.png", str(tmp_path / "t.png")),
@@ -43,12 +48,12 @@ def test_arrays_of_every_type_and_paths_give_the_same_matte(scene, weights, tmp_
     ]
     for a, b in same:
         # 1e-5: 8 bits, 16 bits and floats round differently by 1e-8
-        np.testing.assert_allclose(hdmatt.matte(a, b, model=weights, device="cpu").alpha, reference.alpha, atol=1e-5)
+        np.testing.assert_allclose(hdmatt.matte(a, b, network=cpu(weights)).alpha, reference.alpha, atol=1e-5)
 
 
 def test_a_matte_knows_its_foreground_cutout_and_composite(scene, weights):
     picture, trimap = scene
-    matte = hdmatt.matte(picture, trimap, model=weights, device="cpu")
+    matte = hdmatt.matte(picture, trimap, network=cpu(weights))
     known = trimap == 255
     np.testing.assert_array_equal(matte.foreground()[known], matte.picture[known])
     cutout = matte.cutout()
@@ -65,7 +70,7 @@ def test_a_linear_matte_takes_colours_typed_by_people_as_display_encoded(scene, 
 
     picture, trimap = scene
     light = (picture / np.float32(255)) ** 2
-    matte = hdmatt.matte(light, trimap, model=weights, device="cpu", linear=True)
+    matte = hdmatt.matte(light, trimap, network=cpu(weights), linear=True)
     over = matte.composite("#d8d2c8")[trimap == 0]
     np.testing.assert_allclose(over, np.broadcast_to(srgb_to_linear(parse_colour("#d8d2c8")), over.shape), atol=1e-6)
 
@@ -73,7 +78,7 @@ def test_a_linear_matte_takes_colours_typed_by_people_as_display_encoded(scene, 
 @pytest.mark.parametrize("bad", [(255.0, 255.0, 255.0), (np.nan, 0.0, 0.0), ("a", "b", "c")])
 def test_a_colour_out_of_range_is_refused(scene, weights, bad):
     with pytest.raises(InputError):
-        hdmatt.matte(*scene, model=weights, device="cpu").composite(bad)
+        hdmatt.matte(*scene, network=cpu(weights)).composite(bad)
 
 
 def test_a_loaded_model_is_reused_until_its_file_changes(weights, tmp_path):
@@ -111,13 +116,14 @@ def test_weights_that_lack_a_tensor_are_refused(weights, tmp_path):
 def test_a_trimap_without_unknown_pixels_warns(scene, weights):
     picture, trimap = scene
     with pytest.warns(NoUnknownWarning, match="the matte is the trimap"):
-        matte = hdmatt.matte(picture, np.where(trimap == 128, 0, trimap).astype(np.uint8), model=weights, device="cpu")
+        matte = hdmatt.matte(picture, np.where(trimap == 128, 0, trimap).astype(np.uint8), network=cpu(weights))
     assert set(np.unique(matte.alpha)) == {0, 1}
 
 
 def test_progress_is_told_of_every_patch(scene, weights):
     told = []
-    hdmatt.matte(*scene, model=weights, device="cpu", patch=64, overlap=16, progress=lambda a, b: told.append((a, b)))
+    options = Options(patch=64, overlap=16)
+    hdmatt.matte(*scene, network=cpu(weights), options=options, progress=lambda a, b: told.append((a, b)))
     assert told[-1][0] == told[-1][1] > 1 and [a for a, _ in told] == sorted({a for a, _ in told})
 
 
@@ -139,12 +145,11 @@ def test_the_peak_memory_with_colours_stays_under_the_plans(weights, tmp_path):
     script = """
 import sys
 from pathlib import Path
-from hdmatt.api import Outputs, matte_files
-from hdmatt.inference.options import Options
+from hdmatt import Options, Outputs, matte_files
 from hdmatt.system import memory
 folder = Path(sys.argv[1])
 names = {kind: folder / f"{kind}.png" for kind in ("alpha", "foreground", "cutout", "composite")}
-done = matte_files(folder / "p.png", folder / "t.png", Outputs(**names), model=sys.argv[2], background="#406080",
+done = matte_files(folder / "p.png", folder / "t.png", Outputs(**names, background="#406080"), network=sys.argv[2],
                    options=Options(memory=memory.GIB))
 assert done.patches > 3 and all(path.stat().st_size for path in names.values())
 print(done.peak_memory, done.expected_memory)
@@ -170,11 +175,10 @@ def test_the_amount_a_refusal_states_is_enough_for_a_picture_as_wide_as_36_megap
     cv2.imwrite(str(tmp_path / "t.png"), trimap)
     script = """
 import sys
-from dataclasses import replace
 from pathlib import Path
-from hdmatt.api import Outputs, matte_files
+from hdmatt import Options, Outputs, matte_files
 from hdmatt.errors import MemoryLimitError
-from hdmatt.inference.options import Options
+from hdmatt.inference import needs
 from hdmatt.system import memory
 folder = Path(sys.argv[1])
 names = {kind: folder / f"{kind}.png" for kind in ("alpha", "foreground", "cutout")}
@@ -189,7 +193,7 @@ def refusal(limit):
         return memory.parse(error.hint.split("at least ")[1].split(" ")[0])
 
 enough = refusal(memory.MIB)
-assert refusal(enough - 2 * memory.SPREAD) and not any(path.exists() for path in names.values())
+assert refusal(enough - 2 * needs.SPREAD) and not any(path.exists() for path in names.values())
 done = run(enough)
 assert done.patches > 3 and all(path.stat().st_size for path in names.values())
 print(done.peak_memory, done.expected_memory, enough)

@@ -1,28 +1,81 @@
-"""hdmatt: alpha mattes of pictures as large as cameras make them.
+"""hdmatt computes alpha mattes of photographs of any resolution.
 
-    matte        picture and trimap -> Matte (alpha, foreground, cut-out, composite)
-    load_model   weights by name or file, to be reused between calls
-    Matte        what matte() returns
-    HDMattError  base class of every error raised here
+    matte            picture and trimap -> Matte (arrays or paths in, arrays out)
+    Matte            alpha, foreground, cut-out, composite
+    matte_files      files in, files out, in bounded memory; plan_files says what that would take
+    Outputs          which files matte_files writes; RunSummary and RunForecast are what the two return
+    Options          how patches are placed, chosen and joined, and the memory limit; Options.paper() is the paper's way
+    NetworkChoice    which weights, by which runtime, in which precision, on which device
+    load_model       weights by name or file, as a network of one's own
+    attend           what one unknown pixel looks at (the paper's Fig. 7), as an Attention
+    score            a matte against the truth, as Scores (SAD, MSE, Grad, Conn, MAD)
+    HDMattError      base of every error raised here: InputError, ModelError, OutputError, MemoryLimitError
+    NoUnknownWarning the trimap has no unknown pixel
 
 Nothing else is public. Importing this package loads neither torch nor any picture library.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from hdmatt.errors import HDMattError
+from hdmatt.errors import HDMattError, InputError, MemoryLimitError, ModelError, NoUnknownWarning, OutputError
 
 if TYPE_CHECKING:
     from hdmatt.api import Matte, matte
+    from hdmatt.evaluation.metrics import Scores, score
+    from hdmatt.figures.attention import Attention, attend
+    from hdmatt.inference.files import RunForecast, RunSummary, matte_files, plan_files
     from hdmatt.inference.load import load_model
+    from hdmatt.inference.options import NetworkChoice, Options
+    from hdmatt.inference.outputs import Outputs
 
 __version__ = "0.1.0"
-__all__ = ["HDMattError", "Matte", "load_model", "matte"]
+__all__ = [
+    "Attention",
+    "HDMattError",
+    "InputError",
+    "Matte",
+    "MemoryLimitError",
+    "ModelError",
+    "NetworkChoice",
+    "NoUnknownWarning",
+    "Options",
+    "OutputError",
+    "Outputs",
+    "RunForecast",
+    "RunSummary",
+    "Scores",
+    "attend",
+    "load_model",
+    "matte",
+    "matte_files",
+    "plan_files",
+    "score",
+]
+
+_MODULES = {  # a public name -> the module that is loaded when it is first used
+    "Attention": "figures.attention",
+    "attend": "figures.attention",
+    "load_model": "inference.load",
+    "matte": "api",
+    "Matte": "api",
+    "matte_files": "inference.files",
+    "NetworkChoice": "inference.options",
+    "Options": "inference.options",
+    "Outputs": "inference.outputs",
+    "plan_files": "inference.files",
+    "RunForecast": "inference.files",
+    "RunSummary": "inference.files",
+    "score": "evaluation.metrics",
+    "Scores": "evaluation.metrics",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in {"Matte", "load_model", "matte"}:
-        from hdmatt import api
+    if name not in _MODULES:
+        raise AttributeError(f"module 'hdmatt' has no attribute {name!r}")
+    return getattr(import_module(f"hdmatt.{_MODULES[name]}"), name)
 
-        return getattr(api, name)
-    raise AttributeError(f"module 'hdmatt' has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return [*globals(), *_MODULES]

@@ -1,17 +1,12 @@
-"""Mattes from Python and from files: the engine, the colours and the files put together.
+"""Mattes of arrays or files, as arrays.
 
-matte         arrays or paths in, a Matte with arrays out
-Matte         alpha, and the foreground, cut-out and composite that follow from it
-matte_files   files in, files out, in bounded memory: what the command line calls
-plan_files    what matte_files would do, and what it would take
-load_model    cached weights
-load_network  the same, prepared for a runtime
+matte     picture and trimap -> a Matte
+Matte     alpha, and the foreground, cut-out and composite that follow from it
 """
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,16 +14,13 @@ from jaxtyping import Float32
 
 from hdmatt.errors import InputError
 from hdmatt.inference.files import open_inputs, warn_if_known
-from hdmatt.inference.load import DEFAULT_MODEL, load_network
-from hdmatt.inference.options import Options, Progress
+from hdmatt.inference.load import DEFAULT_MODEL, AnyNetwork, load_network
+from hdmatt.inference.options import Options, Progress, RunOptions
 from hdmatt.inference.strategies import matte_rows
-from hdmatt.network.model import HDMatt
 from hdmatt.pictures import colour
 from hdmatt.pictures.foreground import estimate_foreground
 from hdmatt.pictures.info import DEFAULT_MAX_PIXELS
 from hdmatt.pictures.reader import as_float
-from hdmatt.runtimes.devices import pick_device
-from hdmatt.system import memory
 
 
 @dataclass(frozen=True)
@@ -77,60 +69,39 @@ def matte(
     picture: Any,
     trimap: Any,
     *,
-    model: str | Path | HDMatt = DEFAULT_MODEL,
+    options: Options | None = None,
+    network: AnyNetwork = DEFAULT_MODEL,
     strategy: str = "hdmatt",
-    patch: int = 320,
-    overlap: int = 64,
-    topk: int = 7,
-    candidates: int = 30,
-    memory_limit: int | str | None = None,
-    batch: int | None = None,
-    device: str = "auto",
-    windows: str = "fewest",
-    runtime: str = "auto",
-    precision: str = "auto",
     linear: bool = False,
-    progress: Progress | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
+    progress: Progress | None = None,
 ) -> Matte:
     """Alpha matte of a picture, given a trimap.
+
+    The arrays are held in memory; `matte_files` needs no more for a picture of any size.
 
     Args:
         picture: A path, or H x W x 3 (also H x W, H x W x 1 and x 4; alpha is ignored) of uint8, uint16 or float in
             [0, 1], display-encoded RGB.
         trimap: A path, or H x W: below 85 background, 170 and above foreground, else unknown (of 255; scaled for
             uint16 and float).
-        model: Name, file, or a loaded network.
+        options: How patches are placed, chosen and joined, and the memory limit. Default: Options().
+        network: Weights by name or file, a NetworkChoice with runtime, precision and device, or a loaded network.
         strategy: "hdmatt", "crop", "tiles", "downsample" or "whole".
-        patch, overlap: Side of a patch and what neighbours share, in pixels.
-        topk, candidates: Context patches a patch looks at, and patches to choose them from.
-        memory_limit: Bytes, or text like "2GiB"; the returned arrays come on top. Default: half of what is free.
-        batch: Patches computed at once; default: by the limit.
-        device: "auto", a device that `hdmatt info` lists, several of one kind by commas ("cuda:0,cuda:1"), "cuda:all".
-        windows: "fewest" places the patches where the unknown pixels are, "grid" at fixed steps.
-        runtime, precision: What computes the network, see `load_network`.
         linear: An array's float colours are scene-linear; files say so themselves.
         max_pixels: Larger pictures are refused.
         progress: Called with (patches done, patches in all).
 
     Raises:
         InputError: What was given cannot be used; see the message and its hint.
+        MemoryLimitError: The memory limit is too small for the picture.
     """
-    device = pick_device(device)
-    network = load_network(model, runtime=runtime, precision=precision, device=device)
-    options = Options(
-        patch=patch,
-        overlap=overlap,
-        topk=topk,
-        candidates=candidates,
-        memory=memory.parse(memory_limit) if isinstance(memory_limit, str) else memory_limit,
-        batch=batch,
-        device=device,
-        windows=windows,
-    )
+    loaded = load_network(network)
     with ExitStack() as stack:
         pixels, marks = open_inputs(stack, picture, trimap, max_pixels, linear=linear)
-        job = matte_rows(strategy, pixels, marks, network, options, progress=progress)
+        given = RunOptions.of(options or Options(), device=loaded.device)
+        job = matte_rows(strategy, pixels, marks, loaded.model, given, progress=progress)
+        stack.callback(job.close)  # before the files are closed that its thread reads
         warn_if_known(job.unknown)
         alpha = np.concatenate([rows for _, rows in job.rows])
         whole = as_float(pixels.rows(0, pixels.info.height))

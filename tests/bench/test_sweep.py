@@ -20,6 +20,7 @@ from hdmatt.cli.tables import kind_table, print_bench
 from hdmatt.errors import InputError
 from hdmatt.evaluation.methods import Settings, parse
 from hdmatt.evaluation.scenes import Generated, Own, write
+from hdmatt.inference.options import NetworkChoice, Options
 from hdmatt.network.checkpoint import save_model
 from hdmatt.network.config import ModelConfig
 from hdmatt.network.model import HDMatt
@@ -217,7 +218,7 @@ def test_what_takes_too_long_or_holds_too_much_is_ended():
 
 
 def test_a_failing_method_and_a_hungry_one_are_measured_as_such(pair, tmp_path, weights):
-    settings = Settings(model=str(weights), patch=64, overlap=16, windows="fewest")
+    settings = Settings(Options(patch=64, overlap=16), NetworkChoice(weights, device="cpu"))
     missing = measure(parse("hdmatt:model=no.safetensors", settings), *pair, tmp_path)
     assert missing.seconds is None and "no.safetensors" in str(missing.error)
     hungry = measure(parse("hdmatt", settings), *pair, tmp_path, limits=Limits(memory=2**24))

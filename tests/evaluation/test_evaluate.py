@@ -15,6 +15,7 @@ import psutil
 import pytest
 from small_evaluation import HEIGHT, NAMES, WIDTH, call, make_set, read, refused, rows_of
 
+from hdmatt.cli.main import main
 from hdmatt.evaluation import evaluate as evaluate_module
 from hdmatt.evaluation import metrics, seams
 from hdmatt.evaluation.evaluate import _Job, _matte_path, evaluate, find_items, report, score_file
@@ -23,6 +24,7 @@ from hdmatt.evaluation.methods import Settings, parse
 from hdmatt.evaluation.provenance import facts
 from hdmatt.evaluation.run_method import method_program
 from hdmatt.evaluation.summary import best_of, summarise
+from hdmatt.inference.options import NetworkChoice, Options
 from hdmatt.patches.windows import grid
 
 
@@ -171,19 +173,28 @@ def test_a_method_s_own_settings_reach_the_network(data, tmp_path, weights):
         assert (matte(*other) != crop).any(), other
 
 
-def test_the_command_line_runs_a_network_by_a_strategy(data, tmp_path, weights, capsys):
+def test_the_command_line_runs_a_method_with_its_options(data, tmp_path, weights):
     out, words = tmp_path / "r", ["--limit", 1, "--model", weights, "--patch", 64, "--overlap", 16]
     mattes = f"folder:{data / 'mattes'}"
-    code = call(data, out, *words, "--method", "hdmatt", "--method", mattes, "--strategy", "crop")
-    assert (code, [row.method for row in rows_of(out)]) == (0, ["crop", mattes])
-    assert not any(row.error for row in rows_of(out))
-    before = (out / "scores.jsonl").read_bytes()
-    assert call(data, out, *words, "--method", "crop") == 0  # the same row by its own name
-    assert (out / "scores.jsonl").read_bytes() == before
+    assert call(data, out, *words, "--paper", "--method", "hdmatt", "--method", mattes) == 0
+    rows = rows_of(out)
+    assert [(row.method, row.error) for row in rows] == [("hdmatt", None), (mattes, None)]
+    assert "topk 3 candidates 30, no small first, blend paper" in rows[0].options
+    settings = json.loads((out / "result.json").read_text())["settings"]
+    assert (settings["windows"], settings["blend"], settings["model"]) == ("grid", "paper", str(weights))
+
+
+def test_a_report_of_the_default_name_is_not_written_over_unasked(data, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = ["eval", "--data", str(data), "--method", f"folder:{data / 'mattes'}"]
+    assert main(command) == 0
+    before = (tmp_path / "hdmatt-eval" / "report.html").read_bytes()
     capsys.readouterr()
-    refused(capsys, call(data, out, "--strategy", "magic"), "'magic'", "hdmatt, crop")
-    refused(capsys, call(data, out, "--strategy", "crop", "--method", "cf"), "none of the methods takes one")
-    refused(capsys, call(data, out, "--strategy", "crop", "--method", "hdmatt:topk=0"), "'crop:topk=0'", "topk=0")
+    refused(capsys, main(command), "report.html exists already", "--overwrite", "--out")
+    assert (tmp_path / "hdmatt-eval" / "report.html").read_bytes() == before
+    assert main([*command, "--overwrite"]) == 0
+    assert main([*command, "--out", "hdmatt-eval"]) == 0  # named: it continues
+    assert len(rows_of(tmp_path / "hdmatt-eval")) == 2  # and nothing was scored again
 
 
 def test_a_method_that_takes_the_machine_s_memory_is_ended_and_is_a_row(data, tmp_path, monkeypatch):
@@ -356,11 +367,9 @@ def test_a_ledger_that_is_not_ours_is_named(data, tmp_path, capsys):
     refused(capsys, call(data, out), "line 1", "scores.jsonl")
 
 
-def test_settings_are_plain_values_that_engine_options_take():
-    from hdmatt.inference.options import Options
-
-    values = {k: v for k, v in asdict(Settings()).items() if k not in ("model", "runtime", "precision")}
-    assert Options(**values) == Options(windows="grid")  # the seam score needs borders that run through the picture
+def test_settings_are_the_options_of_a_matte_but_for_the_grid():
+    assert Settings().options == Options(windows="grid")  # the seam score needs borders that run through the picture
+    assert Settings().network == NetworkChoice(device="cpu")
 
 
 def test_the_page_sorts_every_table_marks_failed_rows_and_shortens_long_folders(tmp_path):

@@ -21,6 +21,7 @@ from hdmatt.evaluation.methods import Settings, parse
 from hdmatt.evaluation.provenance import origins, provenance
 from hdmatt.evaluation.run_method import method_program
 from hdmatt.evaluation.testsets import Item
+from hdmatt.inference.options import Options
 from hdmatt.pictures.trimap import from_alpha
 
 
@@ -201,7 +202,7 @@ def test_another_memory_limit_or_batch_is_the_same_row_and_is_told():
 
 
 def test_a_row_holds_the_limits_of_its_own_method():
-    settings = Settings(memory=2**30, batch=2)
+    settings = Settings(Options(memory=2**30, batch=2))
     limits = {name: _limits(parse(name, settings)) for name in ("hdmatt", "hdmatt:memory=1MiB", "cf", "whole")}
     assert limits == {
         "hdmatt": {"memory_limit": 2**30, "batch": 2},

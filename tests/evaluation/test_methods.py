@@ -1,38 +1,45 @@
 """A method's name says what runs; several settings stand side by side; a mistake in a name is named."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hdmatt.errors import InputError
-from hdmatt.evaluation.methods import KINDS, METHODS, NETWORK, STRATEGIES, Settings, parse, with_strategies
+from hdmatt.evaluation.methods import KINDS, METHODS, NETWORK, Settings, parse
+from hdmatt.inference.options import NetworkChoice, Options
 
-BASE = Settings(patch=192, memory=2**30)
+BASE = Settings(Options(patch=192, memory=2**30, windows="grid"))
 
 
 def test_a_name_alone_runs_with_the_settings_of_the_call():
     for kind in KINDS:
         name = f"{kind}:x" if f"{kind}:PATH" in METHODS else kind
         method = parse(name, BASE)
-        assert (method.name, method.kind, method.settings) == (name, kind, BASE)
+        wanted = replace(BASE.options, overlap=0) if kind.endswith("tiles") else BASE.options
+        assert (method.name, method.kind, method.settings) == (name, kind, replace(BASE, options=wanted))
 
 
 def test_a_name_changes_its_own_settings_only():
-    name = "hdmatt:topk=0,overlap=32,candidates=9,batch=2,memory=1.5GiB,model=a:b.safetensors"
-    found = parse(name, BASE).settings
-    assert (found.topk, found.overlap, found.candidates, found.batch, found.patch) == (0, 32, 9, 2, 192)
-    assert (found.memory, found.model) == (3 * 2**29, "a:b.safetensors")
+    name = "hdmatt:topk=0,overlap=32,candidates=9,batch=2,memory=1.5GiB,small_first=no,blend=paper"
+    found = parse(f"{name},model=a:b.safetensors", BASE).settings
+    wanted = {"topk": 0, "overlap": 32, "candidates": 9, "batch": 2, "memory": 3 * 2**29, "small_first": False}
+    assert found.options == replace(BASE.options, **wanted, blend="paper")
+    assert found.network == replace(BASE.network, model="a:b.safetensors")
+    # 96 goes with the 16 that follows, not with the 64 of the call
+    assert parse("hdmatt:patch=96,overlap=16", Settings()).settings.options.patch == 96
 
 
-def test_every_engine_setting_but_the_device_can_be_chosen_by_a_name():
-    assert set(KINDS["hdmatt"]) | {"device"} == set(Settings.__dataclass_fields__)
+def test_every_option_but_the_device_can_be_chosen_by_a_name():
+    assert {*KINDS["hdmatt"], "device"} == {*Options.__dataclass_fields__, *NetworkChoice.__dataclass_fields__}
+    assert Settings().record().keys() == {*KINDS["hdmatt"], "device"}
 
 
 @pytest.mark.parametrize("path", ["w", "/a,b/c=1", "a,b", "x,topk=3"])
 def test_a_path_may_hold_any_character(path):
     assert parse(f"folder:{path},patch=1", BASE).path == Path(f"{path},patch=1")
     method = parse(f"vitmatte-patches:{path},patch=256,overlap=0", BASE)
-    assert (method.path, method.settings.patch, method.settings.overlap) == (Path(path), 256, 0)
+    assert (method.path, method.settings.options.patch, method.settings.options.overlap) == (Path(path), 256, 0)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +56,8 @@ def test_a_path_may_hold_any_character(path):
         ("crop:topk=1", "no setting of crop", "overlap"),
         ("hdmatt:model=", "no model", "model=hdmatt-s"),
         ("hdmatt:runtime=", "no runtime", "runtime=auto"),
+        ("hdmatt:small_first=maybe", "small_first to 'maybe'", "small_first=yes"),
+        ("hdmatt:windows=most", "windows is 'most'", "fewest, grid"),
         ("hdmatt:memory=much", "not an amount of memory", "2GiB"),
         ("cf:radius=2", "no setting of cf", "none"),
         ("gegl-levin:levels=4", "no setting of gegl-levin", "none"),
@@ -62,33 +71,7 @@ def test_a_mistake_in_a_name_is_named(name, message, hint):
     assert message in caught.value.message and hint in caught.value.hint
 
 
-def test_the_strategies_are_those_of_the_package_and_what_they_name_can_be_parsed():
-    from hdmatt.inference.strategies import STRATEGIES as ours
+def test_our_methods_are_the_packages_strategies():
+    from hdmatt.inference.strategies import STRATEGIES
 
-    assert set(ours) == set(NETWORK) == set(STRATEGIES["hdmatt"])
-    assert set(STRATEGIES["vitmatte"]) == set(NETWORK) - {"hdmatt"}
-    names = with_strategies(["hdmatt:model=m", "vitmatte:w"], NETWORK)
-    assert len({parse(name, BASE).kind for name in names}) == len(names) == 9
-
-
-def test_a_network_runs_by_each_strategy_and_a_method_that_names_its_own_stays():
-    found = with_strategies(["hdmatt:patch=64", "cf", "tiles", "vitmatte:a,b"], ["hdmatt", "crop", "whole", "crop"])
-    assert found == [
-        "hdmatt:patch=64", "crop:patch=64", "whole:patch=64", "cf", "tiles", "vitmatte-patches:a,b", "vitmatte:a,b",
-    ]  # fmt: skip
-    assert with_strategies(["hdmatt", "tiles"], ["tiles"]) == ["tiles"]
-    assert with_strategies(["hdmatt", "cf"], []) == ["hdmatt", "cf"]
-
-
-@pytest.mark.parametrize(
-    ("methods", "strategies", "message", "hint"),
-    [
-        (["hdmatt"], ["crop", "tile"], "there is no strategy 'tile'", "Did you mean tiles?"),
-        (["cf", "crop"], ["tiles"], "--strategy tiles, but none of the methods takes one: cf, crop", "--method hdmatt"),
-        (["hdmatt", "vitmatte:w"], ["hdmatt"], "vitmatte:w has no strategy hdmatt", "It has crop, tiles"),
-    ],
-)
-def test_a_strategy_that_nothing_can_run_is_refused(methods, strategies, message, hint):
-    with pytest.raises(InputError) as caught:
-        with_strategies(methods, strategies)
-    assert caught.value.message == message and hint in caught.value.hint
+    assert tuple(STRATEGIES) == NETWORK

@@ -18,6 +18,7 @@ from hdmatt.evaluation.evaluate import evaluate, find_items
 from hdmatt.evaluation.methods import Settings, parse
 from hdmatt.evaluation.run_method import method_program
 from hdmatt.inference.any_network import patch_rows
+from hdmatt.inference.options import Options
 from hdmatt.patches.windows import grid
 from hdmatt.pictures.colour import linear_to_srgb
 from hdmatt.pictures.reader import ArrayReader
@@ -36,8 +37,9 @@ def scene():
     return (colours + noise).clip(0, 1).astype(np.float32), trimap, alpha
 
 
-def make_set(folder):
-    colours, trimap, alpha = scene()
+def make_set(folder, *, beside=1):
+    """The scene, `beside` times side by side."""
+    colours, trimap, alpha = (np.concatenate([part] * beside, axis=1) for part in scene())
     for kind, pixels in (("image", 255 * colours[..., ::-1]), ("trimap", trimap), ("alpha", 255 * alpha)):
         (folder / kind).mkdir(parents=True)
         cv2.imwrite(str(folder / kind / "one.png"), np.rint(pixels).astype(np.uint8))
@@ -201,15 +203,15 @@ def test_vitmatte_runs_whole_and_through_every_strategy(saved, tmp_path):
     item = find_items([make_set(tmp_path / "toys")])["toys"][0]
     trimap, mattes = scene()[1], {}
     for name in (f"vitmatte{way}:{saved}" for way in ("", "-patches", "-tiles", "-downsample")):
-        method = parse(name, Settings(patch=32, overlap=16))
+        method = parse(name, Settings(Options(patch=64, overlap=24, windows="grid")))
         method_program(method)(item, tmp_path / "matte.png")
         mattes[method.kind] = matte = cv2.imread(str(tmp_path / "matte.png"), cv2.IMREAD_UNCHANGED)
         assert (matte[trimap == 255] == 255).all() and (matte[trimap == 0] == 0).all()
     np.testing.assert_array_equal(mattes["vitmatte"], mattes["vitmatte-downsample"])  # below 1024 nothing is shrunk
     picture = cv2.imread(str(item.picture))[..., ::-1].copy()
-    windows = grid(HEIGHT, WIDTH, size=32, overlap=16)
+    windows = grid(HEIGHT, WIDTH, size=64, overlap=24)
     network = peers.load_vitmatte(saved)
-    rows = patch_rows(ArrayReader(picture), open_trimap(trimap), windows, network, overlap=16, batch=1)
+    rows = patch_rows(ArrayReader(picture), open_trimap(trimap), windows, network, overlap=24, batch=1)
     wanted = 255 * np.concatenate([alpha for _, alpha in rows])
     # 0.51: the file is rounded
     np.testing.assert_allclose(mattes["vitmatte-patches"], wanted, rtol=0, atol=0.51)
@@ -218,11 +220,11 @@ def test_vitmatte_runs_whole_and_through_every_strategy(saved, tmp_path):
 
 @pytest.mark.release
 def test_vitmatte_is_a_method_with_settings_of_its_own(saved, tmp_path):
-    items = find_items([make_set(tmp_path / "toys")])
-    name = f"vitmatte-patches:{saved},patch=48,overlap=0"
-    row = evaluate(items, [name], tmp_path / "report", settings=Settings(patch=32)).rows[0]
+    items = find_items([make_set(tmp_path / "toys", beside=2)])  # patches end at 32 and 96, in the soft edges
+    name = f"vitmatte-patches:{saved},patch=64,overlap=32"
+    row = evaluate(items, [name], tmp_path / "report", settings=Settings()).rows[0]
     assert row.error is None and row.method == name and row.seam is not None and row.peak_memory > 2**20
-    assert "patch 48 overlap 0" in row.options and "transformers" in row.options
+    assert "patch 64 overlap 32" in row.options and "transformers" in row.options
 
 
 def test_a_pickle_is_refused_with_a_way_to_convert_it(saved, tmp_path):
@@ -273,7 +275,8 @@ def test_weights_that_do_not_fit_are_an_error_and_never_random_numbers(saved, tm
 
 def test_patches_that_cannot_be_are_refused(saved, tmp_path):
     items = find_items([make_set(tmp_path / "toys")])
-    for more, message in (("patch=16", "patch of 16"), ("patch=64,overlap=40", "overlap of 40"), ("batch=0", "0 at")):
+    wrong = {"patch=16": "patch of 16", "patch=64,overlap=40": "overlap of 40", "batch=0": "batch is 0"}
+    for more, message in wrong.items():
         with pytest.raises(InputError, match=message):
             evaluate(items, [f"vitmatte-patches:{saved},{more}"], tmp_path / "report")
     assert parse(f"vitmatte:{saved}", Settings()).on_device

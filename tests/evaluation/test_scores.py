@@ -13,9 +13,10 @@ from hdmatt.evaluation.evaluate import find_items
 from hdmatt.evaluation.ledger import ScoreRow
 from hdmatt.evaluation.methods import Settings, parse
 from hdmatt.evaluation.summary import best_of, summarise
+from hdmatt.inference.options import Options
 from hdmatt.patches.windows import grid, tiles
 
-SMALL = Settings(patch=64, overlap=16)
+SMALL = Settings(Options(patch=64, overlap=16, windows="grid"))
 
 
 @pytest.fixture
@@ -86,13 +87,13 @@ def test_tiles_are_measured_on_their_own_borders(data):
 
 
 def test_whose_borders_are_taken():
-    methods = [parse(name, SMALL) for name in ("cf", "tiles", "hdmatt:windows=fewest", "crop:patch=48", "hdmatt")]
+    methods = [parse(name, SMALL) for name in ("cf", "tiles", "hdmatt:windows=fewest", "crop:patch=72", "hdmatt")]
     control = scores.reference_grid(methods, SMALL)
-    assert control.name == "crop:patch=48"
+    assert control.name == "crop:patch=72"
     assert scores.reference_grid(methods[:3], SMALL).settings == SMALL  # tiles are no grid
     found = [scores.borders_of(method, control) for method in methods]
     assert [cuts and (cuts.text, cuts.own) for cuts in found] == [
-        ("grid 48 16", False), ("tiles 64", True), None, ("grid 48 16", True), ("grid 64 16", True),
+        ("grid 72 16", False), ("tiles 64", True), None, ("grid 72 16", True), ("grid 64 16", True),
     ]  # fmt: skip
 
 

@@ -71,7 +71,7 @@ def test_weights_times_values_are_what_region_attention_reads(form, present):
 @pytest.mark.parametrize("kind", ["tgnl", "nonlocal"])
 def test_the_read_value_is_the_one_the_engine_reads_for_that_pixel(kind, form, monkeypatch):
     model, (picture, trimap) = network(kind, form), scene()
-    seen = attend(picture, trimap, y=Y, x=X, model=model, options=SMALL)
+    seen = attend(picture, trimap, y=Y, x=X, network=model, options=SMALL)
     assert seen.regions == (("U", "F", "B") if kind == "tgnl" else ("all",))
     assert len(seen.patches) == 3 and seen.query not in seen.patches
     assert seen.weights_RKHW.shape == (len(seen.regions), 3, 8, 8) and seen.values_KHWV.shape == (3, 8, 8, 32)
@@ -96,8 +96,8 @@ def test_the_read_value_is_the_one_the_engine_reads_for_that_pixel(kind, form, m
 
 def test_patches_are_ranked_by_similarity_and_scores_are_a_softmax_of_all_candidates():
     picture, trimap = scene()
-    seen = attend(picture, trimap, y=Y, x=X, model=network(), options=SMALL)
-    every = attend(picture, trimap, y=Y, x=X, model=network(), options=Options(patch=64, overlap=16, topk=99))
+    seen = attend(picture, trimap, y=Y, x=X, network=network(), options=SMALL)
+    every = attend(picture, trimap, y=Y, x=X, network=network(), options=Options(patch=64, overlap=16, topk=99))
     assert every.candidates == len(every.patches) > 3
     np.testing.assert_allclose(every.scores_K.sum(), 1, atol=1e-6)
     assert (np.diff(every.similarity_K) <= 0).all() and (np.diff(seen.scores_K) <= 0).all()
@@ -107,7 +107,7 @@ def test_patches_are_ranked_by_similarity_and_scores_are_a_softmax_of_all_candid
 
 def test_the_query_is_the_patch_in_whose_middle_the_pixel_lies():
     picture, trimap = scene()
-    seen = attend(picture, trimap, y=Y, x=X, model=network(), options=replace(SMALL, windows="grid"))
+    seen = attend(picture, trimap, y=Y, x=X, network=network(), options=replace(SMALL, windows="grid"))
     # windows start at 0, 48 and 96 in x and y; at x 105 those of 48 (6 from its edge) and 96 (9 from its edge) overlap
     assert seen.query == (48, 96, 64)
     assert seen.cell == ((Y - seen.query.y) // 8, (X - seen.query.x) // 8)
@@ -117,7 +117,7 @@ def test_a_context_without_foreground_reads_nothing_from_it():
     picture, _ = scene(100, 200)
     trimap = np.zeros((100, 200), np.uint8)
     trimap[40:60] = 128
-    seen = attend(picture, trimap, y=50, x=100, model=network(), options=SMALL)
+    seen = attend(picture, trimap, y=50, x=100, network=network(), options=SMALL)
     f = seen.regions.index("F")
     assert not seen.inside("F").any() and not seen.weights_RKHW[f].any() and not seen.read()[f].any()
     assert seen.read()[seen.regions.index("B")].any()
@@ -127,7 +127,7 @@ def test_a_context_without_foreground_reads_nothing_from_it():
 @pytest.mark.parametrize("stretch", [False, True])
 def test_a_region_that_loses_all_its_attention_can_be_drawn(stretch):
     picture, trimap = scene()
-    seen = attend(picture, trimap, y=Y, x=X, model=network(form="literal"), options=SMALL)
+    seen = attend(picture, trimap, y=Y, x=X, network=network(form="literal"), options=SMALL)
     lost = replace(seen, weights_RKHW=np.zeros_like(seen.weights_RKHW), lost_R=np.ones_like(seen.lost_R))
     assert draw(lost, picture, trimap, stretch=stretch).shape == draw(seen, picture, trimap, stretch=stretch).shape
 
@@ -210,6 +210,6 @@ def test_no_context_patches_and_bad_names_are_refused(files, capsys):
 def test_sizes_that_differ_and_training_mode_are_refused():
     picture, trimap = scene()
     with pytest.raises(InputError, match="the trimap is 170x100 but the picture is 170x200"):
-        attend(picture, trimap[:100], y=Y, x=X, model=network(), options=SMALL)
+        attend(picture, trimap[:100], y=Y, x=X, network=network(), options=SMALL)
     with pytest.raises(InputError, match="training mode"):
-        attend(picture, trimap, y=Y, x=X, model=network().train(), options=SMALL)
+        attend(picture, trimap, y=Y, x=X, network=network().train(), options=SMALL)

@@ -11,7 +11,7 @@ from hdmatt.cli.main import main
 from hdmatt.errors import InputError, MemoryLimitError, ModelError
 from hdmatt.inference import load, needs, pool, run, transfer
 from hdmatt.inference.files import Outputs, matte_files
-from hdmatt.inference.options import Counters, Options
+from hdmatt.inference.options import Counters, NetworkChoice, Options, RunOptions
 from hdmatt.inference.plan import make_plan
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.checkpoint import save_model
@@ -25,7 +25,7 @@ from hdmatt.runtimes.choose import choose, choose_precision
 from hdmatt.runtimes.prepare import copies, network_on, prepare
 from hdmatt.system import memory
 
-SMALL = Options(patch=64, overlap=16, candidates=6, memory=memory.GIB * 4)
+SMALL = RunOptions(patch=64, overlap=16, candidates=6, memory=memory.GIB * 4)
 
 
 @pytest.fixture(scope="module")
@@ -147,8 +147,8 @@ def test_an_error_of_one_device_ends_the_run_and_leaves_no_file(files, monkeypat
             files / "picture.png",
             files / "trimap.png",
             Outputs(files / "alpha.png", cutout=files / "cutout.png"),
-            model=files / "weights.safetensors",
-            options=replace(SMALL, device="cpu,cpu"),
+            options=SMALL,
+            network=NetworkChoice(files / "weights.safetensors", device="cpu,cpu"),
         )
     assert sorted(files.iterdir()) == before
     assert not threads()
@@ -232,8 +232,11 @@ def test_the_command_line_and_the_interface_take_several_devices(files, capsys):
     assert main([*map(str, words), "--plan", "--device", "cpu,cpu"]) == 0
     assert '"device": "cpu,cpu"' in capsys.readouterr().out
     picture, trimap = scene()
-    given = {"model": files / "weights.safetensors", "patch": 64, "overlap": 16, "precision": "fp32"}
-    mattes = [hdmatt.matte(picture, trimap, device=device, **given).alpha for device in ("cpu", "cpu,cpu")]
+    choice, options = NetworkChoice(files / "weights.safetensors", precision="fp32"), Options(patch=64, overlap=16)
+    mattes = [
+        hdmatt.matte(picture, trimap, options=options, network=replace(choice, device=device)).alpha
+        for device in ("cpu", "cpu,cpu")
+    ]
     np.testing.assert_allclose(mattes[1], mattes[0], rtol=0, atol=1e-5)
 
 
@@ -323,12 +326,14 @@ def example():
 @pytest.mark.parametrize("precision", ["fp32", "auto"])
 def test_a_gpu_gives_the_cpus_matte(precision):
     picture, trimap = scene()
-    given = {"patch": 64, "overlap": 16, "memory_limit": "8GiB"}
-    reference = hdmatt.matte(picture, trimap, device="cpu", precision="fp32", **given).alpha
-    one, two = (
-        hdmatt.matte(picture, trimap, device=device, precision=precision, **given).alpha
-        for device in ("cuda:0", "cuda:0,cuda:0")
-    )
+    options = Options(patch=64, overlap=16, memory="8GiB")
+
+    def alpha(device, precision):
+        choice = NetworkChoice(device=device, precision=precision)
+        return hdmatt.matte(picture, trimap, options=options, network=choice).alpha
+
+    reference = alpha("cpu", "fp32")
+    one, two = (alpha(device, precision) for device in ("cuda:0", "cuda:0,cuda:0"))
     # 1e-2: bfloat16, and pooling indices that fall the other way between two kinds of processors
     np.testing.assert_allclose(one, reference, rtol=0, atol=1e-2)
     np.testing.assert_allclose(two, one, rtol=0, atol=1e-5)

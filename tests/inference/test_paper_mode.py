@@ -46,7 +46,7 @@ def test_the_paper_mode_is_what_the_paper_says():
     paper = Options.paper()
     assert (paper.patch, paper.topk, paper.candidates) == (320, 3, 30)
     assert (paper.windows, paper.blend, paper.small_first) == ("grid", "paper", False)
-    others = ("overlap", "memory", "batch", "device")
+    others = ("overlap", "memory", "batch")
     assert [getattr(paper, name) for name in others] == [getattr(Options(), name) for name in others]
 
 

@@ -10,7 +10,7 @@ import torch
 
 from hdmatt.errors import InputError, MemoryLimitError
 from hdmatt.inference import needs
-from hdmatt.inference.options import WINDOWS, Counters, Options
+from hdmatt.inference.options import WINDOWS, Counters, RunOptions
 from hdmatt.inference.plan import choose_candidates, make_plan
 from hdmatt.inference.pool import fill_pool
 from hdmatt.inference.run import run
@@ -22,7 +22,7 @@ from hdmatt.pictures.reader import ArrayReader, open_picture
 from hdmatt.pictures.trimap import open_trimap
 from hdmatt.system import memory
 
-SMALL = Options(patch=64, overlap=16, candidates=6, memory=memory.GIB * 4)
+SMALL = RunOptions(patch=64, overlap=16, candidates=6, memory=memory.GIB * 4)
 
 
 def network(**config):
@@ -439,7 +439,7 @@ class Made:  # side x side pixels that exist only while they are looked at
 
 side, limit = int(sys.argv[1]), memory.parse(sys.argv[2])
 model = HDMatt(ModelConfig(width=8)).eval()
-job = matte_rows("hdmatt", Made(False), Made(True), model, Options(memory=limit, device="cpu"))
+job = matte_rows("hdmatt", Made(False), Made(True), model, Options(memory=limit))
 rows = sum(len(alpha) for _, alpha in job.rows)
 assert rows == side and len(job.plan.queries) > 4, (rows, len(job.plan.queries))
 print(memory.peak(), job.plan.peak)

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from hdmatt.inference import job, needs, small_first, strategies
-from hdmatt.inference.options import Counters, Options
+from hdmatt.inference.options import Counters, RunOptions
 from hdmatt.network.config import ModelConfig
 from hdmatt.network.model import HDMatt
 from hdmatt.overview import guide
@@ -102,7 +102,7 @@ def pair():
 def matte(pair, strategy="hdmatt", counters=None, **changes):
     torch.manual_seed(0)
     model = HDMatt(ModelConfig(width=4, hints=True, patch=64)).eval()
-    options = Options(patch=64, overlap=16, topk=1, **changes)
+    options = RunOptions(patch=64, overlap=16, topk=1, **changes)
     picture = pair[0] if isinstance(pair[0], ArrayReader) else ArrayReader(pair[0])
     job = strategies.matte_rows(strategy, picture, open_trimap(pair[1]), model, options, counters=counters)
     return np.concatenate([rows for _, rows in job.rows])
@@ -163,7 +163,7 @@ def test_a_plan_counts_the_smaller_picture_beside_what_it_can_meet_only(height, 
     trimap[:40, :40], trimap[40:80, :40] = 255, 128
     model = HDMatt(ModelConfig(width=4, hints=True)).eval()
     picture = ArrayReader(np.zeros((height, width, 3), np.uint8))
-    options = Options(reserve=1000, patch=64, overlap=16)
+    options = RunOptions(reserve=1000, patch=64, overlap=16)
     for _ in strategies.matte_rows("hdmatt", picture, open_trimap(trimap), model, options).rows:
         break
     room, step = guide.bytes_of(height, width), shrink_by(height, width)

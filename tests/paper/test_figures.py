@@ -197,9 +197,10 @@ def test_figure_1_shows_the_places_where_the_mattes_differ(script, data, weights
     assert cv2.imread(str(out / "figure1.png")).shape[2] == 3
     # the matte of the figure is the one that hdmatt matte makes
     made = cv2.imread(str(out / "mattes" / "troll" / "hdmatt.png"), cv2.IMREAD_UNCHANGED)
-    from hdmatt import matte
+    from hdmatt import NetworkChoice, Options, matte
 
-    alpha = matte(*map(str, paths[:2]), model=weights / "c.safetensors", patch=64, overlap=16, device="cpu").alpha
+    options, network = Options(patch=64, overlap=16), NetworkChoice(weights / "c.safetensors", device="cpu")
+    alpha = matte(*map(str, paths[:2]), options=options, network=network).alpha
     np.testing.assert_array_equal(made, np.floor(255 * alpha + 0.5).astype(np.uint8))
 
 

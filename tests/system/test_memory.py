@@ -190,7 +190,7 @@ torch.manual_seed(0)
 network = HDMatt(ModelConfig(width=4, patch=64)).eval()
 trimap = np.zeros((80, 90), np.uint8)
 trimap[20:60, 20:60], trimap[30:40, 30:40] = 128, 255
-hdmatt.matte(np.full((80, 90, 3), 99, np.uint8), trimap, model=network, patch=64, overlap=16)
+hdmatt.matte(np.full((80, 90, 3), 99, np.uint8), trimap, network=network, options=hdmatt.Options(patch=64, overlap=16))
 """
     assert run(MATTE + matte + "print(is_mapped())") == "True\n"
     assert run(MATTE + "memory.keep_freed()\nprint(is_mapped())") == "False\n"  # the test would see it

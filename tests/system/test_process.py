@@ -54,7 +54,7 @@ def test_a_matte_leaves_every_setting_of_the_process_as_it_was(tmp_path, monkeyp
     torch.manual_seed(0)
     network = HDMatt(ModelConfig(width=8)).eval()
     before = process()
-    matte = hdmatt.matte(*paths, model=network, patch=64, overlap=16)
+    matte = hdmatt.matte(*paths, network=network, options=hdmatt.Options(patch=64, overlap=16))
     assert matte.foreground().shape == picture.shape
     after = process()
     assert {name for name, value in before.items() if after[name] != value} == set()

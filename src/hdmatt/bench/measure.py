@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from hdmatt.errors import HDMattError
 from hdmatt.evaluation.methods import NETWORK, Method, Settings
-from hdmatt.evaluation.run_method import FOR_THE_NETWORK, method_program
+from hdmatt.evaluation.run_method import method_program
 from hdmatt.evaluation.scenes import tiny_pair
 from hdmatt.evaluation.testsets import Item
 from hdmatt.evaluation.timed import describe_error
@@ -145,11 +145,9 @@ def _ours(method: Method) -> Callable[[_Job], Measured]:
     """hdmatt's own strategies, as the command line runs them."""
     from hdmatt.bench.peaks import device_peak
     from hdmatt.inference import files, load
-    from hdmatt.inference.options import Options
 
     settings = method.settings
-    options = Options(**{name: value for name, value in asdict(settings).items() if name not in FOR_THE_NETWORK})
-    load.load_network(settings.model, runtime=settings.runtime, precision=settings.precision, device=settings.device)
+    load.load_network(settings.network)
 
     def run(job: _Job) -> Measured:
         colours = (job.folder / "foreground.png", job.folder / "cutout.png") if job.colours else (None, None)
@@ -157,11 +155,9 @@ def _ours(method: Method) -> Callable[[_Job], Measured]:
             job.picture,
             job.trimap,
             files.Outputs(job.folder / "alpha.png", *colours),
-            model=settings.model,
+            options=settings.options,
+            network=settings.network,
             strategy=method.kind,
-            options=options,
-            runtime=settings.runtime,
-            precision=settings.precision,
             max_pixels=1 << 40,  # whoever measures knows what for
         )
         return Measured(
@@ -169,7 +165,7 @@ def _ours(method: Method) -> Callable[[_Job], Measured]:
             expected_memory=done.expected_memory,
             patches=done.patches,
             encoded=done.encoded,
-            gpu_memory=device_peak(settings.device),
+            gpu_memory=device_peak(settings.network.device),
         )
 
     return run
@@ -193,10 +189,11 @@ def _counted(method: Method, job: _Job) -> Measured:
     """
     from hdmatt.bench.peaks import Count
 
-    settings = replace(method.settings, runtime="torch", precision="fp32", device="cpu")
-    if settings.memory is not None:
-        settings = replace(settings, memory=settings.memory + memory.resident())
-    run = _ours(replace(method, settings=settings))
+    options, network = method.settings.options, method.settings.network
+    if isinstance(options.memory, int):
+        options = replace(options, memory=options.memory + memory.resident())
+    torch_only = replace(network, runtime="torch", precision="fp32", device="cpu")
+    run = _ours(replace(method, settings=Settings(options, torch_only)))
     with Count() as count:
         run(job._replace(colours=False))
     return Measured(flops=float(count.flops))
@@ -234,10 +231,8 @@ def _layers(settings: Settings, peak_flops: float) -> dict[str, Any]:
     from hdmatt.inference.plan import CPU_BATCH, GPU_BATCH
 
     keep_freed()  # as the command line does
-    model = load.load_network(
-        settings.model, runtime=settings.runtime, precision=settings.precision, device=settings.device
-    )
-    batch = settings.batch or (CPU_BATCH if settings.device == "cpu" else GPU_BATCH)
-    found = measure_layers(model, batch=batch, topk=settings.topk, device=settings.device)
+    loaded, options = load.load_network(settings.network), settings.options
+    batch = options.batch or (CPU_BATCH if loaded.device == "cpu" else GPU_BATCH)
+    found = measure_layers(loaded.model, batch=batch, topk=options.topk, device=loaded.device)
     groups = [{**asdict(group), "lost": lost(group, peak_flops)} for group in found.groups]
     return {**asdict(found), "groups": groups}

@@ -116,7 +116,7 @@ def bench(plan: SweepPlan, settings: Settings, *, progress: Progress | None = No
             progress(what, done, total)
 
     say("peaks", 0)
-    tries = [machine_peaks(settings.device)]
+    tries = [machine_peaks(settings.network.device)]
     rows: list[BenchRow] = []
     failed: dict[str, float] = {}  # method -> the size it failed at
     for i, size in enumerate(sorted(plan.megapixels)):
@@ -125,11 +125,11 @@ def bench(plan: SweepPlan, settings: Settings, *, progress: Progress | None = No
         rows += some
         failed |= {row.method: size for row in some if row.error and not row.skipped}
     say("peaks", total)
-    tries.append(machine_peaks(settings.device))
+    tries.append(machine_peaks(settings.network.device))
     peaks = best_of(tries)
     say("layers" if plan.layers else "done", total)
-    layers = network_layers(settings, peak_of(peaks, settings.precision)) if plan.layers else None
-    of = {method.name: peak_of(peaks, method.settings.precision) for method in methods}
+    layers = network_layers(settings, peak_of(peaks, settings.network.precision)) if plan.layers else None
+    of = {method.name: peak_of(peaks, method.settings.network.precision) for method in methods}
     return BenchResult([with_share(row, of[row.method]) for row in rows], peaks, tries, layers, options)
 
 
@@ -232,7 +232,7 @@ def record(result: BenchResult, plan: SweepPlan, settings: Settings, command: st
     asked = {**asdict(plan), "limits": plan.limits._asdict(), "picture": _name(plan.picture)}
     return {
         **facts(settings, command),
-        "settings": asdict(settings),
+        "settings": settings.record(),
         "plan": {**asked, "trimap": _name(plan.trimap)},
         "options": dict(result.options),
         "peaks": {**result.peaks, "tries": [dict(one) for one in result.tries]},

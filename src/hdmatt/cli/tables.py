@@ -1,6 +1,7 @@
-"""What `hdmatt bench` prints: the table of methods and sizes, and the network by its parts and by its operations."""
+"""Tables on the terminal: scores of `hdmatt eval`; sizes and methods, parts and operations of `hdmatt bench`."""
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -10,6 +11,28 @@ from rich.text import Text
 from hdmatt.system.memory import MIB
 
 HEADS = ("seconds", "range", "peak MiB", "expected", "unknown MP/s", "of peak", "patches")
+
+
+def print_scores(summaries: Sequence[Any], best: Collection[tuple[int, str]]) -> None:
+    """A line for each data set and method; as wide as it needs to be where it goes into a pipe.
+
+    Args:
+        summaries: `evaluation.summary.Summary`s.
+        best: Which scores are bold, as `evaluation.summary.best_of` gives them.
+    """
+    from hdmatt.evaluation.report import COLUMNS, shown
+
+    made = Table("data set", "trimap", "method", "pictures", box=None, pad_edge=False)
+    for title, _ in COLUMNS.values():
+        made.add_column(title, justify="right")
+    for i, one in enumerate(summaries):
+        count = f"{one.pictures} of {one.pictures + len(one.failed)}" if one.failed else str(one.pictures)
+        scores = [Text(shown(one, m)[0], "bold" if (i, m) in best else "") for m in COLUMNS]
+        made.add_row(Text(one.dataset), Text(one.variant), Text(one.method), count, *scores)
+    if any(one.seam is None and one.seam_control is not None for one in summaries):
+        made.caption = "seam in brackets: of a method without borders, on those of the grid"
+        made.caption_justify = "left"
+    Console(width=None if sys.stdout.isatty() else 200).print(made)
 
 
 def print_bench(made: Mapping[str, Any], *, width: int | None = None) -> None:

@@ -1,75 +1,80 @@
-"""`hdmatt train`: the command line of training. Loads torch only when a command runs.
+"""`hdmatt train`: the training commands. Loads torch only when a command runs.
 
 train              a matting network, from random or given weights
 train backbone     stage 1: the encoder as a classifier
-train norms        batch norms counted again, for patches of the size they are used on
+train norms        batch norms counted again, on patches of the size that the network is used on
 train mean         the mean of several weights, or one file's weights in half precision
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from hdmatt.cli import shared
 from hdmatt.errors import InputError
+from hdmatt.system.memory import MIB
 
-if TYPE_CHECKING:
-    from typer import Context
-else:  # what typer passes is click's own context, not the subclass it asks us to name; our tests check types
-    Context = typer.Context.__base__
+Preset = Literal[
+    "paper", "gpu-s", "gpu-r34", "gpu-ablation", "cpu-128", "cpu-coarse", "cpu-160", "cpu-320", "cpu-decoder",
+    "cpu-ablation", "tiny",
+]  # fmt: skip
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Change a setting: rate=3e-4, sample.scales=0.5,1,2, ..."),
+]
+MaxMinutes = Annotated[float | None, typer.Option(help="Stop with a checkpoint after this time.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads. One is best on a busy machine.")]
 
 app = typer.Typer(pretty_exceptions_enable=False)
 
 _HELP = """Train a matting network on asset packs; OUT/model.safetensors is what hdmatt matte --model takes.
 
-A run can be stopped at any moment and goes on with --resume from its last checkpoint, as if it had not been stopped.
-OUT gets config.json, curve.csv, validation.csv, previews/, tensorboard/, the weights (their running mean:
-model.safetensors; the best on held-out samples: best.safetensors) and state.safetensors.
+A run can be stopped at any moment. --resume continues it from its last checkpoint, with the same result.
+OUT gets config.json, curve.csv, validation.csv, previews/, tensorboard/, state.safetensors and two sets of weights:
+model.safetensors (their running mean) and best.safetensors (the best on held-out samples).
 
 Presets, --show lists the settings of one:
 
   paper         200k steps of 32 patches, as in the paper
   gpu-s         hdmatt-s on one GPU
   gpu-r34       hdmatt-r34 on one GPU: the paper's width
-  gpu-ablation  a row of the ablation (paper/ablation.py)
+  gpu-ablation  a row of the ablation, on a GPU
   cpu-128       hdmatt-s on two cores, the first stage
-  cpu-coarse    the next stage, and so on: cpu-160, cpu-320
-                (recipes/train_cpu.sh; each made for --init)
-  cpu-decoder   all but the encoder, two cores; needs --init
-  cpu-ablation  a row on one core (paper/ablation.py); for --init
+  cpu-coarse    the next stage; then cpu-160 and cpu-320.
+                Each starts from the weights of the one before (--init)
+  cpu-decoder   all but the encoder, on two cores; needs --init
+  cpu-ablation  a row of the ablation, on one core; needs --init
   tiny          a dry run of seconds
 
 `hdmatt train backbone` is stage 1 of the paper: the encoder as a classifier of labelled pictures.
-`hdmatt train norms` is a last touch for weights that were trained on small patches.
-`hdmatt train mean` joins the weights of several runs from one start.
-docs/training.md tells the whole story.
+`hdmatt train norms` adapts weights that were trained on small patches to larger ones.
+`hdmatt train mean` averages the weights of several runs from one start.
+docs/training.md is the manual.
 """
 
 
 @app.callback(invoke_without_command=True, help=_HELP)
 def train_command(
-    context: Context,
+    context: shared.Context,
     data: Annotated[
         list[Path] | None, typer.Option(help="Asset pack: foregrounds*/ and backgrounds/, or fg/ alpha/ bg/. Needed.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder. Needed.")] = None,
-    preset: Annotated[str, typer.Option(help="Where the settings start, see above.")] = "cpu-128",
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Change a setting: rate=3e-4, sample.scales=0.5,1,2, ..."),
-    ] = None,
+    preset: Annotated[Preset, typer.Option(help="The settings to start from, see above.")] = "cpu-128",
+    changes: Changes = None,
     init: Annotated[Path | None, typer.Option(help="Weights to start from, with a fresh schedule.")] = None,
     backbone: Annotated[Path | None, typer.Option(help="ResNet-34 weights for the encoder (safetensors).")] = None,
     show: Annotated[bool, typer.Option("--show", help="List the settings as NAME=VALUE, for --set, and stop.")] = False,
     resume: Annotated[
         bool,
-        typer.Option(help="Continue the run in --out by its own settings; --preset, --init, --backbone do not count."),
+        typer.Option("--resume", help="Continue the run in --out with its own settings; ignores --preset, --init."),
     ] = False,
     other_pictures: Annotated[
-        bool, typer.Option("--other-pictures", help="Let a resumed run go on with other pictures than it had.")
+        bool, typer.Option("--other-pictures", help="Let a resumed run continue with other pictures than it had.")
     ] = False,
     steps: Annotated[int | None, typer.Option(help="Length of the schedule; as --set steps=N.")] = None,
-    max_minutes: Annotated[float | None, typer.Option(help="Stop with a checkpoint after this time.")] = None,
+    max_minutes: MaxMinutes = None,
     validate: Annotated[
         list[Path] | None,
         typer.Option(help="Test set to score, too, at every validation and at the end: image/ trimap/ alpha/."),
@@ -77,9 +82,9 @@ def train_command(
     workers: Annotated[int | None, typer.Option(help="Processes that make samples; as --set workers=N.")] = None,
     devices: Annotated[int, typer.Option(min=1, help="GPUs (or CPU processes) on each machine.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Machines; start the command on each with torchrun.")] = 1,
-    accelerator: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    threads: Annotated[int | None, typer.Option(help="CPU threads. One is best on a busy machine.")] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    accelerator: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="What computes.")] = "auto",
+    threads: Threads = None,
+    debug: shared.Debug = False,
 ) -> None:
     if context.invoked_subcommand:
         return
@@ -92,18 +97,13 @@ def train_command(
             f"hdmatt train needs {'--data' if data is None else '--out'}",
             hint="As in: hdmatt train --data PACK --out runs/first; hdmatt train --help explains all.",
         )
-    import torch
-
     from hdmatt.system.memory import keep_freed
     from hdmatt.training.config import changed, check, read_config
     from hdmatt.training.loop import train
     from hdmatt.training.presets import PRESETS
     from hdmatt.training.processes import make_fabric
 
-    _choice("--preset", preset, tuple(PRESETS))
-    _choice("--accelerator", accelerator, ("auto", "cpu", "cuda"))
-    if threads:
-        torch.set_num_threads(threads)
+    _use_threads(threads)
     config = changed(PRESETS[preset], every)
     running = changed(read_config(out / "config.json"), every) if resume and (out / "config.json").is_file() else config
     check(running, processes=devices * nodes)  # before there are processes, each of which would say it
@@ -122,7 +122,7 @@ def train_command(
         validate=validate or [],
         max_minutes=max_minutes,
         fabric=fabric,
-        say=lambda line: typer.echo(line, err=True),
+        say=shared.print_error,
     )
     typer.echo(f"{weights}: curve in {out / 'curve.csv'}")
 
@@ -132,36 +132,31 @@ def backbone_command(
     data: Annotated[Path, typer.Option(help="Labelled pictures: one subfolder a class.")],
     out: Annotated[Path, typer.Option(help="The run's folder; gets backbone.safetensors.")],
     width: Annotated[int, typer.Option(min=1, help="64 is ResNet-34, 32 the encoder of hdmatt-s.")] = 64,
-    size: Annotated[int, typer.Option(min=32, help="Side of the square pictures, pixels.")] = 160,
+    size: Annotated[int, typer.Option(min=32, help="Side of the square pictures, in pixels.")] = 160,
     batch: Annotated[int, typer.Option(min=1, help="Pictures a step.")] = 256,
-    epochs: Annotated[int, typer.Option(min=1, help="Looks at every picture.")] = 90,
+    epochs: Annotated[int, typer.Option(min=1, help="Times that every picture is seen.")] = 90,
     rate: Annotated[float, typer.Option(help="Learning rate of SGD after the warm-up.")] = 0.1,
     workers: Annotated[int, typer.Option(min=0, help="Processes that read pictures.")] = 1,
-    precision: Annotated[str, typer.Option(help="auto, 32-true or bf16-mixed.")] = "32-true",
-    resume: Annotated[bool, typer.Option(help="Continue the run in --out where it stopped.")] = False,
-    max_minutes: Annotated[float | None, typer.Option(help="Stop with a checkpoint after this time.")] = None,
-    threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    precision: Annotated[
+        Literal["auto", "32-true", "bf16-mixed"], typer.Option(help="What layers compute in.")
+    ] = "32-true",
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out where it stopped.")] = False,
+    max_minutes: MaxMinutes = None,
+    threads: Threads = None,
+    debug: shared.Debug = False,
 ) -> None:
     """Stage 1: pre-train the encoder as a classifier on a folder of labelled pictures.
 
-    OUT/backbone.safetensors has torchvision's names; give it to hdmatt train --backbone. ImageNet weights of
-    torchvision do as well, once converted: docs/training.md has the command.
+    OUT/backbone.safetensors has torchvision's names; give it to hdmatt train --backbone. torchvision's own ImageNet
+    weights work as well, once converted: docs/training.md has the command.
     """
-    import torch
-
     from hdmatt.training.backbone import BackboneConfig, train_backbone
-    from hdmatt.training.config import PRECISIONS
 
-    _choice("--precision", precision, PRECISIONS)
-    if threads:
-        torch.set_num_threads(threads)
+    _use_threads(threads)
     config = BackboneConfig(
         width=width, size=size, batch=batch, epochs=epochs, rate=rate, workers=workers, precision=precision
     )
-    weights = train_backbone(
-        config, data, out, resume=resume, max_minutes=max_minutes, say=lambda line: typer.echo(line, err=True)
-    )
+    weights = train_backbone(config, data, out, resume=resume, max_minutes=max_minutes, say=shared.print_error)
     typer.echo(f"{weights}: use it with hdmatt train --backbone {weights}")
 
 
@@ -169,22 +164,19 @@ def backbone_command(
 def norms_command(
     weights: Annotated[Path, typer.Argument(help="Weights, OUT/model.safetensors of a run.")],
     data: Annotated[list[Path], typer.Option(help="Asset pack, as for hdmatt train.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The weights' new file.")],
-    preset: Annotated[str, typer.Option(help="Whose samples; cut to patches of the network's size.")] = "cpu-160",
-    changes: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Change a setting, as for hdmatt train.")
-    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The new weights file.")],
+    preset: Annotated[Preset, typer.Option(help="Whose samples; cut to patches of the network's size.")] = "cpu-160",
+    changes: Changes = None,
     count: Annotated[int, typer.Option(min=1, help="Batches to count.")] = 40,
-    threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    threads: Threads = None,
+    debug: shared.Debug = False,
 ) -> None:
     """Count the batch norms' means and variances again, on patches of the size that the network is used on.
 
-    For weights that were trained on smaller patches: a few percent less error for a minute of work, and nothing that
-    was learned changes.
+    For weights that were trained on smaller patches: a few percent less error for a minute of work. Nothing that was
+    learned changes.
     """
     import cv2
-    import torch
 
     from hdmatt.network.checkpoint import load_card, load_model, save_model
     from hdmatt.samples.packs import load_assets
@@ -192,9 +184,7 @@ def norms_command(
     from hdmatt.training.config import changed, check
     from hdmatt.training.presets import PRESETS
 
-    _choice("--preset", preset, tuple(PRESETS))
-    if threads:
-        torch.set_num_threads(threads)
+    _use_threads(threads)
     cv2.setNumThreads(0)  # samples are drawn in forked workers, in which OpenCV's threads do not survive
     config = changed(PRESETS[preset], changes or [])
     check(config)
@@ -208,19 +198,18 @@ def norms_command(
 @app.command("mean")
 def mean_command(
     weights: Annotated[list[Path], typer.Argument(help="Weights of one kind of network, from one start.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The new file.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The new weights file.")],
     share: Annotated[
-        list[float] | None, typer.Option(help="Weight of each file in the mean, in their order; all the same.")
+        list[float] | None, typer.Option(help="Weight of each file in the mean, in their order. Default: all the same.")
     ] = None,
     half: Annotated[bool, typer.Option("--half", help="Half precision, as weights ship: half the size.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    debug: shared.Debug = False,
 ) -> None:
-    """The mean of several weights, which is often better than each; of one file, its weights once more.
+    """Average several weights, which is often better than each; of one file, write its weights again.
 
-    What the file says of its training is what the first one says.
+    The new file's training record is that of the first one.
     """
     from hdmatt.network.checkpoint import load_card, load_model, save_model
-    from hdmatt.system.memory import MIB
     from hdmatt.training.average import mean_weights
 
     mixed = mean_weights([load_model(path) for path in weights], share)
@@ -231,15 +220,16 @@ def mean_command(
 
 
 def _show(preset: str, changes: list[str], resumed: Path | None) -> None:
-    """The settings of a preset, or of a run that would go on, with what --set changes."""
+    """Print the settings of a preset, or of a run that would be resumed, with what --set changes."""
     from hdmatt.training.config import changed, read_config, settings
     from hdmatt.training.presets import PRESETS
 
-    _choice("--preset", preset, tuple(PRESETS))
     start = read_config(resumed / "config.json") if resumed else PRESETS[preset]
     typer.echo("\n".join(settings(changed(start, changes))))
 
 
-def _choice(option: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise InputError(f"{option} is {value!r}", hint=f"Choose one of: {', '.join(choices)}.")
+def _use_threads(threads: int | None) -> None:
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)

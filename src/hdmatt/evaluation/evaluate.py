@@ -35,6 +35,7 @@ from hdmatt.evaluation.settings_check import check_files, fingerprint
 from hdmatt.evaluation.summary import ScoreSummary, best_of, summarise
 from hdmatt.evaluation.testsets import Item, discover
 from hdmatt.evaluation.timed import Timed
+from hdmatt.inference.options import RunOptions
 from hdmatt.system.files import locked, make_folder, slug, write_text_atomic
 
 Progress = Callable[[str, int, int], None]  # what is being done, mattes done, mattes in all
@@ -238,10 +239,10 @@ def _compute(
 def _limits(method: Method) -> dict[str, int | None]:
     """The settings that change a method's time and memory; its mattes differ by rounding only."""
     known = KINDS[method.kind]
-    settings = method.settings
+    options = RunOptions.of(method.settings.options)
     return {
-        "memory_limit": settings.memory if "memory" in known else None,
-        "batch": settings.batch if "batch" in known else None,
+        "memory_limit": options.memory if "memory" in known else None,
+        "batch": options.batch if "batch" in known else None,
     }
 
 
@@ -288,7 +289,7 @@ def _finish(
     computed: int,
 ) -> Evaluation:
     summaries = summarise(rows)
-    record = {**known, "settings": asdict(settings), "summary": [asdict(s) for s in summaries]}
+    record = {**known, "settings": settings.record(), "summary": [asdict(s) for s in summaries]}
     record["failed"] = [asdict(row) for row in rows if row.error is not None]
     write_text_atomic(out / "result.json", json.dumps(record, indent=1, allow_nan=False) + "\n")
     page = out / "report.html"

@@ -6,38 +6,36 @@ Names and values only: no torch, no pixels, no files. Read top to bottom:
     KINDS       every kind of method -> the settings that its name may change
     Method      a name, taken apart
     parse       "hdmatt:topk=0,overlap=32" -> Method
-    with_strategies    --strategy: "hdmatt" by crop and tiles -> "crop", "tiles"
 
 So several settings of one method stand side by side in one report. Who computes them is in evaluation/evaluate.py and
 evaluation/peers.py.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from hdmatt.errors import InputError
+from hdmatt.inference.options import NetworkChoice, Options
 from hdmatt.system import memory
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How hdmatt's own methods run; see engine.Options. Plain values: they travel to processes without torch."""
+    """How our own methods run. Plain values: they travel to processes without torch.
 
-    model: str = "hdmatt-s"
-    patch: int = 320
-    overlap: int = 64
-    topk: int = 7
-    candidates: int = 30
-    memory: int | None = None  # bytes
-    device: str = "cpu"
-    batch: int | None = None
-    windows: str = "grid"  # inference.options.WINDOWS; the seam score needs borders that run through the whole picture
-    runtime: str = "auto"  # api.load_network
-    precision: str = "auto"
+    Patches lie on the grid, since the seam score needs borders that run through the whole picture.
+    """
+
+    options: Options = field(default_factory=lambda: Options(windows="grid"))
+    network: NetworkChoice = field(default_factory=lambda: NetworkChoice(device="cpu"))
+
+    def record(self) -> dict[str, Any]:
+        """All of them by name, JSON-able."""
+        return {**asdict(self.network), "model": str(self.network.model), **asdict(self.options)}
 
 
 NETWORK = ("hdmatt", "crop", "tiles", "downsample", "whole")  # ours
@@ -47,20 +45,11 @@ VITMATTE = ("vitmatte", "vitmatte-patches", "vitmatte-tiles", "vitmatte-downsamp
 FOLDER = "folder"
 WITH_PATH = (*VITMATTE, FOLDER)
 
-# methods that say which network but not how it gets through a picture -> strategy -> the method that does it so
-STRATEGIES: Mapping[str, Mapping[str, str]] = {
-    "hdmatt": {name: name for name in NETWORK},
-    "vitmatte": {
-        "crop": "vitmatte-patches",
-        "tiles": "vitmatte-tiles",
-        "downsample": "vitmatte-downsample",
-        "whole": "vitmatte",
-    },
-}
+_PLACED = ("model", "patch", "overlap", "windows", "blend", "memory", "batch", "runtime", "precision")
 
 KINDS: Mapping[str, tuple[str, ...]] = {
-    "hdmatt": ("model", "patch", "overlap", "topk", "candidates", "memory", "batch", "windows", "runtime", "precision"),
-    "crop": ("model", "patch", "overlap", "memory", "batch", "windows", "runtime", "precision"),
+    "hdmatt": (*_PLACED, "topk", "candidates", "small_first"),
+    "crop": _PLACED,
     "tiles": ("model", "patch", "memory", "batch"),
     "downsample": ("model", "memory"),
     "whole": ("model", "memory"),
@@ -70,7 +59,9 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "vitmatte-tiles": ("patch", "batch"),
     "vitmatte-downsample": (),
 }
-_TEXTS = ("model", "windows", "runtime", "precision")  # settings that are words
+_NUMBERS = ("patch", "overlap", "topk", "candidates", "batch")  # settings that are whole numbers
+_SWITCHES = {"yes": True, "no": False}
+_NO_OVERLAP = ("tiles", "vitmatte-tiles")
 METHODS = tuple(f"{kind}:PATH" if kind in WITH_PATH else kind for kind in KINDS)  # as a user reads them
 
 
@@ -113,44 +104,9 @@ def parse(name: str, settings: Settings) -> Method:
         path = Path(rest)
     else:
         changes = rest.split(",") if colon else []
-    for change in changes:
-        settings = _changed(settings, name, kind, change)
-    return Method(name, kind, settings, path)
-
-
-def with_strategies(methods: Sequence[str], strategies: Sequence[str]) -> list[str]:
-    """The methods, `hdmatt` and `vitmatte:PATH` once for each strategy that they have, under the name of that.
-
-    Others stay as they are: `tiles` and `vitmatte-patches:PATH` name their strategy themselves. ViTMatte takes no
-    context, so it has no strategy `hdmatt`. Without strategies nothing changes.
-
-    Raises:
-        InputError: No such strategy; no method that takes one; a network has none of those asked for.
-    """
-    for strategy in strategies:
-        if strategy not in NETWORK:
-            near = get_close_matches(strategy, NETWORK, 1)
-            hint = f"Did you mean {near[0]}? " if near else ""
-            raise InputError(f"there is no strategy {strategy!r}", hint=f"{hint}Choose of: {', '.join(NETWORK)}.")
-    if not strategies:
-        return list(methods)
-    kinds = {name: name.partition(":")[0] for name in methods}
-    if not any(kind in STRATEGIES for kind in kinds.values()):
-        raise InputError(
-            f"--strategy {strategies[0]}, but none of the methods takes one: {', '.join(methods)}",
-            hint="Add --method hdmatt or --method vitmatte:PATH, or leave --strategy out.",
-        )
-    found: list[str] = []
-    for name, kind in kinds.items():
-        known = STRATEGIES.get(kind)
-        some = [known[one] + name.removeprefix(kind) for one in strategies if one in known] if known else [name]
-        if known and not some:
-            raise InputError(
-                f"{name} has no strategy {' or '.join(strategies)}",
-                hint=f"It has {', '.join(known)}; add one of them, or leave the method out.",
-            )
-        found += some
-    return list(dict.fromkeys(found))
+    values: dict[str, Any] = {"overlap": 0} if kind in _NO_OVERLAP else {}
+    values |= dict(_value(name, kind, change) for change in changes)
+    return Method(name, kind, _changed(settings, values), path)
 
 
 def _split(text: str, keys: tuple[str, ...]) -> tuple[str, list[str]]:
@@ -162,18 +118,28 @@ def _split(text: str, keys: tuple[str, ...]) -> tuple[str, list[str]]:
     return text, changes
 
 
-def _changed(settings: Settings, name: str, kind: str, change: str) -> Settings:
+def _value(name: str, kind: str, change: str) -> tuple[str, Any]:
+    """A setting's name and value from "key=value"."""
     key, _, text = change.partition("=")
     if key not in KINDS[kind]:
         known = ", ".join(KINDS[kind]) or "none: use it without a colon"
         raise InputError(f"{name!r} asks for {change!r}, which is no setting of {kind}", hint=f"It has {known}.")
-    value: Any = text
-    if key == "memory":
-        value = memory.parse(text)
-    elif key not in _TEXTS:
+    if key in _NUMBERS:
         if not re.fullmatch(r"-?\d+", text):
             raise InputError(f"{name!r} sets {key} to {text!r}", hint=f"Give a whole number, like {key}=2.")
-        value = int(text)
-    elif not text:
-        raise InputError(f"{name!r} names no {key}", hint=f"Give one, like {key}={getattr(Settings(), key)}.")
-    return replace(settings, **{key: value})
+        return key, int(text)
+    if key == "small_first":
+        if text not in _SWITCHES:
+            raise InputError(f"{name!r} sets {key} to {text!r}", hint=f"Give {key}=yes or {key}=no.")
+        return key, _SWITCHES[text]
+    if key == "memory":
+        return key, memory.parse(text)
+    if not text:
+        raise InputError(f"{name!r} names no {key}", hint=f"Give one, like {key}={Settings().record()[key]}.")
+    return key, text
+
+
+def _changed(settings: Settings, values: Mapping[str, Any]) -> Settings:
+    of_network = {key: value for key, value in values.items() if key in NetworkChoice.__dataclass_fields__}
+    others = {key: value for key, value in values.items() if key not in of_network}
+    return Settings(replace(settings.options, **others), replace(settings.network, **of_network))

@@ -16,7 +16,6 @@ import re
 import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -47,7 +46,7 @@ def now() -> str:
 
 def new_run(known: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     """A line of runs.jsonl: the `facts` of a call and its settings, named by their checksum."""
-    record = {**known, "settings": asdict(settings)}
+    record = {**known, "settings": settings.record()}
     return {"run": hashlib.sha256(json.dumps(record).encode()).hexdigest()[:8], **record}
 
 
@@ -113,10 +112,10 @@ def _machine(settings: Settings) -> dict[str, Any]:
         "ram_bytes": psutil.virtual_memory().total,
         "system": platform.system(),
     }
-    if settings.device.startswith("cuda"):
+    if settings.network.device.startswith("cuda"):
         import torch
 
-        machine["gpu"] = ", ".join(torch.cuda.get_device_name(name) for name in settings.device.split(","))
+        machine["gpu"] = ", ".join(torch.cuda.get_device_name(name) for name in settings.network.device.split(","))
     return machine
 
 

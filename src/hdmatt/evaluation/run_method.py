@@ -12,7 +12,6 @@ bench.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -29,14 +28,14 @@ GRID = ("hdmatt", "crop", "vitmatte-patches")  # those that cut the picture, and
 TILES = ("tiles", "vitmatte-tiles")  # and side by side
 
 BAND = 256  # rows of a picture that are held at once
-FOR_THE_NETWORK = ("model", "runtime", "precision")  # settings that are not engine.Options
 
 
 def windows(method: Method, height: int, width: int) -> list[Window] | None:
     """Where the method cuts the picture; None if it does not, or not along whole rows and columns."""
-    if method.kind in GRID and method.settings.windows == "grid":
-        return grid(height, width, size=method.settings.patch, overlap=method.settings.overlap)
-    return tiles(height, width, size=method.settings.patch) if method.kind in TILES else None
+    options = method.settings.options
+    if method.kind in GRID and options.windows == "grid":
+        return grid(height, width, size=options.patch, overlap=options.overlap)
+    return tiles(height, width, size=options.patch) if method.kind in TILES else None
 
 
 def method_program(method: Method) -> Callable[[Item, Path], None]:
@@ -51,18 +50,15 @@ def method_program(method: Method) -> Callable[[Item, Path], None]:
 def _network(method: Method) -> Callable[[Item, Path], None]:
     """hdmatt's strategies, streamed: rows go to the file as they are finished."""
     from hdmatt.inference import load
-    from hdmatt.inference.options import Options
+    from hdmatt.inference.options import RunOptions
     from hdmatt.inference.strategies import matte_rows
 
-    settings = method.settings
-    model = load.load_network(
-        settings.model, runtime=settings.runtime, precision=settings.precision, device=settings.device
-    )
-    options = Options(**{k: v for k, v in asdict(settings).items() if k not in FOR_THE_NETWORK})
+    loaded = load.load_network(method.settings.network)
+    options = RunOptions.of(method.settings.options, device=loaded.device)
 
     def compute(item: Item, path: Path) -> None:
         with opened(item) as (picture, trimap):
-            job = matte_rows(method.kind, picture, trimap, model, options)
+            job = matte_rows(method.kind, picture, trimap, loaded.model, options)
             write_matte(path, picture.info.height, picture.info.width, (rows for _, rows in job.rows))
 
     return compute
@@ -74,16 +70,17 @@ def _vitmatte(method: Method) -> Callable[[Item, Path], None]:
     from hdmatt.inference.any_network import patch_rows, shrunk_rows, small_trimap, with_unknown
     from hdmatt.inference.strategies import LONG_SIDE
 
-    network, settings = load_vitmatte(require_path(method.path), device=method.settings.device), method.settings
+    network = load_vitmatte(require_path(method.path), device=method.settings.network.device)
+    options = method.settings.options
 
     def rows(picture: BandReader, trimap: TrimapReader) -> Iterator[tuple[int, np.ndarray]]:
         height, width = picture.info.height, picture.info.width
         if method.kind in (*GRID, *TILES):
-            overlap = settings.overlap if method.kind in GRID else 0
+            overlap = options.overlap if method.kind in GRID else 0
             cuts = windows(method, height, width)
             assert cuts is not None
             cuts = with_unknown(trimap, cuts, band=BAND)
-            return patch_rows(picture, trimap, cuts, network, overlap=overlap, batch=settings.batch or 1)
+            return patch_rows(picture, trimap, cuts, network, overlap=overlap, batch=options.batch or 1)
         scale = min(1.0, LONG_SIDE / max(height, width)) if method.kind == "vitmatte-downsample" else 1.0
         marks = small_trimap(trimap, (max(1, round(height * scale)), max(1, round(width * scale))), BAND)[0]
         return shrunk_rows(picture, trimap, marks, network, band=BAND)

@@ -15,7 +15,7 @@ so is the truth (`seam_truth`: its own steps, since it has no error).
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,10 +41,10 @@ class PatchBorders(NamedTuple):
     @property
     def text(self) -> str:
         """As rows have it: grid and tiles, side of a patch, overlap."""
-        settings = self.method.settings
+        options = self.method.settings.options
         if self.method.kind in TILES:
-            return f"tiles {settings.patch}"
-        return f"grid {settings.patch} {settings.overlap}"
+            return f"tiles {options.patch}"
+        return f"grid {options.patch} {options.overlap}"
 
     def borders(self, height: int, width: int) -> Borders:
         """Those inside of a picture."""
@@ -52,8 +52,9 @@ class PatchBorders(NamedTuple):
 
 
 def reference_grid(methods: Iterable[Method], settings: Settings) -> Method:
-    """The first method on the grid; hdmatt with the call's settings if there is none."""
-    return next((one for one in methods if one.kind in GRID and _cuts(one)), Method("hdmatt", "hdmatt", settings))
+    """The first method on the grid; hdmatt on it with the call's settings if there is none."""
+    on_grid = replace(settings, options=replace(settings.options, windows="grid"))
+    return next((one for one in methods if one.kind in GRID and _cuts(one)), Method("hdmatt", "hdmatt", on_grid))
 
 
 def borders_of(method: Method, control: Method) -> PatchBorders | None:
@@ -64,7 +65,7 @@ def borders_of(method: Method, control: Method) -> PatchBorders | None:
 
 
 def _cuts(method: Method) -> bool:
-    return method.kind in TILES or (method.kind in GRID and method.settings.windows == "grid")
+    return method.kind in TILES or (method.kind in GRID and method.settings.options.windows == "grid")
 
 
 def score_file(path: Path, item: Item, cuts: PatchBorders | None) -> dict[str, Any]:

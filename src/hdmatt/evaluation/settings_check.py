@@ -9,7 +9,6 @@ Knows methods and files; nothing of scores and records. Read top to bottom:
 import hashlib
 import importlib.util
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -20,16 +19,15 @@ from hdmatt.evaluation.compose import Composition
 from hdmatt.evaluation.items import read_bytes, read_marks, reference, require_path, same_size, size_of
 from hdmatt.evaluation.methods import CLASSICAL, FOLDER, GEGL, VITMATTE, Method, Settings
 from hdmatt.evaluation.metrics import check_truth
-from hdmatt.evaluation.run_method import BAND, FOR_THE_NETWORK, GRID, TILES
+from hdmatt.evaluation.run_method import BAND, GRID, TILES
 from hdmatt.evaluation.testsets import Item
-from hdmatt.patches.windows import check_overlap
 from hdmatt.pictures import reader
 from hdmatt.pictures.trimap import BACKGROUND, UNKNOWN, open_trimap
 
 
 def fingerprint(method: Method) -> str:
     """What decides the method's mattes besides the picture, as text; refuses methods that cannot run at all."""
-    settings = method.settings
+    options, network = method.settings.options, method.settings.network
     if method.kind == FOLDER:
         if not require_path(method.path).is_dir():
             raise InputError(f"{method.path} is not a folder", hint="Give the folder of the mattes: folder:PATH.")
@@ -48,18 +46,22 @@ def fingerprint(method: Method) -> str:
     if method.kind in VITMATTE:
         parts = [f"weights {_check_vitmatte(method)}, transformers {metadata.version('transformers')}"]
     else:
-        parts = [f"model {settings.model} {_check_settings(settings, method.kind)}"]
+        parts = [f"model {network.model} {_check_settings(method.settings)}"]
     if method.kind in GRID:
-        parts.append(f"patch {settings.patch} overlap {settings.overlap}")
+        parts.append(f"patch {options.patch} overlap {options.overlap}")
     if method.kind in TILES:
-        parts.append(f"patch {settings.patch}")
+        parts.append(f"patch {options.patch}")
     if method.kind == "hdmatt":
-        parts.append(f"topk {settings.topk} candidates {settings.candidates}")
-    if method.kind in GRID and settings.windows != "grid":
-        parts.append(f"windows {settings.windows}")
-    if (settings.runtime, settings.precision) != ("auto", "auto"):  # of any name: mattes agree to 1e-4
-        parts.append(f"runtime {settings.runtime} {settings.precision}")
-    return ", ".join([*parts, f"device {settings.device}"])
+        parts.append(f"topk {options.topk} candidates {options.candidates}")
+    if method.kind == "hdmatt" and not options.small_first:
+        parts.append("no small first")
+    if method.kind in GRID and options.windows != "grid":
+        parts.append(f"windows {options.windows}")
+    if method.kind in GRID and method.kind not in VITMATTE and options.blend != "smooth":
+        parts.append(f"blend {options.blend}")
+    if (network.runtime, network.precision) != ("auto", "auto"):  # of any name: mattes agree to 1e-4
+        parts.append(f"runtime {network.runtime} {network.precision}")
+    return ", ".join([*parts, f"device {network.device}"])
 
 
 def check_files(items: Mapping[str, Sequence[Item]], new: Iterable[tuple[str, Item, Path | None]]) -> None:
@@ -130,36 +132,22 @@ def _decode(path: Path) -> None:
             picture.rows(y, min(y + BAND, picture.info.height))
 
 
-def _check_settings(settings: Settings, kind: str) -> str:
+def _check_settings(settings: Settings) -> str:
     """Model and options work; returns the start of the model file's checksum."""
     from hdmatt.inference import load
-    from hdmatt.inference.options import Options
+    from hdmatt.inference.options import RunOptions
     from hdmatt.inference.plan import make_plan
     from hdmatt.network.checkpoint import models
 
-    network = load.load_network(
-        settings.model, runtime=settings.runtime, precision=settings.precision, device=settings.device
-    )
+    loaded = load.load_network(settings.network)
     marks = np.full((64, 64), UNKNOWN, np.uint8)
     marks[0] = BACKGROUND
-    if kind == "tiles":
-        settings = replace(settings, overlap=0)
-    options = Options(**{k: v for k, v in asdict(settings).items() if k not in FOR_THE_NETWORK})
-    make_plan(open_trimap(marks), network, options)
-    path = models().get(settings.model) or Path(settings.model)
+    make_plan(open_trimap(marks), loaded.model, RunOptions.of(settings.options, device=loaded.device))
+    path = models().get(str(settings.network.model)) or Path(settings.network.model)
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
 def _check_vitmatte(method: Method) -> str:
     from hdmatt.evaluation.peers import check_vitmatte
 
-    settings = method.settings
-    if method.kind in (*GRID, *TILES):
-        batch = 1 if settings.batch is None else settings.batch
-        if settings.patch < 32 or batch < 1:
-            raise InputError(
-                f"{method.name}: a patch of {settings.patch} pixels, {batch} at once",
-                hint="Choose a patch of 32 pixels or more, and a batch of 1 or more.",
-            )
-        check_overlap(settings.patch, settings.overlap if method.kind in GRID else 0)
     return check_vitmatte(require_path(method.path))

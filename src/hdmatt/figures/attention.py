@@ -17,7 +17,7 @@ import json
 import re
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,8 @@ from hdmatt.figures.sheet import (
     words,
 )
 from hdmatt.inference.inspect import Inspection, inspect_patch
-from hdmatt.inference.load import DEFAULT_MODEL, load_model
-from hdmatt.inference.options import Options, Plan
+from hdmatt.inference.load import AnyNetwork, load_network
+from hdmatt.inference.options import DEFAULT_MODEL, NetworkChoice, Options, Plan, RunOptions
 from hdmatt.inference.plan import make_plan
 from hdmatt.network.attention import region_weights
 from hdmatt.network.config import BACKGROUND, FOREGROUND, REGIONS, STRIDE, UNKNOWN
@@ -146,8 +146,8 @@ def attend(
     *,
     y: int,
     x: int,
-    model: str | Path | HDMatt = DEFAULT_MODEL,
     options: Options | None = None,
+    network: AnyNetwork = DEFAULT_MODEL,
     linear: bool = False,
     max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> Attention:
@@ -156,28 +156,33 @@ def attend(
     Args:
         picture, trimap, linear: As `hdmatt.matte` takes them: paths or arrays.
         y, x: The pixel; must be unknown in the trimap.
-        model: Name, file, or a loaded network.
-        options: As a matte would be computed with; patch, overlap, topk and candidates decide what is seen.
+        options: As a matte would be computed with; patch, overlap, topk, candidates and windows decide what is seen.
+        network: Weights by name or file, a NetworkChoice, or a loaded network. Named weights are computed by plain
+            PyTorch in fp32, whatever the choice says.
 
     Raises:
         InputError: The network has no context, K is 0, there is only one patch, the pixel is known or outside.
     """
-    network = model if isinstance(model, HDMatt) else load_model(model)
+    if not isinstance(network, HDMatt):
+        choice = network if isinstance(network, NetworkChoice) else NetworkChoice(network)
+        network = replace(choice, runtime="torch", precision="fp32")
+    loaded = load_network(network, several=False)
     options = options or Options()
-    _check_network(network, options, "the network" if isinstance(model, HDMatt) else str(model))
+    _check_network(loaded.model, options, loaded.name)
     with ExitStack() as stack:
         pixels, marks = _open(stack, picture, trimap, max_pixels=max_pixels, linear=linear)
         _check_pixel(marks, y, x)
         info = pixels.info
-        plan = make_plan(marks, network, options, channels_bytes=3 * info.dtype.itemsize, chunk_rows=info.chunk_rows)
+        given = RunOptions.of(options, device=loaded.device)
+        plan = make_plan(marks, loaded.model, given, channels_bytes=3 * info.dtype.itemsize, chunk_rows=info.chunk_rows)
         query = _responsible(plan, y, x)
-        seen = inspect_patch(plan, query, pixels, marks, network)
+        seen = inspect_patch(plan, query, pixels, marks, loaded.model)
     if not seen.contexts:
         raise InputError(
             f"the picture is one patch of {options.patch} pixels: there is no other one to look at",
             hint="Give a larger picture, or smaller patches (--patch 128).",
         )
-    return _weights(network, query, seen, y, x)
+    return _weights(loaded.model, query, seen, y, x)
 
 
 def draw(

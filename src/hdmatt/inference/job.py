@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float32
 
-from hdmatt.inference.options import Counters, Options, Plan, Progress, Rows
+from hdmatt.inference.options import Counters, Plan, Progress, Rows, RunOptions
 from hdmatt.inference.plan import make_plan
 from hdmatt.inference.run import run
 from hdmatt.network.model import HDMatt
@@ -20,6 +20,12 @@ class Job:
     unknown: int
     rows: Iterator[tuple[int, Float32[np.ndarray, "rows width"]]]
 
+    def close(self) -> None:
+        """End a job that was left half done, and the thread that reads for it. Safe to call twice."""
+        close = getattr(self.rows, "close", None)
+        if close:
+            close()
+
 
 @dataclass(frozen=True)
 class Task:
@@ -28,7 +34,7 @@ class Task:
     picture: Rows
     trimap: Rows
     model: HDMatt
-    options: Options
+    options: RunOptions
     progress: Progress | None
     counters: Counters | None
 

@@ -1,23 +1,36 @@
-"""What is asked of the engine, what it will do, and what it did.
+"""What a caller may choose, what the engine will do, and what it did. Loads no torch.
 
-Options     how patches are placed, chosen and joined
-Plan        which patches are decoded, which may serve as context, how many at a time
-Counters    how many patches were encoded, decoded and read
-Rows        what the engine needs of a picture or a trimap
+Options         how patches are placed, chosen and joined, and the memory limit
+NetworkChoice   which weights, computed by what, and where
+RunOptions      Options, with what one run adds to them
+Plan            which patches are decoded, which may serve as context, how many at a time
+Counters        how many patches were encoded, decoded and read
+Rows            what the engine needs of a picture or a trimap
 """
 
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from typing import Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 
-from hdmatt.patches.windows import Window
+from hdmatt.errors import InputError
+from hdmatt.network.config import STRIDE
+from hdmatt.patches.stitch import BLENDS
+from hdmatt.patches.windows import Window, check_overlap
 from hdmatt.pictures.info import PictureInfo
+from hdmatt.runtimes.names import PRECISIONS, RUNTIMES
+from hdmatt.system import memory
 
-WINDOWS = ("fewest", "grid")
+Strategy = Literal["hdmatt", "crop", "tiles", "downsample", "whole"]
+Windows = Literal["fewest", "grid"]
+Blend = Literal["smooth", "paper"]
+
+WINDOWS: tuple[str, ...] = get_args(Windows)
+DEFAULT_MODEL = "hdmatt-s"
 Progress = Callable[[int, int], None]  # patches done, patches in all
 
 
@@ -33,41 +46,52 @@ class Rows(Protocol):
 
 @dataclass(frozen=True)
 class Options:
-    """What is asked of the engine.
+    """How patches are placed, chosen and joined, and the memory that this may take.
 
     Attributes:
-        patch: Side of a patch in pixels, a multiple of 8.
+        patch: Side of a patch in pixels, a multiple of 8, 64 or more; the models are trained on 320.
         overlap: Pixels that neighbours share, 0 to patch // 2.
-        topk: Context patches a query looks at (K); 0 switches the context off.
+        topk: Context patches that a patch attends to (K); 0 switches the context off.
         candidates: Patches in the context pool at most (N).
-        memory: Limit of the process's peak memory in bytes; None: half of what the machine has free.
-        batch: Patches computed at once; None: 1 on a CPU, elsewhere as many as the limit allows. Always 1 with
-            layers in bfloat16 on a CPU, where a batch would move alpha by more than rounding.
-        band: Rows read at a time, at least.
-        reserve: Bytes of the limit that are kept for what runs beside the engine (colours).
-        turns: Bytes of work that waits for patches and they for it (a tile's colours, the low-resolution alpha), so
-            that the larger one counts.
-        device: A torch device, "cpu", "cuda:0", "mps", or several of one kind, "cuda:0,cuda:1"; one of them may be
-            named twice. api.pick_device checks it.
-        windows: "fewest" places the patches where the unknown pixels are, "grid" at fixed steps.
-        blend: Weight of a patch's pixels where patches overlap (patches/stitch.py): "paper" falls linearly towards the
-            patch's border, "smooth" with the square of that.
-        small_first: Whether pictures longer than 1800 pixels are first matted at reduced size (overview/guide.py).
+        windows: "fewest" places as few patches as we find over the unknown pixels, "grid" at fixed steps.
+        blend: Weight of a patch's pixels where patches overlap: "paper" falls linearly towards the patch's border,
+            "smooth" with the square of that.
+        small_first: Whether pictures longer than 1800 pixels are first matted at reduced size, for the low frequencies
+            of the matte.
+        memory: Limit of the process's peak memory in bytes, or as text ("2GiB"; kept as bytes). Arrays that `matte`
+            returns come on top. None: half of what the machine has free.
+        batch: Patches computed at once. None: 1 on a CPU, elsewhere as many as the limit allows. Always 1 with layers
+            in bfloat16 on a CPU, where a batch would move alpha by more than rounding.
+
+    Raises:
+        InputError: A value that cannot work.
     """
 
     patch: int = 320
     overlap: int = 64
     topk: int = 7
     candidates: int = 30
-    memory: int | None = None
-    batch: int | None = None
-    band: int = 256
-    reserve: int = 0
-    turns: int = 0
-    device: str = "cpu"
     windows: str = "fewest"
     blend: str = "smooth"
     small_first: bool = True
+    memory: int | str | None = None
+    batch: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.patch < 64 or self.patch % STRIDE:
+            raise InputError(
+                f"a patch of {self.patch} pixels does not work",
+                hint=f"Choose a multiple of {STRIDE}, 64 or more; the models are trained on 320.",
+            )
+        check_overlap(self.patch, self.overlap)
+        if isinstance(self.memory, str):
+            object.__setattr__(self, "memory", memory.parse(self.memory))
+        for name, least in (("topk", 0), ("candidates", 1), ("memory", 1), ("batch", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise InputError(f"{name} is {value}", hint=f"Give {least} or more.")
+        _check_choice("windows", self.windows, WINDOWS)
+        _check_choice("blend", self.blend, BLENDS)
 
     @classmethod
     def paper(cls) -> "Options":
@@ -83,10 +107,65 @@ class Options:
 
 
 @dataclass(frozen=True)
+class NetworkChoice:
+    """Which weights, computed by what, and where.
+
+    Attributes:
+        model: A name that `hdmatt info` lists, or a safetensors file.
+        runtime: "auto", "torch", "folded", "compiled", "onnx" or "openvino" (docs/runtimes.md).
+        precision: "fp32", "bf16", or "auto": bf16 for the folded runtime on a processor or GPU that multiplies it.
+        device: "auto" (CUDA, then Apple's MPS, then the CPU), a device that `hdmatt info` lists, several of one kind by
+            commas ("cuda:0,cuda:1"), or "cuda:all".
+
+    Raises:
+        InputError: There is no such runtime or precision. Whether the model and the device are there is found when
+            they are used.
+    """
+
+    model: str | Path = DEFAULT_MODEL
+    runtime: str = "auto"
+    precision: str = "auto"
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.model, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]  users without types
+            raise InputError(
+                f"the network is a {type(self.model).__name__}",
+                hint="Give a name, a safetensors file, a NetworkChoice, or what load_model returned.",
+            )
+        _check_choice("runtime", self.runtime, ("auto", *RUNTIMES))
+        _check_choice("precision", self.precision, ("auto", *PRECISIONS))
+
+
+@dataclass(frozen=True)
+class RunOptions(Options):
+    """Options, with what one run adds to them.
+
+    Attributes:
+        device: Where the network lies, as `devices.pick_device` gives it.
+        band: Rows read at a time, at least.
+        reserve: Bytes of the limit that are kept for what runs beside the engine (colours).
+        turns: Bytes of work that waits for patches and they for it (a tile's colours, the low-resolution alpha), so
+            that the larger one counts.
+    """
+
+    memory: int | None = None
+    device: str = "cpu"
+    band: int = 256
+    reserve: int = 0
+    turns: int = 0
+
+    @classmethod
+    def of(cls, options: Options, **added: Any) -> "RunOptions":
+        """The same options for a run; those that are a run's already keep what they have beside `added`."""
+        return cls(**{**vars(options), **added})
+
+
+@dataclass(frozen=True)
 class Plan:
     """What will be done, known before the first pixel of the picture is read."""
 
-    options: Options
+    options: RunOptions
     height: int
     width: int
     unknown: int  # unknown pixels
@@ -137,3 +216,8 @@ class Counters:
             found = [getattr(one, field.name) for one in of]
             more = max(found) if field.name == "network_seconds" else sum(found)
             setattr(self, field.name, getattr(self, field.name) + more)
+
+
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise InputError(f"{name} is {value!r}", hint=f"Choose one of: {', '.join(choices)}.")

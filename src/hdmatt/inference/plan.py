@@ -13,12 +13,10 @@ from jaxtyping import Int64
 
 from hdmatt.errors import InputError, MemoryLimitError
 from hdmatt.inference import needs, transfer
-from hdmatt.inference.options import WINDOWS, Options, Plan, Rows
-from hdmatt.network.config import STRIDE
+from hdmatt.inference.options import Options, Plan, Rows, RunOptions
 from hdmatt.network.model import HDMatt
 from hdmatt.patches.cover import CellMap, cover
-from hdmatt.patches.stitch import BLENDS
-from hdmatt.patches.windows import Window, check_overlap, grid
+from hdmatt.patches.windows import Window, grid
 from hdmatt.pictures.info import PictureInfo
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 from hdmatt.runtimes.devices import kind, names
@@ -43,10 +41,10 @@ def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: 
         chunk_rows: Rows of the picture's file that are decoded together, see pictures/info.py.
 
     Raises:
-        InputError: Bad options, or a trimap without any known pixel.
+        InputError: A trimap without any known pixel.
         MemoryLimitError: The limit is below the smallest plan; the message names what would do.
     """
-    _check(options)
+    options = RunOptions.of(options)
     if has_bfloat16(model) and kind(options.device) == "cpu":
         # oneDNN adds in another order for a batch: rounding in float32, and in three digits 7e-5 of alpha
         options = replace(options, batch=1)
@@ -100,7 +98,7 @@ def check_some_known(unknown: int, info: PictureInfo) -> None:
         )
 
 
-def limit_of(options: Options) -> int:
+def limit_of(options: RunOptions) -> int:
     """The limit of the process's peak memory, in bytes."""
     return memory.default_limit() if options.memory is None else options.memory
 
@@ -142,24 +140,8 @@ class _Counts(NamedTuple):
     whole: Int64[np.ndarray, "3"]  # of the whole trimap
 
 
-def _check(options: Options) -> None:
-    if options.patch < 64 or options.patch % STRIDE:
-        raise InputError(
-            f"a patch of {options.patch} pixels does not work",
-            hint=f"Choose a multiple of {STRIDE}, 64 or more; the models are trained on 320.",
-        )
-    check_overlap(options.patch, options.overlap)
-    for name, choices in (("windows", WINDOWS), ("blend", BLENDS)):
-        if getattr(options, name) not in choices:
-            raise InputError(f"{name} is {getattr(options, name)!r}", hint=f"Choose one of: {', '.join(choices)}.")
-    for name, least in (("topk", 0), ("candidates", 1), ("band", 1), ("memory", 1), ("batch", 1)):
-        value = getattr(options, name)
-        if value is not None and value < least:
-            raise InputError(f"{name} is {getattr(options, name)}", hint=f"Give {least} or more.")
-
-
 def _fewest(
-    windows: Sequence[Window], counts: _Counts, cells: CellMap, options: Options
+    windows: Sequence[Window], counts: _Counts, cells: CellMap, options: RunOptions
 ) -> tuple[list[Window], list[Window], Int64[np.ndarray, "p 3"]]:
     """Windows to decode; these and the grid's windows without unknown pixels, as candidates; counts of the latter."""
     queries = cover(
@@ -176,7 +158,7 @@ def _fewest(
 def _fit(
     info: PictureInfo,
     model: HDMatt,
-    options: Options,
+    options: RunOptions,
     *,
     pool: int,
     shared: int,
@@ -221,7 +203,7 @@ def _fit(
     return _Budget(limit, fixed, each, max(1, batch), cache, contexts + cache * body + stems * stem, stems)
 
 
-def _count_windows(trimap: Rows, windows: Sequence[Window], cells: CellMap, options: Options) -> _Counts:
+def _count_windows(trimap: Rows, windows: Sequence[Window], cells: CellMap, options: RunOptions) -> _Counts:
     """Counts of each window of the grid and of the whole trimap; `cells` is filled on the way."""
     info = trimap.info
     lefts = sorted({w.x for w in windows})

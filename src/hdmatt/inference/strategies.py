@@ -20,7 +20,7 @@ from hdmatt.errors import InputError, MemoryLimitError
 from hdmatt.inference import needs
 from hdmatt.inference.any_network import network_of, patch_rows, shrunk_rows, small_trimap, with_unknown
 from hdmatt.inference.job import Job, Task, patches_alone
-from hdmatt.inference.options import Counters, Options, Progress, Rows
+from hdmatt.inference.options import Counters, Options, Progress, Rows, RunOptions
 from hdmatt.inference.plan import check_some_known, limit_of
 from hdmatt.inference.small_first import with_small_picture
 from hdmatt.network.model import HDMatt
@@ -51,6 +51,7 @@ def matte_rows(
     """
     if strategy not in STRATEGIES:
         raise InputError(f"there is no strategy {strategy!r}", hint=f"Choose one of: {', '.join(STRATEGIES)}.")
+    options = RunOptions.of(options)
     if strategy not in ON_SEVERAL and len(names(options.device)) > 1:
         raise InputError(
             f"the strategy {strategy!r} runs on one device, not on {options.device!r}",

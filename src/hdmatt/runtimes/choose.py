@@ -1,7 +1,8 @@
 """Which runtime and which precision compute a network here.
 
-RUNTIMES, AUTO              the names, and what "auto" stands for
+AUTO                        the runtime that "auto" stands for on a CPU
 choose, choose_precision    what runs for a name, on this device and processor
+has_bf16, installed         what the processor and this installation have
 """
 
 from collections.abc import Callable
@@ -14,11 +15,10 @@ from hdmatt.errors import InputError
 from hdmatt.runtimes.devices import kind as kind_of
 from hdmatt.runtimes.devices import names
 from hdmatt.runtimes.graphs import SUFFIX
+from hdmatt.runtimes.names import PRECISIONS, RUNTIMES
 
-RUNTIMES = ("torch", "folded", "compiled", "onnx", "openvino")
 AUTO = "folded"  # of a CPU: the fastest in benchmarks/results/runtimes.json, see docs/runtimes.md
 COPIED = ("torch", "folded")  # of which several devices can have a copy each
-PRECISIONS = ("fp32", "bf16")
 
 
 def choose(name: str, device: str = "cpu") -> str:

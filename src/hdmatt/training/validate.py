@@ -20,7 +20,7 @@ from jaxtyping import Float32, UInt8
 from hdmatt.errors import InputError
 from hdmatt.evaluation.metrics import Scores, score
 from hdmatt.evaluation.testsets import Item, discover
-from hdmatt.inference.options import Options
+from hdmatt.inference.options import RunOptions
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.checkpoint import (
     save_model,
@@ -151,7 +151,7 @@ class Folders:
 
     @torch.no_grad()
     def _scored(self, name: str, items: Sequence[Item], model: HDMatt) -> Scored:
-        options = Options(
+        options = RunOptions(
             patch=self.config.model.patch,
             overlap=self.config.model.patch // 5,
             memory=memory.resident() + ENGINE_MEMORY,

@@ -1,0 +1,123 @@
+"""`hdmatt matte`: picture and trimap in; alpha, foreground, cut-out and composite out."""
+
+import json
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from hdmatt.cli import shared
+from hdmatt.errors import NoUnknownWarning
+from hdmatt.pictures.info import DEFAULT_MAX_PIXELS
+from hdmatt.system.memory import MIB
+
+if TYPE_CHECKING:
+    from hdmatt.inference.files import RunForecast, RunSummary
+
+BitDepth = Literal["auto", "8", "16", "half", "float"]
+
+
+def matte_command(
+    context: shared.Context,
+    picture: shared.Picture,
+    trimap: shared.Trimap,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The matte. Without any output: STEM_alpha.png beside PICTURE."),
+    ] = None,
+    foreground: Annotated[Path | None, typer.Option(help="Foreground colours without spill.")] = None,
+    cutout: Annotated[Path | None, typer.Option(help="Foreground and alpha as straight RGBA.")] = None,
+    composite: Annotated[Path | None, typer.Option(help="Foreground over --background.")] = None,
+    background: Annotated[str | None, typer.Option(help="Picture or colour behind --composite.")] = None,
+    bit_depth: Annotated[BitDepth, typer.Option(help="Of the outputs; auto: as the picture.")] = "auto",
+    overwrite: shared.Overwrite = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Print what would be done and what it takes, and stop.")] = False,
+    model: shared.Model = "hdmatt-s",
+    runtime: shared.RuntimeName = "auto",
+    precision: shared.PrecisionName = "auto",
+    device: shared.Devices = "auto",
+    memory: shared.Memory = None,
+    batch: shared.Batch = None,
+    max_pixels: shared.MaxPixels = DEFAULT_MAX_PIXELS,
+    paper: shared.Paper = False,
+    strategy: shared.StrategyName = "hdmatt",
+    patch: shared.Patch = 320,
+    overlap: shared.Overlap = 64,
+    topk: shared.TopK = 7,
+    candidates: shared.Candidates = 30,
+    windows: shared.WindowsName = "fewest",
+    blend: shared.BlendName = "smooth",
+    small_first: shared.SmallFirst = True,
+    as_json: shared.AsJson = False,
+    debug: shared.Debug = False,
+) -> None:
+    """Alpha matte of a PICTURE, given a TRIMAP: full resolution, in bounded memory."""
+    from hdmatt.inference.files import matte_files, plan_files
+    from hdmatt.inference.outputs import Outputs
+
+    options, network = shared.options_of(context), shared.network_of(context)
+    outputs = Outputs(output, foreground, cutout, composite, background, bit_depth)
+    if plan:
+        forecast = plan_files(
+            picture, trimap, outputs, options=options, network=network, strategy=strategy, max_pixels=max_pixels
+        )
+        typer.echo(json.dumps(asdict(forecast), indent=1) if as_json else _plan_text(forecast))
+        return
+    if not outputs.paths():
+        outputs = Outputs(picture.with_name(f"{picture.stem}_alpha.png"), background=background, bit_depth=bit_depth)
+        shared.refuse_existing(outputs.paths(), option="-o", overwrite=overwrite)
+    with _warnings_on_stderr(), shared.progress_bar() as show:
+        summary = matte_files(
+            picture,
+            trimap,
+            outputs,
+            options=options,
+            network=network,
+            strategy=strategy,
+            max_pixels=max_pixels,
+            progress=lambda done, total: show("patches", done, total),
+        )
+    _print_summary(summary, as_json=as_json)
+
+
+@contextmanager
+def _warnings_on_stderr() -> Generator[None]:
+    """Warnings of hdmatt as lines on stderr, once the work is done and the progress bar is gone."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", NoUnknownWarning)
+        yield
+    for warning in caught:
+        if issubclass(warning.category, NoUnknownWarning):
+            shared.print_error(f"hdmatt: warning: {warning.message}")
+
+
+def _print_summary(summary: "RunSummary", *, as_json: bool) -> None:
+    if summary.snapped:
+        shared.print_error(f"hdmatt: note: {summary.snapped} trimap pixels were not 0, 128 or 255 and were snapped")
+    if as_json:
+        typer.echo(json.dumps(asdict(summary), indent=1))
+        return
+    patches = "patch" if summary.patches == 1 else "patches"
+    typer.echo(
+        f"{summary.outputs[0]}: {summary.width}x{summary.height}, {100 * summary.unknown_share:.1f} % unknown, "
+        f"{summary.patches} {patches}, {summary.seconds:.1f} s, peak {summary.peak_memory / MIB:.0f} MiB"
+    )
+
+
+def _plan_text(plan: "RunForecast") -> str:
+    kept = f"{plan.context_pool} candidates, features of {plan.cached} kept, {plan.cache_bytes / MIB:.0f} MiB"
+    patches = "patch" if plan.patches == 1 else "patches"
+    lines = {
+        "picture": f"{plan.width}x{plan.height}, {100 * plan.unknown_share:.1f} % unknown",
+        "windows": f"{plan.windows}: {plan.patches} {patches} to decode ({plan.patches_on_grid} on the grid)",
+        "encodes": f"{plan.encodes}",
+        "batch": f"{plan.batch}, {plan.runtime} {plan.precision}, {plan.device}",
+        "context": kept,
+        "memory": f"peak {plan.expected_memory / MIB:.0f} MiB expected, limit {plan.memory_limit / MIB:.0f} MiB",
+        "time": f"about {plan.expected_seconds:.0f} s (an estimate; without colours and encoding)",
+    }
+    return "\n".join(f"{name:8} {text}" for name, text in lines.items())

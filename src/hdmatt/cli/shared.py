@@ -1,0 +1,206 @@
+"""What the commands share: types of options, the objects that are made of them, and how they print.
+
+Every option that several commands have is defined once here, as a type. Loads no torch. Read top to bottom:
+
+    Model, Patch, ...    types of options, by the panels of --help
+    options_of           Options of the command that runs; --paper sets some of them
+    network_of           its NetworkChoice
+    refuse_existing      what has a default name is not written over without --overwrite
+    progress_bar         a bar on the terminal, nothing into a pipe
+    print_error          a line on stderr
+"""
+
+import shlex
+import sys
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hdmatt.errors import InputError, OutputError
+from hdmatt.inference.options import Blend, NetworkChoice, Options, Strategy, Windows
+from hdmatt.runtimes.names import Precision, Runtime
+from hdmatt.system.memory import parse
+
+if TYPE_CHECKING:
+    from typer import Context
+else:  # what typer passes is the base class of the one it asks us to name; our tests check types
+    Context = typer.Context.__base__
+
+TYPED: ContextVar[tuple[str, ...]] = ContextVar("typed", default=())  # the words main was called with, for records
+
+_NETWORK = "The network"
+_PATCHES = "Patches: how they are placed, chosen and joined"
+_SPEED = "Speed and memory"
+_PRINT = "What is printed"
+
+Picture = Annotated[Path, typer.Argument(help="PNG, JPEG, TIFF, EXR or WebP.")]
+Trimap = Annotated[Path, typer.Argument(help="Same size; below 85 background, 170 and above foreground, else unknown.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace files of default names; those named here are always replaced.")
+]
+
+Model = Annotated[str, typer.Option(help="Name (see hdmatt info) or safetensors file.", rich_help_panel=_NETWORK)]
+RuntimeName = Annotated[Runtime, typer.Option("--runtime", help="What computes the network.", rich_help_panel=_NETWORK)]
+PrecisionName = Annotated[
+    Precision,
+    typer.Option("--precision", help="auto is bf16 where the device multiplies it.", rich_help_panel=_NETWORK),
+]
+Devices = Annotated[
+    str,
+    typer.Option(
+        help="auto, cpu, cuda, cuda:1, mps; several by commas, as cuda:0,cuda:1, or cuda:all.",
+        rich_help_panel=_SPEED,
+    ),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=_SPEED)]
+Memory = Annotated[
+    int | None,
+    typer.Option(
+        parser=parse,
+        metavar="SIZE",
+        help="Peak memory of hdmatt, as 2GiB or 2GB. Default: half of what is free.",
+        rich_help_panel=_SPEED,
+    ),
+]
+Batch = Annotated[
+    int | None,
+    typer.Option(
+        help="Patches computed at once. Default: by --memory; with bf16 on a CPU always 1.", rich_help_panel=_SPEED
+    ),
+]
+MaxPixels = Annotated[int, typer.Option(min=1, help="Refuse larger pictures.", rich_help_panel=_SPEED)]
+
+Paper = Annotated[
+    bool,
+    typer.Option(
+        "--paper",
+        help="As in the paper: --windows grid --topk 3 --candidates 30 --blend paper --no-small-first.",
+        rich_help_panel=_PATCHES,
+    ),
+]
+Patch = Annotated[int, typer.Option(help="Side of a patch, in pixels.", rich_help_panel=_PATCHES)]
+Overlap = Annotated[int, typer.Option(help="Overlap of neighbouring patches, in pixels.", rich_help_panel=_PATCHES)]
+TopK = Annotated[int, typer.Option(help="Context patches that a patch attends to (K).", rich_help_panel=_PATCHES)]
+Candidates = Annotated[int, typer.Option(help="Patches in the context pool (N).", rich_help_panel=_PATCHES)]
+WindowsName = Annotated[
+    Windows,
+    typer.Option(
+        "--windows",
+        help="Where patches lie: as few as possible over the unknown pixels, or on a grid.",
+        rich_help_panel=_PATCHES,
+    ),
+]
+StrategyName = Annotated[
+    Strategy, typer.Option("--strategy", help="How a network gets through a large picture.", rich_help_panel=_PATCHES)
+]
+BlendName = Annotated[
+    Blend,
+    typer.Option(
+        "--blend",
+        help="Weights where patches overlap: the paper's linear ramp, or its square.",
+        rich_help_panel=_PATCHES,
+    ),
+]
+SmallFirst = Annotated[
+    bool,
+    typer.Option(
+        "--small-first/--no-small-first",
+        help="Matte pictures longer than 1800 pixels at reduced size first, for the matte's low frequencies.",
+        rich_help_panel=_PATCHES,
+    ),
+]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=_PRINT)]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.", rich_help_panel=_PRINT)]
+
+_OPTIONS = tuple(Options.__dataclass_fields__)
+_CHOICE = tuple(NetworkChoice.__dataclass_fields__)
+_OF_THE_PAPER = ("windows", "topk", "candidates", "blend", "small_first")
+
+
+def options_of(context: Context) -> Options:
+    """Options of the command that runs, by the names of its parameters; those that it lacks keep their defaults.
+
+    With --paper, the options of `Options.paper()` count where nothing was typed.
+
+    Raises:
+        InputError: A value that cannot work, or one that was typed beside --paper and contradicts it.
+    """
+    given = {name: context.params[name] for name in _OPTIONS if name in context.params}
+    if context.params.get("paper"):
+        paper = Options.paper()
+        for name in (name for name in _OF_THE_PAPER if name in given):
+            wanted = getattr(paper, name)
+            if was_typed(context, name) and given[name] != wanted:
+                raise InputError(
+                    f"--paper means {_as_typed(name, wanted)}, but {_as_typed(name, given[name])} was given, too",
+                    hint="Leave one of the two out.",
+                )
+            given[name] = wanted
+    return Options(**given)
+
+
+def network_of(context: Context) -> NetworkChoice:
+    """NetworkChoice of the command that runs, by the names of its parameters."""
+    return NetworkChoice(**{name: context.params[name] for name in _CHOICE if name in context.params})
+
+
+def was_typed(context: Context, name: str) -> bool:
+    """Whether an option stands on the command line, and not for its default."""
+    source: Any = context.get_parameter_source(name)
+    return getattr(source, "name", "") == "COMMANDLINE"
+
+
+def refuse_existing(paths: Sequence[Path], *, option: str, overwrite: bool) -> None:
+    """Refuse to write over files of default names.
+
+    Args:
+        option: What names them, as "-o".
+
+    Raises:
+        OutputError: One of them is there, and --overwrite was not given.
+    """
+    for path in paths:
+        if path.exists() and not overwrite:
+            raise OutputError(
+                f"{path} exists already", hint=f"Give --overwrite to replace it, or {option} to name another place."
+            )
+
+
+@contextmanager
+def progress_bar() -> Generator[Callable[[str, int, int], None]]:
+    """A function that shows what is being done, how many are done, and of how many; on a terminal only."""
+    from rich import progress
+    from rich.console import Console
+
+    columns = progress.TextColumn("{task.description}"), progress.BarColumn(), progress.MofNCompleteColumn()
+    times = progress.TimeElapsedColumn(), progress.TimeRemainingColumn()
+    console = Console(stderr=True)
+    with progress.Progress(*columns, *times, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("checking", total=None)
+
+        def show(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total)
+
+        yield show
+
+
+def typed_command() -> str:
+    """The command as it was typed, for records."""
+    return shlex.join(["hdmatt", *TYPED.get()])
+
+
+def print_error(text: str) -> None:
+    """A line on stderr."""
+    typer.echo(text, err=True)
+
+
+def _as_typed(name: str, value: object) -> str:
+    option = f"--{name.replace('_', '-')}"
+    if isinstance(value, bool):
+        return option if value else f"--no-{option[2:]}"
+    return f"{option} {value}"

@@ -1,0 +1,247 @@
+"""The files of one run: where results go, writing them row by row, and all of them or none.
+
+Knows files and colours; nothing of networks and plans. Read top to bottom:
+
+    Outputs          paths of matte, foreground, cut-out and composite, and how they are written
+    check_outputs    refuses what cannot be written, before anything is computed
+    held_bytes       memory that the outputs take beside the network
+    OutputFiles      the open files; all appear when the block ends well, none when it does not
+    background_rows  what lies behind the composite
+"""
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from hdmatt.errors import InputError
+from hdmatt.pictures import colour
+from hdmatt.pictures.formats import default_bit_depth
+from hdmatt.pictures.info import PictureInfo
+from hdmatt.pictures.reader import as_float, open_picture
+from hdmatt.pictures.writer import PictureWriter, check_output_path
+from hdmatt.system.files import hidden_name, unwritable
+
+BackgroundRows = Callable[[int, int], np.ndarray]  # y0, y1 -> [y1 - y0, W, 3] in the picture's encoding
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where the results of a picture go. A path that is None is not written; the suffix says which format.
+
+    Attributes:
+        alpha: The matte, grey.
+        foreground: Foreground colours without the background's spill.
+        cutout: Foreground colours and alpha as straight RGBA.
+        composite: The foreground over `background`.
+        background: A colour ("white", "#d8d2c8") or a picture of the same size; needed for `composite`.
+        bit_depth: "8", "16", "half", "float", or "auto": the picture's own where the format has it.
+    """
+
+    alpha: str | Path | None = None
+    foreground: str | Path | None = None
+    cutout: str | Path | None = None
+    composite: str | Path | None = None
+    background: str | Path | None = None
+    bit_depth: str = "auto"
+
+    def paths(self) -> list[Path]:
+        """The files that are written, the matte first."""
+        return [Path(path) for path in (self.alpha, self.foreground, self.cutout, self.composite) if path is not None]
+
+    def colours(self) -> bool:
+        """Whether any output needs the foreground's colours."""
+        return any(path is not None for path in (self.foreground, self.cutout, self.composite))
+
+
+def check_outputs(outputs: Outputs, picture: Path, trimap: Path) -> Path | np.ndarray | None:
+    """The background as a file or three numbers, once all outputs may be written.
+
+    Raises:
+        InputError: A composite without a background, a background that is none, or two outputs with one path.
+        OutputError: A path cannot be written or is one of the inputs.
+    """
+    inputs = [picture, trimap]
+    if (outputs.composite is None) != (outputs.background is None):
+        raise InputError(
+            "a composite needs both a background and a place to write it",
+            hint="Give --background PICTURE|COLOUR together with --composite FILE.",
+        )
+    background = _parse_background(outputs.background)
+    if isinstance(background, Path):
+        inputs.append(background)
+    paths = outputs.paths()
+    for path in paths:
+        check_output_path(path, inputs)
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise InputError("two outputs have the same path", hint="Give each output its own file.")
+    return background
+
+
+def held_bytes(outputs: Outputs, info: PictureInfo) -> int:
+    """Bytes of outputs that are kept until the end: WebP is encoded in one piece."""
+    return sum(path.suffix.lower() == ".webp" for path in outputs.paths()) * 20 * info.height * info.width
+
+
+class OutputFiles:
+    """The open output files of one run, a context manager.
+
+    Every file is written under a hidden name beside its own. When the block ends well all of them are complete, and
+    only then are they renamed, one after the other. When it does not, or when one cannot be renamed, the files that
+    were there before are there as before.
+    """
+
+    def __init__(self, outputs: Outputs, info: PictureInfo) -> None:
+        self._outputs, self._info = outputs, info
+        self._encoded: set[PictureWriter] = set()  # colours are linear here and display-encoded in the file
+        self._stack = ExitStack()
+        self._alpha = self._foreground = self._cutout = self._composite = None
+
+    def __enter__(self) -> "OutputFiles":
+        with ExitStack() as stack:
+            self._together = stack.enter_context(_Together())
+            self._alpha = self._writer(stack, self._outputs.alpha, channels=1)
+            self._foreground = self._writer(stack, self._outputs.foreground, channels=3)
+            self._cutout = self._writer(stack, self._outputs.cutout, channels=4)
+            self._composite = self._writer(stack, self._outputs.composite, channels=3)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stack.__exit__(kind, error, at)
+
+    def write_alpha(self, rows: np.ndarray) -> None:
+        """The next rows of the matte, [h, W] in [0, 1]."""
+        if self._alpha:
+            self._alpha.write(rows)
+
+    def write_colours(self, foreground: np.ndarray, alpha: np.ndarray, background: np.ndarray | None) -> None:
+        """The next rows of all outputs with colours: foreground [h, W, 3], alpha [h, W], background [h, W, 3]."""
+        if self._foreground:
+            self._foreground.write(self._as_in_file(self._foreground, foreground))
+        if self._cutout:
+            self._cutout.write(colour.cutout(self._as_in_file(self._cutout, foreground), alpha))
+        if self._composite and background is not None:
+            whole = colour.composite(foreground, alpha, background)
+            self._composite.write(self._as_in_file(self._composite, whole))
+
+    def _writer(self, stack: ExitStack, path: str | Path | None, *, channels: int) -> PictureWriter | None:
+        if path is None:
+            return None
+        path, info = Path(path), self._info
+        depth = self._outputs.bit_depth
+        depth = default_bit_depth(path, info) if depth == "auto" else depth
+        move = self._together.add
+        writer = PictureWriter(path, info.height, info.width, channels=channels, bit_depth=depth, like=info, move=move)
+        if info.linear and depth in {"8", "16"}:
+            self._encoded.add(writer)
+        return stack.enter_context(writer)
+
+    def _as_in_file(self, writer: PictureWriter, colours: np.ndarray) -> np.ndarray:
+        return colour.linear_to_srgb(colours) if writer in self._encoded else colours
+
+
+def background_rows(
+    stack: ExitStack, background: Path | np.ndarray | None, info: PictureInfo, max_pixels: int
+) -> BackgroundRows | None:
+    """What gives the rows of the background, in the picture's encoding; a picture is closed with the stack.
+
+    Raises:
+        InputError: The background is a picture of another size.
+    """
+    if background is None:
+        return None
+    if isinstance(background, np.ndarray):
+        flat = colour.srgb_to_linear(background) if info.linear else background
+        return lambda y0, y1: np.broadcast_to(flat, (y1 - y0, info.width, 3))
+    reader = stack.enter_context(open_picture(background, max_pixels=max_pixels))
+    if (reader.info.height, reader.info.width) != (info.height, info.width):
+        raise InputError(
+            f"the background {background} is {reader.info.width}x{reader.info.height} but the picture is "
+            f"{info.width}x{info.height} (width x height)",
+            hint="Give a background of the picture's size, or a colour.",
+        )
+
+    def rows(y0: int, y1: int) -> np.ndarray:
+        values = as_float(reader.rows(y0, y1))
+        if reader.info.linear == info.linear:
+            return values
+        return colour.srgb_to_linear(values) if info.linear else colour.linear_to_srgb(values)
+
+    return rows
+
+
+def _parse_background(background: str | Path | None) -> Path | np.ndarray | None:
+    if background is None:
+        return None
+    if Path(background).is_file():
+        return Path(background)
+    return colour.parse_colour(str(background))
+
+
+class _Together:
+    """Complete files under hidden names, which take their places together when the block ends well."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Path, Path]] = []  # hidden name, place
+
+    def add(self, hidden: Path, place: Path) -> None:
+        waiting = hidden_name(place)
+        os.replace(hidden, waiting)
+        self._waiting.append((waiting, place))
+
+    def __enter__(self) -> "_Together":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        try:
+            if kind is None:
+                self._replace_all()
+        finally:
+            for waiting, _ in self._waiting:
+                waiting.unlink(missing_ok=True)
+
+    def _replace_all(self) -> None:
+        several = len(self._waiting) > 1  # a single file takes its place in one step, or not at all
+        kept: list[Path | None] = []
+        with ExitStack() as undo:
+            for waiting, place in self._waiting:
+                try:
+                    if several:
+                        kept.append(_kept(place))
+                        undo.callback(_restore, kept[-1], place)
+                    os.replace(waiting, place)
+                except OSError as error:
+                    raise unwritable(place, error) from error
+            undo.pop_all()
+        for path in kept:
+            if path is not None:
+                path.unlink(missing_ok=True)
+
+
+def _kept(place: Path) -> Path | None:
+    """A second name of the file that is there; where there are no hard links it is moved to it."""
+    if not os.path.lexists(place):
+        return None
+    second = hidden_name(place)
+    try:
+        if place.is_symlink():
+            os.replace(place, second)
+        else:
+            os.link(place, second)
+    except OSError:
+        os.replace(place, second)
+    return second
+
+
+def _restore(before: Path | None, place: Path) -> None:
+    """Put back what was there before; take the new file away where there was none."""
+    if before is None:
+        place.unlink(missing_ok=True)
+    else:
+        os.replace(before, place)
+        before.unlink(missing_ok=True)  # renaming does nothing where both are names of one file

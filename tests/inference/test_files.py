@@ -1,0 +1,128 @@
+"""Files out: all of them or what was there before, and nobody closes a file that a thread still reads."""
+
+import os
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from hdmatt.errors import OutputError
+from hdmatt.inference import outputs as outputs_module
+from hdmatt.inference.files import matte_files
+from hdmatt.inference.options import NetworkChoice, Options
+from hdmatt.inference.outputs import Outputs
+from hdmatt.network.checkpoint import save_model
+from hdmatt.network.config import ModelConfig
+from hdmatt.network.model import HDMatt
+from hdmatt.pictures.writer import PictureWriter
+
+SMALL = Options(patch=64, overlap=16)
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_model(HDMatt(ModelConfig(width=4)), path, half=False)
+    return NetworkChoice(path, device="cpu")
+
+
+@pytest.fixture
+def scene(tmp_path):
+    trimap = np.zeros((400, 120), np.uint8)
+    trimap[20:370, 30:90], trimap[35:355, 50:70] = 128, 255
+    cv2.imwrite(str(tmp_path / "picture.png"), np.random.default_rng(0).integers(0, 256, (400, 120, 3), np.uint8))
+    cv2.imwrite(str(tmp_path / "trimap.png"), trimap)
+    return tmp_path
+
+
+@pytest.fixture
+def targets(scene):
+    """Three outputs in a folder of their own, of which two are there already."""
+    folder = scene / "out"
+    folder.mkdir()
+    (folder / "alpha.png").write_bytes(b"my matte")
+    (folder / "cutout.png").write_bytes(b"my cut-out")
+    return Outputs(folder / "alpha.png", folder / "foreground.png", folder / "cutout.png")
+
+
+def run(scene, outputs, network, **more):
+    return matte_files(scene / "picture.png", scene / "trimap.png", outputs, options=SMALL, network=network, **more)
+
+
+def content(outputs):
+    folder = outputs.paths()[0].parent
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("failing", ["foreground.png", "cutout.png"])
+def test_when_a_later_output_is_incomplete_the_files_that_were_there_are_there(
+    scene, targets, network, monkeypatch, failing
+):
+    before, finish = content(targets), PictureWriter._finish
+
+    def incomplete(writer):
+        if writer._path.name == failing:
+            raise OutputError(f"{failing}: the disk is full", hint="Make room.")
+        finish(writer)
+
+    monkeypatch.setattr(PictureWriter, "_finish", incomplete)
+    with pytest.raises(OutputError, match="the disk is full"):
+        run(scene, targets, network)
+    assert content(targets) == before
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("failing", ["alpha.png", "foreground.png", "cutout.png"])
+def test_when_an_output_cannot_take_its_place_the_files_that_were_there_are_there(
+    scene, targets, network, monkeypatch, failing, links
+):
+    before, replace = content(targets), os.replace
+
+    def stubborn(source, target):
+        if target.name == failing and source.read_bytes() != before.get(failing):
+            raise PermissionError(13, "Permission denied")
+        replace(source, target)
+
+    def no_links(source, target):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(outputs_module.os, "replace", stubborn)
+    if not links:
+        monkeypatch.setattr(outputs_module.os, "link", no_links)
+    with pytest.raises(OutputError, match=rf"{failing} cannot be written \(Permission denied\)"):
+        run(scene, targets, network)
+    assert content(targets) == before
+
+
+def test_all_outputs_take_the_place_of_what_was_there_and_nothing_else_stays(scene, targets, network):
+    before = content(targets)
+    assert run(scene, targets, network).outputs == [str(path) for path in targets.paths()]
+    after = content(targets)
+    assert after.keys() == {"alpha.png", "foreground.png", "cutout.png"}
+    assert not {*before.values()} & {*after.values()}
+    alpha = cv2.imread(str(targets.alpha), cv2.IMREAD_UNCHANGED)
+    assert (cv2.imread(str(targets.cutout), cv2.IMREAD_UNCHANGED)[..., 3] == alpha).all()
+
+
+def test_a_link_is_replaced_and_comes_back_as_a_link(scene, targets, network, monkeypatch):
+    real = scene / "real.png"
+    real.write_bytes(b"elsewhere")
+    targets.alpha.unlink()
+    targets.alpha.symlink_to(real)
+
+    kept = outputs_module._kept
+
+    def failing(place):
+        if place.name == "cutout.png":
+            raise OutputError("the disk is full", hint="Make room.")
+        return kept(place)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(outputs_module, "_kept", failing)
+        with pytest.raises(OutputError, match="the disk is full"):
+            run(scene, targets, network)
+    assert targets.alpha.is_symlink() and real.read_bytes() == b"elsewhere"
+    run(scene, targets, network)
+    assert not targets.alpha.is_symlink() and real.read_bytes() == b"elsewhere"

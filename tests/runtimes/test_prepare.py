@@ -10,7 +10,7 @@ from small_network import matte, network, scene
 
 from hdmatt.errors import InputError
 from hdmatt.inference import forecast
-from hdmatt.inference.options import Options
+from hdmatt.inference.options import RunOptions
 from hdmatt.inference.plan import make_plan
 from hdmatt.pictures.reader import ArrayReader
 from hdmatt.pictures.trimap import open_trimap

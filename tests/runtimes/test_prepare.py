@@ -40,7 +40,7 @@ def test_a_run_leaves_the_callers_network_as_it_was(strategy, runtime):
 def test_a_forecast_leaves_the_callers_network_as_it_was():
     model, (picture, trimap) = network(), scene()
     before = look(model)
-    plan = make_plan(open_trimap(trimap), model, Options(patch=64, overlap=16, memory=4 * memory.GIB))
+    plan = make_plan(open_trimap(trimap), model, RunOptions(patch=64, overlap=16, memory=4 * memory.GIB))
     assert forecast.seconds(plan, ArrayReader(picture), open_trimap(trimap), model) > 0
     assert look(model) == before
 
@@ -73,7 +73,7 @@ def test_a_network_that_cannot_be_copied_is_refused_on_another_device():
 def test_the_plan_counts_the_copy_of_a_network_that_has_to_be_made(monkeypatch):
     monkeypatch.setattr(memory, "settled", lambda: 100 * memory.MIB)
     model = network()
-    options = Options(patch=64, overlap=16, memory=4 * memory.GIB)
+    options = RunOptions(patch=64, overlap=16, memory=4 * memory.GIB)
     weights = sum(tensor.numel() * tensor.element_size() for tensor in model.parameters())
     for device in ("cpu", "cpu,cpu"):
         asked = replace(options, device=device)

@@ -2,6 +2,7 @@
 # make check       what every change must pass: lint, types, tests
 # make check-all   all tests, also those that only a release needs; a skipped test is a failed one
 # make check-gpu   the tests that need an NVIDIA GPU
+# make faults      plants wrong lines one at a time: the tests must catch each
 # make clean       remove .venv, caches and build results
 #
 # PYTHON=python3.12 picks another Python; it must be 3.11 or newer.
@@ -12,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # two processes, a file's tests in one of them: they share what is made once a file
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: demo check check-all check-gpu lint types tests clean
+.PHONY: demo check check-all check-gpu faults lint types tests clean
 
 demo: .venv/.installed
 	$(BIN)/python examples/demo.py
@@ -23,6 +24,9 @@ check: lint
 
 check-all: .venv/.installed-dev
 	$(PYTEST) -m "not gpu" --no-skips
+
+faults: .venv/.installed-dev
+	$(BIN)/python tests/faults/plant.py
 
 check-gpu: .venv/.installed-dev
 	$(BIN)/python -m pytest -m gpu --no-skips

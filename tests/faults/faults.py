@@ -128,8 +128,8 @@ FAULTS = [
     Fault(
         "a file is written in place of its hidden copy",
         "system/files.py",
-        "    hidden = _hidden(path)\n    try:\n        # not mkstemp",
-        "    hidden = path\n    try:\n        # not mkstemp",
+        "    hidden = create_hidden(path)\n    try:\n        yield hidden\n",
+        "    hidden = path\n    try:\n        yield hidden\n",
         "system",
     ),
     Fault("GB is GiB", "system/memory.py", 'base = 1000 if match[3] == "b" else 1024', "base = 1024", "system"),
@@ -146,7 +146,7 @@ FAULTS = [
         "overview/known_colours.py",
         "    turned = around[:, ::-1].copy()",
         "    turned = around.copy()",
-        "overview training",
+        "overview training/test_validate.py",
     ),
     Fault(
         "the field is half a cell off",
@@ -279,7 +279,7 @@ FAULTS = [
     ),
     Fault(
         "the background shines through where alpha is 1",
-        "samples/sample.py",
+        "samples/composite.py",
         "    behind *= 1 - a\n",
         "    behind *= a\n",
         "samples/test_sample.py",
@@ -315,7 +315,7 @@ FAULTS = [
     Fault(
         "the loss counts known pixels",
         "training/losses.py",
-        "return (trimap_B1HW == 128).float() * feather_HW",
+        "return (trimap_B1HW == UNKNOWN).float() * feather_HW",
         "return (trimap_B1HW >= 0).float() * feather_HW",
         "training/test_losses.py",
     ),

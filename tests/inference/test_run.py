@@ -12,11 +12,14 @@ from hdmatt.errors import InputError, MemoryLimitError
 from hdmatt.inference import needs
 from hdmatt.inference.options import WINDOWS, Counters, RunOptions
 from hdmatt.inference.plan import choose_candidates, make_plan
-from hdmatt.inference.pool import fill_pool
+from hdmatt.inference.pool import ContextPool, fill_pool, select_contexts
 from hdmatt.inference.run import run
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.config import ModelConfig
+from hdmatt.network.cpc import Context
+from hdmatt.network.encoder import Body
 from hdmatt.network.model import HDMatt
+from hdmatt.overview.guide import Guide
 from hdmatt.patches.windows import Window, grid
 from hdmatt.pictures.reader import ArrayReader, open_picture
 from hdmatt.pictures.trimap import open_trimap
@@ -58,12 +61,13 @@ def matte(picture, trimap, model, options, strategy="hdmatt", counters=None):
 
 def test_batch_size_and_band_height_move_alpha_by_rounding_only(model):
     picture, trimap = scene()
-    reference = matte(picture, trimap, model, replace(SMALL, batch=1, band=200))
+    few = replace(SMALL, topk=2)  # so that each patch has contexts of its own
+    reference = matte(picture, trimap, model, replace(few, batch=1, band=200))
     assert np.ptp(reference[trimap == 128]) > 0.01
     for batch, band in ((3, 7), (2, 64), (8, 1)):
         # 1e-5: float32 sums in another order
         np.testing.assert_allclose(
-            matte(picture, trimap, model, replace(SMALL, batch=batch, band=band)), reference, rtol=0, atol=1e-5
+            matte(picture, trimap, model, replace(few, batch=batch, band=band)), reference, rtol=0, atol=1e-5
         )
 
 
@@ -306,6 +310,27 @@ def test_a_query_whose_unknown_pixels_are_on_its_rim_is_a_candidate(model):
     trimap[:60], trimap[289:] = 255, 128
     plan = make_plan(open_trimap(trimap), model, replace(SMALL, topk=3))
     assert plan.pool == plan.queries and plan.cache == len(plan.queries)
+
+
+def test_alpha_ends_at_1_where_a_patchs_details_come_on_top_of_the_smaller_pictures_matte(model):
+    picture, trimap = scene()
+    plan = make_plan(open_trimap(trimap), model, SMALL)
+    guide = Guide(np.ones((100, 85), np.float32), 2)
+    rows = run(plan, ArrayReader(picture), open_trimap(trimap), model, guide=guide)
+    alpha = np.concatenate([band for _, band in rows])
+    assert (alpha[trimap == 128] == 1).any() and alpha.max() == 1 and alpha.min() == 0
+
+
+def test_each_query_of_a_batch_gets_the_contexts_that_are_most_like_itself(model, monkeypatch):
+    _, trimap = scene(300, 300)
+    plan = make_plan(open_trimap(trimap), model, replace(SMALL, topk=1))
+    likes = torch.eye(3)
+    contexts = {w: Context(*3 * [torch.zeros(0)], like) for w, like in zip(plan.pool[:3], likes, strict=True)}
+    maps = torch.zeros(2, 1, 8, 8)
+    monkeypatch.setattr(model.cpc, "summaries", lambda deep, label: likes[[2, 0]])
+    windows = [Window(400, 0, 64), Window(400, 64, 64)]  # none of the pool
+    found = select_contexts(plan, windows, Body(*4 * [maps]), maps.long(), model, ContextPool(contexts, {}, {}))
+    assert [[one.summary_C.argmax() for one in own] for own in found] == [[2], [0]]
 
 
 def test_a_query_is_not_its_own_context():

@@ -203,6 +203,20 @@ def test_a_coarse_network_without_hints_is_refused():
         network(coarse=True)
 
 
+def test_the_decoder_unpools_to_where_the_encoder_found_its_maxima():
+    model = network().eval()
+    stem, body = model.encoder(picture())
+    given = {}
+    for name in ("at4", "at2", "at1"):
+        getattr(model.decoder, name).register_forward_pre_hook(lambda _, maps, name=name: given.update({name: maps[0]}))
+    model.decoder(stem, body, body.deep)
+    for name, pooled in (("at4", body.quarter), ("at2", stem.half), ("at1", stem.full)):
+        unpooled, same = given[name][:2]
+        assert same is pooled and unpooled.any()
+        largest = torch.nn.functional.max_pool2d(pooled, 2).repeat_interleave(2, 2).repeat_interleave(2, 3)
+        assert not unpooled[pooled != largest].any()
+
+
 def test_unpooling_by_scattering_as_on_a_gpu_equals_unpooling():
     torch.manual_seed(0)
     picture = torch.randn(2, 3, 8, 12).contiguous(memory_format=torch.channels_last)

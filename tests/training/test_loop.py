@@ -185,6 +185,7 @@ def test_a_folder_with_a_run_is_not_overwritten_and_an_empty_one_not_resumed(pac
 def test_the_rate_warms_up_and_then_follows_a_cosine():
     config = replace(TEN, rate=1.0, warmup=4, steps=104, floor=0.1)
     assert [learning_rate(config, s) for s in range(4)] == [0.25, 0.5, 0.75, 1.0]
+    assert learning_rate(config, 29) == pytest.approx(0.1 + 0.9 * (1 + 0.5**0.5) / 2)  # an eighth of a turn
     assert learning_rate(config, 54) == pytest.approx(0.55)
     assert learning_rate(config, 104) == pytest.approx(0.1)
 

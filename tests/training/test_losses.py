@@ -48,6 +48,22 @@ def test_a_patch_without_unknown_pixels_costs_nothing_and_does_not_dilute_the_ot
     assert float(losses.alpha_loss(alpha, truth, 0 * weight)) == 0
 
 
+def test_the_total_is_the_sum_of_the_named_parts_times_their_weights():
+    given = maps(0), maps(1), maps(2, channels=3), maps(3, channels=3), maps(4)
+    weights = {"alpha": 0.5, "composition": 3.0, "laplacian": 0.0, "gradient": 0.25}
+    loss, parts = losses.total(*given, parts=weights)
+    assert set(parts) == {"alpha", "composition", "gradient"}
+    assert float(loss) == pytest.approx(sum(weights[name] * float(part) for name, part in parts.items()))
+    assert float(parts["alpha"]) == pytest.approx(float(losses.alpha_loss(given[0], given[1], given[4])))
+
+
+def test_a_level_of_the_laplacian_pyramid_counts_twice_as_much_as_the_finer_one():
+    given = maps(0), maps(1), maps(2)
+    one, two = (float(losses.laplacian_loss(*given, levels=levels)) for levels in (1, 2))
+    halved = [torch.nn.functional.avg_pool2d(map_, 2) for map_ in given]
+    assert two - one == pytest.approx(2 * float(losses.laplacian_loss(*halved, levels=1)), rel=1e-5)
+
+
 def test_laplacian_loss_sees_detail_and_gradient_loss_ignores_a_constant():
     truth, weight = torch.zeros(1, 1, 16, 16), torch.ones(1, 1, 16, 16)
     assert float(losses.gradient_loss(truth + 0.3, truth, weight)) == 0

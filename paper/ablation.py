@@ -3,7 +3,6 @@
     python -m paper.ablation list
     python -m paper.ablation train --pack runs/pack --row C --minutes 9 --out RESULT [--state LAST_RESULT]
     python -m paper.ablation land  RESULT runs/ablation --row C    # -> runs/ablation/C.safetensors
-    python -m paper.ablation together --pack runs/pack --rows A,B,C --init WEIGHTS --minutes 9 --out RESULT
 
 Hardware:  as research/gpu_slices/slice.py: one GPU, in slices; each row is a run of its own.
 Hours:     13 trainings (C-K7 and C-all are one) of 4000 steps of 32 patches: about 9 minutes each on an H100,
@@ -20,10 +19,6 @@ the keys of paper/table3.py, which takes the folder of the landed rows: a model 
 name says otherwise; all but C-literal are strict. In the rows -alone the hints know the patch alone (model.around):
 what a network knows of the rest of the picture comes from its context patches, as in the paper.
 
-`together` trains several rows in one process, each on every batch, so that samples are drawn once: from random weights
-or, with --init, from a common start (see below), with the preset's own mix of sizes. It writes RESULT/ROW.safetensors
-and the curves, finished or not; set --set steps=N for the time there is.
-
 Without a GPU the rows of a common start show what the context module adds to it: `start` takes everything but the
 module from WEIGHTS and lets the module pass on what it is given; then each row trains alike (preset cpu-ablation: 400
 steps of two groups of four, a quarter to half an hour a core and row). For rows that groups of four can tell apart:
@@ -37,10 +32,13 @@ A dry run of a row on a CPU, in a minute: train ... --preset tiny --set steps=6 
 
 import argparse
 import sys
-import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from research.gpu_slices import slice as gpu_slice
+
+if TYPE_CHECKING:
+    from hdmatt.network.cpc import CPC
 
 SIZES = {"320": "1", "480": "1.5", "640": "2", "MS": "1,1.5,2"}
 
@@ -90,15 +88,6 @@ def main() -> int:
     land.add_argument("shards", type=Path)
     land.add_argument("folder", type=Path)
     land.add_argument("--row", choices=list(ROWS), required=True)
-    together = commands.add_parser("together", help="several rows in one process, on the same batches")
-    together.add_argument("--pack", type=Path, action="append", required=True, help="may be repeated")
-    together.add_argument("--rows", required=True, help="names with commas between")
-    together.add_argument("--init", type=Path, help="weights for a common start")
-    together.add_argument("--preset", default="gpu-ablation")
-    together.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="changes")
-    together.add_argument("--minutes", type=float, required=True)
-    together.add_argument("--out", type=Path, required=True)
-    together.add_argument("--work", type=Path, default=gpu_slice.ROOT / "runs/ablation-work")
     args, rest = parser.parse_known_args()
     if rest and args.command != "train":
         parser.error(f"unknown: {' '.join(rest)}")
@@ -124,8 +113,6 @@ def run(args: argparse.Namespace, rest: list[str]) -> int:
         print(start_row(args.weights, args.folder / "start" / f"{args.row}.safetensors", ROWS[args.row]))
     elif args.command == "land":
         print(land_row(args.shards, args.folder / f"{args.row}.safetensors"))
-    elif args.command == "together":
-        train_rows(args)
     if args.command != "train":
         return 0
     own = [part for change in ROWS[args.row] for part in ("--set", change)]
@@ -146,45 +133,6 @@ def print_options(name: str) -> None:
     print(" ".join(f"--set {change}" for change in ROWS[name] if not change.startswith("sample.scales")))
 
 
-def train_rows(args: argparse.Namespace) -> None:
-    """Several rows on the same batches; each one's mean weights, in half precision, and its curve."""
-    import shutil
-
-    from hdmatt.errors import InputError
-    from hdmatt.network.checkpoint import load_card, load_model, save_model
-    from hdmatt.training.config import changed
-    from hdmatt.training.loop import train_together
-    from hdmatt.training.presets import PRESETS
-    from hdmatt.training.run import Row
-
-    names = args.rows.split(",")
-    if unknown := [name for name in names if name not in ROWS]:
-        raise InputError(f"there is no row {unknown[0]!r}", hint=f"Choose from {', '.join(ROWS)}.")
-    if other := [name for name in names if f"sample.scales={SIZES['320']}" not in ROWS[name]]:
-        raise InputError(
-            f"{other[0]} has samples of its own, which others cannot share",
-            hint="Train it by itself: ablation.py train.",
-        )
-    if len(set(names)) < len(names):
-        raise InputError(f"{args.rows} names a row twice", hint="Name each once.")
-    resume = all((args.work / name / "state.safetensors").is_file() for name in names)  # kept by the machine
-    rows = []
-    for name in names:
-        own = [change for change in ROWS[name] if not change.startswith("sample.")]
-        config = changed(PRESETS[args.preset], ["tensorboard=false", "validate_every=0", *own, *args.changes])
-        start = args.work / "start" / f"{name}.safetensors" if args.init and not resume else None
-        rows.append(Row(config, args.work / name, start_row(args.init, start, ROWS[name]) if start else None))
-    data = gpu_slice.unpack_all(args.pack, args.work)
-    spent = (time.monotonic() - gpu_slice.STARTED) / 60
-    left = max(0.0, args.minutes - spent - gpu_slice.RESERVE)
-    trained = train_together(rows, data, resume=resume, max_minutes=left, say=lambda line: print(line, flush=True))
-    args.out.mkdir(parents=True, exist_ok=True)
-    for row, path in zip(rows, trained, strict=True):
-        card = load_card(path) | {"row": row.out.name}
-        save_model(load_model(path), args.out / f"{row.out.name}.safetensors", half=True, card=card)
-        shutil.copyfile(row.out / "curve.csv", args.out / f"{row.out.name}.csv")
-
-
 def start_row(weights: Path, target: Path, changes: list[str]) -> Path:
     """The row's network, its module drawn from seed 0 as a shortcut, all else from `weights`."""
     from dataclasses import replace
@@ -202,10 +150,28 @@ def start_row(weights: Path, target: Path, changes: list[str]) -> Path:
     model = HDMatt(replace(trained.config, cpc=row.cpc, form=row.form, around=row.around))
     shared = {n: t for n, t in trained.state_dict().items() if not n.startswith("cpc.")}
     model.load_state_dict(model.state_dict() | shared)
-    model.cpc.start_as_shortcut()  # no row starts with less than row A
+    start_as_shortcut(model.cpc)  # no row starts with less than row A
     target.parent.mkdir(parents=True, exist_ok=True)
     save_model(model, target, half=False, card=load_card(weights) | {"row": target.stem})
     return target
+
+
+def start_as_shortcut(cpc: "CPC") -> None:
+    """Let the module pass the query's own features on, and add nothing of what it reads, until it has learned.
+
+    In a trained network a convolution drawn at random in the features' way would cost all that the network knew, and
+    a comparison with model A would be one of head starts. Features are what a ReLU gave, so with stored statistics of
+    mean 0 and variance 1 the module returns them as they are.
+    """
+    from torch import nn
+
+    if cpc.kind == "none":
+        return
+    joining, norm = cpc.fuse[0], cpc.fuse[1]
+    assert isinstance(joining, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+    nn.init.zeros_(joining.weight)
+    nn.init.dirac_(joining.weight[:, : joining.out_channels])
+    norm.reset_parameters()
 
 
 def land_row(shards: Path, target: Path) -> Path:

@@ -36,6 +36,7 @@ from hdmatt.evaluation.evaluate import Evaluation
 from hdmatt.evaluation.summary import ScoreSummary
 from hdmatt.inference.load import load_model
 from hdmatt.network.checkpoint import load_card
+from hdmatt.training.config import renamed_card
 
 ALL = 10**6  # more patches than any picture has
 
@@ -160,14 +161,15 @@ def table(scored: list[tuple[Line, str, list[ScoreSummary]]], missing: list[Line
     return text
 
 
-BUDGET = ("steps", "patches", "part", "lean", "seed", "crops", "pictures")  # of a file's card, see recipe.card_of
+# of a file's card, see config.card_of
+BUDGET = ("steps", "patches", "part", "foreground_weight", "seed", "scales", "pictures")
 
 
 def budgets(weights: dict[str, str]) -> str:
     """What each row's weights cost, as their files tell, and a warning where that is not the same for all."""
-    cards = {key: load_card(path) for key, path in weights.items()}
+    cards = {key: renamed_card(load_card(path)) for key, path in weights.items()}
     rows = [[key, *(card.get(name, "not told") for name in BUDGET)] for key, card in cards.items()]
-    equal = ("steps", "patches", "part", "lean", "pictures")
+    equal = ("steps", "patches", "part", "foreground_weight", "pictures")
     told = {tuple(card.get(name) for name in equal) for card in cards.values()}
     text = "\n## Trained\n\n" + markdown(["weights", *BUDGET], rows) + "\n"
     if len(told) > 1 or None in next(iter(told), ()):

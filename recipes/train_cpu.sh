@@ -10,8 +10,8 @@
 # The weights are OUT/model.safetensors.
 #
 # Hardware: two x86 cores with AMX (bf16); with AVX512-BF16 alone a quarter slower, without either about four times.
-# Hours:    about 1.1 h the first stage, 1 h the second, 1.8 h the third, on one core (--threads 1) of an otherwise idle
-#           machine; 2.5 h the fourth on two. Processors that are faster in fp32 compute in it (precision=auto).
+# Hours:    about 1.1 h the first stage, 1.8 h the second, on one core (--threads 1) of an otherwise idle machine; 2.5 h
+#           the third on two. Processors that are faster in fp32 compute in it (precision=auto).
 # Expected: SAD about 3.4 on alphamatting-dev trimap1: the presets are those of the best stages of the weights in the
 #           package, which had 3.36 after the last of these, on the way from older ones (docs/model-card.md has it and
 #           the scores); from random weights only the dry run has been to its end.
@@ -29,11 +29,10 @@ stage() { # NAME PRESET [INIT]
 }
 
 stage 1-small cpu-128
-stage 2-coarse cpu-coarse "$out/1-small/model.safetensors"
-stage 3-large cpu-160 "$out/2-coarse/model.safetensors"
+stage 2-large cpu-160 "$out/1-small/model.safetensors"
 # what the network is used on: norms counted on patches of 320, then a stage of these with the norms as they are, on both cores
-hdmatt train norms "$out/3-large/model.safetensors" --data "$pack" -o "$out/3-large/norms.safetensors" \
+hdmatt train norms "$out/2-large/model.safetensors" --data "$pack" -o "$out/2-large/norms.safetensors" \
   --set sample.scales=0.5,0.75,1,1.5 --count "${NORMS:-40}"
 options+=(--devices 2 --threads 1)
-stage 4-whole cpu-320 "$out/3-large/norms.safetensors"
-cp "$out/4-whole/model.safetensors" "$out/model.safetensors"
+stage 3-whole cpu-320 "$out/2-large/norms.safetensors"
+cp "$out/3-whole/model.safetensors" "$out/model.safetensors"

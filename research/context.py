@@ -7,13 +7,13 @@
 The encoder of --model stays as it is; what it makes of groups of patches of synthetic photographs is computed once and
 kept. Then each row's context module and the convolutions that read alpha at stride 8 from it (`decoder.at8`,
 `decoder.coarse`, from the weights given) are trained on the same kept features, at a hundredth of a whole step's work.
-The module is drawn anew but starts as a shortcut (CPC.start_as_shortcut): no row starts with less than row A. With
-weights whose hints know the patch alone (`ablation.py`, rows -alone) all that is known of the rest of the picture comes
-through the module. Reported: mean absolute error (x 1000) of alpha at stride 8 at unknown pixels of groups that were
-not trained on; of all patches, and of those that hold no sure foreground or no sure background, which need the others
-most. `hints` is the hinted alpha, averaged, that the network corrects. With --test the pictures of a test set are
-matted whole by each row, patches selecting their contexts among all as in use, but alpha is read at stride 8, without
-the decoder's finer stages; the error is that of cells of 8 x 8 pixels, by their unknown share.
+The module is drawn anew but starts as a shortcut (paper.ablation.start_as_shortcut): no row starts with less than row
+A. With weights whose hints know the patch alone (`ablation.py`, rows -alone) all that is known of the rest of the
+picture comes through the module. Reported: mean absolute error (x 1000) of alpha at stride 8 at unknown pixels of
+groups that were not trained on; of all patches, and of those that hold no sure foreground or no sure background, which
+need the others most. `hints` is the hinted alpha, averaged, that the network corrects. With --test the pictures of a
+test set are matted whole by each row, patches selecting their contexts among all as in use, but alpha is read at stride
+8, without the decoder's finer stages; the error is that of cells of 8 x 8 pixels, by their unknown share.
 
 "A, colours" asks what there is to fetch: no module, but each unknown cell is told how many cells of the three contexts
 have its own colour, in three measures of alike, apart for those that are unknown, foreground and background.
@@ -25,6 +25,7 @@ with the K, and with several sizes in the size, that it was trained with. Same p
 """
 
 import argparse
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import product
@@ -46,14 +47,15 @@ from hdmatt.inference.options import Options
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.checkpoint import load_model
 from hdmatt.network.config import BACKGROUND, FOREGROUND, STRIDE, UNKNOWN
-from hdmatt.network.decoder import DOUBTFUL, HINTED
+from hdmatt.network.decoder import DOUBTFUL, HINTED, Decoded, Decoder, enlarged
+from hdmatt.network.encoder import Body, Stem
 from hdmatt.network.inputs import labels, network_input
 from hdmatt.network.model import HDMatt
 from hdmatt.samples.config import SampleConfig
 from hdmatt.samples.packs import Assets, load_assets
 from hdmatt.samples.sample import Sample, make_sample
-from hdmatt.training.config import schedule
-from hdmatt.training.step import group_contexts
+from hdmatt.training.step import group_contexts, schedule
+from paper.ablation import start_as_shortcut
 
 ROWS = {
     "A": {"cpc": "none"},
@@ -269,7 +271,7 @@ def trained(
     learning = [row.cpc, row.decoder.at8, row.decoder.coarse, by_colour]
     parameters = [p for module in learning if module is not None for p in module.parameters()]
     optimiser = torch.optim.AdamW(parameters, lr=1e-3, weight_decay=1e-4)
-    row.cpc.start_as_shortcut()
+    start_as_shortcut(row.cpc)
     row.eval()
     if row.cpc.kind != "none":
         row.cpc.key_norm.train()  # the other norm stays as it is: the identity
@@ -319,9 +321,16 @@ def variants(sets: Mapping[str, Sequence[Item]]) -> dict[str, list[Item]]:
 def tested(given: HDMatt, row: HDMatt, tests: Mapping[str, Sequence[Item]], options: Options) -> list[float]:
     """Mean over the pictures of each set: mean absolute error x 1000 of alpha at stride 8, where it is unknown."""
     row.encoder.load_state_dict(given.encoder.state_dict())
-    row.decoder.forward = row.decoder.early  # without the finer stages
+    row.decoder.forward = functools.partial(coarse_alone, row.decoder)
     row.eval()
     return [1000 * float(np.mean([_at_stride(row, item, options) for item in items])) for items in tests.values()]
+
+
+def coarse_alone(decoder: Decoder, stem: Stem, body: Body, deep: Tensor) -> Decoded:
+    """The decoder's forward without the finer stages: `alpha` is the enlarged alpha at stride 8."""
+    coarse = decoder.guess(stem.inputs, decoder.at8([deep, body.eighth]))
+    assert coarse is not None, "only a network with `coarse` has an alpha at stride 8"
+    return Decoded(enlarged(coarse), deep, deep.new_empty(0), deep.new_empty(0), coarse)
 
 
 def _at_stride(network: HDMatt, item: Item, options: Options) -> float:

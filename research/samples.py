@@ -3,8 +3,8 @@
     python -m research.samples --data PACK [--preset gpu-s] [--set workers=15 ...] [--seconds 30]
 
 Draws batches as a training does, with the preset's workers, and throws them away; the first round, in which workers
-start, is not counted. A canvas gives `repeat` groups of `sample.group` patches, so patches are cheap where `repeat` is
-high, and alike. Set OMP_NUM_THREADS=1 and OPENBLAS_NUM_THREADS=1, as a training with many workers must.
+start, is not counted. A canvas gives `steps_per_composite` groups of `sample.group` patches: where that is high,
+patches are cheap, and alike. Set OMP_NUM_THREADS=1 and OPENBLAS_NUM_THREADS=1, as a training with many workers must.
 """
 
 import argparse
@@ -45,12 +45,12 @@ def main(arguments: Sequence[str]) -> int:
     config = changed(PRESETS[given.preset], given.changes)
     check(config)
     cv2.setNumThreads(0)  # OpenCV's threads do not survive in the workers, which are forked
-    speed = drawn(load_assets(given.data), config, seconds=given.seconds)
+    speed = drawn(load_assets(given.data, longest=config.sample.longest), config, seconds=given.seconds)
     rows = [
         ["workers", str(config.workers)],
         ["canvases a second", f"{speed.canvases / speed.seconds:.2f}"],
         ["patches a second", f"{speed.patches / speed.seconds:.1f}"],
-        ["patches of a canvas", str(config.repeat * config.sample.group)],
+        ["patches of a canvas", str(config.steps_per_composite * config.sample.group)],
         ["patches a step", str(config.groups * config.sample.group)],
         ["shortest step that does not wait, s", f"{speed.seconds / speed.steps:.4f}"],
     ]
@@ -59,17 +59,17 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def drawn(assets: Assets, config: TrainConfig, *, seconds: float) -> Speed:
-    """Whole rounds (`spread` steps that share canvases) until the time is over, after one that is not counted."""
-    began, steps = 0.0, -config.spread
+    """Whole rounds (steps that share canvases) until the time is over, after one that is not counted."""
+    began, steps = 0.0, -config.steps_per_composite
     for _ in batches(assets, replace(config, steps=10**9), first=0):
         steps += 1
         now = time.monotonic()
         if steps == 0:
             began = now
-        elif steps > 0 and steps % config.spread == 0 and now - began >= seconds:
+        elif steps > 0 and steps % config.steps_per_composite == 0 and now - began >= seconds:
             break
     patches = steps * config.groups * config.sample.group
-    return Speed(time.monotonic() - began, steps, steps * config.groups / config.repeat, patches)
+    return Speed(time.monotonic() - began, steps, steps * config.groups / config.steps_per_composite, patches)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """A pack of two pictures and a run of seconds: what the tests of the training share."""
 
 import os
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,7 +14,11 @@ from lightning_fabric import Fabric
 from hdmatt.network.checkpoint import save_model
 from hdmatt.network.model import HDMatt
 from hdmatt.training.config import TrainConfig
+from hdmatt.training.curves import read_rows
+from hdmatt.training.loop import Limits
 from hdmatt.training.presets import PRESETS
+from hdmatt.training.train import Start
+from hdmatt.training.train import train as train_with
 
 ROOT = Path(__file__).parents[1]
 TINY = PRESETS["tiny"]
@@ -47,6 +53,22 @@ def start(config: TrainConfig, folder: Path) -> Path:
     path = folder / "start.safetensors"
     save_model(HDMatt(config.model), path, half=False, card={"patches": "1000"})
     return path
+
+
+def train(
+    config: TrainConfig, data: Sequence[Path], out: Path, *, max_steps: int | None = None,
+    max_minutes: float | None = None, fabric: Fabric | None = None, **names: Any,
+) -> Path:  # fmt: skip
+    """`train` on a CPU, with the fields of Start and Limits as arguments of its own."""
+    begin = Start(**{f.name: names.pop(f.name) for f in fields(Start) if f.name in names})
+    return train_with(
+        config, data, out, start=begin, limits=Limits(max_minutes, max_steps), fabric=fabric or cpu(), **names
+    )
+
+
+def curve(folder: Path, name: str = "curve") -> list[dict[str, Any]]:
+    """The rows of a run's curve, or of its validations."""
+    return read_rows(folder / f"{name}.jsonl")
 
 
 def cpu() -> Fabric:

@@ -7,8 +7,10 @@
     python -m research.gpu_slices.slice thin  RESULT SMALLER --limit 30
 
 Hardware:  one GPU of 40 GB or more (written for an H100 and 16 cores: bf16, 15 processes that make samples). No
-           network; Python with torch, numpy, opencv, pillow, safetensors and lightning. Neither OpenImageIO nor
-           PyMatting nor psutil is needed; jaxtyping comes with the pack.
+           network; Python with torch, numpy, opencv, pillow, safetensors and lightning. Neither PyMatting nor psutil
+           is needed, and OpenImageIO only for --validate; jaxtyping comes with the pack. Where pydantic is missing, put
+           its wheels for the machine's Python into PACK/wheels: pip download --no-deps --only-binary=:all:
+           --python-version 3.12 -d PACK/wheels pydantic pydantic-core annotated-types typing-inspection
 Hours:     hdmatt-s on an H200: 0.094 s a step of gpu-s with --set compile=true, which takes 70 s more at the start,
            40 000 in 1.1 h; 0.12 s without. The first steps take 20 s. hdmatt-r34 has not been run: about four times
            as long.
@@ -18,11 +20,11 @@ Expected:  8500 steps from the weights of before: docs/model-card.md, stage 18.
 A slice: unpack the pack into WORK, take up the run. If WORK (kept on the machine between commands) holds a later step
 than the state, it goes on from there, bit for bit; else the shards of the state are joined there, and the rate rises
 once more over `rewarm` steps. After --minutes, all told but --validate, RESULT holds at most four shards of 15 MiB,
-curve.csv, validation.csv, the last preview sheet and one of each --validate set. What travels: pack 40 MB, hdmatt-s
+curve.jsonl, validation.jsonl, the last preview sheet and one of each --validate set. What travels: pack 40 MB, hdmatt-s
 13 MiB a kind (mean, weights; twice that Adam's moments), hdmatt-r34 four times as much. `thin` keeps less of a state
 where the way in is narrower than the way out.
 
-A dry run of the whole cycle on a CPU: --preset tiny --minutes 1 (tests/test_slices.py does it).
+A dry run of the whole cycle on a CPU: --preset tiny --minutes 1 (tests/research/test_gpu_slices.py does it).
 """
 
 import argparse
@@ -31,6 +33,7 @@ import os
 import shutil
 import sys
 import time
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,7 +43,7 @@ RESERVE = 0.35  # minutes for the last validation, the checkpoint and the shards
 
 
 def prepare(packs: Sequence[Path] = ()) -> None:
-    """hdmatt from this tree, and jaxtyping from the packs where the machine has none; one thread a process.
+    """hdmatt from this tree, and from the packs what the machine lacks: jaxtyping, and wheels; one thread a process.
 
     NumPy's BLAS would start as many threads as there are cores in each of the processes that make samples.
     """
@@ -48,7 +51,18 @@ def prepare(packs: Sequence[Path] = ()) -> None:
         os.environ.setdefault(name, "1")
     if importlib.util.find_spec("jaxtyping") is None:
         sys.path += [str(pack.resolve() / "libraries.zip") for pack in packs]
+    if importlib.util.find_spec("pydantic") is None:
+        sys.path += [str(unzip_wheels(pack.resolve() / "wheels")) for pack in packs]
     sys.path.insert(0, str(ROOT / "src"))
+
+
+def unzip_wheels(folder: Path) -> Path:
+    """Wheels, which may hold compiled code, as a folder that can stand on sys.path."""
+    target = folder / "unzipped"
+    for wheel in sorted(folder.glob("*.whl")):
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(target)
+    return target
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -118,9 +132,10 @@ def train_slice(args: argparse.Namespace) -> None:
 
     from hdmatt.network.checkpoint import load_model, load_state
     from hdmatt.training.config import changed, read_config
-    from hdmatt.training.curves import Curves, save_jpeg, sheet
-    from hdmatt.training.loop import train
+    from hdmatt.training.curves import CURVE, VALIDATION, Curves, save_jpeg, sheet
+    from hdmatt.training.loop import Limits
     from hdmatt.training.presets import PRESETS
+    from hdmatt.training.train import Start, train
     from hdmatt.training.validate import Folders
     from research.gpu_slices.state import join, split, step_of
 
@@ -146,11 +161,9 @@ def train_slice(args: argparse.Namespace) -> None:
             config,
             data,
             run,
-            init=None if resume else args.init,
-            resume=resume,
-            other_pictures=True,  # a slice may bring another pack; it says so
-            changes=changes,
-            max_minutes=max(0.0, args.minutes - spent - RESERVE),
+            # a slice may bring another pack; it says so
+            start=Start(init=None if resume else args.init, resume=resume, other_pictures=True, changes=changes),
+            limits=Limits(max(0.0, args.minutes - spent - RESERVE)),
             say=lambda line: print(line, flush=True),
         )
     args.out.mkdir(parents=True, exist_ok=True)
@@ -165,7 +178,7 @@ def train_slice(args: argparse.Namespace) -> None:
             save_jpeg(sheet(scored.lines, caption=f"step {step}"), args.out / f"{scored.name.replace(' ', '-')}.jpg")
             print(f"step {step}: {scored.name}: SAD {scored.sad:.3f}, MSE {1000 * scored.mse:.2f}e-3")
         curves.close()
-    for name in ("curve.csv", "validation.csv"):
+    for name in (CURVE, VALIDATION):
         if (run / name).is_file():
             shutil.copyfile(run / name, args.out / name)
     sheets = sorted((run / "previews").glob("*-held-out.jpg"))

@@ -35,6 +35,7 @@ from hdmatt.network.model import HDMatt
 from hdmatt.samples.packs import decode, discover_assets, read_foreground, shrink
 from hdmatt.system.files import replacing
 from hdmatt.training.config import TrainConfig, card_of, parse_config, read_config, write_config
+from hdmatt.training.curves import CURVE, VALIDATION
 
 MIB = 2**20
 FORMAT = "hdmatt-shard-1"
@@ -177,7 +178,7 @@ def join(shards: Path, run: Path) -> Path:
     numbers = {"seen": numbers["step"] * each, **numbers}  # shards of before they told
     numbers |= {"restart": numbers["step"], "best": None}  # the best weights do not travel: each slice has its own
     run.mkdir(parents=True, exist_ok=True)
-    for name in ("curve.csv", "validation.csv"):
+    for name in (CURVE, VALIDATION):
         if (shards / name).is_file():
             shutil.copyfile(shards / name, run / name)
     write_config(config, run / "config.json")
@@ -328,13 +329,7 @@ def _read_shards(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any], Train
         raise InputError(f"{folder} holds shards of different states", hint="Keep the shards of one slice only.")
     if len(read) < int(first["of"]):
         raise InputError(f"{folder} holds {len(read)} of {first['of']} shards", hint="Copy the missing ones there.")
-    try:
-        config, numbers = parse_config(first["config"]), json.loads(first["numbers"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"the shards in {folder} have no readable configuration: {error}",
-            hint="Use the version of hdmatt that wrote them.",
-        ) from error
+    config, numbers = parse_config(first["config"], f"{paths[0]}'s metadata"), json.loads(first["numbers"])
     return {n: t for tensors, _ in read for n, t in tensors.items()}, numbers, config
 
 

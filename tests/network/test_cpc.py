@@ -164,27 +164,27 @@ def test_a_summary_is_the_mean_key_of_the_unknown_pixels():
     assert isinstance(some_contexts(cpc)[0], Context)
 
 
-@pytest.mark.parametrize("kind", ["none", "nonlocal", "tgnl"])
-def test_a_module_that_starts_as_a_shortcut_adds_nothing_until_it_has_learned(kind):
-    cpc = module(kind)
-    deep = normal(2, 8, 5, 5).relu()
-    label = torch.randint(0, 3, (2, 5, 5), generator=torch.Generator().manual_seed(0))
-
-    def enriched():
-        pool = some_contexts(cpc) if kind != "none" else []
-        return cpc(deep, label, [pool, pool])
-
-    assert (kind == "none") == torch.equal(enriched(), deep)
-    cpc.start_as_shortcut()
-    torch.testing.assert_close(enriched(), deep, rtol=1e-5, atol=0)  # 1e-5 is the norm's epsilon
-    if kind == "none":
-        return
-    enriched().sum().backward()
-    torch.optim.SGD(cpc.parameters(), lr=0.1).step()
-    first = cpc.phi.weight.grad
-    cpc.zero_grad()
-    enriched().sum().backward()
-    assert not first.any() and cpc.phi.weight.grad.any()  # what is read counts from the second step on
+@pytest.mark.parametrize(("normed", "training"), [(False, True), (True, True), (True, False)])
+def test_the_most_similar_candidates_are_those_of_eq_1(normed, training):
+    """The double sum over unknown pixels of the query and all pixels of each candidate, one product at a time."""
+    torch.manual_seed(1)
+    cpc = CPC(8, key=6, value=4, kind="tgnl", form="literal", scaled=False, normed=normed).double().train(training)
+    deep = normal(5, 8, 3, 4)
+    label = torch.randint(0, 3, (5, 3, 4), generator=torch.Generator().manual_seed(2))
+    candidates = [[1, 2, 3, 4], [0, 2, 4], [0], [4, 1, 0], []]
+    before = {n: t.clone() for n, t in cpc.state_dict().items()}
+    deep.requires_grad_()
+    chosen = cpc.most_similar(deep, label, candidates, 2)
+    assert all(torch.equal(t, before[n]) for n, t in cpc.state_dict().items())  # the norm has counted nothing
+    with torch.no_grad():
+        keys = cpc.keys(deep).flatten(2)
+    for query, own in enumerate(candidates):
+        scores = []
+        for other in own:
+            unknown = keys[query][:, (label[query] == UNKNOWN).flatten()]
+            scores.append(float(sum(q @ c for q in unknown.T for c in keys[other].T)))
+        slow = [own[i] for i in np.argsort(-np.array(scores), kind="stable")[:2]] if own else []
+        assert chosen[query] == slow
 
 
 @pytest.mark.parametrize(

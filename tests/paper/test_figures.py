@@ -156,16 +156,16 @@ def test_table_3_has_the_papers_rows(script):
 
 def test_table_3_says_whether_budgets_were_equal(script, tmp_path):
     files = {}
-    for key, steps, lean in (("A", 20, 0.0), ("C", 20, 0.0), ("B", 30, 0.0), ("leaned", 20, 0.2)):
+    for key, steps, weight in (("A", 20, 1.0), ("C", 20, 1.0), ("B", 30, 1.0), ("weighted", 20, 1.2)):
         files[key] = str(tmp_path / f"{key}.safetensors")
-        config = replace(PRESETS["tiny"], lean=lean)
+        config = replace(PRESETS["tiny"], foreground_weight=weight)
         card = card_of(config, {"step": steps, "seen": 4 * steps, "pictures": "two"})
         save_model(HDMatt(ModelConfig(width=4)), Path(files[key]), half=True, card=card)
     budgets = script("paper.table3").budgets
-    assert "| A | 20 | 80 | all | 0.0 |" in budgets(files)
+    assert "| A | 20 | 80 | all | 1.0 |" in budgets(files)
     assert "Not equal" not in budgets({key: files[key] for key in "AC"})
     assert "Not equal" in budgets({key: files[key] for key in "AB"})
-    assert "Not equal" in budgets({key: files[key] for key in ("A", "leaned")})
+    assert "Not equal" in budgets({key: files[key] for key in ("A", "weighted")})
 
 
 @pytest.mark.parametrize(

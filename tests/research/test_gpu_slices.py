@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,15 +10,15 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
-from small_training import SHORT, cpu, environment, make_pack
+from small_training import SHORT, cpu, environment, make_pack, train
 
 from hdmatt.errors import InputError
 from hdmatt.network.checkpoint import load_card, load_model, load_state
 from hdmatt.samples.packs import load_assets
 from hdmatt.training.config import changed, check
-from hdmatt.training.loop import train
 from hdmatt.training.presets import PRESETS
 from hdmatt.training.step import learning_rate
+from research.gpu_slices import slice as gpu_slice
 from research.gpu_slices.state import MIB, PackOptions, join, pack, split, unpack
 
 ROOT = Path(__file__).parents[2]
@@ -193,17 +194,24 @@ print(gpu_slice.main(["join", work + "/r3", work + "/run"]))
     # a slice without time takes one step; the third call went on from the folder that the second left on the machine
     assert (wanted, load_state(tmp_path / "run/state.safetensors")[1]["step"]) == (200, 3)
     assert sorted(p.name for p in (tmp_path / "r2").iterdir()) == [
-        "curve.csv",
+        "curve.jsonl",
         "preview.jpg",
         "state-0-of-1.safetensors",
-        "validation.csv",
+        "validation.jsonl",
     ]
-    assert (tmp_path / "run/curve.csv").read_text().count("\n") == 4
+    assert (tmp_path / "run/curve.jsonl").read_text().count("\n") == 3
     (thin,) = (tmp_path / "thin").iterdir()
     mean = load_model(join(tmp_path / "thin", tmp_path / "thinned") / "model.safetensors")
     assert thin.stat().st_size < 0.3 * MIB and load_state(tmp_path / "thinned/state.safetensors")[1]["step"] == 2
     before = load_model(join(tmp_path / "r2", tmp_path / "whole") / "model.safetensors").state_dict()
     assert all(torch.equal(t, before[n]) for n, t in mean.state_dict().items())
+
+
+def test_wheels_of_a_pack_stand_on_the_path_unzipped(tmp_path):
+    with zipfile.ZipFile(tmp_path / "some-1-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("some_package/__init__.py", "here = __file__")
+    found = gpu_slice.unzip_wheels(tmp_path)
+    assert (found / "some_package/__init__.py").read_text() == "here = __file__"
 
 
 def test_every_row_of_the_ablation_can_be_trained():
@@ -247,26 +255,6 @@ def test_a_row_starts_from_given_weights_trains_and_lands(data, run, tmp_path):
     landed = ablation("land", tmp_path / "shards", tmp_path, "--row", "B-alone")
     assert landed.returncode == 0, landed.stderr
     assert load_model(tmp_path / "B-alone.safetensors").config == started.config
-
-
-@pytest.mark.release
-def test_rows_are_trained_together_from_a_common_start_on_several_packs(data, run, tmp_path):
-    pack([data], tmp_path / "first")
-    pack([data], tmp_path / "second")
-    usual = [
-        "together", "--pack", tmp_path / "first", "--pack", tmp_path / "second", "--minutes", "9", "--preset", "tiny",
-        "--set", "sample.procedural=0", "--set", "steps=2", "--set", "sample.group=4", "--work", tmp_path / "work",
-    ]  # fmt: skip
-    done = ablation(*usual, "--rows", "A,B,C", "--init", run / "model.safetensors", "--out", tmp_path / "out")
-    assert done.returncode == 0, done.stderr
-    rows = {name: load_model(tmp_path / f"out/{name}.safetensors") for name in "ABC"}
-    assert [row.config.cpc for row in rows.values()] == ["none", "nonlocal", "tgnl"]
-    curves = {name: (tmp_path / f"out/{name}.csv").read_text().splitlines() for name in rows}
-    assert all(len(lines) == 2 and lines[1].startswith("2,") for lines in curves.values())
-    assert len({lines[1] for lines in curves.values()}) == 3  # each learned in its own way
-    assert ablation(*usual, "--rows", "A", "--out", tmp_path / "out", "--rows-of", "B").returncode == 2
-    wrong = ablation(*usual, "--rows", "A,D", "--out", tmp_path / "out")
-    assert wrong.returncode == 2 and "no row 'D'" in wrong.stderr
 
 
 @pytest.mark.release

@@ -15,9 +15,9 @@ def samples(script):
 def test_whole_rounds_are_counted_but_not_the_first(samples, tmp_path, monkeypatch):
     now = iter(range(1000))  # a second a look
     monkeypatch.setattr(samples.time, "monotonic", lambda: next(now))
-    config = replace(SHORT, groups=2, repeat=4, spread=2)  # a canvas for two steps
+    config = replace(SHORT, groups=2, steps_per_composite=2)  # two composites for two steps
     speed = samples.drawn(load_assets([make_pack(tmp_path / "pack")]), config, seconds=3)
-    assert (speed.steps, speed.canvases, speed.patches) == (4, 2, 16)
+    assert (speed.steps, speed.canvases, speed.patches) == (4, 4, 16)
     assert speed.seconds == 5  # four steps, and the look after them
 
 

@@ -1,11 +1,11 @@
-import csv
+import shutil
 from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from small_training import SHORT, cpu, make_pack
+from small_training import SHORT, cpu, curve, make_pack
 
 from hdmatt.cli.main import main
 from hdmatt.errors import InputError, ModelError
@@ -14,10 +14,11 @@ from hdmatt.network.config import ModelConfig
 from hdmatt.network.model import HDMatt
 from hdmatt.training import backbone, batches
 from hdmatt.training.backbone import BackboneConfig, Classifier, discover_classes, train_backbone
-from hdmatt.training.config import schedule
-from hdmatt.training.curves import append_row
+from hdmatt.training.curves import Curves
+from hdmatt.training.loop import Limits
 from hdmatt.training.presets import PRESETS
-from hdmatt.training.run import Run
+from hdmatt.training.step import schedule
+from hdmatt.training.train import Start, new_run
 
 SMALL = BackboneConfig(width=4, size=32, batch=8, epochs=12, rate=0.05, warmup=2, workers=0, save_every=4)
 
@@ -37,14 +38,13 @@ def labelled(tmp_path_factory):
 
 def test_the_encoder_learns_classes_and_its_weights_start_a_matting_network(labelled, tmp_path):
     weights = train_backbone(SMALL, labelled, tmp_path / "run", fabric=cpu())
-    with (tmp_path / "run/curve.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [row["step"] for row in rows] == ["4", "8", "12"]
-    assert float(rows[-1]["loss"]) < float(rows[0]["loss"]), [r["loss"] for r in rows]
+    rows = curve(tmp_path / "run")
+    assert [row["step"] for row in rows] == [4, 8, 12]
+    assert rows[-1]["loss"] < rows[0]["loss"] and rows[-1]["accuracy"] >= 0.5, rows
     tensors, metadata = load_tensors(weights)
     assert metadata == {"classes": "2", "steps": "12"}
     assert tensors["conv1.weight"].shape == (4, 3, 7, 7) and tensors["fc.weight"].shape == (2, 32)
-    run = Run(SHORT, backbone=weights)
+    run = new_run(SHORT, Start(backbone=weights))
     encoder = run.model.encoder
     assert torch.equal(encoder.conv1.weight[:, :3], tensors["conv1.weight"])
     assert not encoder.conv1.weight[:, 3:].any()
@@ -71,26 +71,34 @@ NORM = ("weight", "bias", "running_mean", "running_var")
 
 
 def test_a_pre_training_stops_and_continues_bit_for_bit(labelled, tmp_path):
-    train_backbone(SMALL, labelled, tmp_path / "straight", fabric=cpu(), max_steps=4)
-    train_backbone(SMALL, labelled, tmp_path / "stopped", fabric=cpu(), max_steps=2)
-    train_backbone(SMALL, labelled, tmp_path / "stopped", fabric=cpu(), max_steps=2, resume=True)
+    train_backbone(SMALL, labelled, tmp_path / "straight", fabric=cpu(), limits=Limits(steps=4))
+    train_backbone(SMALL, labelled, tmp_path / "stopped", fabric=cpu(), limits=Limits(steps=2))
+    train_backbone(SMALL, labelled, tmp_path / "stopped", fabric=cpu(), limits=Limits(steps=2), resume=True)
     ours, theirs = (load_state(tmp_path / n / "state.safetensors")[0] for n in ("stopped", "straight"))
     assert set(ours) == set(theirs) and all(torch.equal(ours[n], theirs[n]) for n in ours)
 
 
 def test_a_pre_training_goes_on_as_it_was_started_or_not_at_all(labelled, tmp_path):
-    train_backbone(SMALL, labelled, tmp_path / "run", fabric=cpu(), max_steps=1)
+    train_backbone(SMALL, labelled, tmp_path / "run", fabric=cpu(), limits=Limits(steps=1))
     for name, value in (("batch", SMALL.batch + 1), ("epochs", SMALL.epochs + 1), ("rate", 0.7)):
-        with pytest.raises(InputError, match=f"{name} is {value}, but .* was trained with {getattr(SMALL, name)}"):
+        with pytest.raises(InputError, match=f"{name} is {value}, but .* was started with {getattr(SMALL, name)}"):
             train_backbone(replace(SMALL, **{name: value}), labelled, tmp_path / "run", fabric=cpu(), resume=True)
     assert load_state(tmp_path / "run/state.safetensors")[1]["step"] == 1
 
 
+def test_a_pre_training_does_not_go_on_with_other_classes(labelled, tmp_path):
+    train_backbone(SMALL, labelled, tmp_path / "run", fabric=cpu(), limits=Limits(steps=1))
+    shutil.copytree(labelled, tmp_path / "more")
+    (tmp_path / "more/light").rename(tmp_path / "more/pale")
+    with pytest.raises(InputError, match=r"trained on 12 pictures of 2 classes, .*; it is given 12 pictures"):
+        train_backbone(SMALL, tmp_path / "more", tmp_path / "run", fabric=cpu(), resume=True)
+
+
 def test_a_worker_without_shared_memory_sends_the_same_pictures(labelled, tmp_path, monkeypatch):
     config = replace(SMALL, workers=1)
-    train_backbone(config, labelled, tmp_path / "shared", fabric=cpu(), max_steps=2)
+    train_backbone(config, labelled, tmp_path / "shared", fabric=cpu(), limits=Limits(steps=2))
     monkeypatch.setattr(batches, "SHARED_MEMORY", tmp_path / "none")
-    train_backbone(config, labelled, tmp_path / "pipes", fabric=cpu(), max_steps=2)
+    train_backbone(config, labelled, tmp_path / "pipes", fabric=cpu(), limits=Limits(steps=2))
     ours, theirs = (load_state(tmp_path / n / "state.safetensors")[0] for n in ("pipes", "shared"))
     assert all(torch.equal(ours[n], theirs[n]) for n in theirs)
 
@@ -109,7 +117,7 @@ def test_a_folder_without_classes_is_refused(labelled, tmp_path):
 
 @pytest.mark.parametrize(("name", "value"), [("width", 0), ("batch", 0), ("epochs", -1), ("size", 31)])
 def test_what_cannot_be_pre_trained_is_refused_by_name(labelled, tmp_path, name, value):
-    with pytest.raises(InputError, match=f"{name} is {value}, at least"):
+    with pytest.raises(InputError, match=f"{name} is {value}, but should be greater than or equal to"):
         train_backbone(replace(SMALL, **{name: value}), labelled, tmp_path / "run", fabric=cpu())
     assert not (tmp_path / "run").exists()
 
@@ -131,11 +139,10 @@ def test_a_small_folders_rate_rises_in_a_tenth_of_its_steps_and_comes_down(label
 
 
 def test_a_curve_loses_what_a_killed_pre_training_wrote_too_much(labelled, tmp_path):
-    train_backbone(SMALL, labelled, tmp_path / "run", fabric=cpu(), max_steps=1)
-    append_row(tmp_path / "run/curve.csv", {"step": 2, "loss": 9, "accuracy": 0})
-    train_backbone(SMALL, labelled, tmp_path / "run", fabric=cpu(), max_steps=2, resume=True)
-    with (tmp_path / "run/curve.csv").open() as file:
-        assert [row["step"] for row in csv.DictReader(file)] == ["1", "3"]
+    train_backbone(SMALL, labelled, tmp_path / "run", fabric=cpu(), limits=Limits(steps=1))
+    Curves(tmp_path / "run", step=1, tensorboard=False).training({"step": 2, "loss": 9, "accuracy": 0})
+    train_backbone(SMALL, labelled, tmp_path / "run", fabric=cpu(), limits=Limits(steps=2), resume=True)
+    assert [row["step"] for row in curve(tmp_path / "run")] == [1, 3]
 
 
 def test_a_pickle_is_not_opened_and_the_hint_converts_it(tmp_path):
@@ -162,7 +169,7 @@ def test_the_command_of_the_hint_converts_torchvisions_file(tmp_path):
 def test_the_command_line_explains_and_runs_both_trainings(labelled, tmp_path, capsys):
     assert main(["train", "--help"]) == 0
     text = capsys.readouterr().out
-    for words in ("--resume", "--set", "--validate", "backbone", "curve.csv", *PRESETS):
+    for words in ("--resume", "--set", "--validate", "backbone", "curve.jsonl", *PRESETS):
         assert words in text
     out = tmp_path / "stage1"
     options = ["--width", "4", "--size", "32", "--batch", "12", "--epochs", "1", "--workers", "0"]

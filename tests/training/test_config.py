@@ -4,7 +4,17 @@ import pytest
 
 from hdmatt.cli.main import main
 from hdmatt.errors import InputError
-from hdmatt.training.config import TrainConfig, changed, check, read_config, settings, write_config
+from hdmatt.samples.config import SampleConfig
+from hdmatt.training.config import (
+    LossWeights,
+    TrainConfig,
+    changed,
+    check,
+    read_config,
+    renamed_card,
+    settings,
+    write_config,
+)
 from hdmatt.training.presets import PRESETS
 
 
@@ -26,8 +36,8 @@ def test_changes_take_the_kind_of_what_they_change():
     assert config.sample.drawn == (480, 960)
     assert (config.rate, config.sample.scales, config.model.cpc, config.steps) == (3e-4, (0.5, 1.0, 2.0), "none", 20)
     assert (config.betas, config.detach, config.precision) == ((0.5, 0.99), True, "bf16-mixed")
-    assert config.losses == {"alpha": 0.5, "composition": 0.5, "gradient": 0.2}
-    assert TrainConfig().losses == {"alpha": 0.5, "composition": 0.5}
+    assert config.losses == LossWeights(gradient=0.2)
+    assert TrainConfig().losses == LossWeights()
 
 
 def test_the_last_change_of_a_name_wins():
@@ -38,17 +48,19 @@ def test_the_last_change_of_a_name_wins():
     ("change", "words"),
     [
         ("rate", "has no '='"),
-        ("speed=3", "no 'speed'"),
-        ("sample.speed=3", "no 'speed'"),
-        ("sample=3", "has parts"),
-        ("rate.x=3", "has no parts"),
-        ("losses.style=1", "weight by part"),
-        ("steps=1.5", "'1.5' does not fit"),
-        ("detach=yes", "'yes' does not fit"),
-        ("model.cpc=all", "'all' does not fit"),
-        ("betas=0.9", "'0.9' does not fit"),
-        ("sample.scales=a,b", "'a,b' does not fit"),
-        ("sample.drawn=480.5", "'480.5' does not fit"),
+        ("speed=3", "there is no 'speed'"),
+        ("sample.speed=3", "there is no 'sample.speed'"),
+        ("smaple.patch=3", "there is no 'smaple'"),
+        ("sample=3", "sample has parts"),
+        ("rate.x=3", "rate has no parts"),
+        ("losses.style=1", "there is no 'losses.style'"),
+        ("steps=1.5", "steps is '1.5', but should be a valid integer"),
+        ("detach=maybe", "detach is 'maybe', but should be a valid boolean"),
+        ("model.cpc=all", "model.cpc is 'all', but should be 'none', 'nonlocal' or 'tgnl'"),
+        ("betas=0.9", "betas"),
+        ("sample.scales=a,b", "sample.scales is 'a', but should be a valid number"),
+        ("sample.drawn=480.5", "sample.drawn is '480.5', but should be a valid integer"),
+        ("rate=-1", "rate is '-1', but should be greater than or equal to 0"),
     ],
 )
 def test_a_change_that_does_not_fit_is_refused_with_what_would(change, words):
@@ -60,7 +72,7 @@ def test_a_change_that_does_not_fit_is_refused_with_what_would(change, words):
 def test_the_hint_lists_the_names_there_are():
     with pytest.raises(InputError) as caught:
         changed(TrainConfig(), ["model.kind=x"])
-    assert "width, cpc, form" in caught.value.hint
+    assert "model.width, model.cpc, model.form" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -95,54 +107,76 @@ def test_every_preset_can_work_and_comes_back_from_its_file(name, tmp_path):
         "sample.patch=72",
         "sample.scales=0",
         "topk=-1",
-        "repeat=3",
         "rate=-1",
         "floor=2",
         "betas=0.9,1",
         "ema=1",
-        "losses.alpha=0",
+        "losses.alpha=-1",
         "precision=16",
         "workers=-1",
         "save_every=0",
         "held_out=0",
-        "repeat=0",
-        "spread=0",
+        "steps_per_composite=0",
+        "sample.tone=2,1",
+        "sample.wall=0.6",
+        "sample.rotation=50",
+        "losses.probes=-1",
+        "seed=-1",
         "sample.drawn=480,32",
         "sample.scales=inf",
         "sample.faults=7",
         "sample.band=0",
         "model.width=0",
         "topk=4",
-        "lean=1.5",
+        "foreground_weight=2",
     ],
 )
 def test_a_configuration_that_cannot_work_is_refused(wrong):
-    config = replace(TrainConfig(), losses={"alpha": 1.0})
-    check(config)
-    name = wrong.partition("=")[0].split(".")[0 if wrong.startswith("losses") else -1]
-    with pytest.raises(InputError, match=name):  # and the message names what is to be changed
-        check(changed(config, [wrong]))
+    check(TrainConfig())
+    with pytest.raises(InputError, match=wrong.partition("=")[0]):  # the message names what is to be changed
+        check(changed(TrainConfig(), [wrong]))
+
+
+def test_a_configuration_made_in_python_is_checked_as_well():
+    for wrong in ({"steps": 0}, {"sample": replace(SampleConfig(), patch=72)}, {"losses": LossWeights(0, 0, coarse=0)}):
+        with pytest.raises(InputError, match=next(iter(wrong))):
+            check(replace(TrainConfig(), **wrong))
+
+
+def test_hints_of_what_lies_around_do_not_go_with_turned_patches():
+    turned = changed(TrainConfig(), ["model.hints=true", "sample.rotation=15"])
+    with pytest.raises(InputError, match="upright patches only"):
+        check(turned)
+    check(changed(turned, ["model.around=false"]))
 
 
 def test_groups_must_share_evenly_among_the_processes():
     check(replace(TrainConfig(), groups=8), processes=4)
     with pytest.raises(InputError, match="3 processes cannot share evenly"):
         check(replace(TrainConfig(), groups=8), processes=3)
-    with pytest.raises(InputError, match="spread is 3"):
-        check(replace(TrainConfig(), groups=8, repeat=4, spread=3))
-    with pytest.raises(InputError, match="repeat is 4, which does not divide the 1 groups of a process and 2 steps"):
-        check(replace(TrainConfig(), groups=1, repeat=4, spread=2))
-    with pytest.raises(InputError, match="repeat is 2"):
-        check(replace(TrainConfig(), groups=8, repeat=2), processes=8)
 
 
-def test_a_configuration_of_an_older_version_has_defaults_for_what_it_did_not_know(tmp_path):
+def test_a_configuration_of_an_older_version_goes_on_with_todays_names(tmp_path):
     path = tmp_path / "config.json"
-    path.write_text('{"model": {"width": 8}, "sample": {"patch": 64, "scales": [1.0]}, "betas": [0.9, 0.99]}')
+    path.write_text(
+        '{"model": {"width": 8}, "sample": {"patch": 64, "crops": [1.0]}, "betas": [0.9, 0.99], "lean": 0.2,'
+        ' "losses": {"alpha": 1, "laplacian": 0.5}, "probes": 0.3, "coarse": 0.5, "repeat": 4, "spread": 4}'
+    )
     config = read_config(path)
-    assert (config.model.width, config.sample.scales, config.repeat) == (8, (1.0,), 1)
-    path.write_text('{"model": {"colour": 8}}')
-    with pytest.raises(InputError, match="no configuration"):
-        read_config(path)
+    assert (config.model.width, config.sample.scales, config.steps_per_composite) == (8, (1.0,), 4)
+    assert (config.foreground_weight, config.betas) == (1.2, (0.9, 0.99))
+    assert config.losses == LossWeights(alpha=1.0, laplacian=0.5, probes=0.3, coarse=0.5)
+    for text in ('{"model": {"colour": 8}}', '{"part": "coarse"}', '{"repeat": 4, "spread": 2}', "[]", "no JSON"):
+        path.write_text(text)
+        with pytest.raises(InputError, match="is no configuration of a training run") as caught:
+            read_config(path)
+        assert "version of hdmatt" in caught.value.hint
     with pytest.raises(InputError, match="there is no"):
         read_config(tmp_path / "nothing.json")
+
+
+def test_a_card_of_an_older_version_has_todays_names():
+    assert renamed_card({"steps": "7", "lean": "0.2", "crops": "1.0,2.0"}) == {
+        "steps": "7", "foreground_weight": "1.2", "scales": "1.0,2.0",
+    }  # fmt: skip
+    assert renamed_card({"steps": "7"}) == {"steps": "7"}

@@ -1,25 +1,23 @@
-import csv
 import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from small_training import SHORT, cpu, make_pack, start
+from small_training import SHORT, cpu, curve, make_pack, start, train
 
 from hdmatt.cli.main import main
 from hdmatt.errors import InputError
 from hdmatt.network.checkpoint import load_card, load_model, load_state
 from hdmatt.network.inputs import network_input
-from hdmatt.network.model import HDMatt, in_coarse
+from hdmatt.network.model import HDMatt
 from hdmatt.training import losses
-from hdmatt.training.config import read_config
-from hdmatt.training.curves import CurveRecorder
-from hdmatt.training.loop import train, train_together
+from hdmatt.training.config import LossWeights, read_config
+from hdmatt.training.curves import CurveRecorder, vanished
 from hdmatt.training.presets import PRESETS
 from hdmatt.training.processes import make_fabric
-from hdmatt.training.run import Row, Run
-from hdmatt.training.step import compile_network, group_contexts, learning_rate, vanished
+from hdmatt.training.step import candidates, compile_network, group_contexts, learning_rate
+from hdmatt.training.train import new_run
 
 TEN = replace(
     SHORT,
@@ -27,8 +25,7 @@ TEN = replace(
     groups=1,
     steps=10,
     warmup=2,
-    losses={"alpha": 0.5, "composition": 0.5, "laplacian": 0.1, "gradient": 0.1},
-    probes=0.5,
+    losses=LossWeights(laplacian=0.1, gradient=0.1, probes=0.5),
     save_every=5,
 )
 # what the presets have and a plain run has not; 3 lies between the steps that share a canvas
@@ -36,8 +33,7 @@ LIKE_OURS = replace(
     TEN,
     model=replace(TEN.model, hints=True, normed=True, coarse=True),
     groups=2,
-    repeat=2,
-    spread=2,
+    steps_per_composite=2,
     clip=1.0,
     ema=0.9,
     workers=1,
@@ -49,8 +45,7 @@ EASY = replace(
     TEN,
     sample=replace(TEN.sample, procedural=0.0, merge=0.0, faults=0.0, scales=(1.0,), band=4.0, wide=0.0, blunt=0.0),
     groups=4,
-    repeat=60,
-    spread=15,
+    steps_per_composite=15,
     steps=15,
     warmup=3,
     rate=1e-2,
@@ -78,56 +73,26 @@ def test_six_steps_equal_three_a_stop_and_three_more_bit_for_bit(pack, tmp_path,
     assert {n.split(".")[0] for n in ours} == {"model", "ema", "adam", "probes"}
 
 
-@pytest.mark.parametrize("part", ["all", "coarse"])  # "coarse" has no loss but that of alpha at stride 8
-def test_the_more_a_run_leans_to_foreground_the_higher_are_its_alphas(pack, tmp_path, part):
-    config, start = TEN, None
-    if part == "coarse":
-        config = replace(TEN, model=replace(TEN.model, hints=True, coarse=True), part=part)
-        train(replace(config, part="all", steps=1), [pack], tmp_path / "start", fabric=cpu())
-        start = tmp_path / "start/model.safetensors"
-    rows = [Row(replace(config, lean=lean), tmp_path / f"{lean}", start) for lean in (-0.9, 0.0, 0.9)]
-    train_together(rows, [pack], fabric=cpu())
+def test_the_more_errors_at_foreground_count_the_higher_are_a_runs_alphas(pack, tmp_path):
+    model = replace(TEN.model, hints=True, coarse=True)
+    found = []
+    for weight in (0.1, 1.0, 1.9):
+        config = replace(TEN, model=model, foreground_weight=weight)
+        found.append(load_model(train(config, [pack], tmp_path / f"{weight}")).eval())
     picture = torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(0))
     inputs = network_input(picture, torch.full((1, 64, 64), 128, dtype=torch.uint8))
     with torch.no_grad():
-        out = [load_model(row.out / "model.safetensors").eval()(inputs, [[]]) for row in rows]
-    low, middle, high = ((o.alpha if part == "all" else o.coarse).mean() for o in out)
-    assert low < middle < high
-
-
-def test_rows_that_share_their_batches_get_the_weights_that_each_gets_alone(pack, tmp_path):
-    rows = [
-        Row(replace(TEN, steps=4, save_every=2, model=replace(TEN.model, cpc=cpc), topk=topk), tmp_path / cpc)
-        for cpc, topk in (("none", 0), ("nonlocal", 1), ("tgnl", 1))
-    ]
-    lines = []
-    train_together(rows, [pack], fabric=cpu(), max_steps=2)
-    weights = train_together(rows, [pack], fabric=cpu(), resume=True, say=lines.append)
-    assert [line.split(":")[0] for line in lines] == ["none", "nonlocal", "tgnl"]
-    for row, path in zip(rows, weights, strict=True):
-        alone = load_model(train(row.config, [pack], tmp_path / f"{row.out.name}-alone", fabric=cpu()))
-        together = load_model(path).state_dict()
-        assert [n for n, t in alone.state_dict().items() if not torch.equal(t, together[n])] == []
-        assert [r["step"] for r in csv.DictReader((row.out / "curve.csv").read_text().splitlines())] == ["2", "4"]
-
-
-def test_rows_that_want_other_batches_or_stopped_elsewhere_are_refused(pack, tmp_path):
-    rows = [Row(replace(TEN, seed=seed), tmp_path / str(seed)) for seed in (0, 1)]
-    with pytest.raises(InputError, match="2 rows that differ"):
-        train_together(rows, [pack], fabric=cpu())
-    for name, steps in (("a", 1), ("b", 2)):
-        train(replace(TEN, save_every=1), [pack], tmp_path / name, fabric=cpu(), max_steps=steps)
-    with pytest.raises(InputError, match="at different steps"):
-        train_together([Row(TEN, tmp_path / name) for name in ("a", "b")], [pack], fabric=cpu(), resume=True)
+        out = [network(inputs, [[]]) for network in found]
+    for low, middle, high in ([o.alpha.mean() for o in out], [o.coarse.mean() for o in out]):
+        assert low < middle < high
 
 
 def test_a_run_learns_and_leaves_weights_and_a_curve(pack, tmp_path):
     config = replace(EASY, model=replace(TEN.model, hints=True))
     weights = train(config, [pack], tmp_path / "run", fabric=cpu())
-    with (tmp_path / "run/curve.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [int(row["step"]) for row in rows] == [5, 10, 15]
-    assert float(rows[-1]["loss"]) < 0.95 * float(rows[0]["loss"])
+    rows = curve(tmp_path / "run")
+    assert [row["step"] for row in rows] == [5, 10, 15]
+    assert rows[-1]["loss"] < 0.95 * rows[0]["loss"]
     assert load_model(weights).config == config.model
     assert read_config(tmp_path / "run/config.json") == config
 
@@ -162,9 +127,8 @@ def test_a_step_whose_gradient_is_no_number_is_not_taken_and_is_counted(pack, tm
     monkeypatch.setattr("hdmatt.training.step.total", nan_loss({2}))
     weights = train(replace(TEN, steps=5), [pack], tmp_path / "run", fabric=cpu())
     assert all(torch.isfinite(t).all() for t in load_model(weights).state_dict().values())
-    with (tmp_path / "run/curve.csv").open() as file:
-        (row,) = csv.DictReader(file)
-    assert row["skipped"] == "1" and np.isfinite(float(row["loss"]))
+    (row,) = curve(tmp_path / "run")
+    assert row["skipped"] == 1 and np.isfinite(row["loss"])
 
 
 def test_ten_such_steps_end_the_run_and_keep_the_last_checkpoint(pack, tmp_path, monkeypatch):
@@ -199,12 +163,40 @@ def test_contexts_come_from_the_patchs_own_group_and_never_are_the_patch_itself(
     assert contexts == group_contexts(3, 4, topk=2, seed=(0, 7)) != group_contexts(3, 4, topk=2, seed=(0, 8))
 
 
+def test_by_score_a_patch_may_look_at_all_others_of_its_group_and_chooses():
+    config = replace(SHORT, contexts="score", sample=replace(SHORT.sample, group=3), topk=2)
+    assert candidates(config, 2, seed=(0, 1)) == ([[1, 2], [0, 2], [0, 1], [4, 5], [3, 5], [3, 4]], 2)
+    random = candidates(replace(config, contexts="random"), 2, seed=(0, 1))
+    assert random == (group_contexts(2, 3, topk=2, seed=(0, 1)), None)
+
+
 def test_the_preset_paper_is_the_papers_recipe():
     paper = PRESETS["paper"]
     assert (paper.steps, paper.rate, paper.decay, paper.topk) == (200_000, 5e-4, 1e-4, 3)
-    assert paper.groups * paper.sample.group == 32
-    assert paper.losses == {"alpha": 0.5, "composition": 0.5}
-    assert [round(paper.sample.patch * c) for c in paper.sample.scales] == [320, 480, 640]
+    assert (paper.groups * paper.sample.group, paper.contexts, paper.blend) == (32, "score", "paper")
+    assert (paper.model.width, paper.model.cpc, paper.model.form, paper.model.scaled) == (64, "tgnl", "literal", False)
+    assert not (paper.model.hints or paper.model.coarse or paper.model.normed)
+    assert paper.losses == LossWeights(alpha=0.5, composition=0.5) and paper.foreground_weight == 1
+    sample = paper.sample
+    assert [round(sample.patch * scale) for scale in sample.scales] == [320, 480, 640]
+    assert (sample.layout, sample.alike, sample.rotation, sample.longest) == ("whole", False, 15, 0)
+    assert sample.tone == (1, 1) and sample.merge > 0
+    ours = ("procedural", "similar", "shade", "smooth", "defocus", "wall", "faults", "wide", "blunt", "forgotten",
+            "clutter", "elsewhere")  # fmt: skip
+    assert not any(getattr(sample, name) for name in ours)
+
+
+def test_the_papers_recipe_trains_and_stops_and_goes_on(pack, tmp_path):
+    paper = PRESETS["paper"]
+    config = replace(
+        SHORT, model=replace(paper.model, width=4), sample=replace(paper.sample, patch=64, group=3), groups=1,
+        contexts=paper.contexts, topk=1,
+    )  # fmt: skip
+    train(config, [pack], tmp_path / "straight")
+    train(config, [pack], tmp_path / "stopped", max_steps=2)
+    train(config, [pack], tmp_path / "stopped", resume=True)
+    ours, theirs = (load_state(tmp_path / name / "state.safetensors")[0] for name in ("stopped", "straight"))
+    assert [n for n in theirs if not torch.equal(ours[n], theirs[n])] == []
 
 
 def test_the_command_line_trains_and_refuses_what_is_no_pack(pack, tmp_path, monkeypatch, capsys):
@@ -219,7 +211,7 @@ def test_the_command_line_trains_and_refuses_what_is_no_pack(pack, tmp_path, mon
 
 def test_decay_does_not_kill_weights_whose_gradient_is_small():
     """Inside of Adam a decay of 1e-4 moved such weights by the whole rate towards 0, every step."""
-    run = Run(replace(TEN, rate=1e-3, decay=1e-4))
+    run = new_run(replace(TEN, rate=1e-3, decay=1e-4))
     weights = [p for p in run.model.parameters() if p.ndim == 4]
     before = [float(p.detach().norm()) for p in weights]
     for step in range(20):
@@ -258,11 +250,10 @@ def test_neither_checkpoint_nor_validation_counts_as_a_steps_time(monkeypatch):
     for spent, paused in ((2.0, 50.0), (4.0, 100.0)):
         now[0] += spent
         recorder.add({"loss": torch.zeros(())}, finite=True)
-        recorder.pause()
-        now[0] += paused
-        recorder.restart()
-    row = recorder.row(SHORT, Run(SHORT), cpu())
-    assert float(row["seconds_a_step"]) == 3.0
+        with recorder.paused():
+            now[0] += paused
+    row = recorder.row(new_run(SHORT), cpu(), rate=0.1)
+    assert row["seconds_a_step"] == 3.0
 
 
 def test_dead_layers_show_in_the_curve(pack, tmp_path):
@@ -272,28 +263,12 @@ def test_dead_layers_show_in_the_curve(pack, tmp_path):
         dead[1].weight.zero_()
     assert vanished(dead) == pytest.approx(0.75, abs=0.01)
     train(replace(TEN, steps=2, save_every=2), [pack], tmp_path / "run")
-    with (tmp_path / "run" / "curve.csv").open() as file:
-        assert 0 <= float(next(csv.DictReader(file))["vanished"]) < 0.05
-
-
-def test_the_coarse_part_alone_learns_and_leaves_what_comes_before_and_after_as_it_was(pack, tmp_path):
-    model = replace(TEN.model, hints=True, normed=True, coarse=True)
-    config = replace(EASY, model=model, part="coarse", rate=2e-2, probes=0.0, ema=0.0)
-    init = start(config, tmp_path)
-    before = load_model(init).state_dict()
-    after = load_model(train(config, [pack], tmp_path / "run", init=init, fabric=cpu())).state_dict()
-    moved = {n for n in before if not torch.equal(before[n], after[n]) and not n.endswith("num_batches_tracked")}
-    assert moved and all(in_coarse(n) for n in moved)
-    assert {"encoder.layer2.0.conv1.weight", "cpc.theta.weight", "decoder.coarse.weight"} <= moved
-    with (tmp_path / "run/curve.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert float(rows[-1]["coarse"]) < 0.95 * float(rows[0]["coarse"])
-    assert float(rows[-1]["loss"]) == pytest.approx(float(rows[-1]["coarse"]), abs=1e-4)
+    assert 0 <= curve(tmp_path / "run")[0]["vanished"] < 0.05
 
 
 def test_the_decoder_alone_learns_and_leaves_the_encoder_as_it_was(pack, tmp_path):
     model = replace(TEN.model, hints=True, normed=True, coarse=True)
-    config = replace(TEN, model=model, part="decoder", steps=6, rate=1e-2, probes=0.0, ema=0.0)
+    config = replace(TEN, model=model, part="decoder", steps=6, rate=1e-2, losses=LossWeights(), ema=0.0)
     init = start(config, tmp_path)
     before = load_model(init).state_dict()
     after = load_model(train(config, [pack], tmp_path / "run", init=init, fabric=cpu())).state_dict()
@@ -302,12 +277,7 @@ def test_the_decoder_alone_learns_and_leaves_the_encoder_as_it_was(pack, tmp_pat
     assert not any(n.startswith("encoder.") for n in moved)  # nor its norms' statistics
 
 
-def test_a_network_without_a_coarse_alpha_has_no_coarse_part(pack, tmp_path):
-    with pytest.raises(InputError, match=r"model\.coarse=true"):
-        train(replace(TEN, part="coarse"), [pack], tmp_path / "run", init=start(TEN, tmp_path), fabric=cpu())
-
-
-@pytest.mark.parametrize("changes", [{"part": "decoder"}, {"part": "coarse"}, {"norm": "frozen"}])
+@pytest.mark.parametrize("changes", [{"part": "decoder"}, {"norm": "frozen"}])
 def test_what_does_not_learn_must_come_from_weights(pack, tmp_path, changes):
     config = replace(TEN, model=replace(TEN.model, hints=True, coarse=True), steps=1, **changes)
     with pytest.raises(InputError, match="no weights to start from"):
@@ -323,8 +293,7 @@ def test_what_does_not_learn_must_come_from_weights(pack, tmp_path, changes):
 def test_patches_seen_are_counted_through_changes_of_the_batch_and_from_the_weights_before(pack, tmp_path):
     train(replace(TEN, groups=2), [pack], tmp_path / "run", init=start(TEN, tmp_path), fabric=cpu(), max_steps=2)
     weights = train(TEN, [pack], tmp_path / "run", fabric=cpu(), resume=True, changes=["groups=3"], max_steps=1)
-    with (tmp_path / "run/curve.csv").open() as file:
-        assert [row["patches"] for row in csv.DictReader(file)] == ["8", "14"]
+    assert [row["patches"] for row in curve(tmp_path / "run")] == [8, 14]
     assert load_card(weights)["patches"] == "1014"
 
 
@@ -366,18 +335,3 @@ def test_detached_contexts_get_no_gradient(detach):
     inputs = network_input(torch.rand(2, 64, 64, 3), torch.full((2, 64, 64), 128, dtype=torch.uint8)).requires_grad_()
     model.eval()(inputs, [[1], []], detach=detach).alpha[0].sum().backward()
     assert inputs.grad[0].any() and bool(inputs.grad[1].any()) != detach
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"part": "coarse", "coarse": 0.0}, "has no weight"),
-        ({"coarse": -1.0}, "negative"),
-        ({"probes": -0.1}, "negative"),
-    ],
-)
-def test_a_loss_that_leaves_nothing_to_learn_by_is_refused_before_a_step(pack, tmp_path, changes, words):
-    model = replace(TEN.model, hints=True, coarse=True)
-    with pytest.raises(InputError, match=words):
-        config = replace(TEN, model=model, **changes)
-        train(config, [pack], tmp_path / "run", init=start(config, tmp_path), fabric=cpu())

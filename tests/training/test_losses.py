@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from hdmatt.patches.stitch import feather
+from hdmatt.patches.stitch import blending_weight
 from hdmatt.training import losses
+from hdmatt.training.config import LossWeights
 
 
 def maps(seed=0, batch=2, channels=1, side=16):
@@ -31,10 +32,10 @@ def test_every_loss_is_zero_for_the_truth_and_ignores_what_weighs_nothing():
     truth, front, back = maps(1), maps(2, channels=3), maps(3, channels=3)
     weight = torch.zeros(2, 1, 16, 16)
     weight[:, :, 4:12, 4:12] = 1
-    parts = {"alpha": 1.0, "composition": 1.0, "gradient": 1.0, "laplacian": 1.0}
+    parts = LossWeights(alpha=1.0, composition=1.0, gradient=1.0, laplacian=1.0)
     loss, values = losses.total(truth, truth, front, back, weight, parts=parts)
     assert float(loss) < 1e-5  # four roots of 1e-12 and rounding
-    assert set(values) == set(parts)
+    assert set(values) == {"alpha", "composition", "laplacian", "gradient"}
     changed = truth.clone()
     changed[:, :, 0, 0] = 1 - changed[:, :, 0, 0]
     assert float(losses.alpha_loss(changed, truth, weight)) < 1e-5
@@ -72,44 +73,46 @@ def test_laplacian_loss_sees_detail_and_gradient_loss_ignores_a_constant():
     assert float(losses.laplacian_loss(truth + checker, truth, weight)) > 0.1
 
 
-def test_a_lean_lets_the_likelier_answer_be_foreground_at_odds_of_three_to_two():
+def test_a_foreground_weight_lets_the_likelier_answer_be_foreground_at_odds_of_three_to_two():
     weight = torch.ones(1, 1, 1, 20)
     truth = (torch.arange(20) < 9).float().reshape(1, 1, 1, 20)  # 45 % of the pixels that look the same are foreground
 
-    def loss(alpha, lean):
-        return float(losses.alpha_loss(losses.leaned(torch.full_like(truth, alpha), truth, lean), truth, weight))
+    def loss(alpha, foreground_weight):
+        seen = losses.weighted_error(torch.full_like(truth, alpha), truth, foreground_weight)
+        return float(losses.alpha_loss(seen, truth, weight))
 
     # 1e-6: the root of diff^2 + 1e-12 adds at most 1e-6
-    np.testing.assert_allclose([loss(0.0, 0.0), loss(1.0, 0.0)], [0.45, 0.55], atol=1e-6)
-    np.testing.assert_allclose([loss(0.0, 0.2), loss(1.0, 0.2)], [0.45 * 1.2, 0.55 * 0.8], atol=1e-6)
-    np.testing.assert_allclose([loss(0.0, -0.2), loss(1.0, -0.2)], [0.45 * 0.8, 0.55 * 1.2], atol=1e-6)
+    np.testing.assert_allclose([loss(0.0, 1.0), loss(1.0, 1.0)], [0.45, 0.55], atol=1e-6)
+    np.testing.assert_allclose([loss(0.0, 1.2), loss(1.0, 1.2)], [0.45 * 1.2, 0.55 * 0.8], atol=1e-6)
+    np.testing.assert_allclose([loss(0.0, 0.8), loss(1.0, 0.8)], [0.45 * 0.8, 0.55 * 1.2], atol=1e-6)
 
 
-def test_leaned_errors_weigh_composites_alike_and_are_uneven_at_the_edges_of_the_truth():
+def test_weighted_errors_weigh_composites_alike_and_are_uneven_at_the_edges_of_the_truth():
     truth, weight, half = torch.zeros(1, 1, 16, 16), torch.ones(1, 1, 16, 16), torch.full((1, 3, 16, 16), 0.5)
     truth[..., 8:] = 1
-    alpha = losses.leaned(truth - 0.1, truth, 0.2)
+    alpha = losses.weighted_error(truth - 0.1, truth, 1.2)
     composed = losses.composition_loss(alpha, truth, half, torch.zeros(1, 3, 16, 16), weight)
     assert float(composed) == pytest.approx(0.5 * 3**0.5 * (0.1 * 1.2 + 0.1 * 0.8) / 2, abs=1e-6)
     assert float(losses.gradient_loss(alpha, truth, weight)) == pytest.approx((0.12 - 0.08) / 15, abs=1e-6)
     assert float(losses.gradient_loss(truth - 0.1, truth, weight)) == pytest.approx(0, abs=1e-6)
 
 
-def test_coarse_loss_leans_by_the_averaged_truth():
+def test_coarse_loss_is_weighted_by_the_averaged_truth():
     truth, weight = torch.zeros(1, 1, 8, 16), torch.ones(1, 1, 8, 16)
     truth[..., :6] = 1  # the first cell's mean is 0.75, the second's 0
     coarse = torch.tensor([[[[0.25, 0.5]]]])
     expected = (0.5 * (1 + 0.4 * 0.5) + 0.5 * (1 - 0.4)) / 2
-    assert float(losses.coarse_loss(coarse, truth, weight, lean=0.4)) == pytest.approx(expected)
+    assert float(losses.coarse_loss(coarse, truth, weight, foreground_weight=1.4)) == pytest.approx(expected)
 
 
-def test_the_pixel_weight_is_the_feather_on_unknown_pixels():
+@pytest.mark.parametrize("blend", ["paper", "smooth"])
+def test_the_pixel_weight_is_the_blending_weight_on_unknown_pixels(blend):
     trimap = torch.zeros(1, 1, 8, 8, dtype=torch.uint8)
     trimap[..., 2:6] = 128
     trimap[..., 6:] = 255
-    ramp = feather(8, 3)
-    weight = losses.pixel_weight(trimap, torch.from_numpy(ramp))
-    np.testing.assert_array_equal(weight[0, 0, :, 2:6], ramp[:, 2:6])
+    blending = blending_weight(8, 3, blend=blend)
+    weight = losses.pixel_weight(trimap, torch.from_numpy(blending))
+    np.testing.assert_array_equal(weight[0, 0, :, 2:6], blending[:, 2:6])
     assert not weight[..., :2].any() and not weight[..., 6:].any()
 
 

@@ -5,23 +5,28 @@ of the batch (on GPUs SyncBatchNorm joins them).
 """
 
 import runpy
+import shutil
 import socket
 import subprocess
 import sys
 import types
 from dataclasses import replace
 
+import cv2
 import pytest
 import torch
-from small_training import SHORT, cpu, environment, make_pack, start
+from small_training import SHORT, cpu, environment, make_pack, start, train
 
 from hdmatt.cli.main import main
 from hdmatt.errors import InputError
 from hdmatt.network.checkpoint import load_state
+from hdmatt.network.model import HDMatt
+from hdmatt.samples.packs import load_assets
 from hdmatt.training import processes
-from hdmatt.training.config import read_config, write_config
-from hdmatt.training.loop import train
-from hdmatt.training.processes import Fabric, make_fabric, patch_share
+from hdmatt.training.backbone import BackboneConfig, train_backbone
+from hdmatt.training.batch_norms import recompute_norms
+from hdmatt.training.config import LossWeights, read_config, write_config
+from hdmatt.training.processes import Fabric, fast, make_fabric, patch_share
 
 # `elsewhere` 1: some patches have no unknown pixel, so that the processes' means are of unlike many patches
 CONFIG = replace(
@@ -31,7 +36,7 @@ CONFIG = replace(
     groups=4,
     steps=3,
     decay=0.0,
-    losses={"alpha": 0.5, "composition": 0.5, "laplacian": 0.2},
+    losses=LossWeights(laplacian=0.2, probes=0.1),
 )
 SCRIPT = """
 import sys
@@ -39,7 +44,7 @@ from pathlib import Path
 import torch
 from hdmatt.training.processes import make_fabric
 from hdmatt.training.config import read_config
-from hdmatt.training.loop import train
+from hdmatt.training.train import train
 torch.set_num_threads(1)
 folder = Path(sys.argv[1])
 fabric = make_fabric("32-true", accelerator="cpu", devices=2)
@@ -47,7 +52,7 @@ train(
     read_config(folder / "wanted.json"),
     [folder / "pack"],
     folder / "two",
-    init=folder / "start.safetensors",
+    start=Start(init=folder / "start.safetensors"),
     fabric=fabric,
 )
 """
@@ -87,6 +92,39 @@ def test_two_processes_give_the_one_process_result(tmp_path):
             torch.testing.assert_close(two[name], tensor, rtol=1e-3, atol=1e-4 * largest)
         else:
             assert float((two[name].double() - tensor.double()).abs().mean()) < 1e-5
+
+
+def switches():
+    """What a training changes in its process."""
+    from torch._dynamo import config as dynamo
+
+    state = torch.random.get_rng_state()
+    flushes = float(torch.tensor([1e-39]) * 1.0) == 0
+    return (
+        cv2.getNumThreads(), flushes, dynamo.suppress_errors, torch.get_float32_matmul_precision(),
+        torch.backends.cudnn.benchmark, state.tolist(),
+    )  # fmt: skip
+
+
+def test_a_training_leaves_the_process_as_it_found_it(tmp_path):
+    pack, model = make_pack(tmp_path / "pack"), HDMatt(SHORT.model)
+    cv2.setNumThreads(2)
+    torch.manual_seed(5)
+    before = switches()
+    train(replace(SHORT, steps=1), [pack], tmp_path / "run")
+    assert switches() == before
+    labelled = tmp_path / "labelled"
+    for name in "ab":
+        shutil.copytree(pack / "backgrounds", labelled / name)
+    config = BackboneConfig(width=4, size=32, batch=2, epochs=1, workers=0)
+    train_backbone(config, labelled, tmp_path / "stage1", fabric=cpu())
+    recompute_norms(model, load_assets([pack]), SHORT, count=1, patch=64)
+    assert switches() == before
+    with pytest.raises(InputError, match="cannot share"), fast(torch.device("cpu"), seed=1, compiling=True):
+        inside = switches()
+        assert all(one != other for one, other in zip(inside[:3], before[:3], strict=True))
+        raise InputError("cannot share")
+    assert switches() == before
 
 
 class TwoProcesses:

@@ -1,16 +1,17 @@
-import csv
 from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from small_training import SHORT, cpu, make_pack
+from small_training import SHORT, cpu, curve, make_pack, train
 
 from hdmatt.errors import InputError
-from hdmatt.evaluation.compose import Composition
+from hdmatt.evaluation.compose import Composition, read_composition
+from hdmatt.evaluation.items import opened, write_matte
 from hdmatt.evaluation.metrics import score
-from hdmatt.evaluation.testsets import Item
+from hdmatt.evaluation.scores import score_file
+from hdmatt.evaluation.testsets import Item, discover
 from hdmatt.inference.options import Options
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.checkpoint import load_model, load_state
@@ -21,8 +22,7 @@ from hdmatt.samples.packs import load_assets
 from hdmatt.samples.sample import make_sample
 from hdmatt.training import validate
 from hdmatt.training.batches import batches, groups_of
-from hdmatt.training.curves import Curves, append_row, sheet
-from hdmatt.training.loop import train
+from hdmatt.training.curves import Curves, sheet
 from hdmatt.training.validate import HELD_OUT, Folders, HeldOut
 
 
@@ -57,7 +57,7 @@ class Grey(HDMatt):
 
 def test_held_out_samples_are_scored_by_the_four_metrics_where_they_are_unknown(pack):
     assets = load_assets([pack])
-    found = HeldOut(assets, replace(SHORT, held_out=2))(Grey(ModelConfig(width=4)).eval(), lambda _: [[1], [0]])
+    found = HeldOut(assets, replace(SHORT, held_out=2))(Grey(ModelConfig(width=4)).eval())
     expected = []
     for index in range(2):
         sample = make_sample(assets, SHORT.sample, seed=HELD_OUT, index=index)
@@ -67,7 +67,7 @@ def test_held_out_samples_are_scored_by_the_four_metrics_where_they_are_unknown(
     assert found.pictures == len(expected) > 0
     for metric in ("sad", "mse", "grad", "conn"):
         assert getattr(found, metric) == pytest.approx(np.mean([getattr(one, metric) for one in expected]))
-    assert found.row(7)["mse_x1000"] == f"{1000 * found.mse:.4f}"
+    assert found.row(7)["mse_x1000"] == round(1000 * found.mse, 4)
 
 
 def test_validation_leaves_scores_a_sheet_and_the_best_weights_and_changes_nothing_else(pack, test_set, tmp_path):
@@ -77,15 +77,10 @@ def test_validation_leaves_scores_a_sheet_and_the_best_weights_and_changes_nothi
     seen, numbers = load_state(tmp_path / "seen/state.safetensors")
     blind, _ = load_state(tmp_path / "blind/state.safetensors")
     assert [n for n in blind if not torch.equal(seen[n], blind[n])] == []
-    with (tmp_path / "seen/validation.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [(row["step"], row["set"]) for row in rows] == [
-        ("2", "held-out"),
-        ("2", "set trimap"),
-        ("4", "held-out"),
-        ("4", "set trimap"),
-    ]
-    held_out = [float(row["sad"]) for row in rows if row["set"] == "held-out"]
+    rows = curve(tmp_path / "seen", "validation")
+    sets = ("held-out", "set trimap")
+    assert [(row["step"], row["set"]) for row in rows] == [(step, name) for step in (2, 4) for name in sets]
+    held_out = [row["sad"] for row in rows if row["set"] == "held-out"]
     assert numbers["best"] == pytest.approx(min(held_out), abs=1e-4)
     best = load_model(tmp_path / "seen/best.safetensors")
     assert best.config == config.model
@@ -96,10 +91,9 @@ def test_validation_leaves_scores_a_sheet_and_the_best_weights_and_changes_nothi
 
 def test_a_test_set_is_scored_at_the_end_of_a_run_that_has_no_other_validation(pack, test_set, tmp_path):
     train(SHORT, [pack], tmp_path / "run", fabric=cpu(), validate=[test_set])
-    with (tmp_path / "run/validation.csv").open() as file:
-        assert [(row["step"], row["set"]) for row in csv.DictReader(file)] == [("4", "set trimap")]
+    assert [(row["step"], row["set"]) for row in curve(tmp_path / "run", "validation")] == [(4, "set trimap")]
     train(SHORT, [pack], tmp_path / "blind", fabric=cpu())
-    assert not (tmp_path / "blind/validation.csv").exists()
+    assert not (tmp_path / "blind/validation.jsonl").exists()
 
 
 def test_a_test_set_gets_as_many_contexts_as_hdmatt_matte_gives(test_set, monkeypatch):
@@ -121,12 +115,40 @@ def test_a_folder_without_truth_is_refused(test_set):
         Folders([test_set], SHORT)
 
 
-def test_a_set_that_is_published_in_parts_is_refused(test_set, monkeypatch):
-    parts = Composition(test_set / "fg.png", test_set / "alpha.png", test_set / "bg.png")
-    item = Item("one", parts, test_set / "trimap.png", test_set / "alpha.png", "")
-    monkeypatch.setattr(validate, "discover", lambda folder: [item])
-    with pytest.raises(InputError, match="published in parts"):
-        Folders([test_set], SHORT)
+def test_a_test_set_is_read_and_scored_as_hdmatt_eval_does(test_set, tmp_path):
+    """Sixteen bits are rounded, and a truth with three equal channels is grey."""
+    truth = cv2.imread(str(test_set / "alpha/one.png"), cv2.IMREAD_GRAYSCALE).astype(np.uint16) * 257
+    truth[20:60, 25:45] = np.linspace(0, 65535, 20)
+    cv2.imwrite(str(test_set / "alpha/one.png"), np.dstack([truth] * 3))
+    model = HDMatt(SHORT.model).eval()
+    (scored,) = Folders([test_set], SHORT)(model)
+    (item,) = discover(test_set)
+    options = Options(patch=SHORT.model.patch, overlap=SHORT.model.patch // 5)
+    with opened(item) as (picture, trimap):
+        job = matte_rows("hdmatt", picture, trimap, model, options)
+        write_matte(tmp_path / "matte.png", trimap.info.height, trimap.info.width, (rows for _, rows in job.rows))
+    wanted = score_file(tmp_path / "matte.png", item, None)
+    assert {name: getattr(scored, name) for name in ("sad", "mse", "grad", "conn")} == {
+        name: wanted[name] for name in ("sad", "mse", "grad", "conn")
+    }
+
+
+def test_a_set_that_is_published_in_parts_is_composed_and_scored(tmp_path):
+    for name in ("fg", "alpha", "bg"):
+        (tmp_path / "parts" / name).mkdir(parents=True)
+    rng = np.random.default_rng(3)
+    alpha = np.clip((30 - np.hypot(*np.mgrid[-40:40, -50:50])) * 20, 0, 255).astype(np.uint8)
+    trimap = np.where(alpha == 255, 255, np.where(alpha == 0, 0, 128)).astype(np.uint8)
+    parts = Composition(*(tmp_path / "parts" / f"{name}/one.png" for name in ("fg", "alpha", "bg")))
+    for path, pixels in ((parts.foreground, rng.integers(0, 255, (80, 100, 3))), (parts.alpha, alpha),
+                         (parts.background, rng.integers(0, 255, (90, 120, 3)))):  # fmt: skip
+        cv2.imwrite(str(path), pixels.astype(np.uint8))
+    cv2.imwrite(str(tmp_path / "trimap.png"), trimap)
+    folders = Folders([], SHORT)
+    folders.sets["parts"] = [Item("one", parts, tmp_path / "trimap.png", parts.alpha, "")]
+    (scored,) = folders(HDMatt(SHORT.model).eval())
+    (line,) = scored.lines
+    np.testing.assert_array_equal(line["picture"], read_composition(parts))
 
 
 def test_two_sets_of_one_name_are_refused(test_set, tmp_path):
@@ -139,29 +161,24 @@ def test_two_sets_of_one_name_are_refused(test_set, tmp_path):
 def test_a_test_set_that_cannot_be_read_costs_no_step(pack, test_set, tmp_path):
     """The checkpoint is written before the pictures are looked at."""
     next((test_set / "image").iterdir()).write_bytes(b"not a picture")
-    with pytest.raises(InputError, match="cannot be decoded"):
+    with pytest.raises(InputError, match="not a picture that we can read"):
         train(replace(SHORT, steps=2, validate_every=2), [pack], tmp_path / "run", validate=[test_set], fabric=cpu())
     assert load_state(tmp_path / "run/state.safetensors")[1]["step"] == 2
 
 
-def test_curves_survive_new_columns_and_drop_what_a_killed_run_wrote_too_much(tmp_path):
-    path = tmp_path / "curve.csv"
-    append_row(path, {"step": 2, "loss": 0.5})
-    append_row(path, {"step": 4, "loss": 0.4, "skipped": 1})
-    append_row(path, {"step": 6, "loss": 0.3})
+def test_curves_drop_what_a_killed_run_wrote_too_much(tmp_path):
+    curves = Curves(tmp_path, step=0, tensorboard=False)
+    for row in ({"step": 2, "loss": 0.5}, {"step": 4, "loss": 0.4, "skipped": 1}, {"step": 6, "loss": 0.3}):
+        curves.training(row)
     Curves(tmp_path, step=4, tensorboard=False)
-    with path.open() as file:
-        assert list(csv.DictReader(file)) == [
-            {"step": "2", "loss": "0.5", "skipped": ""},
-            {"step": "4", "loss": "0.4", "skipped": "1"},
-        ]
+    assert curve(tmp_path) == [{"step": 2, "loss": 0.5}, {"step": 4, "loss": 0.4, "skipped": 1}]
 
 
-def test_tensorboard_gets_the_numbers_of_the_csv(tmp_path):
+def test_tensorboard_gets_the_numbers_of_the_curve(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     curves = Curves(tmp_path, step=0, tensorboard=True)
-    curves.training({"step": "5", "loss": "0.25"})
+    curves.training({"step": 5, "loss": 0.25})
     curves.close()
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     (scalar,) = events.Scalars("train/loss")
@@ -177,27 +194,27 @@ def test_a_sheet_shows_the_error_in_the_unknown_area_only():
     assert (error[:, :96] == 0).all() and (error[:, 96:] == 128).all()
 
 
-def test_repeat_cuts_several_groups_from_one_canvas(pack):
+def test_a_composite_gives_a_group_to_each_of_several_steps(pack):
     assets = load_assets([pack])
     once = groups_of(assets, SHORT, 3)
-    twice = groups_of(assets, replace(SHORT, repeat=2), 3)
+    twice = groups_of(assets, replace(SHORT, steps_per_composite=2), 3)
     assert once["image"].shape == (2, 64, 64, 3) and twice["image"].shape == (4, 64, 64, 3)
     assert twice["around"].shape == (4, *once["around"].shape[1:])
-    again = groups_of(assets, replace(SHORT, repeat=2), 3)
+    again = groups_of(assets, replace(SHORT, steps_per_composite=2), 3)
     assert all((twice[n] == again[n]).all() for n in twice)
     known = twice["trimap"] != 128
     assert (np.abs(twice["alpha"].astype(int) - twice["trimap"])[known] <= 5).all()  # mirrored alike
 
 
-def test_spread_gives_a_step_groups_of_every_canvas_and_goes_on_anywhere(pack):
+def test_a_step_has_a_group_of_every_composite_and_batches_go_on_anywhere(pack):
     assets = load_assets([pack])
-    config = replace(SHORT, groups=2, repeat=4, spread=4, steps=6)  # a group of each of two canvases a step
-    canvases = [groups_of(assets, config, index)["image"].reshape(4, 2, 64, 64, 3) for index in range(4)]
+    config = replace(SHORT, groups=2, steps_per_composite=4, steps=6)  # a group of each of two composites a step
+    composites = [groups_of(assets, config, index)["image"].reshape(4, 2, 64, 64, 3) for index in range(4)]
     steps = [batch["image"] for batch in batches(assets, config, first=0)]
     assert len(steps) == 6
     for step, image in enumerate(steps):
         first = 2 * (step // 4)
-        wanted = np.concatenate([canvases[first][step % 4], canvases[first + 1][step % 4]])
+        wanted = np.concatenate([composites[first][step % 4], composites[first + 1][step % 4]])
         np.testing.assert_array_equal(image, wanted)
     later = [batch["image"] for batch in batches(assets, config, first=3)]
     assert len(later) == 3 and all(torch.equal(a, b) for a, b in zip(later, steps[3:], strict=True))
@@ -206,7 +223,7 @@ def test_spread_gives_a_step_groups_of_every_canvas_and_goes_on_anywhere(pack):
 def test_a_turned_group_knows_the_same_of_the_whole_picture(pack):
     """A turned patch keeps each place's carried alpha with its pixels, also inside of the field's cells."""
     assets, turned = load_assets([pack]), 0
-    config = replace(SHORT, repeat=3)
+    config = replace(SHORT, steps_per_composite=3)
     for index in range(4):
         plain = make_sample(assets, replace(SHORT.sample, group=6), seed=config.seed, index=index)
         group = groups_of(assets, config, index)

@@ -16,8 +16,7 @@ from hdmatt.errors import InputError
 from hdmatt.system.memory import MIB
 
 Preset = Literal[
-    "paper", "gpu-s", "gpu-r34", "gpu-ablation", "cpu-128", "cpu-coarse", "cpu-160", "cpu-320", "cpu-decoder",
-    "cpu-ablation", "tiny",
+    "paper", "gpu-s", "gpu-r34", "gpu-ablation", "cpu-128", "cpu-160", "cpu-320", "cpu-decoder", "cpu-ablation", "tiny",
 ]  # fmt: skip
 Changes = Annotated[
     list[str] | None,
@@ -31,7 +30,7 @@ app = typer.Typer(pretty_exceptions_enable=False)
 _HELP = """Train a matting network on asset packs; OUT/model.safetensors is what hdmatt matte --model takes.
 
 A run can be stopped at any moment. --resume continues it from its last checkpoint, with the same result.
-OUT gets config.json, curve.csv, validation.csv, previews/, tensorboard/, state.safetensors and two sets of weights:
+OUT gets config.json, curve.jsonl, validation.jsonl, previews/, tensorboard/, state.safetensors and two sets of weights:
 model.safetensors (their running mean) and best.safetensors (the best on held-out samples).
 
 Presets, --show lists the settings of one:
@@ -41,7 +40,7 @@ Presets, --show lists the settings of one:
   gpu-r34       hdmatt-r34 on one GPU: the paper's width
   gpu-ablation  a row of the ablation, on a GPU
   cpu-128       hdmatt-s on two cores, the first stage
-  cpu-coarse    the next stage; then cpu-160 and cpu-320.
+  cpu-160       the next stage; then cpu-320.
                 Each starts from the weights of the one before (--init)
   cpu-decoder   all but the encoder, on two cores; needs --init
   cpu-ablation  a row of the ablation, on one core; needs --init
@@ -99,9 +98,10 @@ def train_command(
         )
     from hdmatt.system.memory import keep_freed
     from hdmatt.training.config import changed, check, read_config
-    from hdmatt.training.loop import train
+    from hdmatt.training.loop import Limits
     from hdmatt.training.presets import PRESETS
     from hdmatt.training.processes import make_fabric
+    from hdmatt.training.train import Start, train
 
     _use_threads(threads)
     config = changed(PRESETS[preset], every)
@@ -114,17 +114,13 @@ def train_command(
         config,
         data,
         out,
-        init=init,
-        backbone=backbone,
-        resume=resume,
-        other_pictures=other_pictures,
-        changes=every,
+        start=Start(init, backbone, resume, other_pictures, every),
+        limits=Limits(max_minutes),
         validate=validate or [],
-        max_minutes=max_minutes,
         fabric=fabric,
         say=shared.print_error,
     )
-    typer.echo(f"{weights}: curve in {out / 'curve.csv'}")
+    typer.echo(f"{weights}: curve in {out / 'curve.jsonl'}")
 
 
 @app.command("backbone")
@@ -151,12 +147,13 @@ def backbone_command(
     weights work as well, once converted: docs/training.md has the command.
     """
     from hdmatt.training.backbone import BackboneConfig, train_backbone
+    from hdmatt.training.loop import Limits
 
     _use_threads(threads)
     config = BackboneConfig(
         width=width, size=size, batch=batch, epochs=epochs, rate=rate, workers=workers, precision=precision
     )
-    weights = train_backbone(config, data, out, resume=resume, max_minutes=max_minutes, say=shared.print_error)
+    weights = train_backbone(config, data, out, resume=resume, limits=Limits(max_minutes), say=shared.print_error)
     typer.echo(f"{weights}: use it with hdmatt train --backbone {weights}")
 
 
@@ -176,8 +173,6 @@ def norms_command(
     For weights that were trained on smaller patches: a few percent less error for a minute of work. Nothing that was
     learned changes.
     """
-    import cv2
-
     from hdmatt.network.checkpoint import load_card, load_model, save_model
     from hdmatt.samples.packs import load_assets
     from hdmatt.training.batch_norms import recompute_norms
@@ -185,12 +180,11 @@ def norms_command(
     from hdmatt.training.presets import PRESETS
 
     _use_threads(threads)
-    cv2.setNumThreads(0)  # samples are drawn in forked workers, in which OpenCV's threads do not survive
     config = changed(PRESETS[preset], changes or [])
     check(config)
     model = load_model(weights)
     out.parent.mkdir(parents=True, exist_ok=True)
-    recompute_norms(model, load_assets(data), config, count=count)
+    recompute_norms(model, load_assets(data, longest=config.sample.longest), config, count=count)
     save_model(model, out, half=False, card=load_card(weights))
     typer.echo(f"{out}: norms of {count} batches of patches of {model.config.patch}")
 

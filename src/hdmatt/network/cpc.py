@@ -94,21 +94,6 @@ class CPC(nn.Module):
             nn.ReLU(inplace=True),
         )
 
-    def start_as_shortcut(self) -> None:
-        """Let the joining convolution pass the query's own features on and add nothing of what is read, to begin with.
-
-        For a module that is put into a trained network: a convolution drawn at random in the features' way would cost
-        all that the network knew, and a comparison with model A would be one of head starts. Features are what a ReLU
-        gave, so with stored statistics of mean 0 and variance 1 the module returns them as they are.
-        """
-        if self.kind == "none":
-            return
-        joining, norm = self.fuse[0], self.fuse[1]
-        assert isinstance(joining, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
-        nn.init.zeros_(joining.weight)
-        nn.init.dirac_(joining.weight[:, : joining.out_channels])
-        norm.reset_parameters()
-
     def keys(self, deep_BCHW: Tensor) -> Tensor:
         """B x C x H x W keys of every pixel; `normed`: each channel with mean 0 and variance 1 over the training.
 
@@ -129,6 +114,31 @@ class CPC(nn.Module):
         key = self.keys(deep_BCHW).float().flatten(2)
         unknown = (label_BHW.flatten(1) == UNKNOWN).to(key.dtype)[:, None]
         return (key * unknown).sum(2) / unknown.sum(2).clamp(min=1)
+
+    @torch.no_grad()
+    def most_similar(
+        self, deep_BCHW: Tensor, label_BHW: Tensor, candidates: Sequence[Sequence[int]], k: int
+    ) -> list[list[int]]:
+        """For each patch of a batch its `k` most similar candidates by eq. 1, best first; equal ones in their order.
+
+        No gradient flows through the choice, and the keys' norm counts nothing.
+
+        Args:
+            deep_BCHW, label_BHW: As for `forward`.
+            candidates: For each patch, indices within the batch.
+            k: Candidates to choose; where there are fewer, all are.
+        """
+        if self.kind == "none":
+            return [list(own)[:k] for own in candidates]
+        key = self.theta(deep_BCHW)
+        if isinstance(self.key_norm, nn.BatchNorm2d) and self.training:
+            key = F.batch_norm(key.float(), None, None, training=True)  # the batch's statistics, as `keys` takes
+        else:
+            key = self.key_norm(key)
+        key, unknown = key.float().flatten(2), (label_BHW.flatten(1) == UNKNOWN)[:, None]
+        query_BC = (key * unknown).sum(2) / unknown.sum(2).clamp(min=1)
+        score_BB = (query_BC @ key.mean(2).T).tolist()
+        return [sorted(own, key=lambda i, of=of: -of[i])[:k] for own, of in zip(candidates, score_BB, strict=True)]
 
     def forward(self, deep_BCHW: Tensor, label_BHW: Tensor, contexts: Sequence[Sequence[Context]]) -> Tensor:
         """Enrich each patch with what its own list of contexts knows; an empty list is allowed.

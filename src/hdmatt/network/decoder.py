@@ -66,12 +66,6 @@ class Decoder(nn.Module):
         x = self.at1(maps)
         return Decoded(torch.sigmoid(self.alpha(self.detail(x)).float()), deep, at4, at2, coarse)
 
-    def early(self, stem: Stem, body: Body, deep: Tensor) -> Decoded:
-        """What is known at stride 8 alone: `alpha` is the enlarged `coarse`, `at4` and `at2` are empty."""
-        coarse = self.guess(stem.inputs, self.at8([deep, body.eighth]))
-        assert coarse is not None, "only a network with `coarse` has an alpha at stride 8"
-        return Decoded(enlarged(coarse), deep, deep.new_empty(0), deep.new_empty(0), coarse)
-
     def guess(self, inputs: Tensor, at8: Tensor) -> Tensor | None:
         """Alpha at stride 8, B 1 H/8 W/8 float32; None without `coarse`."""
         return None if self.coarse is None else corrected(inputs, self.coarse(at8))

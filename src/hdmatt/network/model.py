@@ -1,22 +1,13 @@
-"""The network: a dilated ResNet-34 encoder, ASPP, cross-patch context, an unpooling decoder.
+"""HDMatt: encode the patches, enrich them by their context, decode alpha.
 
-Knows tensors only; which patch looks at which is decided by the caller (inference/run.py, training/loop.py). Top to
-bottom:
-
-    ModelConfig    everything that shapes a network; one `width` number scales it
-    Stem, Body     what the encoder hands to the decoder and to the context module
-    Decoded        alpha, and the maps it came from
-    HDMatt         encode -> cpc -> decode
-    Encoder, Decoder, and their blocks
-    network_input, labels      from picture and trimap to the six input channels and the stride-8 labels
-    load_resnet34  ImageNet weights in torchvision's naming
+Knows tensors only; the caller decides which patch may look at which (inference/pool.py, training/step.py). The parts
+are in encoder.py, cpc.py and decoder.py.
 
 Legend: B patches, C channels, H W rows and columns. Sides are multiples of 8.
 """
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from hdmatt.errors import ModelError
@@ -62,36 +53,26 @@ class HDMatt(nn.Module):
         inputs_B6HW: Tensor,
         contexts: Sequence[Sequence[int]],
         *,
+        topk: int | None = None,
         around: Tensor | None = None,
         detach: bool = False,
-        coarse_only: bool = False,
     ) -> Decoded:
         """Alpha of every patch of a batch whose patches serve each other as context.
 
         Args:
             inputs_B6HW: Normalised RGB and trimap one-hot, see `network_input`.
             contexts: For each patch the indices, within the batch, of the patches it may look at.
+            topk: Of these, the most similar ones that it looks at (K), ranked by eq. 1; None: all of them.
             around: For a network with hints, the colours and the alpha around each patch, see hints.colour_hints.
             detach: Let no gradient flow into the encoder through the contexts.
-            coarse_only: Stop at stride 8, with no gradient for what comes before layer2 (`in_coarse`): `alpha` is the
-                enlarged `coarse`, and there are no maps at strides 4 and 2. For a network with `coarse`.
 
         Returns:
             Alpha, and the decoder's maps for training. Known pixels are not overwritten here; that is the last step
             of a matte.
         """
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not coarse_only):
-            stem = self.encoder.stem(inputs_B6HW, around)
-            quarter = self.encoder.layer1(stem.pooled)
-        body = self.encoder.after(stem, quarter)
+        stem, body = self.encoder(inputs_B6HW, around)
+        label = labels(inputs_B6HW)
+        if topk is not None:
+            contexts = self.cpc.most_similar(body.deep, label, contexts, topk)
         source = body.deep.detach() if detach else body.deep
-        deep = self.cpc.among(body.deep, source, labels(inputs_B6HW), contexts)
-        if not coarse_only:
-            return self.decoder(stem, body, deep)
-        return self.decoder.early(stem, body, deep)
-
-
-def in_coarse(name: str) -> bool:
-    """Is this a parameter of what a network computes at stride 8?"""
-    return name.startswith(("encoder.layer2", "encoder.layer3", "encoder.layer4", "encoder.aspp", "cpc.",
-                            "decoder.at8", "decoder.coarse"))  # fmt: skip
+        return self.decoder(stem, body, self.cpc.among(body.deep, source, label, contexts))

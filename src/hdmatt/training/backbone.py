@@ -1,49 +1,55 @@
 """Stage 1 of the paper: the encoder learns to tell pictures apart before it learns to matte.
 
 A folder of labelled pictures in (one subfolder a class), ResNet-34 weights in torchvision's naming out, which
-`hdmatt train --backbone` and model.load_resnet34 take. Knows the encoder, nothing of matting. Top to bottom:
+`hdmatt train --backbone` and checkpoint.load_resnet34 take. Knows the encoder, nothing of matting. Top to bottom:
 
     BackboneConfig   everything that the pre-training depends on
+    train_backbone   the training; stops and continues like train.train
     Classifier       the encoder without ASPP, a mean and a linear layer
     discover_classes picture files and their labels
-    train_backbone   the loop; stops and continues like train.train
 
 The encoder runs exactly as it does when matting (output stride 8, dilated), so nothing changes for its weights when
 the task does; a classifier's strides would be faster and see other scales.
 """
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
 import torch
+from annotated_types import Ge, Gt, Lt
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from hdmatt.errors import InputError
-from hdmatt.network.checkpoint import load_state, save_state, save_tensors
+from hdmatt.network.checkpoint import save_tensors
 from hdmatt.network.encoder import Encoder
 from hdmatt.network.inputs import IMAGENET_MEAN, IMAGENET_STD
-from hdmatt.training.batches import room_ahead
-from hdmatt.training.config import check_folder, require, schedule
-from hdmatt.training.curves import append_row, drop_after
-from hdmatt.training.processes import Fabric, make_fabric
+from hdmatt.samples.packs import decode
+from hdmatt.training.batches import Arrays, loader
+from hdmatt.training.config import STATE, AtLeast0, BelowOne, Natural, Positive, Precision, check_folder, write_config
+from hdmatt.training.curves import Curves
+from hdmatt.training.loop import Limits, run_steps
+from hdmatt.training.processes import Fabric, Say, fast, make_fabric, silent
+from hdmatt.training.run import Run
+from hdmatt.training.step import schedule
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 WEIGHTS = "backbone.safetensors"
-_AT_LEAST_1 = ("width", "batch", "epochs")
-_OPTIONS = ("width", "size", "batch", "epochs", "rate")  # of the command line
-_KEPT = ("width", "size", "batch", "epochs", "rate", "momentum", "decay", "warmup", "smoothing", "seed")  # by --resume
+_FREE = ("workers", "precision", "save_every")  # may change when a run goes on
+_OPTIONS = ("width", "size", "batch", "epochs", "rate", "workers", "precision")  # of the command line
 
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """What a pre-training depends on.
+    """What a pre-training depends on; written into its folder.
 
     Attributes:
         width: 64 is ResNet-34.
@@ -51,19 +57,68 @@ class BackboneConfig:
         warmup: Steps in which the rate rises, at most a tenth of all.
     """
 
-    width: int = 64
-    size: int = 160
-    batch: int = 256
-    epochs: int = 90
-    rate: float = 0.1
-    momentum: float = 0.9
-    decay: float = 1e-4
-    warmup: int = 500
-    smoothing: float = 0.1
-    workers: int = 1
-    seed: int = 0
-    precision: str = "32-true"
-    save_every: int = 500
+    width: Positive = 64
+    size: Annotated[int, Ge(32)] = 160
+    batch: Positive = 256
+    epochs: Positive = 90
+    rate: Annotated[float, Gt(0), Lt(float("inf"))] = 0.1
+    momentum: BelowOne = 0.9
+    decay: AtLeast0 = 1e-4
+    warmup: Natural = 500
+    smoothing: BelowOne = 0.1
+    workers: Natural = 1
+    seed: Natural = 0
+    precision: Precision = "32-true"
+    save_every: Positive = 500
+
+
+def train_backbone(
+    config: BackboneConfig,
+    data: Path,
+    out: Path,
+    *,
+    resume: bool = False,
+    limits: Limits | None = None,
+    fabric: Fabric | None = None,
+    say: Say = silent,
+) -> Path:
+    """Pre-train the encoder; returns the weights' file, `out/backbone.safetensors`.
+
+    SGD with momentum, warm-up and cosine, cross-entropy with smoothed labels, a random crop and a flip, as ResNets
+    are trained. `curve.jsonl` has loss and accuracy on the training pictures.
+
+    Args:
+        limits: When this call stops; the schedule is that of the whole run.
+
+    Raises:
+        InputError: No labelled pictures; `out` holds a run that is not resumed, or there is none to resume; a run that
+            would go on with other pictures or another configuration, for its position would mean other pictures.
+    """
+    limits = limits or Limits()
+    state = check_folder(out, resume=resume)
+    _check(config)
+    pictures, names = discover_classes(data)
+    if resume:
+        _check_same(config, out / "config.json")
+    fabric = fabric or make_fabric(config.precision)
+    fabric.launch()
+    if fabric.world_size > 1:
+        raise InputError("the pre-training runs on one device", hint="Give it a fabric of one device.")
+    out.mkdir(parents=True, exist_ok=True)
+    with fast(fabric.device, seed=config.seed):
+        network = Classifier(config.width, len(names)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        sgd = torch.optim.SGD(
+            network.parameters(), lr=config.rate, momentum=config.momentum, weight_decay=config.decay, nesterov=True
+        )
+        run = Run({"model": network}, sgd, ema=0.0)
+        run.move(fabric.device)
+        if resume:
+            run.load(state, patches_a_step=config.batch)
+        digest = hashlib.blake2b(repr(names).encode(), digest_size=6).hexdigest()
+        run.take(f"{len(pictures)} pictures of {len(names)} classes, {digest}", others=False)
+        write_config(config, out / "config.json")
+        run_steps(_Classifying(config, run, pictures, names, out, fabric), fabric, limits, say)
+    return out / WEIGHTS
 
 
 class Classifier(nn.Module):
@@ -114,156 +169,96 @@ def discover_classes(folder: Path) -> tuple[list[tuple[Path, int]], list[str]]:
     return found, names
 
 
-def train_backbone(
-    config: BackboneConfig,
-    data: Path,
-    out: Path,
-    *,
-    resume: bool = False,
-    max_minutes: float | None = None,
-    max_steps: int | None = None,
-    fabric: Fabric | None = None,
-    say: Callable[[str], None] | None = None,
-) -> Path:
-    """Pre-train the encoder; returns the weights' file, `out/backbone.safetensors`.
+class _Classifying:
+    """The classifier in training: the `loop.Job` of `train_backbone`."""
 
-    SGD with momentum, warm-up and cosine, cross-entropy with smoothed labels, a random crop and a flip, as ResNets
-    are trained. `curve.csv` has loss and accuracy on the training pictures.
+    clip = 0.0
 
-    Args:
-        max_minutes, max_steps: Stop after this time or this many steps of this call, with a checkpoint.
+    def __init__(
+        self,
+        config: BackboneConfig,
+        run: Run,
+        pictures: Sequence[tuple[Path, int]],
+        names: Sequence[str],
+        out: Path,
+        fabric: Fabric,
+    ) -> None:
+        self.config, self.run, self.pictures, self.names, self.out = config, run, pictures, names, out
+        self.per_epoch = max(1, len(pictures) // config.batch)
+        self.steps, self.save_every = config.epochs * self.per_epoch, config.save_every
+        self.patches = min(config.batch, len(pictures))
+        self.curves: Curves | None = Curves(out, step=run.step, tensorboard=False)
+        self.model, self.optimiser = fabric.setup(run.model, run.optimiser)
 
-    Raises:
-        InputError: No labelled pictures; `out` holds a run and `resume` is false, or the other way round.
-    """
-    state = check_folder(out, resume=resume)
-    _check(config)
-    pictures, names = discover_classes(data)
-    out.mkdir(parents=True, exist_ok=True)
-    fabric = fabric or make_fabric(config.precision)
-    fabric.launch()
-    if fabric.world_size > 1:
-        raise InputError("the pre-training runs on one device", hint="Give it a fabric of one device.")
-    torch.manual_seed(config.seed)
-    cv2.setNumThreads(0)  # OpenCV's threads do not survive in the workers, which are forked
-    network = Classifier(config.width, len(names)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    network.to(fabric.device)  # before the momentum is loaded, which goes where the weights are
-    sgd = torch.optim.SGD(
-        network.parameters(), lr=config.rate, momentum=config.momentum, weight_decay=config.decay, nesterov=True
-    )
-    first = _load(network, sgd, names, config, state) if resume else 0
-    model, optimiser = fabric.setup(network, sgd)
-    per_epoch = max(1, len(pictures) // config.batch)
-    steps = config.epochs * per_epoch
-    warmup = min(config.warmup, steps // 10)  # a small folder has few steps
-    drop_after(out / "curve.csv", first)
-    started, sums = time.monotonic(), np.zeros(3)
-    step = first
-    for batch in _loader(pictures, config, first, steps, per_epoch):
-        for group in optimiser.param_groups:
-            group["lr"] = schedule(config.rate, step, steps=steps, warmup=warmup)
-        loss, right = _learn(model, optimiser, fabric, batch, config.smoothing)
-        if not np.isfinite(loss):
-            raise RuntimeError(f"the loss is {loss} at step {step}; the last checkpoint is kept")
-        step += 1
-        sums += (loss, right, 1)
-        over = max_minutes is not None and time.monotonic() - started > 60 * max_minutes
-        last = over or step == steps or (max_steps is not None and step - first >= max_steps)
-        if last or step % config.save_every == 0:
-            loss_mean, right, _ = sums / sums[2]
-            sums[:] = 0
-            append_row(out / "curve.csv", {"step": step, "loss": f"{loss_mean:.5f}", "accuracy": f"{right:.4f}"})
-            if say:
-                say(f"step {step} of {steps}: loss {loss_mean:.4f}, {100 * right:.1f} % right")
-            _save(network, sgd, names, config, step, state)
-            save_tensors(
-                {n: t.float() if t.is_floating_point() else t for n, t in network.backbone().items()},
-                {"classes": str(len(names)), "steps": str(step)},
-                out / WEIGHTS,
-            )
-        if last:
-            break
-    return out / WEIGHTS
+    def batches(self) -> Iterator[dict[str, Tensor]]:
+        """Every epoch looks at every picture once, in an order of its own."""
+        size, count = self.config.size, len(self.pictures)
+        indices = (
+            (step // self.per_epoch) * count + (step % self.per_epoch) * self.patches + i
+            for step in range(self.run.step, self.steps)
+            for i in range(self.patches)
+        )
+        bytes_a_batch = self.patches * (3 * size**2 + 8)
+        samples = _Pictures(self.pictures, self.config)
+        return loader(
+            samples,
+            indices,
+            batch=self.patches,
+            workers=self.config.workers,
+            bytes_a_batch=bytes_a_batch,
+            join=_stacked,
+        )
+
+    def rate(self) -> float:
+        warmup = min(self.config.warmup, self.steps // 10)  # a small folder has few steps
+        return schedule(self.config.rate, self.run.step, steps=self.steps, warmup=warmup)
+
+    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Cross-entropy, and the share of pictures that were told right."""
+        logits = self.model(_normalised(batch["pixels"]))
+        loss = F.cross_entropy(logits.float(), batch["label"], label_smoothing=self.config.smoothing)
+        return loss, {"accuracy": (logits.argmax(1) == batch["label"]).float().mean()}
+
+    def keep(self, *, last: bool) -> None:
+        if last or self.run.step % self.save_every == 0:
+            self.run.save(self.out / STATE)
+            network = self.run.model
+            assert isinstance(network, Classifier)
+            tensors = {n: t.float() if t.is_floating_point() else t for n, t in network.backbone().items()}
+            save_tensors(tensors, {"classes": str(len(self.names)), "steps": str(self.run.step)}, self.out / WEIGHTS)
 
 
-def _check(config: BackboneConfig) -> None:
-    rules = [
-        *((getattr(config, n) >= 1, f"{n} is {getattr(config, n)}, at least 1 is needed") for n in _AT_LEAST_1),
-        (config.size >= 32, f"size is {config.size}, at least 32 is needed"),
-        (config.rate > 0, f"rate is {config.rate}, it must be above 0"),
-    ]
-    require(rules, hint="Change it with --width, --batch, --epochs, --size, --rate.")
-
-
-def _learn(model: nn.Module, optimiser: Any, fabric: Fabric, batch: Any, smoothing: float) -> tuple[float, float]:
-    """One step, not taken where the loss is no number; the loss, and the share of pictures that were told right."""
-    pixels, labels = (torch.as_tensor(part).to(fabric.device, non_blocking=True) for part in batch)
-    logits = model(_normalised(pixels))
-    loss = F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
-    value = float(loss.detach())
-    if np.isfinite(value):
-        fabric.backward(loss)
-        optimiser.step()
-        optimiser.zero_grad()
-    return value, float((logits.argmax(1) == labels).float().mean())
-
-
-class _Pictures(Dataset[tuple[np.ndarray, int]]):
-    """Crops by number: the n-th look at the data decides picture, crop and flip."""
+class _Pictures(Dataset[Arrays]):
+    """Squares by number: the n-th look at the data decides picture, square and flip."""
 
     def __init__(self, pictures: Sequence[tuple[Path, int]], config: BackboneConfig) -> None:
         self.pictures, self.config = pictures, config
         self.order: tuple[int, np.ndarray] | None = None  # of the epoch that was last asked for
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
-        cv2.setNumThreads(0)
+    def __getitem__(self, index: int) -> Arrays:
         epoch, place = divmod(index, len(self.pictures))
         if self.order is None or self.order[0] != epoch:
             self.order = epoch, np.random.default_rng([self.config.seed, epoch]).permutation(len(self.pictures))
         path, label = self.pictures[self.order[1][place]]
-        return _crop(path, np.random.default_rng([self.config.seed, index, 1]), self.config.size), label
+        pixels = _square(path, np.random.default_rng([self.config.seed, index, 1]), self.config.size)
+        return {"pixels": pixels, "label": np.array(label)}
 
 
-def _crop(path: Path, rng: np.random.Generator, size: int) -> np.ndarray:
+def _square(path: Path, rng: np.random.Generator, size: int) -> np.ndarray:
     """A random square, a quarter to all of the largest one's area, flipped at random."""
-    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if pixels is None:
-        raise InputError(f"{path} cannot be decoded as a picture", hint="Replace it or take it out of the folder.")
+    pixels = decode(path, "colour")
     height, width = pixels.shape[:2]
     side = max(1, int(min(height, width) * np.sqrt(rng.uniform(0.25, 1))))
     y, x = rng.integers(height - side + 1), rng.integers(width - side + 1)
-    square = pixels[y : y + side, x : x + side, ::-1]
+    square = pixels[y : y + side, x : x + side]
     if rng.random() < 0.5:
         square = square[:, ::-1]
     how = cv2.INTER_AREA if side > size else cv2.INTER_LINEAR
     return cv2.resize(np.ascontiguousarray(square), (size, size), interpolation=how)
 
 
-def _loader(
-    pictures: Sequence[tuple[Path, int]], config: BackboneConfig, first: int, steps: int, per_epoch: int
-) -> DataLoader[Any]:
-    """Batches of pixels and labels; as arrays where shared memory has no room for tensors."""
-    batch = min(config.batch, len(pictures))
-    count = len(pictures)
-    indices = (
-        (step // per_epoch) * count + (step % per_epoch) * batch + i
-        for step in range(first, steps)
-        for i in range(batch)
-    )
-    ahead, shared = room_ahead(config.workers, bytes_a_batch=batch * (3 * config.size**2 + 8))
-    return DataLoader(
-        _Pictures(pictures, config),  # type: ignore[arg-type]
-        batch_size=batch,
-        sampler=indices,  # type: ignore[arg-type]
-        num_workers=config.workers,
-        prefetch_factor=ahead,
-        collate_fn=None if shared else _as_arrays,
-    )
-
-
-def _as_arrays(samples: Sequence[tuple[np.ndarray, int]]) -> tuple[np.ndarray, np.ndarray]:
-    pixels, labels = zip(*samples, strict=True)
-    return np.stack(pixels), np.array(labels)
+def _stacked(samples: list[Arrays]) -> Arrays:
+    return {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
 
 
 def _normalised(pixels_BHW3: Tensor) -> Tensor:
@@ -272,36 +267,25 @@ def _normalised(pixels_BHW3: Tensor) -> Tensor:
     return colours.permute(0, 3, 1, 2)
 
 
-def _save(
-    network: Classifier, sgd: torch.optim.SGD, names: Sequence[str], config: BackboneConfig, step: int, state: Path
-) -> None:
-    tensors = {f"model.{n}": t for n, t in network.state_dict().items()}
-    for index, values in sgd.state_dict()["state"].items():
-        if values.get("momentum_buffer") is not None:
-            tensors[f"momentum.{index}"] = values["momentum_buffer"]
-    kept = {name: getattr(config, name) for name in _KEPT}
-    save_state(tensors, {"step": step, "classes": list(names), "config": kept}, state)
-
-
-def _load(network: Classifier, sgd: torch.optim.SGD, names: Sequence[str], config: BackboneConfig, state: Path) -> int:
-    """Take over what `_save` wrote; returns its step.
-
-    Raises:
-        InputError: The run had other classes or another configuration: its position would mean other pictures.
-    """
-    tensors, numbers = load_state(state)
-    for name, value in numbers.get("config", {}).items():
-        if value != getattr(config, name):
-            raise InputError(
-                f"{name} is {getattr(config, name)}, but {state} was trained with {value}",
-                hint=f"Resume with {'--' * (name in _OPTIONS)}{name} {value}, or start another run.",
-            )
-    if numbers["classes"] != list(names):
+def _check(config: BackboneConfig) -> None:
+    try:
+        TypeAdapter(BackboneConfig).validate_python(asdict(config))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name, wanted = first["loc"][0], first["msg"].removeprefix("Input ").split(", unable")[0]
         raise InputError(
-            f"{state} was trained on {len(numbers['classes'])} classes, the folder has {len(names)} or others",
-            hint="Give the folder that the run was started with.",
-        )
-    network.load_state_dict({n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")})
-    moments = {int(n.split(".")[1]): {"momentum_buffer": t} for n, t in tensors.items() if n.startswith("momentum.")}
-    sgd.load_state_dict({"state": moments, "param_groups": sgd.state_dict()["param_groups"]})
-    return int(numbers["step"])
+            f"{name} is {first['input']!r}, but {wanted}",
+            hint="Change it with --width, --batch, --epochs, --size, --rate.",
+        ) from error
+
+
+def _check_same(config: BackboneConfig, path: Path) -> None:
+    """Refuse to go on with a configuration by which the run's position means other pictures."""
+    stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    for name in (f.name for f in fields(config) if f.name not in _FREE):
+        if stored[name] != getattr(config, name):
+            option = ("--" if name in _OPTIONS else "") + name
+            raise InputError(
+                f"{name} is {getattr(config, name)}, but the run of {path.parent} was started with {stored[name]}",
+                hint=f"Resume with {option} {stored[name]}, or start another run.",
+            )

@@ -2,7 +2,7 @@
 
 A network that was trained on small patches keeps their statistics. What padding, pooling and the wide dilations make of
 a patch depends on its size, so means and variances are others on large ones. Counting them again changes no weight
-that learns. Knows synth and the network; no files. Top to bottom:
+that learns. Knows samples and the network; no files. Top to bottom:
 
     recompute_norms    statistics of a network, counted again on fresh samples
 """
@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
 from hdmatt.errors import InputError
-from hdmatt.network.inputs import network_input
 from hdmatt.network.model import HDMatt
 from hdmatt.samples.packs import Assets
 from hdmatt.training.batches import batches
 from hdmatt.training.config import TrainConfig
-from hdmatt.training.step import group_contexts
+from hdmatt.training.processes import fast
+from hdmatt.training.step import candidates, decoded
 
 
 def recompute_norms(
@@ -45,7 +45,7 @@ def recompute_norms(
         raise InputError("this network has no batch norms", hint="Use its weights as they are.")
     sample = replace(config.sample, patch=patch or model.config.patch)
     steps = replace(config, sample=sample, steps=count)
-    with torch.no_grad():
+    with torch.no_grad(), fast(next(model.parameters()).device, seed=config.seed):
         update_bn(_numbered(batches(assets, steps, first=0)), _Fed(model, steps))
     model.eval()
 
@@ -64,8 +64,6 @@ class _Fed(nn.Module):
 
     def forward(self, batch: dict[str, Tensor | int]) -> Tensor:
         config = self.config
-        contexts = group_contexts(
-            config.groups, config.sample.group, topk=config.topk, seed=(config.seed, int(batch["step"]))
-        )
-        image, trimap, around = (torch.as_tensor(batch[name]) for name in ("image", "trimap", "around"))
-        return self.model(network_input(image.float() / 255, trimap), contexts, around=around).alpha
+        contexts = candidates(config, config.groups, seed=(config.seed, int(batch["step"])))
+        tensors = {name: torch.as_tensor(value) for name, value in batch.items()}
+        return decoded(self.model, tensors, contexts).alpha

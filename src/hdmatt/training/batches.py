@@ -1,15 +1,15 @@
 """Batches for training: samples by index, so a run continues where its data stopped.
 
-Knows synth and a run's configuration, no network. Top to bottom:
+Knows samples and a run's configuration, no network. Top to bottom:
 
-    batches     batches from a step on; step and process alone decide what is in them
-    groups_of   the groups that one canvas gives
-    room_ahead  how far workers may prepare ahead (of training/backbone.py, too)
+    batches      batches from a step on; step and process alone decide what is in them
+    groups_of    the groups of patches that one composite gives
+    loader       samples by index from worker processes, through shared memory where it has room
 """
 
 import functools
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -43,42 +43,37 @@ def batches(
         rank, world: Which of how many processes asks.
         pin: Put batches into page-locked memory, from which a GPU copies while it computes.
     """
-    spread = config.spread
-    canvases = config.groups * spread // config.repeat  # of `spread` steps
-    own = canvases // world
-    rounds = range(first // spread, -(-config.steps // spread))
-    indices = (number * canvases + rank * own + i for number in rounds for i in range(own))
-    workers = config.workers
-    patches = own * config.repeat * config.sample.group
-    ahead, shared = room_ahead(workers, bytes_a_batch=11 * config.sample.patch**2 * patches)
-    loader: DataLoader[Any] = DataLoader(
+    together = config.steps_per_composite  # steps that share their composites
+    own = config.groups // world
+    rounds = range(first // together, -(-config.steps // together))
+    indices = (number * config.groups + rank * own + i for number in rounds for i in range(own))
+    patches = own * together * config.sample.group
+    source = loader(
         _Samples(assets, config),
-        batch_size=own,
-        sampler=indices,  # type: ignore[arg-type]
-        num_workers=workers,
-        prefetch_factor=ahead,
-        collate_fn=functools.partial(_as_tensors if shared else _joined, spread=spread),
-        pin_memory=pin and shared,
+        indices,
+        batch=own,
+        workers=config.workers,
+        bytes_a_batch=11 * config.sample.patch**2 * patches,
+        join=functools.partial(_joined, steps=together),
+        pin=pin,
     )
-    for number, batch in zip(rounds, loader, strict=True):
-        arrays = batch if shared else {name: torch.from_numpy(array) for name, array in batch.items()}
-        for part in range(max(0, first - number * spread), min(spread, config.steps - number * spread)):
-            yield {name: array.chunk(spread)[part] for name, array in arrays.items()}
+    for number, arrays in zip(rounds, source, strict=True):
+        for part in range(max(0, first - number * together), min(together, config.steps - number * together)):
+            yield {name: array.chunk(together)[part] for name, array in arrays.items()}
 
 
 def groups_of(assets: Assets, config: TrainConfig, index: int) -> Arrays:
-    """The patches of one canvas: `repeat` groups one after the other, every second one mirrored at random.
+    """The patches of one composite: a group for each step, one after the other, every second one mirrored at random.
 
-    A canvas costs most of a sample's time; its groups share
-    composite, scale and camera faults, and lie elsewhere.
+    A composite costs most of a sample's time; its groups share picture, scale and camera faults, and lie elsewhere.
     """
-    group = config.sample.group
-    several = replace(config.sample, group=group * config.repeat)
-    sample = make_sample(assets, several, seed=config.seed, index=index)
-    arrays = {f.name: np.asarray(getattr(sample, f.name)) for f in fields(Sample)}
-    if config.repeat == 1:
-        return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    turned = np.random.default_rng([config.seed, index, 1]).random(config.repeat) < 0.5
+    group, number = config.sample.group, config.steps_per_composite
+    sample = make_sample(assets, replace(config.sample, group=group * number), seed=config.seed, index=index)
+    named = {f.name: getattr(sample, f.name) for f in fields(Sample)}
+    arrays = {name: np.ascontiguousarray(array) for name, array in named.items() if array is not None}
+    if number == 1:
+        return arrays
+    turned = np.random.default_rng([config.seed, index, 1]).random(number) < 0.5
     return {
         name: np.stack([_turned(name, patch) if turned[i // group] else patch for i, patch in enumerate(array)])
         for name, array in arrays.items()
@@ -95,24 +90,58 @@ class _Samples(Dataset[Arrays]):
         self.assets, self.config = assets, config
 
     def __getitem__(self, index: int) -> Arrays:
-        cv2.setNumThreads(0)
         return groups_of(self.assets, self.config, index)
 
 
-def _joined(samples: list[Arrays], *, spread: int) -> Arrays:
-    """The patches of `spread` steps, one after the other; each step has the same number of groups of every canvas."""
+def _joined(samples: list[Arrays], *, steps: int) -> Arrays:
+    """The patches of `steps` steps, one after the other; each step has a group of every composite."""
     joined: Arrays = {}
     for name in samples[0]:
-        steps = zip(*(np.split(sample[name], spread) for sample in samples), strict=True)
-        joined[name] = np.concatenate([groups for step in steps for groups in step])
+        parts = zip(*(np.split(sample[name], steps) for sample in samples), strict=True)
+        joined[name] = np.concatenate([groups for part in parts for groups in part])
     return joined
 
 
-def _as_tensors(samples: list[Arrays], *, spread: int) -> Batch:
-    return {name: torch.from_numpy(array) for name, array in _joined(samples, spread=spread).items()}
+def loader(
+    samples: Dataset[Arrays],
+    indices: Iterable[int],
+    *,
+    batch: int,
+    workers: int,
+    bytes_a_batch: int,
+    join: Callable[[list[Arrays]], Arrays],
+    pin: bool = False,
+) -> Iterator[Batch]:
+    """Samples in the order of their indices, `batch` at a time joined by `join`, as tensors.
+
+    Args:
+        workers: Processes that make them; 0: this one.
+        bytes_a_batch: Size of a batch; decides how many are prepared ahead, and whether shared memory has room.
+    """
+    ahead, shared = _room_ahead(workers, bytes_a_batch=bytes_a_batch)
+    source: DataLoader[Any] = DataLoader(
+        samples,
+        batch_size=batch,
+        sampler=indices,  # type: ignore[arg-type]
+        num_workers=workers,
+        prefetch_factor=ahead,
+        collate_fn=functools.partial(_as_tensors, join) if shared else join,
+        pin_memory=pin and shared,
+        worker_init_fn=_one_thread,
+    )
+    for found in source:
+        yield found if shared else {name: torch.from_numpy(array) for name, array in found.items()}
 
 
-def room_ahead(workers: int, *, bytes_a_batch: int) -> tuple[int | None, bool]:
+def _as_tensors(join: Callable[[list[Arrays]], Arrays], samples: list[Arrays]) -> Batch:
+    return {name: torch.from_numpy(array) for name, array in join(samples).items()}
+
+
+def _one_thread(_: int) -> None:
+    cv2.setNumThreads(0)  # OpenCV's threads do not survive in processes that are forked
+
+
+def _room_ahead(workers: int, *, bytes_a_batch: int) -> tuple[int | None, bool]:
     """How many batches a worker prepares ahead, and whether they travel through shared memory.
 
     Containers often have 64 MB of it; a worker that runs out dies without a word. Then arrays go through pipes.

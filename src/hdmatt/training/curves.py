@@ -1,16 +1,18 @@
-"""What a run leaves to look at while it trains: CSV, TensorBoard, preview sheets.
+"""What a run leaves to look at while it trains: JSON lines, TensorBoard, preview sheets.
 
-Knows numbers, arrays and files; no network. Pillow and tensorboard come with the extra `train`. Top to bottom:
+Knows numbers, arrays and files; of a network only how many of its weights have vanished. Pillow and tensorboard come
+with the extra `train`. Top to bottom:
 
-    Curves       curve.csv, validation.csv and TensorBoard of one run's folder
-    append_row   one row more in a CSV, also when it has columns that the file had not
-    drop_after   no rows of later steps
-    sheet        a picture: one line a sample, with picture, trimap, truth, matte and error side by side
+    Curves           curve.jsonl, validation.jsonl and TensorBoard of one run's folder
+    CurveRecorder    sums of what a row of the curve holds, and how long steps took
+    vanished         the share of weights that are next to zero
+    sheet            a picture: one line a sample, with picture, trimap, truth, matte and error side by side
 """
 
-import csv
+import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +20,20 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from torch import Tensor
+from torch import Tensor, nn
 
 from hdmatt.errors import InputError
 from hdmatt.pictures.trimap import UNKNOWN
-from hdmatt.system.files import replacing
-from hdmatt.training.config import (
-    TrainConfig,
-)
+from hdmatt.system.files import append_text, replacing, write_text_atomic
 from hdmatt.training.processes import Fabric
 from hdmatt.training.run import Run
-from hdmatt.training.step import learning_rate, vanished
 
+CURVE, VALIDATION = "curve.jsonl", "validation.jsonl"
 COLUMNS = ("picture", "trimap", "truth", "matte", "error")
 SIDE = 192  # pixels of one picture in a sheet
 TITLE = 18
+
+Row = Mapping[str, Any]  # of a curve: numbers by name, "step" among them
 
 
 class Curves:
@@ -46,18 +47,18 @@ class Curves:
 
     def __init__(self, folder: Path, *, step: int, tensorboard: bool) -> None:
         self.folder = folder
-        for name in ("curve.csv", "validation.csv"):
-            drop_after(folder / name, step)
+        for name in (CURVE, VALIDATION):
+            _drop_after(folder / name, step)
         self.writer = _writer(folder / "tensorboard", step) if tensorboard else None
 
-    def training(self, row: Mapping[str, Any]) -> None:
-        """One row of curve.csv; numbers are drawn, too."""
-        append_row(self.folder / "curve.csv", row)
+    def training(self, row: Row) -> None:
+        """One row of curve.jsonl; numbers are drawn, too."""
+        append_text(self.folder / CURVE, json.dumps(row) + "\n")
         self._draw("train", row)
 
-    def validation(self, row: Mapping[str, Any]) -> None:
-        """One row of validation.csv: a step and a set's scores."""
-        append_row(self.folder / "validation.csv", row)
+    def validation(self, row: Row) -> None:
+        """One row of validation.jsonl: a step and a set's scores."""
+        append_text(self.folder / VALIDATION, json.dumps(row) + "\n")
         self._draw(f"validation/{row['set']}", row)
 
     def picture(self, name: str, step: int, sheet: UInt8[np.ndarray, "h w 3"]) -> None:
@@ -73,7 +74,7 @@ class Curves:
         if self.writer is not None:
             self.writer.close()
 
-    def _draw(self, prefix: str, row: Mapping[str, Any]) -> None:
+    def _draw(self, prefix: str, row: Row) -> None:
         if self.writer is None:
             return
         for name, value in row.items():
@@ -82,14 +83,83 @@ class Curves:
         self.writer.flush()
 
 
-def append_row(path: Path, row: Mapping[str, Any]) -> None:
-    """Append a row; a file whose columns differ is written anew with the columns of both."""
-    rows, columns = _read(path)
-    if columns and set(row) <= set(columns):
-        with path.open("a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, columns).writerow(row)
-        return
-    _write(path, [*rows, {n: str(v) for n, v in row.items()}], [*columns, *(n for n in row if n not in columns)])
+class CurveRecorder:
+    """Sums of what a row of the curve holds, left on the device until the row is asked for."""
+
+    def __init__(self) -> None:
+        self._begin()
+
+    def timed(self, batches: Iterator[dict[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
+        """The batches; notes how long they were waited for."""
+        while True:
+            asked = time.monotonic()
+            batch = next(batches, None)
+            self.waited += time.monotonic() - asked
+            if batch is None:
+                return
+            yield batch
+
+    def add(self, values: Mapping[str, Tensor], *, finite: bool) -> None:
+        """Note a step's values; those of a step that was not taken are no part of the means."""
+        self.steps += 1
+        if not finite:
+            self.skipped += 1
+            return
+        self.names = list(values)
+        self.values.append(torch.stack([v.detach().float() for v in values.values()]))
+
+    def row(self, run: Run, fabric: Fabric, *, rate: float) -> dict[str, Any]:
+        """Means since the last row, over all processes; starts anew."""
+        seconds = self.seconds + time.monotonic() - self.since
+        means: dict[str, float] = {}
+        if self.values:
+            mean = fabric.all_reduce(torch.stack(self.values).mean(0), reduce_op="mean")
+            assert isinstance(mean, Tensor)
+            means = {name: round(value, 5) for name, value in zip(self.names, mean.tolist(), strict=True)}
+        row = {
+            "step": run.step,
+            "patches": run.seen,
+            "rate": float(f"{rate:.3g}"),
+            "seconds_a_step": round(seconds / max(1, self.steps), 4),
+            "data_wait": round(self.waited / max(seconds, 1e-9), 3),
+            **means,
+            "skipped": self.skipped,
+            "vanished": round(vanished(run.model), 3),
+        }
+        self._begin()
+        return row
+
+    @contextmanager
+    def paused(self) -> Generator[None]:
+        """Time in this block is no step's."""
+        self.seconds += time.monotonic() - self.since
+        yield
+        self.since = time.monotonic()
+
+    def _begin(self) -> None:
+        self.values: list[Tensor] = []
+        self.names: list[str] = []
+        self.steps, self.skipped, self.waited, self.seconds, self.since = 0, 0, 0.0, 0.0, time.monotonic()
+
+
+def vanished(model: nn.Module) -> float:
+    """Share of the convolutions' weights that are below a thousandth of what a fresh layer has: 0 in a healthy network.
+
+    A large share means that layers have died: the loss may still fall, by what the others learn.
+    """
+    small = total = 0
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            weight = module.weight.detach()
+            fan_in = weight[0].numel()
+            small += int((weight.abs() < 1e-3 * fan_in**-0.5).sum())
+            total += weight.numel()
+    return small / max(1, total)
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a curve; none where there is no file."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
 def sheet(lines: Sequence[Mapping[str, np.ndarray]], *, caption: str) -> UInt8[np.ndarray, "h w 3"]:
@@ -129,27 +199,12 @@ def save_jpeg(pixels: UInt8[np.ndarray, "h w 3"], path: Path, *, quality: int = 
         Image.fromarray(pixels).save(temporary, "JPEG", quality=quality)
 
 
-def _read(path: Path) -> tuple[list[dict[str, str]], list[str]]:
-    if not path.exists():
-        return [], []
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        return list(reader), list(reader.fieldnames or [])
-
-
-def _write(path: Path, rows: Sequence[Mapping[str, str]], columns: Sequence[str]) -> None:
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(columns), restval="")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def drop_after(path: Path, step: int) -> None:
-    """Take rows of later steps, left by a run that was killed, out of a CSV."""
-    rows, columns = _read(path)
-    kept = [row for row in rows if int(row["step"]) <= step]
+def _drop_after(path: Path, step: int) -> None:
+    """Take rows of later steps, left by a run that was killed, out of a curve."""
+    rows = read_rows(path)
+    kept = [row for row in rows if row["step"] <= step]
     if len(kept) < len(rows):
-        _write(path, kept, columns)
+        write_text_atomic(path, "".join(json.dumps(row) + "\n" for row in kept))
 
 
 def _writer(folder: Path, step: int) -> Any:
@@ -161,49 +216,3 @@ def _writer(folder: Path, step: int) -> Any:
             hint="Install hdmatt[train], or train without it: --set tensorboard=false.",
         ) from error
     return SummaryWriter(str(folder), purge_step=step + 1)
-
-
-class CurveRecorder:
-    """Sums of what a row of the curve holds, left on the device until the row is asked for."""
-
-    def __init__(self) -> None:
-        self.values: list[Tensor] = []
-        self.names: list[str] = []
-        self.steps, self.skipped, self.waited, self.seconds, self.since = 0, 0, 0.0, 0.0, time.monotonic()
-
-    def add(self, values: Mapping[str, Tensor], *, finite: bool) -> None:
-        self.steps += 1
-        if not finite:
-            self.skipped += 1
-            return
-        self.names = list(values)
-        self.values.append(torch.stack([v.detach().float() for v in values.values()]))
-
-    def row(self, config: TrainConfig, run: Run, fabric: Fabric) -> dict[str, str]:
-        """Means since the last row, over all processes; starts anew."""
-        seconds = self.seconds + time.monotonic() - self.since
-        means: dict[str, str] = {}
-        if self.values:
-            mean = fabric.all_reduce(torch.stack(self.values).mean(0), reduce_op="mean")
-            assert isinstance(mean, Tensor)
-            means = {n: f"{v:.5f}" for n, v in zip(self.names, mean.tolist(), strict=True)}
-        row = {
-            "step": str(run.step),
-            "patches": str(run.seen),
-            "rate": f"{learning_rate(config, run.step - 1, restart=run.restart):.3g}",
-            "seconds_a_step": f"{seconds / max(1, self.steps):.4f}",
-            "data_wait": f"{self.waited / max(seconds, 1e-9):.3f}",
-            **means,
-            "skipped": str(self.skipped),
-            "vanished": f"{vanished(run.model):.3f}",
-        }
-        self.values = []
-        self.steps, self.skipped, self.waited, self.seconds, self.since = 0, 0, 0.0, 0.0, time.monotonic()
-        return row
-
-    def pause(self) -> None:
-        """Stop the clock until `restart`."""
-        self.seconds += time.monotonic() - self.since
-
-    def restart(self) -> None:
-        self.since = time.monotonic()

@@ -1,25 +1,26 @@
 """The training losses: named parts, and their weighted total.
 
-Knows tensors only. All maps are B x 1 x H x W (colours B x 3 x H x W), float32 in [0, 1]; `weight` says how much
-each pixel counts; every part is a weighted mean over each patch, then over the patches that have unknown pixels.
-Top to bottom:
+Knows tensors only. All maps are B x 1 x H x W (colours B x 3 x H x W), float32 in [0, 1]; `weight` says how much each
+pixel counts; every part is a weighted mean over each patch, then over the patches that have unknown pixels. Top to
+bottom:
 
     alpha_loss, composition_loss     the two parts of eq. 4
     laplacian_loss, gradient_loss    optional extras, off in the preset `paper`
-    Probes, probe_loss               coarse alpha, F and B read off the decoder's inner maps, in training only
-    coarse_loss                      of the alpha at stride 8 that a network with `coarse` gives
-    pixel_weight                     unknown pixels, times the blending mask of the stitching
-    leaned                           alpha with its errors scaled, more at foreground than at background
-    total                            the sum that is minimised, and its parts for the curves
+    Probes, probe_loss               alpha, F and B read off the decoder's inner maps, in training only
+    coarse_loss                      of the alpha at stride 8, for a network that has one
+    pixel_weight                     unknown pixels, times a blending weight
+    weighted_error                   alpha with its errors scaled by foreground and background
+    total                            the sum of the parts of alpha, and each part for the curves
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hdmatt.pictures.trimap import UNKNOWN
+from hdmatt.training.config import LossWeights
 
 EPSILON = 1e-12  # eq. 4
 
@@ -91,50 +92,45 @@ def probe_loss(read: Sequence[Tensor], truth: Tensor, foreground: Tensor, backgr
     return loss / len(read)
 
 
-def coarse_loss(coarse: Tensor, truth: Tensor, weight: Tensor, *, lean: float = 0.0) -> Tensor:
-    """Mean absolute error of alpha at stride 8 against the averaged truth; `lean` as in `leaned`."""
+def coarse_loss(coarse: Tensor, truth: Tensor, weight: Tensor, *, foreground_weight: float = 1.0) -> Tensor:
+    """Mean absolute error of alpha at stride 8 against the averaged truth; weighted as in `weighted_error`."""
     factor = truth.shape[-1] // coarse.shape[-1]
     small = F.avg_pool2d(truth, factor)
-    return _mean((leaned(coarse, small, lean) - small).abs(), F.avg_pool2d(weight, factor))
+    return _mean((weighted_error(coarse, small, foreground_weight) - small).abs(), F.avg_pool2d(weight, factor))
 
 
-def pixel_weight(trimap_B1HW: Tensor, feather_HW: Tensor) -> Tensor:
-    """B 1 H W: the stitching's blending weight at unknown pixels, 0 elsewhere."""
-    return (trimap_B1HW == UNKNOWN).float() * feather_HW
+def pixel_weight(trimap_B1HW: Tensor, blending_HW: Tensor) -> Tensor:
+    """B 1 H W: a blending weight (patches/stitch.py) at unknown pixels, 0 elsewhere."""
+    return (trimap_B1HW == UNKNOWN).float() * blending_HW
 
 
-def leaned(alpha: Tensor, truth: Tensor, lean: float) -> Tensor:
-    """Alpha as the losses see it: its error times 1 + lean at foreground, 1 - lean at background, between by alpha.
+def weighted_error(alpha: Tensor, truth: Tensor, foreground_weight: float) -> Tensor:
+    """Truth plus the error of alpha, which counts `foreground_weight` times at foreground, 2 - that at background.
 
-    Where a pixel could be either, a network answers by how often it was the one in training. Unknown pixels of our
-    samples, with their nets, strands and veils, are background more often (mean alpha 0.49) than those of the dev sets
-    (0.53 to 0.61); this makes up for it without other samples (the log). The least loss is still at the truth. In
-    the Laplacian and gradient parts an even error then counts too, at the truth's edges, where its scale changes.
+    Between, the factor follows the true alpha. Where a pixel could be either, a network answers by how often it was the
+    one in training. Unknown pixels of our samples, with their nets, strands and veils, are background more often (mean
+    alpha 0.49) than those of the dev sets (0.53 to 0.61); this makes up for it without other samples
+    (research/log.md). The least loss is still at the truth. In the Laplacian and gradient parts an even error then
+    counts too, at the truth's edges, where its factor changes.
 
     Args:
         alpha, truth: B x 1 x H x W, or any other shape that both have.
-        lean: Above -1 and below 1; 0: alpha as it is.
+        foreground_weight: Above 0 and below 2; 1: alpha as it is.
 
     Returns:
-        What has those errors; it may leave [0, 1].
+        Alpha with those errors; it may leave [0, 1].
     """
+    lean = foreground_weight - 1
     return alpha if lean == 0 else truth + (1 + lean * (2 * truth - 1)) * (alpha - truth)
 
 
 def total(
-    alpha: Tensor,
-    truth: Tensor,
-    foreground: Tensor,
-    background: Tensor,
-    weight: Tensor,
-    *,
-    parts: Mapping[str, float],
+    alpha: Tensor, truth: Tensor, foreground: Tensor, background: Tensor, weight: Tensor, *, parts: LossWeights
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Weighted sum of the named parts; a part of weight 0 is not computed.
+    """Weighted sum of the parts that alpha at full size has; a part of weight 0 is not computed.
 
     Args:
-        alpha: As `leaned` gives it; the parts, and so a run's curves, are of that.
-        parts: Weight of each of "alpha", "composition", "laplacian", "gradient".
+        alpha: As `weighted_error` gives it; the parts, and so a run's curves, are of that.
 
     Returns:
         The sum to minimise, and each part (detached, before its weight).
@@ -145,8 +141,8 @@ def total(
         "laplacian": lambda: laplacian_loss(alpha, truth, weight),
         "gradient": lambda: gradient_loss(alpha, truth, weight),
     }
-    values = {name: compute[name]() for name, factor in parts.items() if factor > 0}
-    loss = sum((parts[name] * value for name, value in values.items()), alpha.new_zeros(()))
+    values = {name: part() for name, part in compute.items() if getattr(parts, name) > 0}
+    loss = sum((getattr(parts, name) * value for name, value in values.items()), alpha.new_zeros(()))
     return loss, {name: value.detach() for name, value in values.items()}
 
 

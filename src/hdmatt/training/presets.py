@@ -1,14 +1,16 @@
-"""Named configurations: the paper's recipe, and shorter ones for a CPU, a GPU and the ablation."""
+"""Named configurations: the paper's recipe, and shorter ones for a CPU, a GPU and the ablation.
+
+PRESETS    by name; each says what it is for
+"""
 
 from dataclasses import replace
 
 from hdmatt.network.config import ModelConfig
 from hdmatt.samples.config import SampleConfig
-from hdmatt.training.config import TrainConfig
+from hdmatt.training.config import LossWeights, TrainConfig
 
 _SMALL = ModelConfig(width=32, normed=True, coarse=True, hints=True)
 _LIGHT = (1.0, 2.2)  # from the paper's composites to a sensor's, see SampleConfig.tone
-_EXTRA = {"alpha": 0.5, "composition": 0.5, "laplacian": 0.5}
 _GPU = TrainConfig(
     model=_SMALL,
     sample=SampleConfig(
@@ -29,15 +31,13 @@ _GPU = TrainConfig(
         tone=_LIGHT,
     ),
     groups=16,
-    repeat=8,
-    spread=8,
+    steps_per_composite=8,
     steps=40_000,
     warmup=300,
     rate=7e-4,
     floor=0.01,
-    losses=_EXTRA,
-    lean=0.2,
-    probes=0.2,
+    losses=LossWeights(laplacian=0.5, probes=0.2),
+    foreground_weight=1.2,
     clip=1.0,
     ema=0.999,
     workers=15,
@@ -67,8 +67,7 @@ _CPU = TrainConfig(
     rate=6e-4,
     floor=0.2,
     topk=2,
-    losses={"alpha": 0.6, "composition": 0.4, "laplacian": 0.5},
-    probes=0.2,
+    losses=LossWeights(alpha=0.6, composition=0.4, laplacian=0.5, probes=0.2),
     clip=1.0,
     ema=0.998,
     precision="auto",
@@ -94,30 +93,36 @@ _CPU_160 = replace(
     rate=6e-4,
     floor=0.01,
     topk=1,
-    probes=0.3,
+    losses=replace(_CPU.losses, probes=0.3),
     seed=1,
 )
 PRESETS: dict[str, TrainConfig] = {
-    # the paper: Adam 5e-4, cosine, 200k steps, batch 32, weight decay 1e-4 (as AdamW: the log); its samples, one
-    # composite a group, take the processor of a GPU machine
-    "paper": TrainConfig(workers=15),
+    # the paper's recipe; docs/paper.md lists what differs. The samples, four composites of eight patches a step, take
+    # the processor of a GPU machine
+    "paper": TrainConfig(
+        model=ModelConfig(form="literal", scaled=False),
+        sample=SampleConfig(
+            group=8,
+            layout="whole",
+            alike=False,
+            rotation=15.0,
+            longest=0,
+            procedural=0.0,
+            merge=0.5,
+            similar=0.0,
+            defocus=0.0,
+            wall=0.0,
+            faults=0.0,
+            wide=0.0,
+            blunt=0.0,
+            elsewhere=0.0,
+        ),
+        groups=4,
+        contexts="score",
+        workers=15,
+    ),
     # two cores, from random weights: small patches, so that there are many steps
     "cpu-128": _CPU,
-    # from the weights of the one above: only what is computed at stride 8, on patches of the full size
-    "cpu-coarse": replace(
-        _CPU,
-        part="coarse",
-        sample=replace(_CPU.sample, patch=320, scales=(0.35, 0.5, 0.75, 1.0, 1.5, 2.0), group=2),
-        groups=4,
-        steps=2000,
-        warmup=100,
-        rate=1e-3,
-        floor=0.01,
-        topk=1,
-        decay=1e-3,
-        probes=0.0,
-        seed=2,
-    ),
     # from the weights of the one above: larger patches, pairs of more composites
     "cpu-160": _CPU_160,
     # from the weights of the one above and their norms counted at 320 (`hdmatt train norms`), which stay: the size that
@@ -152,13 +157,12 @@ PRESETS: dict[str, TrainConfig] = {
         part="decoder",
         sample=replace(_GPU.sample, scales=(0.5, 0.75, 1.0, 1.0, 1.0, 1.5, 2.0), band=28.0, wide=0.2, tone=(1.3, 2.2)),
         groups=4,
-        repeat=1,
-        spread=1,
+        steps_per_composite=1,
         steps=300,
         warmup=20,
         rate=2e-4,
         norm="frozen",
-        probes=0.0,
+        losses=replace(_GPU.losses, probes=0.0),
         ema=0.98,
         workers=1,
         precision="auto",
@@ -175,8 +179,7 @@ PRESETS: dict[str, TrainConfig] = {
         _GPU,
         sample=replace(_GPU.sample, group=8),
         groups=4,
-        repeat=4,
-        spread=4,
+        steps_per_composite=4,
         steps=4000,
         warmup=200,
         ema=0.998,
@@ -205,8 +208,8 @@ PRESETS: dict[str, TrainConfig] = {
         rewarm=5,
         rate=1e-3,
         topk=1,
+        losses=LossWeights(probes=0.1),
         clip=1.0,
-        probes=0.1,
         ema=0.9,
         workers=0,
         save_every=10,

@@ -1,18 +1,22 @@
-"""One process or many, on CPUs or GPUs: Lightning Fabric, and what must be summed over processes.
+"""One process or many, on CPUs or GPUs: Lightning Fabric, sums over processes, and switches of a process.
 
 Knows no network and no data. Top to bottom:
 
-    Fabric        from lightning-fabric, or from the package lightning that contains it
-    precision_for    what "auto" stands for
-    make_fabric   devices, nodes, precision; the switches that make a GPU fast
-    share_norms   batch norm over the batches of all GPUs
-    patch_share   what makes a mean over all processes' patches out of each process's mean
-    agreed        one answer for all processes
+    Fabric            from lightning-fabric, or from the package lightning that contains it
+    precision_for     what "auto" stands for
+    make_fabric       devices, nodes, precision
+    fast              the process's switches that make training fast, as they were afterwards
+    share_norms       batch norm over the batches of all GPUs
+    patch_share       the factor that makes a mean over all processes' patches out of each process's mean
+    agreed            one answer for all processes
+    Say, silent       where a run's lines go
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import torch
 from torch import Tensor, nn
 
@@ -27,7 +31,13 @@ else:
     except ModuleNotFoundError:
         from lightning.fabric import Fabric
 
-__all__ = ["Fabric", "agreed", "make_fabric", "patch_share", "precision_for", "share_norms"]
+__all__ = ["Fabric", "Say", "agreed", "fast", "make_fabric", "patch_share", "precision_for", "share_norms", "silent"]
+
+Say = Callable[[str], None]
+
+
+def silent(line: str) -> None:
+    """Takes a line and says nothing."""
 
 
 def precision_for(name: str, device: str) -> str:
@@ -56,14 +66,48 @@ def make_fabric(precision: str, *, accelerator: str = "auto", devices: int = 1, 
         raise InputError(
             "there is no GPU that PyTorch can use", hint="Leave out --accelerator, or install PyTorch for your GPU."
         )
-    precision = precision_for(precision, "cuda" if gpu else "cpu")
-    if gpu:
-        torch.set_float32_matmul_precision("high")  # TF32 where bf16 is not asked for
-        torch.backends.cudnn.benchmark = True  # every batch has the same shape
-    many = devices * nodes > 1
-    strategy = "ddp_find_unused_parameters_true" if many else "auto"
-    kind: Any = precision
+    kind: Any = precision_for(precision, "cuda" if gpu else "cpu")
+    strategy = "ddp_find_unused_parameters_true" if devices * nodes > 1 else "auto"
     return Fabric(accelerator=accelerator, devices=devices, num_nodes=nodes, precision=kind, strategy=strategy)
+
+
+@contextmanager
+def fast(device: torch.device, *, seed: int, compiling: bool = False) -> Generator[None]:
+    """Switches of the whole process that training needs; at the end of the block they are as they were.
+
+    The random numbers of torch start at `seed`; numbers below 1e-38 are 0, which made steps three times as slow on a
+    CPU; OpenCV has no threads, for they do not survive in forked workers. On a GPU float32 is multiplied as TF32 and
+    cuDNN tries its algorithms, for every batch has the same shape.
+
+    Args:
+        compiling: Whether what torch.compile cannot compile runs as it is.
+    """
+    gpu = device.type == "cuda"
+    threads, denormal = cv2.getNumThreads(), _flushes_denormals()
+    precision, tries = torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
+    with ExitStack() as stack:
+        stack.enter_context(torch.random.fork_rng([device] if gpu else []))
+        torch.manual_seed(seed)
+        if compiling:
+            from torch._dynamo import config as dynamo
+
+            stack.enter_context(dynamo.patch(suppress_errors=True))  # type: ignore[attr-defined]
+        try:
+            torch.set_flush_denormal(True)
+            cv2.setNumThreads(0)
+            if gpu:
+                torch.set_float32_matmul_precision("high")
+                torch.backends.cudnn.benchmark = True
+            yield
+        finally:
+            torch.set_flush_denormal(denormal)
+            cv2.setNumThreads(threads)
+            torch.set_float32_matmul_precision(precision)
+            torch.backends.cudnn.benchmark = tries
+
+
+def _flushes_denormals() -> bool:
+    return float(torch.tensor([1e-39]) * 1.0) == 0
 
 
 def share_norms(model: nn.Module, fabric: Fabric, norm: str) -> None:
@@ -96,11 +140,3 @@ def patch_share(fabric: Fabric, counting: Tensor) -> Tensor | float:
 def agreed(fabric: Fabric, answer: bool) -> bool:
     """The first process's answer, for all: clocks differ, and processes must leave a loop together."""
     return answer if fabric.world_size == 1 else bool(fabric.broadcast(answer))
-
-
-Say = Callable[[str], None]
-
-
-def say_if_asked(say: Say | None, line: str) -> None:
-    if say:
-        say(line)

@@ -1,19 +1,32 @@
-"""One step of training: loss, learning rate, which patches of a group serve as context."""
+"""The loss of one batch: which patches look at which, what the network says, how wrong it is.
 
+learning_rate     warm-up, cosine, second warm-up
+group_contexts    for every patch, random others of its group
+candidates        for every patch, the others that it may look at, and whether it chooses among them
+batch_loss        the loss of a batch, and its parts
+compile_network   torch.compile of encoder and decoder
+"""
+
+import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hdmatt.network.decoder import Decoded
 from hdmatt.network.inputs import network_input
 from hdmatt.network.model import HDMatt
-from hdmatt.training.config import TrainConfig, schedule
-from hdmatt.training.losses import coarse_loss, leaned, pixel_weight, probe_loss, total
-from hdmatt.training.processes import Fabric, patch_share
+from hdmatt.training.config import TrainConfig
+from hdmatt.training.losses import coarse_loss, pixel_weight, probe_loss, total, weighted_error
 
-BAD_STEPS = 10  # steps without a finite gradient, one after the other, that end a run
+
+class Contexts(NamedTuple):
+    """For each patch of a batch the indices that it may look at; `topk`: of these the most similar, None: all."""
+
+    indices: list[list[int]]
+    topk: int | None
 
 
 def learning_rate(config: TrainConfig, step: int, *, restart: int = 0) -> float:
@@ -25,11 +38,33 @@ def learning_rate(config: TrainConfig, step: int, *, restart: int = 0) -> float:
     return schedule(again * config.rate, step, steps=config.steps, warmup=config.warmup, floor=config.floor)
 
 
+def schedule(rate: float, step: int, *, steps: int, warmup: int, floor: float = 0.0) -> float:
+    """The learning rate at a step: a line up to `rate` over `warmup`, then a cosine to `rate * floor` at `steps`."""
+    if step < warmup:
+        return rate * (step + 1) / warmup
+    share = min(1.0, (step - warmup) / max(1, steps - warmup))
+    return rate * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * share)))
+
+
+def candidates(config: TrainConfig, groups: int, *, seed: tuple[int, ...], first: int = 0) -> Contexts:
+    """Which patches of its group each patch may look at, as `config.contexts` says.
+
+    Args:
+        groups, seed, first: As for `group_contexts`.
+    """
+    group = config.sample.group
+    if config.contexts == "random":
+        return Contexts(group_contexts(groups, group, topk=config.topk, seed=seed, first=first), None)
+    starts = (own - own % group for own in range(groups * group))
+    others = [[i for i in range(start, start + group) if i != own] for own, start in enumerate(starts)]
+    return Contexts(others, config.topk)
+
+
 def group_contexts(groups: int, group: int, *, topk: int, seed: tuple[int, ...], first: int = 0) -> list[list[int]]:
     """For every patch of a batch, `topk` random other patches of its own group (all, when there are no more).
 
     Args:
-        first: Number of the batch's first group among those of all processes: what a group draws does not depend on
+        first: Number of the batch's first group among those of all processes: a group's choice does not depend on
             which process has it.
     """
     contexts: list[list[int]] = []
@@ -42,68 +77,42 @@ def group_contexts(groups: int, group: int, *, topk: int, seed: tuple[int, ...],
     return contexts
 
 
-def vanished(model: nn.Module) -> float:
-    """Share of the convolutions' weights that are below a thousandth of what a fresh layer has: 0 in a healthy network.
+def decoded(model: nn.Module, batch: Mapping[str, Tensor], contexts: Contexts, *, detach: bool = False) -> Decoded:
+    """The network's answer to a batch as batches.py makes them."""
+    inputs = network_input(batch["image"].float() / 255, batch["trimap"]).contiguous(memory_format=torch.channels_last)
+    return model(inputs, contexts.indices, topk=contexts.topk, around=batch.get("around"), detach=detach)
 
-    A large share means that layers have died: the loss may still fall, by what the others learn.
+
+def batch_loss(
+    out: Decoded, probes: nn.Module, batch: Mapping[str, Tensor], blending: Tensor, config: TrainConfig
+) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+    """The loss of the network's answer, its parts, and how many patches it is the mean of.
+
+    Args:
+        probes: See losses.Probes.
+        blending: Weight of each pixel of a patch, see TrainConfig.blend.
     """
-    small = total = 0
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            weight = module.weight.detach()
-            fan_in = weight[0].numel()
-            small += int((weight.abs() < 1e-3 * fan_in**-0.5).sum())
-            total += weight.numel()
-    return small / max(1, total)
-
-
-def group_loss(
-    model: nn.Module,
-    probes: nn.Module,
-    batch: Mapping[str, Tensor],
-    weight: Tensor,
-    config: TrainConfig,
-    step: int,
-    fabric: Fabric,
-) -> tuple[Tensor, dict[str, Tensor]]:
-    colours = {n: batch[n].permute(0, 3, 1, 2).float() / 255 for n in ("foreground", "background")}
     truth = batch["alpha"][:, None].float() / 255
-    inputs = network_input(batch["image"].float() / 255, batch["trimap"])
-    inputs = inputs.contiguous(memory_format=torch.channels_last)
-    groups = config.groups // fabric.world_size
-    contexts = group_contexts(
-        groups,
-        config.sample.group,
-        topk=config.topk,
-        seed=(config.seed, step),
-        first=fabric.global_rank * groups,
-    )
-    only = config.part == "coarse"
-    out = model(inputs, contexts, around=batch["around"], detach=config.detach, coarse_only=only)
-    counts = pixel_weight(batch["trimap"][:, None], weight)
-    exact = truth, colours["foreground"], colours["background"], counts
-    loss, parts = total(leaned(out.alpha, truth, config.lean), *exact, parts={} if only else config.losses)
-    if config.probes and not only:
+    colours = {name: batch[name].permute(0, 3, 1, 2).float() / 255 for name in ("foreground", "background")}
+    weight = pixel_weight(batch["trimap"][:, None], blending)
+    exact = truth, colours["foreground"], colours["background"], weight
+    weights, foreground_weight = config.losses, config.foreground_weight
+    loss, parts = total(weighted_error(out.alpha, truth, foreground_weight), *exact, parts=weights)
+    if weights.probes:
         parts["probes"] = probe_loss(probes([out.at8, out.at4, out.at2]), *exact)
-        loss = loss + config.probes * parts["probes"]
-    if config.coarse and out.coarse is not None:
-        parts["coarse"] = coarse_loss(out.coarse, truth, counts, lean=config.lean)
-        loss = loss + config.coarse * parts["coarse"]
-    share = patch_share(fabric, (counts.sum((1, 2, 3)) > 0).sum())
-    return (loss * share).float(), {name: value.detach() * share for name, value in parts.items()}
+        loss = loss + weights.probes * parts["probes"]
+    if weights.coarse and out.coarse is not None:
+        parts["coarse"] = coarse_loss(out.coarse, truth, weight, foreground_weight=foreground_weight)
+        loss = loss + weights.coarse * parts["coarse"]
+    return loss, parts, (weight.sum((1, 2, 3)) > 0).sum()
 
 
 def compile_network(model: HDMatt, backend: str | Callable[..., Any] = "inductor") -> None:
-    """Encoder and decoder, by what the network's forward calls of them (`Module.compile` acts on a module's own call
-    alone); on a CPU the context module's shapes change with every trimap."""
-    import torch._dynamo
+    """torch.compile of encoder and decoder; on a CPU the context module's shapes change with every trimap.
 
-    torch._dynamo.config.suppress_errors = True  # type: ignore[attr-defined]  # what does not compile runs as it is
+    `Module.compile` acts on a module's own call alone, so methods that the forward calls are compiled one by one.
+    """
     model.encoder.layer1.compile(backend=backend)
     model.decoder.compile(backend=backend)
     for method in ("stem", "after"):
         setattr(model.encoder, method, torch.compile(getattr(model.encoder, method), backend=backend))
-
-
-def with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

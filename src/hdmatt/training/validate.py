@@ -1,54 +1,40 @@
 """How good is a network now? Scores on held-out samples, and on folders of real pictures.
 
-Knows the network, the engine and the metrics; files only through OpenCV, so that it works where OpenImageIO is
-not. Top to bottom:
-
-    Scored        means of the four metrics over one set, and lines for a preview sheet
-    HeldOut       fixed samples that no run trains on: same pictures, other compositions
-    Folders       real pictures with trimap and truth, as `hdmatt eval` reads them
+Scored        means of the four metrics over one set, and lines for a preview sheet
+HeldOut       fixed samples that no run trains on: same pictures, other compositions
+Folders       real pictures with trimap and truth, read and scored as `hdmatt eval` does
+Judge         both, into a run's curves
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
-from jaxtyping import Float32, UInt8
+from jaxtyping import UInt8
 
 from hdmatt.errors import InputError
+from hdmatt.evaluation.items import as_bytes, open_item, opened, read_bytes, read_marks, require_path
 from hdmatt.evaluation.metrics import Scores, score
 from hdmatt.evaluation.testsets import Item, discover
 from hdmatt.inference.options import RunOptions
 from hdmatt.inference.strategies import matte_rows
-from hdmatt.network.checkpoint import (
-    save_model,
-)
-from hdmatt.network.inputs import network_input
 from hdmatt.network.model import HDMatt
-from hdmatt.pictures.reader import ArrayReader
-from hdmatt.pictures.trimap import UNKNOWN, TrimapReader, classify
+from hdmatt.pictures.reader import as_float
+from hdmatt.pictures.trimap import UNKNOWN
 from hdmatt.samples.packs import Assets
-from hdmatt.samples.sample import make_sample
+from hdmatt.samples.sample import Sample, make_sample
 from hdmatt.system import memory
 from hdmatt.training.batches import Arrays
-from hdmatt.training.config import (
-    TrainConfig,
-)
+from hdmatt.training.config import HELD_OUT, TrainConfig
 from hdmatt.training.curves import Curves, sheet
-from hdmatt.training.processes import (
-    Say,
-    say_if_asked,
-)
-from hdmatt.training.run import BEST, Run
-from hdmatt.training.step import group_contexts
+from hdmatt.training.processes import Say
+from hdmatt.training.step import candidates, decoded
 
-HELD_OUT = 2**31  # the seed of held-out samples: runs have smaller ones
 HELD_OUT_NAME = "held-out"
 SHOWN = 6  # lines of a preview sheet
 ENGINE_MEMORY = 4 * memory.GIB
-Contexts = Callable[[int], list[list[int]]]
 
 
 @dataclass(frozen=True)
@@ -63,15 +49,11 @@ class Scored:
     conn: float
     lines: list[Arrays] = field(default_factory=list, repr=False)
 
-    def row(self, step: int) -> dict[str, str]:
-        """One row of validation.csv; MSE times 1000, as everywhere in print."""
+    def row(self, step: int) -> dict[str, int | str | float]:
+        """One row of validation.jsonl; MSE times 1000, as everywhere in print."""
         numbers = {"sad": self.sad, "mse_x1000": 1000 * self.mse, "grad": self.grad, "conn": self.conn}
-        return {
-            "step": str(step),
-            "set": self.name,
-            "pictures": str(self.pictures),
-            **{name: f"{value:.4f}" for name, value in numbers.items()},
-        }
+        rounded = {name: round(value, 4) for name, value in numbers.items()}
+        return {"step": step, "set": self.name, "pictures": self.pictures, **rounded}
 
 
 class HeldOut:
@@ -82,34 +64,24 @@ class HeldOut:
     """
 
     def __init__(self, assets: Assets, config: TrainConfig) -> None:
-        if config.seed >= HELD_OUT:
-            raise InputError(f"seed is {config.seed}", hint=f"Seeds from {HELD_OUT} on are for validation.")
+        self.config = config
         self.samples = [
             make_sample(assets, config.sample, seed=HELD_OUT, index=index) for index in range(config.held_out)
         ]
-        self.topk = config.topk
 
     @torch.no_grad()
-    def __call__(self, model: HDMatt, contexts: Contexts) -> Scored:
-        """Score the network on its own device.
-
-        Args:
-            contexts: For the index of a composite, which patches of the group each patch looks at.
-        """
-        device = next(model.parameters()).device
+    def __call__(self, model: HDMatt) -> Scored:
+        """Score the network on its own device; each patch has the contexts that training gives it."""
         scores: list[Scores] = []
         lines: list[Arrays] = []
         for index, sample in enumerate(self.samples):
-            picture, trimap, around = (
-                torch.from_numpy(np.ascontiguousarray(a)).to(device)
-                for a in (sample.image, sample.trimap, sample.around)
-            )
-            inputs = network_input(picture.float() / 255, trimap)
-            alpha = model(inputs, contexts(index), around=around).alpha[:, 0].float().cpu().numpy()
+            batch = _on_device(sample, next(model.parameters()).device)
+            contexts = candidates(self.config, 1, seed=(0,), first=index)
+            alpha = decoded(model, batch, contexts).alpha[:, 0].float().cpu().numpy()
             for i, marks in enumerate(sample.trimap):
                 if not (marks == UNKNOWN).any():
                     continue
-                matte = _bytes(np.where(marks == UNKNOWN, alpha[i], marks / np.float32(255)))
+                matte = as_bytes(np.where(marks == UNKNOWN, alpha[i], marks / np.float32(255)))
                 scores.append(score(matte, sample.alpha[i], marks))
                 if len(lines) < SHOWN:
                     lines.append(
@@ -118,11 +90,16 @@ class HeldOut:
         return _means(HELD_OUT_NAME, scores, lines)
 
 
+def _on_device(sample: Sample, device: torch.device) -> dict[str, torch.Tensor]:
+    arrays = {"image": sample.image, "trimap": sample.trimap, "around": sample.around}
+    return {n: torch.from_numpy(np.ascontiguousarray(a)).to(device) for n, a in arrays.items() if a is not None}
+
+
 class Folders:
     """Test sets: whole pictures through the engine, as `hdmatt matte` would do them.
 
     Raises:
-        InputError: A folder is no test set, or a picture has no truth or is published in parts.
+        InputError: A folder is no test set, a picture has no truth, or two sets have one name.
     """
 
     def __init__(self, folders: Sequence[Path], config: TrainConfig) -> None:
@@ -138,11 +115,6 @@ class Folders:
                 if item.alpha is None or item.trimap is None:
                     raise InputError(
                         f"{item.name} of {folder} has no trimap or no truth", hint="Validate on a set that has both."
-                    )
-                if not isinstance(item.picture, Path):
-                    raise InputError(
-                        f"{item.name} of {folder} is published in parts, a run is validated on whole pictures",
-                        hint="Score it with hdmatt eval, which composes them, or validate on another set.",
                     )
                 self.sets.setdefault(f"{folder.name} {item.variant}".strip(), []).append(item)
 
@@ -160,16 +132,21 @@ class Folders:
         scores: list[Scores] = []
         lines: list[Arrays] = []
         for item in items:
-            assert item.trimap is not None and item.alpha is not None and isinstance(item.picture, Path)
-            picture = np.ascontiguousarray(_read(item.picture, cv2.IMREAD_COLOR)[..., ::-1])
-            trimap, _ = classify(_read(item.trimap, cv2.IMREAD_GRAYSCALE))
-            truth = _read(item.alpha, cv2.IMREAD_GRAYSCALE)
-            job = matte_rows("hdmatt", ArrayReader(picture), TrimapReader(ArrayReader(trimap)), model, options)
-            matte = _bytes(np.concatenate([rows for _, rows in job.rows]))
-            scores.append(score(matte, truth, trimap))
+            with opened(item) as (picture, trimap):
+                job = matte_rows("hdmatt", picture, trimap, model, options)
+                matte = as_bytes(np.concatenate([rows for _, rows in job.rows]))
+            truth, marks = read_bytes(require_path(item.alpha)), read_marks(require_path(item.trimap))
+            scores.append(score(matte, truth, marks))
             if len(lines) < SHOWN:
-                lines.append({"picture": picture, "trimap": trimap, "truth": truth, "matte": matte})
+                lines.append({"picture": _shown(item), "trimap": marks, "truth": truth, "matte": matte})
         return _means(name, scores, lines)
+
+
+def _shown(item: Item) -> UInt8[np.ndarray, "h w 3"]:
+    """The picture in 8 bits, for a sheet."""
+    with open_item(item) as picture:
+        rows = as_float(picture.rows(0, picture.info.height))
+    return np.floor(rows.clip(0, 1) * 255 + np.float32(0.5)).astype(np.uint8)
 
 
 def _means(name: str, scores: Sequence[Scores], lines: list[Arrays]) -> Scored:
@@ -179,50 +156,19 @@ def _means(name: str, scores: Sequence[Scores], lines: list[Arrays]) -> Scored:
     return Scored(name, len(scores), *means, lines=lines)
 
 
-def _bytes(alpha: Float32[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
-    return (alpha * 255 + 0.5).astype(np.uint8)
-
-
-def _read(path: Path, flag: int) -> np.ndarray:
-    pixels = cv2.imread(str(path), flag)
-    if pixels is None:
-        raise InputError(f"{path} cannot be decoded as a picture", hint="Replace it, or take it out of the set.")
-    return pixels
-
-
-class BestKeeper:
-    """Everything that a run is validated on."""
+class Judge:
+    """Everything that a run is validated on: held-out samples, and folders of test pictures."""
 
     def __init__(self, config: TrainConfig, assets: Assets, folders: Sequence[Path]) -> None:
-        self.config = config
         self.held_out = HeldOut(assets, config) if config.validate_every else None
         self.folders = Folders(folders, config)
 
-    def __call__(self, run: Run, device: torch.device) -> list[Scored]:
-        model = run.averaged().to(device)
-        sample, topk = self.config.sample, self.config.topk
-        found = (
-            []
-            if self.held_out is None
-            else [
-                self.held_out(model, lambda index: group_contexts(1, sample.group, topk=topk, seed=(0,), first=index))
-            ]
-        )
-        return [*found, *self.folders(model)]
-
-
-def validate_run(judge: BestKeeper, run: Run, device: torch.device, curves: Curves, out: Path, say: Say | None) -> bool:
-    """Scores into the curves, a sheet of each set, and the best weights so far by the held-out samples.
-
-    Returns whether these are the best.
-    """
-    best = False
-    for scored in judge(run, device):
-        curves.validation(scored.row(run.step))
-        caption = f"{scored.name}, step {run.step}, SAD {scored.sad:.3f}"
-        curves.picture(scored.name.replace(" ", "-"), run.step, sheet(scored.lines, caption=caption))
-        say_if_asked(say, f"step {run.step}: {scored.name}: SAD {scored.sad:.3f}, MSE {1000 * scored.mse:.2f}e-3")
-        if scored.name == HELD_OUT_NAME and scored.sad < run.best:
-            run.best, best = scored.sad, True
-            save_model(run.averaged(), out / BEST, half=False, card=run.card())
-    return best
+    def __call__(self, model: HDMatt, step: int, curves: Curves, say: Say) -> float | None:
+        """Scores and sheets into the curves; the SAD of the held-out samples, None where there are none."""
+        held_out = None if self.held_out is None else self.held_out(model)
+        for scored in [*([held_out] if held_out else []), *self.folders(model)]:
+            curves.validation(scored.row(step))
+            caption = f"{scored.name}, step {step}, SAD {scored.sad:.3f}"
+            curves.picture(scored.name.replace(" ", "-"), step, sheet(scored.lines, caption=caption))
+            say(f"step {step}: {scored.name}: SAD {scored.sad:.3f}, MSE {1000 * scored.mse:.2f}e-3")
+        return held_out.sad if held_out else None

@@ -1,20 +1,27 @@
 """Files out: all of them or what was there before, and nobody closes a file that a thread still reads."""
 
 import os
+import threading
+from dataclasses import replace
 
 import cv2
 import numpy as np
+import OpenImageIO as oiio
 import pytest
 import torch
 
+from hdmatt import api
 from hdmatt.errors import OutputError
+from hdmatt.inference import files as files_module
 from hdmatt.inference import outputs as outputs_module
 from hdmatt.inference.files import matte_files
 from hdmatt.inference.options import NetworkChoice, Options
 from hdmatt.inference.outputs import Outputs
+from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.checkpoint import save_model
 from hdmatt.network.config import ModelConfig
 from hdmatt.network.model import HDMatt
+from hdmatt.pictures.reader import PictureReader
 from hdmatt.pictures.writer import PictureWriter
 
 SMALL = Options(patch=64, overlap=16)
@@ -126,3 +133,65 @@ def test_a_link_is_replaced_and_comes_back_as_a_link(scene, targets, network, mo
     assert targets.alpha.is_symlink() and real.read_bytes() == b"elsewhere"
     run(scene, targets, network)
     assert not targets.alpha.is_symlink() and real.read_bytes() == b"elsewhere"
+
+
+def tiled(path, pixels):
+    height, width, channels = pixels.shape
+    spec = oiio.ImageSpec(width, height, channels, "uint8")
+    spec.tile_width = spec.tile_height = 64
+    output = oiio.ImageOutput.create(str(path))
+    assert output.open(str(path), spec) and output.write_image(pixels) and output.close()
+
+
+@pytest.mark.parametrize("which", ["matte", "matte_files"])
+def test_no_file_is_closed_while_the_thread_that_reads_ahead_is_inside(scene, network, monkeypatch, which):
+    """Ctrl-C between two rows of the matte, while the next window of a tiled file is read, which takes long here."""
+    inside, done, closed_inside = threading.Event(), [], []
+    window, close = PictureReader.window, PictureReader.close
+
+    def read(*arguments):
+        inside.set()
+        threading.Event().wait(0.1)  # far more than it takes to close a file
+        inside.clear()
+        return window(*arguments)
+
+    def watched(reader):
+        closed_inside.append(inside.is_set())
+        close(reader)
+
+    class Interrupted:
+        """Rows of a matte; the second ones are interrupted before they are asked for."""
+
+        def __init__(self, rows):
+            self.rows, self.close = rows, rows.close
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            if done:
+                assert inside.wait(10)
+                raise KeyboardInterrupt
+            done.append(next(self.rows))
+            return done[0]
+
+    def interrupted(*arguments, **more):
+        job = matte_rows(*arguments, **more)
+        return replace(job, rows=Interrupted(job.rows))
+
+    options = replace(SMALL, candidates=1)
+    trimap = np.zeros((400, 200), np.uint8)
+    trimap[10:-10, 10:-10], trimap[30:-30, 80:120] = 128, 255
+    tiled(scene / "picture.tif", np.random.default_rng(0).integers(0, 256, (400, 200, 3), np.uint8))
+    cv2.imwrite(str(scene / "trimap.png"), trimap)
+    monkeypatch.setattr(PictureReader, "window", read)
+    monkeypatch.setattr(PictureReader, "close", watched)
+    monkeypatch.setattr(api if which == "matte" else files_module, "matte_rows", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        if which == "matte":
+            api.matte(scene / "picture.tif", scene / "trimap.png", options=options, network=network)
+        else:
+            outputs = Outputs(scene / "alpha.png")
+            matte_files(scene / "picture.tif", scene / "trimap.png", outputs, options=options, network=network)
+    assert closed_inside and not any(closed_inside)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("hdmatt")]

@@ -242,7 +242,6 @@ def _write(
 ) -> None:
     """All outputs of a job; another thread encodes them while the next rows are computed."""
     with OutputFiles(outputs, info) as files, WriteQueue() as queue, ExitStack() as stack:
-        stack.callback(job.close)
         if not outputs.colours():
             for _, alpha in job.rows:
                 queue.do(files.write_alpha, alpha)

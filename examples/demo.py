@@ -21,43 +21,29 @@ def step(text: str) -> None:
 
 def main(out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    step("loading (the first run on a machine compiles the colour estimation: about a minute)")
-    from hdmatt.evaluation import metrics
-    from hdmatt.inference import files, load
-    from hdmatt.inference.options import Options
-    from hdmatt.pictures.reader import read_grey
-    from hdmatt.pictures.trimap import open_trimap
-    from hdmatt.runtimes import devices
+    step("loading")
+    import cv2
 
-    load.load_model()
-    step(f"model {load.DEFAULT_MODEL} loaded")
-    options = Options(device=devices.pick_device("auto"))
-    alpha_only = files.matte_files(
-        HERE / "hair.jpg",
-        HERE / "hair-trimap.png",
-        files.Outputs(out / "alpha.png"),
-        model=load.DEFAULT_MODEL,
-        options=options,
-    )
+    import hdmatt
+
+    picture, trimap = HERE / "hair.jpg", HERE / "hair-trimap.png"
+    matte = hdmatt.matte_files(picture, trimap, hdmatt.Outputs(out / "alpha.png"))
     step(
-        f"matte: {alpha_only.width}x{alpha_only.height}, {100 * alpha_only.unknown_share:.0f} % unknown, "
-        f"{alpha_only.patches} patches, {alpha_only.seconds:.1f} s, peak {alpha_only.peak_memory / 2**20:.0f} MiB"
+        f"matte: {matte.width}x{matte.height}, {100 * matte.unknown_share:.0f} % unknown, {matte.patches} patches, "
+        f"{matte.seconds:.1f} s, peak {matte.peak_memory / 2**20:.0f} MiB"
     )
-    full = files.matte_files(
-        HERE / "hair.jpg",
-        HERE / "hair-trimap.png",
-        files.Outputs(out / "alpha.png", out / "foreground.jpg", out / "cutout.png", out / "composite.jpg"),
-        options=options,
+    everything = hdmatt.Outputs(
+        alpha=out / "alpha.png",
+        foreground=out / "foreground.jpg",
+        cutout=out / "cutout.png",
+        composite=out / "composite.jpg",
         background="#d8d2c8",
     )
+    full = hdmatt.matte_files(picture, trimap, everything)
     step(f"matte, foreground, cut-out and composite: {full.seconds:.1f} s, peak {full.peak_memory / 2**20:.0f} MiB")
-    alpha, truth = read_grey(out / "alpha.png"), read_grey(HERE / "hair-alpha.png")
-    with open_trimap(HERE / "hair-trimap.png") as reader:
-        trimap = reader.rows(0, reader.info.height)
-    step(
-        f"against the rendered truth: SAD {metrics.sad(alpha, truth, trimap):.1f} thousand, "
-        f"MSE {1000 * metrics.mse(alpha, truth, trimap):.1f}e-3"
-    )
+    paths = out / "alpha.png", HERE / "hair-alpha.png", trimap
+    scores = hdmatt.score(*(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in paths))
+    step(f"against the rendered truth: SAD {scores.sad:.1f} thousand, MSE {1000 * scores.mse:.1f}e-3")
     overview(out)
     for name in ("alpha.png", "foreground.jpg", "cutout.png", "composite.jpg", "overview.jpg"):
         print(f"  {os.path.relpath(out / name)}")

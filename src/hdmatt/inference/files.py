@@ -57,7 +57,7 @@ class PlanFacts:
 
 @dataclass(frozen=True)
 class RunSummary(PlanFacts):
-    """What `matte_files` did."""
+    """What a run of `matte_files` did, took and wrote. `dataclasses.asdict` gives what `--json` prints."""
 
     snapped: int  # trimap pixels that were not exactly 0, 128 or 255
     encoded: int
@@ -71,7 +71,7 @@ class RunSummary(PlanFacts):
 
 @dataclass(frozen=True)
 class RunForecast(PlanFacts):
-    """What `matte_files` would do."""
+    """What a run of `matte_files` would do and take. `dataclasses.asdict` gives what `--plan --json` prints."""
 
     patches_on_grid: int  # that the fixed grid would decode
     encodes: int  # patches that pass the encoder

@@ -1,0 +1,106 @@
+"""What is public is shown, what is shown is public, and neither changes without this page."""
+
+import ast
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import hdmatt
+
+ROOT = Path(__file__).parents[1]
+SHOWN = sorted([ROOT / "README.md", ROOT / "examples" / "demo.py", *ROOT.glob("docs/*.md")])
+FIELDS = {  # what is built or read by a caller
+    "Attention": "y x query cell kind form patches similarity_K scores_K candidates regions weights_RKHW lost_R "
+    "labels_KHW values_KHWV",
+    "Matte": "alpha picture linear",
+    "NetworkChoice": "model runtime precision device",
+    "Options": "patch overlap topk candidates windows blend small_first memory batch",
+    "Outputs": "alpha foreground cutout composite background bit_depth",
+    "RunForecast": "width height unknown_share patches context_pool windows blend small_first batch expected_memory "
+    "memory_limit model strategy device runtime precision patches_on_grid encodes cached cache_bytes expected_seconds",
+    "RunSummary": "width height unknown_share patches context_pool windows blend small_first batch expected_memory "
+    "memory_limit model strategy device runtime precision snapped encoded cache_hits cache_misses seconds "
+    "network_seconds peak_memory outputs",
+    "Scores": "sad mse grad conn mad seam",
+}
+PARAMETERS = {
+    "attend": "picture trimap * y x options network linear max_pixels",
+    "load_model": "name",
+    "matte": "picture trimap * options network strategy linear max_pixels progress",
+    "matte_files": "picture trimap outputs * options network strategy max_pixels progress",
+    "plan_files": "picture trimap outputs * options network strategy max_pixels",
+    "score": "prediction truth trimap * borders band",
+}
+METHODS = {"Matte": {"foreground", "cutout", "composite"}, "Options": {"paper"}, "Outputs": {"paths", "colours"}}
+ERRORS = {
+    "HDMattError": Exception,
+    "InputError": "HDMattError",
+    "MemoryLimitError": "InputError",
+    "ModelError": "InputError",
+    "NoUnknownWarning": UserWarning,
+    "OutputError": "InputError",
+}
+
+
+def test_the_public_names_are_these():
+    assert hdmatt.__all__ == sorted({*FIELDS, *PARAMETERS, *ERRORS})
+    assert set(hdmatt.__all__) <= set(dir(hdmatt))
+    with pytest.raises(AttributeError, match="no attribute 'engine'"):
+        hdmatt.engine  # noqa: B018
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_public_function_has_these_parameters(name):
+    found = inspect.signature(getattr(hdmatt, name)).parameters.values()
+    kinds = [parameter.kind == parameter.KEYWORD_ONLY for parameter in found]
+    names = [parameter.name for parameter in found]
+    if True in kinds:
+        names.insert(kinds.index(True), "*")
+    assert " ".join(names) == PARAMETERS[name] and len(kinds) <= 8
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_public_class_has_these_fields_and_is_frozen(name):
+    kind = getattr(hdmatt, name)
+    assert " ".join(kind.__dataclass_fields__) == FIELDS[name]
+    assert kind.__dataclass_params__.frozen
+    assert METHODS.get(name, set()) <= set(dir(kind))
+
+
+def test_what_a_caller_catches_is_one_tree():
+    for name, base in ERRORS.items():
+        base = getattr(hdmatt, base) if isinstance(base, str) else base
+        assert issubclass(getattr(hdmatt, name), base)
+
+
+@pytest.mark.parametrize("name", hdmatt.__all__)
+def test_every_public_name_is_explained(name):
+    text = inspect.getdoc(getattr(hdmatt, name)) or ""
+    assert len(text.split()) >= 5 and not text.startswith(f"{name}("), text
+    assert re.search(rf"\b{name}\b", hdmatt.__doc__ or "")
+
+
+@pytest.mark.parametrize("page", SHOWN, ids=lambda page: page.name)
+def test_what_is_shown_is_public(page):
+    text = page.read_text(encoding="utf-8")
+    in_markdown = re.findall(r"^ *```python\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
+    for block in in_markdown if page.suffix == ".md" else [text]:
+        tree = ast.parse(inspect.cleandoc(block) if page.suffix == ".md" else block)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                assert all(not alias.name.startswith("hdmatt.") for alias in node.names), ast.unparse(node)
+            elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "hdmatt":
+                assert node.module == "hdmatt", ast.unparse(node)
+                assert {alias.name for alias in node.names} <= set(hdmatt.__all__), ast.unparse(node)
+            elif isinstance(node, ast.Attribute) and ast.unparse(node.value) == "hdmatt":
+                assert node.attr in hdmatt.__all__, ast.unparse(node)
+
+
+def test_a_call_in_the_pages_has_the_parameters_that_the_function_has():
+    """`hdmatt.matte(..., network=...)` in a text, too, not only in a block of code."""
+    for page in SHOWN:
+        for name, arguments in re.findall(r"hdmatt\.(\w+)\(([^()]*)", page.read_text(encoding="utf-8")):
+            known = set(inspect.signature(getattr(hdmatt, name)).parameters)
+            assert set(re.findall(r"\b(\w+)=", arguments)) <= known, (page.name, name, arguments)

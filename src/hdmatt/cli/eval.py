@@ -11,7 +11,7 @@ from hdmatt.cli import shared
 from hdmatt.errors import HDMattError, plural
 
 if TYPE_CHECKING:
-    from hdmatt.evaluation.evaluate import Result
+    from hdmatt.evaluation.evaluate import Evaluation
 
 OUT = Path("hdmatt-eval")
 _METHODS = (
@@ -79,7 +79,7 @@ def eval_command(
     _print_result(result, out, as_json=as_json)
 
 
-def _print_result(result: "Result", out: Path, *, as_json: bool) -> None:
+def _print_result(result: "Evaluation", out: Path, *, as_json: bool) -> None:
     """The table or result.json; then, on stderr, where rows come from and which failed."""
     from hdmatt.cli.tables import print_scores
     from hdmatt.evaluation.evaluate import best_of

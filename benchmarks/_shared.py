@@ -14,7 +14,7 @@ from typing import Any
 
 from hdmatt.errors import HDMattError
 from hdmatt.evaluation import report
-from hdmatt.evaluation.evaluate import Evaluation, evaluate, find_items
+from hdmatt.evaluation.evaluate import Evaluation, Listener, evaluate, find_items
 from hdmatt.evaluation.ledger import ScoreRow
 from hdmatt.evaluation.methods import Settings
 from hdmatt.evaluation.summary import ScoreSummary
@@ -61,8 +61,8 @@ def score(
     items: dict[str, list[Item]], methods: Sequence[str], out: Path, settings: Settings, command: str
 ) -> Evaluation:
     """evaluate, with its progress on stderr."""
-    progress = {"progress": _progress} if sys.stderr.isatty() else {"finished": _finished}
-    return evaluate(items, methods, out, settings=settings, command=command, **progress)
+    listener = Listener(progress=_progress) if sys.stderr.isatty() else Listener(finished=_finished)
+    return evaluate(items, methods, out, settings=settings, command=command, listener=listener)
 
 
 def facts_of(results: Sequence[Evaluation]) -> dict[str, Any]:

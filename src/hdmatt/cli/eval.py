@@ -56,7 +56,7 @@ def eval_command(
 
     Patches lie on the grid, unlike those of hdmatt matte: the seam score needs borders through the whole picture.
     """
-    from hdmatt.evaluation.evaluate import evaluate, find_items, pick_device
+    from hdmatt.evaluation.evaluate import Listener, evaluate, find_items, pick_device
     from hdmatt.evaluation.methods import Settings
 
     methods = method or ["hdmatt"]
@@ -73,8 +73,7 @@ def eval_command(
             make_trimaps=make_trimap or (),
             retry=retry,
             command=shared.typed_command(),
-            progress=show,
-            finished=None if sys.stderr.isatty() else _print_row,
+            listener=Listener(show, None if sys.stderr.isatty() else _print_row),
         )
     _print_result(result, out, as_json=as_json)
 

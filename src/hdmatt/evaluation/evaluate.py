@@ -107,8 +107,7 @@ def evaluate(
     make_trimaps: Sequence[int] = (),
     retry: bool = False,
     command: str = "",
-    progress: Progress | None = None,
-    finished: Finished | None = None,
+    listener: "Listener | None" = None,
 ) -> Evaluation:
     """Score every method on every picture. Rows that scores.jsonl holds already are not computed again.
 
@@ -124,6 +123,7 @@ def evaluate(
             OUT/trimaps until the truth changes. Their variants are called made-<radius>.
         retry: Compute failed rows again; the new line of scores.jsonl replaces the old one.
         command: What the user typed, for the record.
+        listener: Called as the evaluation goes on.
 
     Raises:
         InputError: No such method; another evaluation writes to `out`; a file is missing, unreadable or of the wrong
@@ -140,15 +140,17 @@ def evaluate(
         held, new = _prepare(items, jobs, out, retry=retry)
         known = facts(settings, command)
         run, runs = _recorded_run(known, settings, out, needed=new > 0)
-        rows = _compute(jobs, chosen, held, out, settings, run, _Callbacks(progress, finished))
+        rows = _compute(jobs, chosen, held, out, settings, run, listener or Listener())
         from_runs = origins(rows, runs)
         known |= {"provenance": provenance(rows, from_runs, run), "runs": from_runs}
         return _finish(rows, items, out, settings, known, computed=new)
 
 
-class _Callbacks(NamedTuple):
-    progress: Progress | None
-    finished: Finished | None
+class Listener(NamedTuple):
+    """What is called as an evaluation goes on."""
+
+    progress: Progress | None = None  # before each matte, and before the report
+    finished: Finished | None = None  # after each matte that was computed now
 
 
 class _Job(NamedTuple):
@@ -213,7 +215,7 @@ def _compute(
     out: Path,
     settings: Settings,
     run: str,
-    tell: _Callbacks,
+    listener: Listener,
 ) -> list[ScoreRow]:
     """A row for every job, method by method: from `held`, or computed now and added to `held` and scores.jsonl."""
     control = reference_grid(methods.values(), settings)
@@ -222,17 +224,17 @@ def _compute(
         borders = borders_of(method, control)
         with Timed(method) as worker:
             for job in (job for job in jobs if job.method == name):
-                if tell.progress:
-                    tell.progress(f"{name} {job.dataset} {job.item.variant} {job.item.name}", len(found), len(jobs))
+                if listener.progress:
+                    listener.progress(f"{name} {job.dataset} {job.item.variant} {job.item.name}", len(found), len(jobs))
                 if job.key not in held:
                     row = _row(job, worker, out, _matte_path(job, out, held.values()), borders)
                     held[job.key] = row = replace(row, run=run, date=now(), **_limits(method))
                     append(out / "scores.jsonl", asdict(row))
-                    if tell.finished:
-                        tell.finished(row, len(found) + 1, len(jobs))
+                    if listener.finished:
+                        listener.finished(row, len(found) + 1, len(jobs))
                 found.append(_on_borders(held[job.key], job, out, borders))
-    if tell.progress:
-        tell.progress("report", len(jobs), len(jobs))
+    if listener.progress:
+        listener.progress("report", len(jobs), len(jobs))
     return found
 
 

@@ -23,7 +23,7 @@ check: lint
 	@$(MAKE) --no-print-directory -j2 types tests
 
 check-all: .venv/.installed-dev
-	$(PYTEST) -m "not gpu" --no-skips
+	HDMATT_EXAMPLES=10 $(PYTEST) -m "not gpu" --no-skips
 
 faults: .venv/.installed-dev
 	$(BIN)/python tests/faults/plant.py

@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 import reference
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from repeated import examples
 
 from hdmatt.errors import InputError
 from hdmatt.evaluation import matte_bytes, metrics
@@ -76,7 +77,7 @@ def test_the_filter_of_grad_has_length_one_and_the_golden_centre_row():
     assert abs(h.sum()) < 1e-12 and (h**2).sum() == pytest.approx(1, abs=1e-12)
 
 
-@settings(deadline=None, derandomize=True, max_examples=40)
+@examples(40)
 @given(seeds)
 def test_plain_errors_equal_their_loops(seed):
     case = random_case(seed)
@@ -84,21 +85,21 @@ def test_plain_errors_equal_their_loops(seed):
         assert ours(*case) == pytest.approx(twin(*case), rel=1e-12)  # the order of a float64 sum
 
 
-@settings(deadline=None, derandomize=True, max_examples=12)
+@examples(12)
 @given(seeds)
 def test_grad_equals_its_loops(seed):
     case = random_case(seed)
     assert grad(*case) == pytest.approx(reference.grad(*case), rel=1e-9)  # the order of float64 sums
 
 
-@settings(deadline=None, derandomize=True, max_examples=25)
+@examples(25)
 @given(seeds)
 def test_conn_equals_its_loops(seed):
     case = random_case(seed)
     assert conn(*case) == pytest.approx(reference.conn(*case), rel=1e-12)
 
 
-@settings(deadline=None, derandomize=True, max_examples=25)
+@examples(25)
 @given(seeds, st.sets(st.integers(-2, 26), min_size=1), st.sets(st.integers(-2, 26), min_size=1), st.integers(1, 3))
 def test_seam_equals_its_loops(seed, rows, columns, band):
     prediction, truth, trimap = random_case(seed)
@@ -112,7 +113,7 @@ def test_seam_equals_its_loops(seed, rows, columns, band):
         assert seam(prediction, truth, trimap, borders, band=band) == pytest.approx(expected, rel=1e-12)
 
 
-@settings(deadline=None, derandomize=True, max_examples=10)
+@examples(10)
 @given(seeds)
 def test_bands_of_rows_change_nothing(seed):
     case = random_case(seed)
@@ -126,7 +127,7 @@ def test_bands_of_rows_change_nothing(seed):
     assert banded.seam == whole.seam
 
 
-@settings(deadline=None, derandomize=True, max_examples=10)
+@examples(10)
 @given(seeds)
 def test_score_gives_what_the_functions_give(seed):
     case = random_case(seed)
@@ -142,7 +143,7 @@ def test_score_gives_what_the_functions_give(seed):
 # --------------------------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, derandomize=True, max_examples=10)
+@examples(10)
 @given(seeds)
 def test_the_truth_itself_scores_zero_and_shows_no_seam(seed):
     _, truth, trimap = random_case(seed)
@@ -150,7 +151,7 @@ def test_the_truth_itself_scores_zero_and_shows_no_seam(seed):
     assert seam(truth, truth, np.full_like(trimap, 128), Borders((8,), (8,))) == 1
 
 
-@settings(deadline=None, derandomize=True, max_examples=10)
+@examples(10)
 @given(seeds)
 def test_known_pixels_do_not_change_the_plain_errors(seed):
     prediction, truth, trimap = random_case(seed)
@@ -160,7 +161,7 @@ def test_known_pixels_do_not_change_the_plain_errors(seed):
         assert metric(shuffled, truth, trimap) == metric(prediction, truth, trimap)
 
 
-@settings(deadline=None, derandomize=True, max_examples=10)
+@examples(10)
 @given(seeds)
 def test_errors_are_symmetric(seed):
     prediction, truth, trimap = random_case(seed)

@@ -7,9 +7,10 @@ import cv2
 import numpy as np
 import pytest
 import reference
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from repeated import examples
 
 from hdmatt.errors import InputError, OutputError
 from hdmatt.evaluation.compose import Composition, compose, read_composition
@@ -202,7 +203,7 @@ def test_pictures_that_are_there_beat_pictures_that_must_be_composed(tmp_path):
 # --------------------------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, derandomize=True, max_examples=12)
+@examples(12)
 @given(st.integers(0, 2**32 - 1), st.tuples(*[st.integers(1, 12)] * 4))
 def test_compose_equals_the_official_script(seed, sizes):
     height, width, *background_size = sizes

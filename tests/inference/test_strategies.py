@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from repeated import examples
 
 from hdmatt.errors import InputError, MemoryLimitError
 from hdmatt.evaluation.seams import patch_borders, seam
@@ -41,7 +42,7 @@ def joined(job):
     return np.concatenate([rows for _, rows in job])
 
 
-@settings(deadline=None, derandomize=True, max_examples=30)
+@examples(30)
 @given(st.integers(1, 200), st.integers(1, 200), st.sampled_from([7, 64, 201]))
 def test_tiles_hold_every_pixel_once(height, width, size):
     count = np.zeros((height, width), int)

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from repeated import examples
 
 from hdmatt.errors import InputError
 from hdmatt.patches.cover import CELL, CellMap, core, cover
@@ -35,7 +36,7 @@ def strokes(height, width, number, seed):
     return trimap
 
 
-@settings(deadline=None, derandomize=True, max_examples=60)
+@examples(60)
 @given(st.integers(1, 400), st.integers(1, 400), st.integers(0, 4), st.integers(0, 9), SIZES)
 def test_every_unknown_pixel_lies_half_an_overlap_inside_of_one_window(height, width, number, seed, patch):
     size, overlap = patch
@@ -52,7 +53,7 @@ def test_every_unknown_pixel_lies_half_an_overlap_inside_of_one_window(height, w
     assert windows == sorted(set(windows))  # the engine goes down row by row
 
 
-@settings(deadline=None, derandomize=True, max_examples=60)
+@examples(60)
 @given(st.integers(1, 500), st.integers(1, 500), st.integers(0, 4), st.integers(0, 9), SIZES)
 def test_there_are_never_more_windows_than_those_of_the_grid_with_unknown_pixels(height, width, number, seed, patch):
     size, overlap = patch

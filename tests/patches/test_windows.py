@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from repeated import examples
 
 from hdmatt.errors import InputError
 from hdmatt.patches.stitch import Stitcher, feather
@@ -10,7 +11,7 @@ from hdmatt.patches.windows import Window, cut, grid, mirror, rows_of
 SIZES = st.sampled_from([(64, 0), (64, 16), (64, 32), (65, 32), (7, 3)])
 
 
-@settings(deadline=None, derandomize=True, max_examples=40)
+@examples(40)
 @given(st.integers(1, 200), st.integers(1, 200), SIZES)
 def test_stitching_untouched_patches_gives_the_picture_back(height, width, patch):
     size, overlap = patch
@@ -23,7 +24,7 @@ def test_stitching_untouched_patches_gives_the_picture_back(height, width, patch
     np.testing.assert_allclose(stitcher.result(), picture, rtol=0, atol=1e-6)
 
 
-@settings(deadline=None, derandomize=True, max_examples=15)
+@examples(15)
 @given(st.integers(1, 150), st.integers(1, 150), st.sampled_from([(64, 16), (64, 32), (65, 20)]))
 def test_the_weights_of_every_pixel_sum_to_one_after_the_division(height, width, patch):
     size, overlap = patch

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import OpenImageIO as oiio
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from repeated import examples
 from small_pictures import HEIGHT, WIDTH, noise, photo, save, whole
 
 from hdmatt.errors import InputError
@@ -65,7 +66,7 @@ def test_the_content_and_not_the_name_decides_the_format(tmp_path):
 BANDS = st.lists(st.tuples(st.integers(0, 80), st.integers(0, 80)).map(sorted), min_size=1, max_size=6)
 
 
-@settings(deadline=None, derandomize=True, max_examples=12)
+@examples(12)
 @given(BANDS, st.tuples(st.integers(0, WIDTH), st.integers(0, WIDTH)).map(sorted), st.sampled_from([1, 1000, 10**6]))
 @pytest.mark.parametrize("kind", ["png", "jpg", "tif", "tiled.tif", "exr", "tiled.exr", "webp"])
 def test_any_order_of_bands_gives_the_same_rows(tmp_path_factory, kind, bands, columns, kept_bytes):

@@ -2,9 +2,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from reference import best_colours, cost_of_colours
+from repeated import examples
 from small_scene import scene
 
 from hdmatt.pictures import multilevel
@@ -50,7 +51,7 @@ def test_solid_pixels_are_the_pictures_bit_by_bit(gain):
     np.testing.assert_array_equal(result[alpha == 1], picture[alpha == 1])
 
 
-@settings(deadline=None, derandomize=True, max_examples=8)
+@examples(8)
 @given(st.lists(st.integers(1, 150), min_size=1, max_size=4))
 def test_the_result_does_not_depend_on_the_bands(heights):
     _, _, alpha, picture = scene(150, 170)

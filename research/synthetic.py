@@ -6,8 +6,8 @@ Composites of --side pixels with the light and the faults of photographs, drawn 
 matted whole, by patches with contexts and all that is known of the picture. Mean over the pictures, and median, of MAD
 and MSE at unknown pixels, and the mean of the error with its sign (the bias), all times 1000. A short training moves
 the bias first, and photographs feel it (see the log). MAD and MSE rank weights that were trained on the same pack with
-the same `lean`; how good a matte is on pictures of other people, `hdmatt eval` says. Same pack, weights and options:
-same numbers.
+the same `foreground_weight`; how good a matte is on pictures of other people, `hdmatt eval` says. Same pack, weights
+and options: same numbers.
 """
 
 import argparse

@@ -308,12 +308,12 @@ FAULTS = [
     Fault(
         "a loss ignores its weight",
         "training/losses.py",
-        "loss = sum((parts[name] * value for",
+        "loss = sum((getattr(parts, name) * value for",
         "loss = sum((value for",
         "training/test_losses.py",
     ),
     Fault(
-        "the lean leans the other way",
+        "errors at background count more, not those at foreground",
         "training/losses.py",
         "(1 + lean * (2 * truth - 1))",
         "(1 - lean * (2 * truth - 1))",
@@ -322,8 +322,8 @@ FAULTS = [
     Fault(
         "the loss counts known pixels",
         "training/losses.py",
-        "return (trimap_B1HW == UNKNOWN).float() * feather_HW",
-        "return (trimap_B1HW >= 0).float() * feather_HW",
+        "return (trimap_B1HW == UNKNOWN).float() * blending_HW",
+        "return (trimap_B1HW >= 0).float() * blending_HW",
         "training/test_losses.py",
     ),
     Fault(
@@ -348,8 +348,22 @@ FAULTS = [
         "training/test_loop.py",
     ),
     Fault(
+        "by score, training takes the least similar contexts",
+        "network/cpc.py",
+        "key=lambda i, of=of: -of[i])[:k]",
+        "key=lambda i, of=of: of[i])[:k]",
+        "network/test_cpc.py",
+    ),
+    Fault(
+        "a patch is turned twice as far as is allowed",
+        "samples/sample.py",
+        "angle = rng.uniform(-config.rotation, config.rotation)",
+        "angle = 2 * rng.uniform(-config.rotation, config.rotation)",
+        "samples/test_paper_samples.py",
+    ),
+    Fault(
         "the rate falls along a line",
-        "training/config.py",
+        "training/step.py",
         "0.5 * (1 + math.cos(math.pi * share))",
         "(1 - share)",
         "training/test_loop.py",

@@ -51,10 +51,10 @@ def test_a_patch_without_unknown_pixels_costs_nothing_and_does_not_dilute_the_ot
 
 def test_the_total_is_the_sum_of_the_named_parts_times_their_weights():
     given = maps(0), maps(1), maps(2, channels=3), maps(3, channels=3), maps(4)
-    weights = {"alpha": 0.5, "composition": 3.0, "laplacian": 0.0, "gradient": 0.25}
+    weights = LossWeights(alpha=0.5, composition=3.0, laplacian=0.0, gradient=0.25)
     loss, parts = losses.total(*given, parts=weights)
     assert set(parts) == {"alpha", "composition", "gradient"}
-    assert float(loss) == pytest.approx(sum(weights[name] * float(part) for name, part in parts.items()))
+    assert float(loss) == pytest.approx(sum(getattr(weights, name) * float(part) for name, part in parts.items()))
     assert float(parts["alpha"]) == pytest.approx(float(losses.alpha_loss(given[0], given[1], given[4])))
 
 

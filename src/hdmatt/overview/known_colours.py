@@ -11,7 +11,7 @@ files. Lengths are pixels, y before x. Read top to bottom:
     alpha_step      how small the low-resolution alpha is (overview/propagate.py makes it)
     spread          colours where the mass is, continued elsewhere
 
-Used by inference/run.py and synth/sample.py; what a patch makes of it is in hints.colour_hints.
+Used by inference/run.py and samples/sample.py; what a patch makes of it is in hints.colour_hints.
 """
 
 import math

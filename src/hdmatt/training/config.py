@@ -24,6 +24,7 @@ from annotated_types import Ge, Gt, Lt
 from pydantic import TypeAdapter, ValidationError
 
 from hdmatt.errors import InputError
+from hdmatt.inference.options import Blend
 from hdmatt.network.config import ModelConfig
 from hdmatt.samples.config import Chance, SampleConfig
 from hdmatt.system.files import replacing
@@ -111,7 +112,7 @@ class TrainConfig:
     detach: bool = False
     norm: Literal["batch", "frozen"] = "batch"
     losses: LossWeights = field(default_factory=LossWeights)
-    blend: Literal["paper", "smooth"] = "paper"
+    blend: Blend = "paper"
     foreground_weight: Annotated[float, Gt(0), Lt(2)] = 1.0
     betas: tuple[BelowOne, BelowOne] = (0.9, 0.999)
     decay: AtLeast0 = 1e-4

@@ -83,8 +83,6 @@ def fast(device: torch.device, *, seed: int, compiling: bool = False) -> Generat
         compiling: Whether what torch.compile cannot compile runs as it is.
     """
     gpu = device.type == "cuda"
-    threads, denormal = cv2.getNumThreads(), _flushes_denormals()
-    precision, tries = torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
     with ExitStack() as stack:
         stack.enter_context(torch.random.fork_rng([device] if gpu else []))
         torch.manual_seed(seed)
@@ -92,18 +90,16 @@ def fast(device: torch.device, *, seed: int, compiling: bool = False) -> Generat
             from torch._dynamo import config as dynamo
 
             stack.enter_context(dynamo.patch(suppress_errors=True))  # type: ignore[attr-defined]
-        try:
-            torch.set_flush_denormal(True)
-            cv2.setNumThreads(0)
-            if gpu:
-                torch.set_float32_matmul_precision("high")
-                torch.backends.cudnn.benchmark = True
-            yield
-        finally:
-            torch.set_flush_denormal(denormal)
-            cv2.setNumThreads(threads)
-            torch.set_float32_matmul_precision(precision)
-            torch.backends.cudnn.benchmark = tries
+        stack.callback(torch.set_flush_denormal, _flushes_denormals())
+        torch.set_flush_denormal(True)
+        stack.callback(cv2.setNumThreads, cv2.getNumThreads())
+        cv2.setNumThreads(0)
+        if gpu:
+            stack.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
+            torch.set_float32_matmul_precision("high")
+            stack.callback(setattr, torch.backends.cudnn, "benchmark", torch.backends.cudnn.benchmark)
+            torch.backends.cudnn.benchmark = True
+        yield
 
 
 def _flushes_denormals() -> bool:

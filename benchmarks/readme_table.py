@@ -11,7 +11,7 @@ Files written before rows were traced to runs lack "runs", and the line says tha
 
 Five methods: benchmarks/results/readme/methods.json, one run of `hdmatt eval` with all five methods on one machine:
 
-    hdmatt eval --data alphamatting-dev --data hr-dev --method hdmatt:windows=fewest --method cf --method knn \\
+    hdmatt eval --data alphamatting-dev --method hdmatt:windows=fewest --method cf --method knn \\
         --method downsample --method crop --out OUT
 
 Sizes: benchmarks/results/bench.json, the record of `hdmatt bench`.

@@ -46,8 +46,8 @@ from hdmatt.evaluation.testsets import Item
 from hdmatt.inference.options import Options
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.checkpoint import load_model
-from hdmatt.network.config import BACKGROUND, FOREGROUND, STRIDE, UNKNOWN
-from hdmatt.network.decoder import DOUBTFUL, HINTED, Decoded, Decoder, enlarged
+from hdmatt.network.config import REGION_BACKGROUND, REGION_FOREGROUND, REGION_UNKNOWN, STRIDE
+from hdmatt.network.decoder import LINEAR_ALPHA, MARGIN, Decoded, Decoder, enlarged
 from hdmatt.network.encoder import Body, Stem
 from hdmatt.network.inputs import labels, network_input
 from hdmatt.network.model import HDMatt
@@ -212,7 +212,7 @@ def encoded(model: HDMatt, assets: Assets, groups: int, patch: int, *, group: in
             stem, body = model.encoder(inputs, around)
             unknown = (trimap == 128)[:, None].float()
             truth = torch.from_numpy(sample.alpha)[:, None].float() / 255
-            hinted = F.avg_pool2d(stem.inputs[:, HINTED : HINTED + 1], STRIDE)
+            hinted = F.avg_pool2d(stem.inputs[:, LINEAR_ALPHA : LINEAR_ALPHA + 1], STRIDE)
             colour, truth, unknown = (
                 F.avg_pool2d(part, STRIDE) for part in (picture.permute(0, 3, 1, 2) / 255, truth, unknown)
             )
@@ -239,13 +239,13 @@ class ByColour(nn.Module):
 
     def forward(self, batch: Kept, lists: Sequence[Sequence[int]]) -> Tensor:
         colour, label = batch.colour.flatten(2).transpose(1, 2), batch.label.flatten(1)
-        hint, out = torch.logit(batch.hinted.clamp(DOUBTFUL, 1 - DOUBTFUL)).flatten(1), []
+        hint, out = torch.logit(batch.hinted.clamp(MARGIN, 1 - MARGIN)).flatten(1), []
         for own, others in enumerate(lists):
-            unknown = (label[own] == UNKNOWN).nonzero()[:, 0]
+            unknown = (label[own] == REGION_UNKNOWN).nonzero()[:, 0]
             there, regions = colour[others].flatten(0, 1), label[others].flatten()
             apart = torch.cdist(colour[own][unknown], there) ** 2
             alike = torch.exp(-self.log_sharp.exp()[:, None, None] * apart)
-            shares = [(alike * (regions == r)).mean(2) for r in (UNKNOWN, FOREGROUND, BACKGROUND)]
+            shares = [(alike * (regions == r)).mean(2) for r in (REGION_UNKNOWN, REGION_FOREGROUND, REGION_BACKGROUND)]
             told = torch.cat([*(torch.log(share + 1e-4).T for share in shares), hint[own][unknown, None]], 1)
             out.append(told.new_zeros(label.shape[1], 1).index_copy(0, unknown, self.layers(told)))
         return torch.stack(out).transpose(1, 2).reshape_as(batch.truth)
@@ -302,7 +302,7 @@ def read(row: HDMatt, batch: Kept, topk: int | None, by_colour: ByColour | None)
     selected = [[pool[i] for i in own] if pool else [] for own in lists]
     at8 = row.decoder.at8([row.cpc(deep, batch.label, selected), batch.eighth.float()])
     assert row.decoder.coarse is not None, "only a network with `coarse` has an alpha at stride 8"
-    hinted = batch.hinted.clamp(DOUBTFUL, 1 - DOUBTFUL)
+    hinted = batch.hinted.clamp(MARGIN, 1 - MARGIN)
     correction = row.decoder.coarse(at8)
     if by_colour is not None:
         correction = correction + by_colour(batch, lists)
@@ -328,7 +328,7 @@ def tested(given: HDMatt, row: HDMatt, tests: Mapping[str, Sequence[Item]], opti
 
 def coarse_alone(decoder: Decoder, stem: Stem, body: Body, deep: Tensor) -> Decoded:
     """The decoder's forward without the finer stages: `alpha` is the enlarged alpha at stride 8."""
-    coarse = decoder.guess(stem.inputs, decoder.at8([deep, body.eighth]))
+    coarse = decoder.coarse_alpha(stem.inputs, decoder.at8([deep, body.eighth]))
     assert coarse is not None, "only a network with `coarse` has an alpha at stride 8"
     return Decoded(enlarged(coarse), deep, deep.new_empty(0), deep.new_empty(0), coarse)
 
@@ -354,7 +354,7 @@ def errors(alpha: Tensor, kept: Kept) -> tuple[float, float]:
     """Mean absolute error x 1000 at unknown pixels: of all patches, of those without sure foreground or background."""
     wrong, area = ((alpha - kept.truth).abs() * kept.weight).sum((1, 2, 3)), kept.weight.sum((1, 2, 3))
     lacking = torch.zeros_like(area, dtype=torch.bool)
-    for region in (FOREGROUND, BACKGROUND):
+    for region in (REGION_FOREGROUND, REGION_BACKGROUND):
         lacking |= ~(kept.label == region).any(2).any(1)
     return 1000 * float(wrong.sum() / area.sum()), 1000 * float(wrong[lacking].sum() / area[lacking].sum())
 

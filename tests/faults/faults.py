@@ -135,21 +135,21 @@ FAULTS = [
     Fault("GB is GiB", "system/memory.py", 'base = 1000 if match[3] == "b" else 1024', "base = 1024", "system"),
     # overview
     Fault(
-        "a guide is trusted where it is unsure",
-        "overview/guide.py",
-        "(other_low - low)",
-        "(low - other_low)",
+        "the smaller matte is trusted where it is unsure",
+        "overview/small_matte.py",
+        "(low - own_low)",
+        "(own_low - low)",
         "overview",
     ),
     Fault(
-        "the mirrored field keeps its cells' order",
+        "mirrored surroundings keep their cells' order",
         "overview/known_colours.py",
-        "    turned = around[:, ::-1].copy()",
-        "    turned = around.copy()",
+        "    turned = surroundings[:, ::-1].copy()",
+        "    turned = surroundings.copy()",
         "overview training/test_validate.py",
     ),
     Fault(
-        "the field is half a cell off",
+        "the known colours are half a cell off",
         "overview/known_colours.py",
         "np.repeat(((x + centre) / self.cell - 0.5)[None, :]",
         "np.repeat(((x + centre) / self.cell)[None, :]",
@@ -208,8 +208,8 @@ FAULTS = [
     Fault(
         "a known cell with one unknown pixel is known",
         "network/inputs.py",
-        "F.max_pool2d(unknown[:, None], STRIDE)[:, 0] > 0, UNKNOWN",
-        "F.avg_pool2d(unknown[:, None], STRIDE)[:, 0] > 0.5, UNKNOWN",
+        "F.max_pool2d(unknown[:, None], STRIDE)[:, 0] > 0, REGION_UNKNOWN",
+        "F.avg_pool2d(unknown[:, None], STRIDE)[:, 0] > 0.5, REGION_UNKNOWN",
         "network/test_model.py",
     ),
     Fault(

@@ -95,9 +95,9 @@ def test_each_device_has_its_turns_and_its_own_copy_of_the_network(model, monkey
     model = network_on(model, "cpu")  # so that the first device needs no copy
     seen, original = [], run._decode
 
-    def decode(plan, piece, lane, pool):
-        seen.append((lane.model, threading.current_thread().name))
-        return original(plan, piece, lane, pool)
+    def decode(plan, piece, worker, pool):
+        seen.append((worker.model, threading.current_thread().name))
+        return original(plan, piece, worker, pool)
 
     monkeypatch.setattr(run, "_decode", decode)
     matte(model, replace(SMALL, device="cpu,cpu"))
@@ -115,15 +115,15 @@ def test_the_matte_does_not_depend_on_which_device_is_faster(model, monkeypatch,
     reference = matte(model, options)
     original, other_done, first = run._decode, threading.Event(), []
 
-    def decode(plan, piece, lane, pool):
-        if (lane.model is model) == (slow == 0):
+    def decode(plan, piece, worker, pool):
+        if (worker.model is model) == (slow == 0):
             if not first:
                 first.append(True)
                 assert other_done.wait(20)
-            return original(plan, piece, lane, pool)
-        landing = original(plan, piece, lane, pool)
+            return original(plan, piece, worker, pool)
+        download = original(plan, piece, worker, pool)
         other_done.set()
-        return landing
+        return download
 
     monkeypatch.setattr(run, "_decode", decode)
     assert matte(model, options).tobytes() == reference.tobytes()

@@ -19,7 +19,7 @@ from hdmatt.network.config import ModelConfig
 from hdmatt.network.cpc import Context
 from hdmatt.network.encoder import Body
 from hdmatt.network.model import HDMatt
-from hdmatt.overview.guide import Guide
+from hdmatt.overview.small_matte import SmallMatte
 from hdmatt.patches.windows import Window, grid
 from hdmatt.pictures.reader import ArrayReader, open_picture
 from hdmatt.pictures.trimap import open_trimap
@@ -315,8 +315,8 @@ def test_a_query_whose_unknown_pixels_are_on_its_rim_is_a_candidate(model):
 def test_alpha_ends_at_1_where_a_patchs_details_come_on_top_of_the_smaller_pictures_matte(model):
     picture, trimap = scene()
     plan = make_plan(open_trimap(trimap), model, SMALL)
-    guide = Guide(np.ones((100, 85), np.float32), 2)
-    rows = run(plan, ArrayReader(picture), open_trimap(trimap), model, guide=guide)
+    small_matte = SmallMatte(np.ones((100, 85), np.float32), 2)
+    rows = run(plan, ArrayReader(picture), open_trimap(trimap), model, small_matte=small_matte)
     alpha = np.concatenate([band for _, band in rows])
     assert (alpha[trimap == 128] == 1).any() and alpha.max() == 1 and alpha.min() == 0
 

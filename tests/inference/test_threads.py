@@ -19,7 +19,7 @@ def test_items_come_in_order_and_are_made_in_another_thread():
 
     assert list(prefetch(items(), depth=3)) == list(range(20))
     assert set(made) and threading.current_thread() not in made
-    assert "hdmatt-ahead" not in names()
+    assert "hdmatt-prefetch" not in names()
 
 
 @pytest.mark.parametrize("depth", [1, 3])
@@ -31,7 +31,7 @@ def test_no_more_than_depth_items_are_made_before_they_are_asked_for(depth):
         assert len(made) <= taken + depth
     items.close()
     assert len(made) <= 19 + depth
-    assert "hdmatt-ahead" not in names()
+    assert "hdmatt-prefetch" not in names()
 
 
 def test_an_exception_arrives_where_its_item_would():
@@ -50,12 +50,12 @@ def test_an_exception_arrives_where_its_item_would():
 def test_calls_are_done_in_order_and_all_of_them():
     done, started = [], threading.Event()
     with WriteQueue() as behind:
-        behind.do(started.wait, 10)
+        behind.submit(started.wait, 10)
         started.set()
         for i in range(50):
-            behind.do(done.append, i)
+            behind.submit(done.append, i)
     assert done == list(range(50))
-    assert "hdmatt-behind" not in names()
+    assert "hdmatt-writer" not in names()
 
 
 def test_a_call_that_fails_is_told_at_the_latest_when_the_block_ends():
@@ -63,19 +63,19 @@ def test_a_call_that_fails_is_told_at_the_latest_when_the_block_ends():
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"), WriteQueue() as behind:
-        behind.do(fail)
+        behind.submit(fail)
     with pytest.raises(OSError, match="disk full"), WriteQueue(depth=1) as behind:
-        behind.do(fail)
+        behind.submit(fail)
         for _ in range(3):
-            behind.do(int)
-    assert "hdmatt-behind" not in names()
+            behind.submit(int)
+    assert "hdmatt-writer" not in names()
 
 
 def test_a_block_that_fails_drops_what_has_not_begun():
     done, go = [], threading.Event()
     with pytest.raises(KeyboardInterrupt), WriteQueue(depth=3) as behind:
-        behind.do(go.wait, 10)
-        behind.do(done.append, 1)
+        behind.submit(go.wait, 10)
+        behind.submit(done.append, 1)
         threading.Timer(0.05, go.set).start()
         raise KeyboardInterrupt
     assert done == []
@@ -96,7 +96,7 @@ def test_spread_keeps_the_order_and_gives_each_item_to_its_thread(threads):
     assert all(len(used) == 1 for used in where.values())
     assert len(set.union(*where.values())) == turns
     assert (threading.current_thread() in set.union(*where.values())) == (threads == 0)
-    assert not any(name.startswith("hdmatt-spread") for name in names())
+    assert not any(name.startswith("hdmatt-worker") for name in names())
 
 
 def test_no_thread_of_spread_has_more_than_depth_items_under_way():
@@ -138,4 +138,4 @@ def test_the_first_exception_of_spread_in_the_items_order_is_the_one_that_arrive
         for item, _ in map_in_order(items(), work, threads=2):
             seen.append(item)
     assert seen == [0, 1] and closed
-    assert not any(name.startswith("hdmatt-spread") for name in names())
+    assert not any(name.startswith("hdmatt-worker") for name in names())

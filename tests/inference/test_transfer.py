@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from hdmatt.inference.transfer import DEPTH, Buffers, Cuda, DeviceLink, Direct, Download, Pinned
+from hdmatt.inference.transfer import DEPTH, Buffers, Cuda, DeviceLink, DirectLink, Download, PinnedLink
 from hdmatt.runtimes.devices import kind, names
 
 
@@ -51,7 +51,7 @@ class Late(Cuda):
     def keep(self, tensor, stream):
         self.kept.append(tensor.data_ptr())
 
-    def bring(self, tensor, stream):
+    def to_device(self, tensor, stream):
         return tensor
 
 
@@ -66,27 +66,27 @@ def test_names_of_devices():
 
 
 def test_a_cpu_takes_the_arrays_own_memory():
-    link, arrays = Direct("cpu"), batch(0)
+    link, arrays = DirectLink("cpu"), batch(0)
     with link.computing():
-        tensors = link.land(link.up(arrays))
+        tensors = link.receive(link.upload(arrays))
     for tensor, array in zip(tensors, arrays, strict=True):
         assert tensor.data_ptr() == array.ctypes.data and tensor.shape == array.shape
-    assert link.adopt(tensors[0]) is tensors[0]
-    assert link.down(tensors[0]).array().ctypes.data == arrays[0].ctypes.data
+    assert link.to_device(tensors[0]) is tensors[0]
+    assert link.download(tensors[0]).array().ctypes.data == arrays[0].ctypes.data
 
 
 def test_arrays_arrive_as_they_were_though_copies_are_late_and_buffers_are_few():
     cuda = Late()
-    link = Pinned(cuda)
-    cargos = []
+    link = PinnedLink(cuda)
+    uploads = []
     for number in range(7):
         arrays = batch(number)
-        cargos.append(link.up(arrays))
+        uploads.append(link.upload(arrays))
         for array in arrays:
             array[...] = 0  # they are the caller's again
-    for number, cargo in enumerate(cargos):
+    for number, upload in enumerate(uploads):
         with link.computing():
-            tensors = link.land(cargo)
+            tensors = link.receive(upload)
         assert {tensor.data_ptr() for tensor in tensors} <= set(cuda.kept)
         for tensor, array in zip(tensors, batch(number), strict=True):
             np.testing.assert_array_equal(tensor.numpy(), array)
@@ -95,16 +95,16 @@ def test_arrays_arrive_as_they_were_though_copies_are_late_and_buffers_are_few()
 
 def test_mattes_come_down_as_they_were_though_nobody_asked_before_their_buffer_was_needed_again():
     cuda = Late()
-    link = Pinned(cuda)
+    link = PinnedLink(cuda)
     tensors = [torch.from_numpy(batch(number)[0][..., 0]) for number in range(7)]
-    landings = [link.down(tensor) for tensor in tensors]
-    for tensor, landing in zip(tensors, landings, strict=True):
-        np.testing.assert_array_equal(landing.array(), tensor.numpy())
-        assert landing.array() is landing.array()
+    downloads = [link.download(tensor) for tensor in tensors]
+    for tensor, download in zip(tensors, downloads, strict=True):
+        np.testing.assert_array_equal(download.array(), tensor.numpy())
+        assert download.array() is download.array()
     assert cuda.allocated == DEPTH and {t.data_ptr() for t in tensors} == set(cuda.kept)
 
 
-def test_a_buffer_is_used_again_only_when_what_it_was_left_with_is_over():
+def test_a_buffer_is_used_again_only_when_its_last_use_is_over():
     waited = []
 
     class Until:
@@ -116,29 +116,29 @@ def test_a_buffer_is_used_again_only_when_what_it_was_left_with_is_over():
 
     buffers = Buffers(lambda size: torch.zeros(size, dtype=torch.uint8), depth=2)
     for i, name in enumerate("abcde"):
-        number, buffer = buffers.take(8)
+        number, buffer = buffers.acquire(8)
         assert number == i % 2 and len(buffer) == 8 and waited == list("abcde"[: max(0, i - 1)])
-        buffers.leave(number, Until(name))
+        buffers.release(number, Until(name))
 
 
 def test_a_buffer_grows_for_a_larger_batch_and_serves_smaller_ones():
     sizes = []
     buffers = Buffers(lambda size: sizes.append(size) or torch.zeros(size, dtype=torch.uint8), depth=1)
     for size in (4, 4, 9, 2, 9):
-        assert len(buffers.take(size)[1]) == size
+        assert len(buffers.acquire(size)[1]) == size
     assert sizes == [4, 9]
 
 
-def test_two_threads_that_ask_for_a_landing_get_the_same_array():
+def test_two_threads_that_ask_for_a_download_get_the_same_array():
     arrived = threading.Event()
 
     class Until:
         def synchronize(self):
             assert arrived.wait(10)
 
-    landing = Download(torch.arange(3.0), Until())
+    download = Download(torch.arange(3.0), Until())
     found = []
-    asking = [threading.Thread(target=lambda: found.append(landing.array())) for _ in range(2)]
+    asking = [threading.Thread(target=lambda: found.append(download.array())) for _ in range(2)]
     for thread in asking:
         thread.start()
     arrived.set()
@@ -148,21 +148,21 @@ def test_two_threads_that_ask_for_a_landing_get_the_same_array():
 
 
 def test_both_ways_keep_the_contract():
-    assert isinstance(Direct("cpu"), DeviceLink) and isinstance(Pinned(Late()), DeviceLink)
+    assert isinstance(DirectLink("cpu"), DeviceLink) and isinstance(PinnedLink(Late()), DeviceLink)
 
 
 @pytest.mark.gpu
 def test_a_gpu_gives_back_what_it_was_given():
     from hdmatt.inference.transfer import device_link
 
-    way = device_link("cuda:0")
-    cargos = [way.up(batch(number, 64)) for number in range(5)]
-    landings = []
-    for cargo in cargos:
-        with torch.inference_mode(), way.computing():
-            colours, marks = way.land(cargo)
+    link = device_link("cuda:0")
+    uploads = [link.upload(batch(number, 64)) for number in range(5)]
+    downloads = []
+    for upload in uploads:
+        with torch.inference_mode(), link.computing():
+            colours, marks = link.receive(upload)
             both = colours[..., 0] + marks
-        landings.append(way.down(both))
-    for number, landing in enumerate(landings):
+        downloads.append(link.download(both))
+    for number, download in enumerate(downloads):
         colours, marks = batch(number, 64)
-        np.testing.assert_array_equal(landing.array(), colours[..., 0] + marks)
+        np.testing.assert_array_equal(download.array(), colours[..., 0] + marks)

@@ -4,7 +4,7 @@ import torch
 from reference import slow_rank, slow_region_read
 
 from hdmatt.network.attention import attend_biased, region_attention
-from hdmatt.network.config import BACKGROUND, FOREGROUND, REGIONS, UNKNOWN
+from hdmatt.network.config import REGION_BACKGROUND, REGION_FOREGROUND, REGION_UNKNOWN, REGIONS
 from hdmatt.network.cpc import CPC, Context, rank, select
 
 
@@ -62,21 +62,21 @@ def test_the_two_forms_differ_where_pixels_lie_outside_the_region():
 def test_ranking_by_means_orders_as_the_double_sum_of_eq_1():
     query, label = normal(20, 4), torch.randint(0, 3, (20,), generator=torch.Generator().manual_seed(3))
     candidates = [normal(12, 4, seed=10 + i) for i in range(7)]
-    sums_of_query = query[label == UNKNOWN].sum(0)
+    sums_of_query = query[label == REGION_UNKNOWN].sum(0)
     sums = torch.stack([c.sum(0) for c in candidates])
     expected = slow_rank(query.numpy(), label.tolist(), [c.numpy() for c in candidates])
     np.testing.assert_allclose(rank(sums_of_query, sums).numpy(), expected, rtol=1e-9)
     means = torch.stack([c.mean(0) for c in candidates])
     order = sorted(range(7), key=lambda i: -expected[i])
-    assert select(query[label == UNKNOWN].mean(0), means, 7) == order
-    assert select(query[label == UNKNOWN].mean(0), means, 3) == order[:3]
+    assert select(query[label == REGION_UNKNOWN].mean(0), means, 7) == order
+    assert select(query[label == REGION_UNKNOWN].mean(0), means, 3) == order[:3]
 
 
 def test_a_patch_in_the_module_reads_what_the_slow_loop_reads():
     cpc = module()
     deep = normal(1, 8, 5, 5)
-    label = torch.full((1, 5, 5), UNKNOWN)
-    label[0, 0] = BACKGROUND
+    label = torch.full((1, 5, 5), REGION_UNKNOWN)
+    label[0, 0] = REGION_BACKGROUND
     contexts = some_contexts(cpc)
     key, own = cpc.theta(deep)[0].flatten(1).T, cpc.delta(deep)[0].flatten(1).T
     keys = torch.cat([c.key_LC for c in contexts]).detach().numpy()
@@ -96,7 +96,7 @@ def test_a_patch_in_the_module_reads_what_the_slow_loop_reads():
 
 def test_the_order_of_the_contexts_does_not_matter():
     cpc = module()
-    deep, label = normal(1, 8, 5, 5), torch.full((1, 5, 5), UNKNOWN)
+    deep, label = normal(1, 8, 5, 5), torch.full((1, 5, 5), REGION_UNKNOWN)
     contexts = some_contexts(cpc)
     # 1e-12: float64 sums in another order
     torch.testing.assert_close(cpc(deep, label, [contexts]), cpc(deep, label, [contexts[::-1]]), rtol=0, atol=1e-12)
@@ -106,7 +106,7 @@ def test_the_order_of_the_contexts_does_not_matter():
 @pytest.mark.parametrize("kind", ["nonlocal", "tgnl"])
 def test_without_context_every_region_gives_the_querys_own_value(kind, form):
     cpc = module(kind, form)
-    deep, label = normal(1, 8, 5, 5), torch.full((1, 5, 5), UNKNOWN)
+    deep, label = normal(1, 8, 5, 5), torch.full((1, 5, 5), REGION_UNKNOWN)
     own = cpc.delta(deep)
     alone = cpc.fuse(torch.cat([deep] + [own] * cpc.reads, dim=1))
     torch.testing.assert_close(cpc(deep, label, [[]]), alone, rtol=0, atol=1e-12)
@@ -114,7 +114,7 @@ def test_without_context_every_region_gives_the_querys_own_value(kind, form):
 
 def test_a_query_without_unknown_pixels_works():
     cpc = module()
-    deep, label = normal(1, 8, 5, 5), torch.full((1, 5, 5), FOREGROUND)
+    deep, label = normal(1, 8, 5, 5), torch.full((1, 5, 5), REGION_FOREGROUND)
     assert torch.isfinite(cpc(deep, label, [some_contexts(cpc)])).all()
 
 
@@ -141,7 +141,7 @@ def test_scaled_false_is_the_papers_literal_logit():
 def test_normed_keys_have_mean_0_and_variance_1_whatever_the_features_have_in_common():
     torch.manual_seed(0)
     cpc = CPC(8, key=4, value=8, kind="tgnl", form="strict", scaled=True, normed=True).double().train()
-    deep, label = 5 + normal(2, 8, 5, 5).abs(), torch.full((2, 5, 5), UNKNOWN)
+    deep, label = 5 + normal(2, 8, 5, 5).abs(), torch.full((2, 5, 5), REGION_UNKNOWN)
     keys = cpc.keys(deep)
     # 1e-3: the norm's epsilon beside the variance
     torch.testing.assert_close(keys.mean((0, 2, 3)), torch.zeros(4, dtype=torch.float64), rtol=0, atol=1e-9)
@@ -155,8 +155,8 @@ def test_normed_keys_have_mean_0_and_variance_1_whatever_the_features_have_in_co
 def test_a_summary_is_the_mean_key_of_the_unknown_pixels():
     cpc = module()
     deep = normal(2, 8, 5, 5)
-    label = torch.full((2, 5, 5), FOREGROUND)
-    label[0, 2, 3] = UNKNOWN
+    label = torch.full((2, 5, 5), REGION_FOREGROUND)
+    label[0, 2, 3] = REGION_UNKNOWN
     summary = cpc.summaries(deep, label)
     expected = cpc.theta(deep)[0, :, 2, 3].float()
     torch.testing.assert_close(summary[0], expected, rtol=0, atol=1e-6)
@@ -181,7 +181,7 @@ def test_the_most_similar_candidates_are_those_of_eq_1(normed, training):
     for query, own in enumerate(candidates):
         scores = []
         for other in own:
-            unknown = keys[query][:, (label[query] == UNKNOWN).flatten()]
+            unknown = keys[query][:, (label[query] == REGION_UNKNOWN).flatten()]
             scores.append(float(sum(q @ c for q in unknown.T for c in keys[other].T)))
         slow = [own[i] for i in np.argsort(-np.array(scores), kind="stable")[:2]] if own else []
         assert chosen[query] == slow
@@ -211,8 +211,8 @@ def test_all_queries_at_once_as_on_a_gpu_read_what_each_reads_alone(kind, form, 
     module = CPC(8, key=4, value=6, kind=kind, form=form, scaled=True, normed=True).eval()
     deep = torch.randn(4, 8, 5, 5, requires_grad=True)
     label = torch.randint(0, 3, (4, 5, 5))
-    label[1] = BACKGROUND  # a query without unknown pixels; as context, two regions without pixels
-    label[2][label[2] == FOREGROUND] = UNKNOWN
+    label[1] = REGION_BACKGROUND  # a query without unknown pixels; as context, two regions without pixels
+    label[2][label[2] == REGION_FOREGROUND] = REGION_UNKNOWN
     indices = [(1, 2), (0, 3), (1, 1), (2, 0)]
     contexts = module.contexts(deep, label)
     lists = [[contexts[i] for i in own] for own in indices]

@@ -5,7 +5,7 @@ import torch
 from hdmatt.errors import ModelError
 from hdmatt.network.checkpoint import load_resnet34
 from hdmatt.network.config import ModelConfig
-from hdmatt.network.decoder import HINTED, corrected, scattered, unpool
+from hdmatt.network.decoder import LINEAR_ALPHA, corrected, scattered, unpool
 from hdmatt.network.inputs import labels, network_input
 from hdmatt.network.model import HDMatt
 
@@ -180,7 +180,7 @@ def test_the_coarse_alpha_starts_as_the_averaged_hint_and_its_correction_reaches
     with torch.no_grad():
         stem, _ = model.encoder(inputs)
         start = model(inputs, [[], []])
-        hinted = torch.nn.functional.avg_pool2d(stem.inputs[:, HINTED : HINTED + 1], 8).clamp(0.02, 0.98)
+        hinted = torch.nn.functional.avg_pool2d(stem.inputs[:, LINEAR_ALPHA : LINEAR_ALPHA + 1], 8).clamp(0.02, 0.98)
         # 1e-6: logit and sigmoid in single precision
         torch.testing.assert_close(start.coarse, hinted, rtol=0, atol=1e-6)
         torch.nn.init.constant_(model.decoder.coarse.bias, 2.0)
@@ -192,7 +192,7 @@ def test_the_coarse_alpha_starts_as_the_averaged_hint_and_its_correction_reaches
 
 def test_a_correction_of_the_logit_leaves_a_sure_hint_correctable():
     inputs = torch.zeros(1, 19, 8, 16)
-    inputs[:, HINTED, :, 8:] = 1
+    inputs[:, LINEAR_ALPHA, :, 8:] = 1
     assert corrected(inputs, torch.zeros(1, 1, 1, 2)).flatten().tolist() == pytest.approx([0.02, 0.98], abs=1e-6)
     moved = corrected(inputs, torch.tensor([[[[8.0, -8.0]]]])).flatten().tolist()
     assert moved == pytest.approx([0.984, 0.016], abs=1e-3)

@@ -6,11 +6,11 @@ from hdmatt.overview.known_colours import (
     NEUTRAL,
     NEUTRAL_VARIANCE,
     PAIRS,
-    ColourField,
-    FieldBuilder,
+    KnownColours,
+    KnownColoursBuilder,
     alpha_step,
+    fill_empty,
     mirrored,
-    spread,
 )
 
 FRONT, BACK = np.array([0.9, 0.2, 0.1], np.float32), np.array([0.1, 0.3, 0.8], np.float32)
@@ -22,7 +22,7 @@ def flat(colour):
 
 
 def field(trimap, picture, cell):
-    builder = FieldBuilder(cell, step=4)
+    builder = KnownColoursBuilder(cell, step=4)
     for y in range(0, len(trimap), cell):
         builder.add(picture[y : y + cell], trimap[y : y + cell])
     return builder.build()
@@ -70,32 +70,34 @@ def test_moments_are_those_of_the_sure_pixels():
             np.testing.assert_allclose(found[0, cell, first : first + MOMENTS], [*sure.mean(0), *products], rtol=1e-4)
 
 
-def test_around_samples_the_cells_under_the_window_and_repeats_the_border():
+def test_surroundings_sample_the_cells_under_the_window_and_repeats_the_border():
     ramp = np.arange(8, dtype=np.float32)[None, :, None] * np.ones((8, 1, 2 * MOMENTS), np.float32)
-    grid = ColourField(ramp, 32.0, np.zeros((64, 64), np.float32), 4.0)
-    np.testing.assert_allclose(grid.around(0, 0, size=64, patch=64)[0, :, 0], [0, 1], atol=1e-3)
-    np.testing.assert_allclose(grid.around(0, 80, size=64, patch=64)[0, :, 0], [2.5, 3.5], atol=1e-3)
-    np.testing.assert_allclose(grid.around(0, 64, size=128, patch=64)[0, :, 0], [2.5, 4.5], atol=1e-3)  # half size
-    np.testing.assert_allclose(grid.around(-64, -64, size=64, patch=64), 0, atol=1e-3)
-    assert grid.around(0, 0, size=72, patch=72).shape == (3, 3, 2 * MOMENTS + BLOCK**2)
+    grid = KnownColours(ramp, 32.0, np.zeros((64, 64), np.float32), 4.0)
+    np.testing.assert_allclose(grid.surroundings(0, 0, size=64, patch=64)[0, :, 0], [0, 1], atol=1e-3)
+    np.testing.assert_allclose(grid.surroundings(0, 80, size=64, patch=64)[0, :, 0], [2.5, 3.5], atol=1e-3)
+    np.testing.assert_allclose(
+        grid.surroundings(0, 64, size=128, patch=64)[0, :, 0], [2.5, 4.5], atol=1e-3
+    )  # half size
+    np.testing.assert_allclose(grid.surroundings(-64, -64, size=64, patch=64), 0, atol=1e-3)
+    assert grid.surroundings(0, 0, size=72, patch=72).shape == (3, 3, 2 * MOMENTS + BLOCK**2)
 
 
-def alphas(around):
-    """The alpha of `around` as a picture, one pixel for every four of the patch."""
-    n = len(around)
-    blocks = around[..., 2 * MOMENTS :].reshape(n, n, BLOCK, BLOCK)
+def alphas(surroundings):
+    """The alpha of surroundings as a picture, one pixel for every four of the patch."""
+    n = len(surroundings)
+    blocks = surroundings[..., 2 * MOMENTS :].reshape(n, n, BLOCK, BLOCK)
     return blocks.transpose(0, 2, 1, 3).reshape(n * BLOCK, n * BLOCK)
 
 
-def test_around_holds_the_low_resolution_alpha_under_the_window_and_its_mirror_image():
+def test_surroundings_hold_the_low_resolution_alpha_under_the_window_and_its_mirror_image():
     alpha = np.add.outer(100 * np.arange(32), np.arange(32)).astype(np.float32)
-    grid = ColourField(np.zeros((4, 4, 2 * MOMENTS), np.float32), 32.0, alpha, 4.0)
-    around = grid.around(20, 40, size=64, patch=64)
-    np.testing.assert_allclose(alphas(around), alpha[5:21, 10:26], atol=1e-3)
-    half = grid.around(0, 0, size=128, patch=64)  # a patch of half the size: every second one, between two
+    grid = KnownColours(np.zeros((4, 4, 2 * MOMENTS), np.float32), 32.0, alpha, 4.0)
+    surroundings = grid.surroundings(20, 40, size=64, patch=64)
+    np.testing.assert_allclose(alphas(surroundings), alpha[5:21, 10:26], atol=1e-3)
+    half = grid.surroundings(0, 0, size=128, patch=64)  # a patch of half the size: every second one, between two
     np.testing.assert_allclose(alphas(half)[1:3, 1:3], alpha[2:6:2, 2:6:2] + 50.5, atol=1e-3)
-    np.testing.assert_array_equal(alphas(mirrored(around)), alphas(around)[:, ::-1])
-    np.testing.assert_array_equal(mirrored(around)[..., : 2 * MOMENTS], around[:, ::-1, : 2 * MOMENTS])
+    np.testing.assert_array_equal(alphas(mirrored(surroundings)), alphas(surroundings)[:, ::-1])
+    np.testing.assert_array_equal(mirrored(surroundings)[..., : 2 * MOMENTS], surroundings[:, ::-1, : 2 * MOMENTS])
 
 
 def test_the_low_resolution_alpha_has_at_most_100000_pixels():
@@ -118,4 +120,4 @@ def test_the_field_carries_alpha_from_the_known_pixels():
 def test_colours_stay_where_the_mass_is():
     rng = np.random.default_rng(0)
     colour, mass = rng.random((9, 7, 3), np.float32), np.ones((9, 7), np.float32)
-    np.testing.assert_allclose(spread(colour, mass), colour, atol=1e-6)
+    np.testing.assert_allclose(fill_empty(colour, mass), colour, atol=1e-6)

@@ -8,7 +8,7 @@ from small_training import make_pack
 
 from hdmatt.errors import InputError
 from hdmatt.network.checkpoint import save_model
-from hdmatt.network.config import BACKGROUND, FOREGROUND, UNKNOWN, ModelConfig
+from hdmatt.network.config import REGION_BACKGROUND, REGION_FOREGROUND, REGION_UNKNOWN, ModelConfig
 from hdmatt.network.model import HDMatt
 
 
@@ -25,8 +25,8 @@ def kept(context, label, truth, weight):
 
 
 def test_the_error_is_that_of_unknown_pixels_and_apart_for_patches_that_lack_a_side(context):
-    whole = torch.tensor([[FOREGROUND, UNKNOWN], [UNKNOWN, BACKGROUND]])
-    lacking = torch.tensor([[FOREGROUND, UNKNOWN], [UNKNOWN, UNKNOWN]])
+    whole = torch.tensor([[REGION_FOREGROUND, REGION_UNKNOWN], [REGION_UNKNOWN, REGION_BACKGROUND]])
+    lacking = torch.tensor([[REGION_FOREGROUND, REGION_UNKNOWN], [REGION_UNKNOWN, REGION_UNKNOWN]])
     found = kept(context, torch.stack([whole, lacking]), 0.5, 1.0)
     alpha = torch.full_like(found.truth, 0.5)
     alpha[1] = 0.9  # wrong where background is nowhere sure

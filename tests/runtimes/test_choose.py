@@ -14,7 +14,7 @@ from hdmatt.inference import load, needs
 from hdmatt.inference.options import NetworkChoice, Options
 from hdmatt.inference.plan import make_plan
 from hdmatt.network.checkpoint import load_model
-from hdmatt.network.hints import HINTS
+from hdmatt.network.extra_channels import EXTRA
 from hdmatt.network.inputs import labels
 from hdmatt.pictures.trimap import open_trimap
 from hdmatt.runtimes.choose import choose, choose_precision
@@ -235,4 +235,4 @@ def test_every_device_has_a_network_of_its_own(monkeypatch):
 def test_labels_do_not_depend_on_the_hints_beside_them():
     inputs = patches()
     stem = network(hints=True).encoder.stem(inputs)
-    assert stem.inputs.shape[1] == 6 + HINTS and torch.equal(labels(stem.inputs), labels(inputs))
+    assert stem.inputs.shape[1] == 6 + EXTRA and torch.equal(labels(stem.inputs), labels(inputs))

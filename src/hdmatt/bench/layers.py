@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from hdmatt.bench.peaks import HINTS, REST, Count, median, synchronise, timed_call
+from hdmatt.bench.peaks import EXTRA, REST, Count, median, synchronise, timed_call
 from hdmatt.network.cpc import Context
-from hdmatt.network.hints import colour_hints
+from hdmatt.network.extra_channels import extra_channels
 from hdmatt.network.inputs import labels, network_input
 from hdmatt.network.model import HDMatt
 from hdmatt.pictures.trimap import UNKNOWN
@@ -94,9 +94,9 @@ def measure_layers(
             pool: list[Context] = model.contexts(body, label)
             model.decode(stem, body, [(pool * topk)[:topk] for _ in range(batch)])
 
-    def hints() -> None:
+    def extra() -> None:
         with torch.inference_mode():
-            colour_hints(inputs, around)
+            extra_channels(inputs, around)
 
     def clock() -> float:
         synchronise(device)
@@ -106,12 +106,12 @@ def measure_layers(
     whole = median([timed_call(once, clock) for _ in range(repeats)])
     spent = _medians([by_group(model, once, clock) for _ in range(repeats)])
     if model.config.hints:
-        spent[HINTS] = median([timed_call(hints, clock) for _ in range(repeats)])
-        spent[REST] -= spent[HINTS]
+        spent[EXTRA] = median([timed_call(extra, clock) for _ in range(repeats)])
+        spent[REST] -= spent[EXTRA]
     kinds = _medians([_by_kind(once, clock) for _ in range(repeats)])
     with Count() as count:
         counted = by_group(model, once, lambda: float(count.flops))
-    order = [name for name in (HINTS, *dict.fromkeys(GROUPS.values()), REST) if name in spent]
+    order = [name for name in (EXTRA, *dict.fromkeys(GROUPS.values()), REST) if name in spent]
     return Layers(
         seconds=whole / batch,
         flops=sum(counted.values()) / batch,

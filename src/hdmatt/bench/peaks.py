@@ -23,7 +23,7 @@ from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
 REST = "pools, unpools, rest"
-HINTS = "hints"
+EXTRA = "extra channels"
 
 
 @dataclass(frozen=True)

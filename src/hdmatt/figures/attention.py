@@ -47,18 +47,17 @@ from hdmatt.inference.load import AnyNetwork, load_network
 from hdmatt.inference.options import DEFAULT_MODEL, NetworkChoice, Options, Plan, RunOptions
 from hdmatt.inference.plan import make_plan
 from hdmatt.network.attention import region_weights
-from hdmatt.network.config import BACKGROUND, FOREGROUND, REGIONS, STRIDE, UNKNOWN
+from hdmatt.network.config import REGION_BACKGROUND, REGION_FOREGROUND, REGION_UNKNOWN, REGIONS, STRIDE
 from hdmatt.network.model import HDMatt
 from hdmatt.patches.stitch import feather
 from hdmatt.patches.windows import Window, cut, rows_of
 from hdmatt.pictures import reader, writer
 from hdmatt.pictures.info import DEFAULT_MAX_PIXELS
 from hdmatt.pictures.reader import ArrayReader, BandReader
-from hdmatt.pictures.trimap import UNKNOWN as UNKNOWN_PIXEL
-from hdmatt.pictures.trimap import TrimapReader, open_trimap
+from hdmatt.pictures.trimap import UNKNOWN, TrimapReader, open_trimap
 from hdmatt.system.files import replacing
 
-NAMES = {UNKNOWN: "U", FOREGROUND: "F", BACKGROUND: "B"}
+NAMES = {REGION_UNKNOWN: "U", REGION_FOREGROUND: "F", REGION_BACKGROUND: "B"}
 LONG = {"U": "unknown", "F": "foreground", "B": "background", "all": "all pixels"}
 SHOWN = 6  # context patches in the figure, at most
 SIDE = 320  # pixels of a patch in the figure
@@ -276,7 +275,7 @@ def _check_pixel(marks: TrimapReader, y: int, x: int) -> None:
             hint=f"Give x from 0 to {width - 1} and y from 0 to {height - 1}: --at X,Y.",
         )
     value = int(marks.rows(y, y + 1)[0, x])
-    if value == UNKNOWN_PIXEL:
+    if value == UNKNOWN:
         return
     nearest = _nearest_unknown(marks, y, x)
     what = "foreground" if value else "background"
@@ -292,7 +291,7 @@ def _nearest_unknown(marks: TrimapReader, y: int, x: int) -> tuple[int, int] | N
     best: tuple[int, int, int] | None = None
     for top in range(0, marks.info.height, 256):
         rows = marks.rows(top, min(top + 256, marks.info.height))
-        ys, xs = np.nonzero(rows == UNKNOWN_PIXEL)
+        ys, xs = np.nonzero(rows == UNKNOWN)
         if len(ys):
             away = (ys + top - y) ** 2 + (xs - x) ** 2
             i = int(away.argmin())

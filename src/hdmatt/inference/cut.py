@@ -1,9 +1,13 @@
-"""Bands of rows -> patches: everything the network and the stitcher need, from top to bottom of the picture.
+"""Patches cut out of bands of rows, from top to bottom of the picture.
 
-cut_picture          patches to decode, and rows that are known
-cut_row              the windows of one row, a batch at a time
-read_known_colours   the known colours of the whole picture
-RowBand, PatchPixels a sliding band of rows; the pixels of windows
+Knows readers of rows and windows; nothing of networks. Read top to bottom:
+
+    KnownRows, CutPatches    the pieces of a picture: rows that are finished, patches for the network
+    RowBand                  a sliding band of rows, each read once
+    PatchPixels              the pixels of windows
+    read_known_colours       the known colours of the whole picture, in a pass of their own
+    cut_picture              all pieces of a picture, in the order of its rows
+    cut_row                  the windows of one row, a batch at a time
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +20,7 @@ from jaxtyping import Float32, UInt8
 from hdmatt.inference import needs
 from hdmatt.inference.options import Counters, Plan, Rows
 from hdmatt.inference.threads import prefetch
-from hdmatt.overview.known_colours import ColourField, FieldBuilder, alpha_step, cell_size
+from hdmatt.overview.known_colours import KnownColours, KnownColoursBuilder, alpha_step, cell_size
 from hdmatt.patches.windows import Window, cut, rows_of
 from hdmatt.pictures.reader import PictureReader, network_colours
 
@@ -24,26 +28,27 @@ FINISHED_ROWS = needs.BAND  # rows handed out at a time, at most
 
 
 class KnownRows(NamedTuple):
-    """Rows that no patch to come will touch."""
+    """Rows of the trimap that no later patch will touch."""
 
     first: int
-    marks: np.ndarray  # of the trimap
+    trimap: np.ndarray
 
 
 class CutPatches(NamedTuple):
-    """Some windows as the network will see them, but still arrays."""
+    """A batch of patches as arrays."""
 
     windows: Sequence[Window]
     colours: Float32[np.ndarray, "b p p 3"]  # display-encoded
-    marks: UInt8[np.ndarray, "b p p"]
-    around: Float32[np.ndarray, "b n n 82"] | None
+    trimaps: UInt8[np.ndarray, "b p p"]
+    surroundings: Float32[np.ndarray, "b n n 82"] | None
 
     def arrays(self) -> list[np.ndarray]:
-        return [self.colours, self.marks, *([] if self.around is None else [self.around])]
+        """All arrays, in the order in which `uploaded_inputs` takes them."""
+        return [self.colours, self.trimaps, *([] if self.surroundings is None else [self.surroundings])]
 
 
 class RowBand:
-    """The rows that neighbouring windows share are read once; rows above the band are dropped."""
+    """A sliding band of rows: rows that neighbouring windows share are read once, rows above the band are dropped."""
 
     def __init__(self, source: Rows, band: int) -> None:
         self._source, self._band = source, band
@@ -70,7 +75,7 @@ class RowBand:
 
 
 class PatchPixels:
-    """Windows of the picture, in the order of their rows; of a tiled file only the tiles that they touch."""
+    """Pixels of windows, from top to bottom; of a tiled file only the tiles that they touch are read."""
 
     def __init__(self, picture: Rows, plan: Plan) -> None:
         self._picture, self._height = picture, plan.height
@@ -90,10 +95,10 @@ class PatchPixels:
         return self._band.read
 
 
-def read_known_colours(picture: Rows, trimap: Rows, counters: Counters) -> ColourField:
-    """The known colours of the whole picture, on cells of 32 pixels or more."""
+def read_known_colours(picture: Rows, trimap: Rows, counters: Counters) -> KnownColours:
+    """The known colours of the whole picture; reads picture and trimap once."""
     info = picture.info
-    builder = FieldBuilder(cell_size(info.height, info.width), alpha_step(info.height, info.width))
+    builder = KnownColoursBuilder(cell_size(info.height, info.width), alpha_step(info.height, info.width))
 
     def bands() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for y in range(0, info.height, builder.cell):
@@ -107,36 +112,41 @@ def read_known_colours(picture: Rows, trimap: Rows, counters: Counters) -> Colou
 
 
 def cut_picture(
-    plan: Plan, picture: Rows, trimap: Rows, field: ColourField | None, counters: Counters
+    plan: Plan, picture: Rows, trimap: Rows, known_colours: KnownColours | None, counters: Counters
 ) -> Iterator[KnownRows | CutPatches]:
-    """All that the network and the stitcher need, top to bottom: patches to decode, and rows that are finished."""
+    """All pieces of a picture, top to bottom: patches to decode, and rows that are finished."""
     marks, pixels = RowBand(trimap, plan.options.band), PatchPixels(picture, plan)
     first = 0
     for y, row in groupby(plan.queries, key=lambda w: w.y):
         yield from _known_rows(marks, first, max(first, y))
         first = max(first, y)
-        yield from cut_row(plan, list(row), pixels, marks, field, linear=picture.info.linear)
+        yield from cut_row(plan, list(row), pixels, marks, known_colours, linear=picture.info.linear)
     yield from _known_rows(marks, first, plan.height)
     counters.rows_read += pixels.rows_read
 
 
 def cut_row(
-    plan: Plan, row: Sequence[Window], pixels: PatchPixels, marks: RowBand, field: ColourField | None, *, linear: bool
+    plan: Plan,
+    row: Sequence[Window],
+    pixels: PatchPixels,
+    trimap: RowBand,
+    known_colours: KnownColours | None,
+    *,
+    linear: bool,
 ) -> Iterator[CutPatches]:
     """The windows of one row, cut out, a batch at a time."""
     top, bottom = rows_of(row[0], plan.height)
-    band, size = marks.rows(top, bottom), plan.options.patch
-    for windows in _chunks(row, plan.batch):
+    band, size = trimap.rows(top, bottom), plan.options.patch
+    for start in range(0, len(row), plan.batch):
+        windows = row[start : start + plan.batch]
         colours = np.stack([network_colours(pixels.cut(w), linear=linear) for w in windows])
-        trimap = np.stack([cut(band, w, first_row=top, height=plan.height) for w in windows])
-        around = np.stack([field.around(w.y, w.x, size=size, patch=size) for w in windows]) if field else None
-        yield CutPatches(windows, colours, trimap, around)
+        trimaps = np.stack([cut(band, w, first_row=top, height=plan.height) for w in windows])
+        surroundings = None
+        if known_colours:
+            surroundings = np.stack([known_colours.surroundings(w.y, w.x, size=size, patch=size) for w in windows])
+        yield CutPatches(windows, colours, trimaps, surroundings)
 
 
-def _known_rows(marks: RowBand, first: int, end: int) -> Iterator[KnownRows]:
+def _known_rows(trimap: RowBand, first: int, end: int) -> Iterator[KnownRows]:
     for y0 in range(first, end, FINISHED_ROWS):
-        yield KnownRows(y0, marks.rows(y0, min(y0 + FINISHED_ROWS, end)))
-
-
-def _chunks(windows: Sequence[Window], size: int) -> list[Sequence[Window]]:
-    return [windows[i : i + size] for i in range(0, len(windows), size)]
+        yield KnownRows(y0, trimap.rows(y0, min(y0 + FINISHED_ROWS, end)))

@@ -1,8 +1,11 @@
-"""Several devices take turns at the batches, each with a copy of the network.
+"""Devices that compute batches in turn, each with its own copy of the network.
 
-DeviceWorker       a device, its copy of the network and its counters
-round_robin        batches dealt to the devices in order
-patch_inputs       a batch that has arrived, as the network's input
+DeviceWorker       a device: its network, its link and its counters
+UploadedPatches    a batch on its way to a device
+device_workers     one worker for each device of a plan
+worker_threads     how many threads they need
+round_robin        batches handed to the workers in turn
+uploaded_inputs    an uploaded batch as the network's input
 """
 
 from collections.abc import Generator, Iterator, Sequence
@@ -26,28 +29,33 @@ from hdmatt.runtimes.prepare import copies
 
 
 class DeviceWorker(NamedTuple):
-    """One device's part in the work; the counters are those of its thread."""
+    """One device's part in the work; its counters are written by its thread only."""
 
     model: HDMatt
-    ferry: transfer.DeviceLink
+    link: transfer.DeviceLink
     counters: Counters
 
     @contextmanager
     def computing(self) -> Generator[None]:
-        """A block of the network's work, timed, whose operations the device has done when it ends."""
-        with torch.inference_mode(), exact(), self.counters.network(), self.ferry.computing():
+        """A block of the network's work, timed, whose operations the device has finished when it ends."""
+        with torch.inference_mode(), exact(), self.counters.network(), self.link.computing():
             yield
 
 
-class LoadedPatches(NamedTuple):
-    """Patches on their way to their device."""
+class UploadedPatches(NamedTuple):
+    """A batch of patches on its way to a device."""
 
     windows: Sequence[Window]
-    marks: UInt8[np.ndarray, "b p p"]
-    cargo: transfer.Upload
+    trimaps: UInt8[np.ndarray, "b p p"]
+    upload: transfer.Upload
 
 
 def device_workers(plan: Plan, model: HDMatt) -> list[DeviceWorker]:
+    """One worker for each device of the plan.
+
+    Raises:
+        InputError: The network is in training mode, or cannot be copied to these devices.
+    """
     devices = names(plan.options.device)
     return [
         DeviceWorker(network, transfer.device_link(device), Counters())
@@ -55,26 +63,27 @@ def device_workers(plan: Plan, model: HDMatt) -> list[DeviceWorker]:
     ]
 
 
-def worker_threads(plan: Plan, lanes: Sequence[DeviceWorker]) -> int:
-    """A CPU alone works in the caller's thread; a GPU has one that feeds it while the caller stitches."""
-    return 0 if len(lanes) == 1 and kind(plan.options.device) != "cuda" else len(lanes)
+def worker_threads(plan: Plan, workers: Sequence[DeviceWorker]) -> int:
+    """Threads for `map_in_order`: none for a CPU alone, else one for each device, which works while others stitch."""
+    return 0 if len(workers) == 1 and kind(plan.options.device) != "cuda" else len(workers)
 
 
 def round_robin(
-    pieces: Iterator[KnownRows | CutPatches], lanes: Sequence[DeviceWorker]
-) -> Iterator[tuple[int | None, KnownRows | LoadedPatches]]:
-    """Devices take turns at the patches, which are brought on their way."""
+    pieces: Iterator[KnownRows | CutPatches], workers: Sequence[DeviceWorker]
+) -> Iterator[tuple[int | None, KnownRows | UploadedPatches]]:
+    """(number of a worker, batch) in turn, each batch on its way to the worker's device; (None, rows) for rows."""
     turn = 0
     for piece in pieces:
         if isinstance(piece, KnownRows):
             yield None, piece
         else:
-            cargo = lanes[turn].ferry.up(piece.arrays())
-            yield turn, LoadedPatches(piece.windows, piece.marks, cargo)
-            turn = (turn + 1) % len(lanes)
+            upload = workers[turn].link.upload(piece.arrays())
+            yield turn, UploadedPatches(piece.windows, piece.trimaps, upload)
+            turn = (turn + 1) % len(workers)
 
 
-def patch_inputs(lane: DeviceWorker, cargo: transfer.Upload) -> tuple[Tensor, Tensor | None]:
-    colours, marks, *around = lane.ferry.land(cargo)
-    inputs = network_input(colours, marks).contiguous(memory_format=torch.channels_last)
-    return inputs, around[0] if around else None
+def uploaded_inputs(worker: DeviceWorker, upload: transfer.Upload) -> tuple[Tensor, Tensor | None]:
+    """The network's six input channels and the surroundings (None: without) of a batch, inside of `computing`."""
+    colours, trimaps, *surroundings = worker.link.receive(upload)
+    inputs = network_input(colours, trimaps).contiguous(memory_format=torch.channels_last)
+    return inputs, surroundings[0] if surroundings else None

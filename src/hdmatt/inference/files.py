@@ -244,12 +244,12 @@ def _write(
     with OutputFiles(outputs, info) as files, WriteQueue() as queue, ExitStack() as stack:
         if not outputs.colours():
             for _, alpha in job.rows:
-                queue.do(files.write_alpha, alpha)
+                queue.submit(files.write_alpha, alpha)
             return
         again = stack.enter_context(open_picture(picture, max_pixels=max_pixels))
         behind = background_rows(stack, background, info, max_pixels)
         for y0, foreground, alpha in _with_colours(job.rows, again, files, queue):
-            queue.do(files.write_colours, foreground, alpha, behind(y0, y0 + len(alpha)) if behind else None)
+            queue.submit(files.write_colours, foreground, alpha, behind(y0, y0 + len(alpha)) if behind else None)
             del foreground, alpha
 
 
@@ -263,7 +263,7 @@ def _with_colours(
 
     def bands() -> Iterator[Band]:
         for y0, alpha in rows:
-            queue.do(files.write_alpha, alpha)
+            queue.submit(files.write_alpha, alpha)
             for y in range(0, len(alpha), PIECE):
                 y1 = min(y + PIECE, len(alpha))
                 yield y0 + y, as_float(picture.rows(y0 + y, y0 + y1)), alpha[y:y1]

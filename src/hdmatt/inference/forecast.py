@@ -30,7 +30,7 @@ TIMED_ROWS = 64
 class Speed(NamedTuple):
     """Seconds."""
 
-    stem: float  # a patch through the hints and the first layers
+    stem: float  # a patch through the extra channels and the first layers
     encode: float  # through the rest of the encoder, with its keys and values
     decode: float  # through CPC and decoder
     row: float  # of picture and trimap, read

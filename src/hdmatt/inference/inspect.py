@@ -1,4 +1,4 @@
-"""One patch laid open: what `run` does for it, with its selected contexts, for figures/attention.py."""
+"""The features, similarities and selected contexts of one patch, as `run` computes them, for figures/attention.py."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from hdmatt.inference.cut import PatchPixels, RowBand, cut_row, read_known_colours
-from hdmatt.inference.device_workers import device_workers, patch_inputs
+from hdmatt.inference.device_workers import device_workers, uploaded_inputs
 from hdmatt.inference.options import Counters, Plan, Rows
 from hdmatt.inference.pool import bodies_of, fill_pool, rank_candidates
 from hdmatt.network.cpc import Context, rank
@@ -16,9 +16,9 @@ from hdmatt.patches.windows import Window
 
 
 class Inspection(NamedTuple):
-    """One query as the network sees it, and what it looks at."""
+    """One query, its candidates' similarities, and its contexts."""
 
-    inputs: Tensor  # 1 6 P P, as model.network_input gives them
+    inputs: Tensor  # 1 6 P P, as network/inputs.py makes them
     deep: Tensor  # 1 C P/8 P/8, encoder output
     label: Tensor  # 1 P/8 P/8
     similarity: dict[Window, float]  # eq. 1 (means) of all candidates but the query itself
@@ -28,15 +28,15 @@ class Inspection(NamedTuple):
 
 def inspect_patch(plan: Plan, query: Window, picture: Rows, trimap: Rows, model: HDMatt) -> Inspection:
     """Encode one of the plan's queries and select its contexts, exactly as `run` does, without decoding it."""
-    counters, lanes = Counters(), device_workers(plan, model)
-    model, ferry = lanes[0].model, lanes[0].ferry
-    field = read_known_colours(picture, trimap, counters) if plan.field else None
-    pool = fill_pool(plan, picture, trimap, field, lanes, counters)
+    counters, workers = Counters(), device_workers(plan, model)
+    model, link = workers[0].model, workers[0].link
+    known_colours = read_known_colours(picture, trimap, counters) if plan.field else None
+    pool = fill_pool(plan, picture, trimap, known_colours, workers, counters)
     pixels, marks = PatchPixels(picture, plan), RowBand(trimap, plan.options.band)
-    patches = next(cut_row(plan, [query], pixels, marks, field, linear=picture.info.linear))
-    with lanes[0].computing():
-        inputs, around = patch_inputs(lanes[0], ferry.up(patches.arrays()))
-        body = bodies_of([query], model.encoder.stem(inputs, around), lanes[0], pool)
+    patches = next(cut_row(plan, [query], pixels, marks, known_colours, linear=picture.info.linear))
+    with workers[0].computing():
+        inputs, surroundings = uploaded_inputs(workers[0], link.upload(patches.arrays()))
+        body = bodies_of([query], model.encoder.stem(inputs, surroundings), workers[0], pool)
         label = labels(inputs)
         summary = model.cpc.summaries(body.deep, label)[0]
         chosen = rank_candidates(plan, query, summary, pool)

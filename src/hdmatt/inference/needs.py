@@ -4,9 +4,10 @@ Knows sizes only; how much may be taken is in system/memory.py.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from hdmatt.overview.known_colours import alpha_step, cell_size
+from hdmatt.overview.small_matte import shrink_factor
 from hdmatt.pictures.foreground import OVERLAP, PIECE, TILE, strip_rows
 from hdmatt.system import memory
 from hdmatt.system.memory import MIB
@@ -61,7 +62,7 @@ def body_bytes(patch: int, *, width: int) -> int:
 
 
 def stem_bytes(patch: int, *, width: int, inputs: int) -> int:
-    """What is kept of one patch so that its hints and first convolution need not be computed again."""
+    """The inputs of one patch and its first feature map, kept so that they are not computed twice."""
     return 4 * patch**2 * (inputs + width)
 
 
@@ -75,6 +76,27 @@ def carry_bytes(height: int, picture_width: int) -> int:
     """Alpha carried over the whole picture at low resolution (overview/propagate.py; measured: 770 bytes a pixel)."""
     step = alpha_step(height, picture_width)
     return 800 * -(-height // step) * -(-picture_width // step)
+
+
+class SmallPictureBytes(NamedTuple):
+    """Memory of the smaller picture (overview/small_matte.py).
+
+    Attributes:
+        making: While it is shrunk, without the bands of rows that it is made from.
+        kept: While it is matted: 16-bit colours, trimap, and alpha.
+        matte: Afterwards: alpha.
+    """
+
+    making: int
+    kept: int
+    matte: int
+
+
+def small_picture_bytes(height: int, picture_width: int) -> SmallPictureBytes:
+    """Memory of the smaller picture: five float32 sums a pixel, joined once more; then see `SmallPictureBytes`."""
+    step = shrink_factor(height, picture_width)
+    pixels = -(-height // step) * -(-picture_width // step)
+    return SmallPictureBytes(60 * pixels, 11 * pixels, 4 * pixels)
 
 
 def colour_bytes(picture_width: int, *, pixel: int) -> int:

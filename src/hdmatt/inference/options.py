@@ -187,7 +187,7 @@ class Plan:
 
     @property
     def first_layers(self) -> int:
-        """Times that a patch passes hints and first layers, batches of one: for the pool and again, unless kept."""
+        """Times that a patch passes the first layers, in batches of one: for the pool, and again unless kept."""
         return len(self.queries) + len(self.pool) - self.stems
 
 

@@ -1,8 +1,12 @@
-"""The context pool: every candidate is encoded once, and the best K of them are chosen for each query.
+"""The context pool: every candidate is encoded once, and the most similar K of them are chosen for each query.
 
-fill_pool          encode the candidates
-select_contexts    the top K of the pool for each query (eq. 1)
-stems_of, bodies_of    encoded features of the queries: kept ones, or computed now
+Knows the network's parts, windows and workers; nothing of stitching. Read top to bottom:
+
+    ContextPool            contexts of all candidates, and features kept for the queries among them
+    fill_pool              encode the candidates
+    pool_of_each_device    the contexts on every device
+    stems_of, bodies_of    features of queries: kept from the pool, or computed now
+    select_contexts        the K most similar candidates of each query (eq. 1)
 """
 
 from collections.abc import Sequence
@@ -14,25 +18,27 @@ from torch import Tensor
 
 from hdmatt.inference import transfer
 from hdmatt.inference.cut import KnownRows, PatchPixels, RowBand, cut_row
-from hdmatt.inference.device_workers import DeviceWorker, LoadedPatches, patch_inputs, round_robin, worker_threads
+from hdmatt.inference.device_workers import DeviceWorker, UploadedPatches, round_robin, uploaded_inputs, worker_threads
 from hdmatt.inference.options import Counters, Plan, Rows
 from hdmatt.inference.threads import map_in_order, prefetch
 from hdmatt.network.cpc import Context, select
 from hdmatt.network.encoder import Body, Stem
 from hdmatt.network.inputs import labels
 from hdmatt.network.model import HDMatt
-from hdmatt.overview.known_colours import ColourField
+from hdmatt.overview.known_colours import KnownColours
 from hdmatt.patches.windows import Window
 
 
 class ContextPool(NamedTuple):
+    """Contexts of the candidates. Features are kept for candidates that are queries too, until they are decoded."""
+
     contexts: dict[Window, Context]
-    bodies: dict[Window, Body]  # of candidates that are queries too, until they are decoded
-    stems: dict[Window, tuple[Tensor, Tensor]]  # of some of them, inputs and full
+    bodies: dict[Window, Body]
+    stems: dict[Window, tuple[Tensor, Tensor]]  # inputs and full, of some of them
 
 
 class EncodedCandidate(NamedTuple):
-    """What is kept of one patch of the pool; None is not."""
+    """The parts of one candidate that are kept; None for those that are not."""
 
     context: Context | None
     body: Body | None
@@ -43,26 +49,26 @@ def fill_pool(
     plan: Plan,
     picture: Rows,
     trimap: Rows,
-    field: ColourField | None,
-    lanes: Sequence[DeviceWorker],
+    known_colours: KnownColours | None,
+    workers: Sequence[DeviceWorker],
     counters: Counters,
 ) -> ContextPool:
-    """Every candidate is encoded once, by the device whose turn it is."""
+    """Encode every candidate once, on the devices in turn."""
     pool = ContextPool({}, {}, {})
     queries = set(plan.queries)
     kept = [window for window in plan.pool if window in queries][: plan.cache]
-    keeps, keeps_stem = set(kept), set(kept[: plan.stems])
+    kept_bodies, kept_stems = set(kept), set(kept[: plan.stems])
     pixels, marks = PatchPixels(picture, plan), RowBand(trimap, plan.options.band)
     rows = (list(row) for _, row in groupby(plan.pool, key=lambda w: w.y))
-    pieces = (p for row in rows for p in cut_row(plan, row, pixels, marks, field, linear=picture.info.linear))
+    pieces = (p for row in rows for p in cut_row(plan, row, pixels, marks, known_colours, linear=picture.info.linear))
 
-    def encode(lane: int, piece: KnownRows | LoadedPatches) -> list[EncodedCandidate]:
-        assert isinstance(piece, LoadedPatches)
-        return _encode(piece, lanes[lane], keeps, keeps_stem)
+    def encode(number: int, piece: KnownRows | UploadedPatches) -> list[EncodedCandidate]:
+        assert isinstance(piece, UploadedPatches)
+        return _encode(piece, workers[number], kept_bodies, kept_stems)
 
-    dealt = prefetch(round_robin(pieces, lanes))
-    for piece, candidates in map_in_order(dealt, encode, threads=worker_threads(plan, lanes), depth=transfer.DEPTH):
-        assert isinstance(piece, LoadedPatches) and candidates is not None
+    batches = prefetch(round_robin(pieces, workers))
+    for piece, candidates in map_in_order(batches, encode, threads=worker_threads(plan, workers), depth=transfer.DEPTH):
+        assert isinstance(piece, UploadedPatches) and candidates is not None
         for window, candidate in zip(piece.windows, candidates, strict=True):
             if candidate.context:
                 pool.contexts[window] = candidate.context
@@ -75,70 +81,70 @@ def fill_pool(
 
 
 def _encode(
-    piece: LoadedPatches, lane: DeviceWorker, keeps: set[Window], keeps_stem: set[Window]
+    piece: UploadedPatches, worker: DeviceWorker, kept_bodies: set[Window], kept_stems: set[Window]
 ) -> list[EncodedCandidate]:
-    model = lane.model
-    with lane.computing():
-        inputs, around = patch_inputs(lane, piece.cargo)
-        stem = model.encoder.stem(inputs, around)
+    model = worker.model
+    with worker.computing():
+        inputs, surroundings = uploaded_inputs(worker, piece.upload)
+        stem = model.encoder.stem(inputs, surroundings)
         body = model.encoder.body(stem)
         contexts = model.contexts(body, labels(inputs))
         candidates = [
             EncodedCandidate(
                 Context(*(t.clone() for t in contexts[i])) if contexts else None,
-                Body(*(_alone(t, i) for t in body)) if window in keeps else None,
-                (_alone(stem.inputs, i), _alone(stem.full, i)) if window in keeps_stem else None,
+                Body(*(_alone(t, i) for t in body)) if window in kept_bodies else None,
+                (_alone(stem.inputs, i), _alone(stem.full, i)) if window in kept_stems else None,
             )
             for i, window in enumerate(piece.windows)
         ]
-    lane.counters.encoded += len(piece.windows)
-    lane.counters.stems += len(piece.windows)
+    worker.counters.encoded += len(piece.windows)
+    worker.counters.stems += len(piece.windows)
     return candidates
 
 
-def pool_of_each_device(pool: ContextPool, lanes: Sequence[DeviceWorker]) -> list[ContextPool]:
-    """Each device's view of the pool: the contexts are there, bodies and stems come when they are decoded."""
-    if len(lanes) == 1:
+def pool_of_each_device(pool: ContextPool, workers: Sequence[DeviceWorker]) -> list[ContextPool]:
+    """The pool for each device: contexts are copied there now, bodies and stems when they are decoded."""
+    if len(workers) == 1:
         return [pool]
     pools: list[ContextPool] = []
     with torch.inference_mode():
-        for lane in lanes:
-            with lane.ferry.computing():
-                contexts = {w: Context(*map(lane.ferry.adopt, context)) for w, context in pool.contexts.items()}
+        for worker in workers:
+            with worker.link.computing():
+                contexts = {w: Context(*map(worker.link.to_device, context)) for w, context in pool.contexts.items()}
             pools.append(pool._replace(contexts=contexts))
     return pools
 
 
 def _alone(batch: Tensor, i: int) -> Tensor:
-    """One patch of a batch, without holding the others."""
+    """One patch of a batch, in memory of its own."""
     return batch if len(batch) == 1 else batch[i : i + 1].clone()
 
 
 def stems_of(
-    windows: Sequence[Window], inputs: Tensor, around: Tensor | None, lane: DeviceWorker, pool: ContextPool
+    windows: Sequence[Window], inputs: Tensor, surroundings: Tensor | None, worker: DeviceWorker, pool: ContextPool
 ) -> Stem:
-    """The first layers of the windows: kept ones for the last time, if all of them were kept."""
+    """The first layers of a batch: taken from the pool if all were kept, else computed."""
     kept = [pool.stems.pop(window) for window in windows if window in pool.stems]
     if len(kept) == len(windows):
-        full = [lane.model.encoder.pooled(*map(lane.ferry.adopt, one)) for one in kept]
+        full = [worker.model.encoder.pooled(*map(worker.link.to_device, one)) for one in kept]
         return full[0] if len(full) == 1 else Stem(*(torch.cat(tensors) for tensors in zip(*full, strict=True)))
-    lane.counters.stems += len(windows)
-    return lane.model.encoder.stem(inputs, around)
+    worker.counters.stems += len(windows)
+    return worker.model.encoder.stem(inputs, surroundings)
 
 
-def bodies_of(windows: Sequence[Window], stem: Stem, lane: DeviceWorker, pool: ContextPool) -> Body:
-    """Encoded bodies of the windows: those of the pool as they are, for the last time; the others computed now."""
+def bodies_of(windows: Sequence[Window], stem: Stem, worker: DeviceWorker, pool: ContextPool) -> Body:
+    """Encoded bodies of a batch: taken from the pool where they were kept, the others computed."""
     new = [i for i, window in enumerate(windows) if window not in pool.bodies]
-    lane.counters.encoded += len(new)
-    lane.counters.cache_misses += len(new)
-    lane.counters.cache_hits += len(windows) - len(new)
+    worker.counters.encoded += len(new)
+    worker.counters.cache_misses += len(new)
+    worker.counters.cache_hits += len(windows) - len(new)
     if len(new) == len(windows):
-        return lane.model.encoder.body(stem)
+        return worker.model.encoder.body(stem)
     fresh = iter(())
     if new:
-        body = lane.model.encoder.body(Stem(*(t[new] for t in stem)))
+        body = worker.model.encoder.body(Stem(*(t[new] for t in stem)))
         fresh = iter([Body(*(t[i : i + 1] for t in body)) for i in range(len(new))])
-    kept = {w: Body(*map(lane.ferry.adopt, pool.bodies.pop(w))) for w in windows if w in pool.bodies}
+    kept = {w: Body(*map(worker.link.to_device, pool.bodies.pop(w))) for w in windows if w in pool.bodies}
     parts = [kept[w] if w in kept else next(fresh) for w in windows]
     return Body(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
@@ -146,10 +152,10 @@ def bodies_of(windows: Sequence[Window], stem: Stem, lane: DeviceWorker, pool: C
 def select_contexts(
     plan: Plan, windows: Sequence[Window], body: Body, label: Tensor, model: HDMatt, pool: ContextPool
 ) -> list[list[Context]]:
-    """The top K of the pool for each query, by eq. 1; a query is not its own context."""
+    """The K candidates most similar to each query (eq. 1), best first; a query is not its own context."""
     others = [[context for candidate, context in pool.contexts.items() if candidate != w] for w in windows]
     if all(len(among) <= plan.options.topk for among in others):
-        return others  # nothing to choose: no ranking
+        return others  # nothing to choose
     summaries = model.cpc.summaries(body.deep, label)
     return [
         [pool.contexts[w] for w in rank_candidates(plan, window, summary, pool)]
@@ -158,6 +164,7 @@ def select_contexts(
 
 
 def rank_candidates(plan: Plan, query: Window, summary: Tensor, pool: ContextPool) -> list[Window]:
+    """The windows of the K candidates most similar to a query, best first."""
     others = [candidate for candidate in pool.contexts if candidate != query]
     if not others:
         return []

@@ -1,16 +1,13 @@
-"""Ways to get a large picture through a network of limited reach: one interface for all.
+"""Strategies: ways to get a large picture through a network of limited size, behind one interface.
 
+    matte_rows     picture and trimap -> a job with the rows of the matte, by a named strategy
     STRATEGIES     name -> function: hdmatt, crop, tiles, downsample, whole
-    matte_rows     picture and trimap -> rows of the matte, by a named strategy
-    patch_rows     patch by patch through any network, not only ours
-    shrunk_rows    all at once, or shrunk, through any network
-    extra_work     the time that the smaller picture takes
 
-`crop` is the engine without anything from outside the patch (no context, no colours around), `hdmatt` the engine
-with both, and with what the matte of a smaller picture knows better, where the picture is large (overview/guide.py).
-`tiles` cuts hard: patches side by side, no overlap, no feather; it shows what seams look like. `whole` puts the whole
-picture through the network at once; `downsample` does that with the picture shrunk to a long side and grows the matte
-back. They are the paper's Fig. 1 and Table 1. How other networks go through them is in evaluation/peers.py.
+`hdmatt` is the paper's way, with context patches; large pictures also take the low frequencies of a smaller picture's
+matte (overview/small_matte.py). `crop` is the same without anything from outside of the patch. `tiles` cuts the picture
+into patches side by side, without overlap, and so shows what seams look like. `whole` puts the whole picture through
+the network at once; `downsample` does that at reduced size and enlarges the matte. The last four are the paper's
+Fig. 1 and Table 1. How other networks use these strategies is in evaluation/peers.py.
 """
 
 from collections.abc import Callable

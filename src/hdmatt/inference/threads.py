@@ -1,13 +1,13 @@
-"""Reading ahead and writing behind: decoding, network and encoding at the same time, in the order of one thread.
+"""Threads for reading, computing and writing at the same time, with results in the order of one thread.
 
 Knows nothing of pictures. Read top to bottom:
 
-    ahead     the items of an iterator, made in a thread of their own, a few before they are asked for
-    spread    the items of an iterator, each with what a thread of its choice made of it
-    Behind    calls that are done later, one after the other, in a thread of their own
+    prefetch        the items of an iterator, made in another thread before they are asked for
+    map_in_order    a function of each item, computed by several threads
+    WriteQueue      calls that another thread makes, one after the other
 
-All hold a bounded number of items, hand an exception over to the caller, and leave no thread behind. OpenImageIO,
-NumPy and torch let go of Python's lock while they work, so two threads are enough to keep two cores busy.
+All hold a bounded number of items, pass exceptions to the caller, and end their threads. OpenImageIO, NumPy and torch
+release Python's lock while they work, so two threads are enough to keep two cores busy.
 """
 
 from collections import deque
@@ -25,11 +25,11 @@ _END: Any = object()
 def prefetch(items: Iterator[T], *, depth: int = 1) -> Iterator[T]:
     """The same items in the same order; the next `depth` of them are made while the caller works.
 
-    An exception of `items` arrives where its item would. Closed early, or left by an exception, it waits for the item
-    that is being made and asks for no other.
+    An exception of `items` is raised where its item would come. An iterator that is closed early waits for the item
+    that is being made and makes no other.
     """
     waiting: deque[Future[T]] = deque()
-    with ThreadPoolExecutor(1, thread_name_prefix="hdmatt-ahead") as thread:
+    with ThreadPoolExecutor(1, thread_name_prefix="hdmatt-prefetch") as thread:
         try:
             for _ in range(depth):
                 waiting.append(thread.submit(next, items, _END))
@@ -45,16 +45,16 @@ def prefetch(items: Iterator[T], *, depth: int = 1) -> Iterator[T]:
 def map_in_order(
     items: Iterator[tuple[int | None, T]], work: Callable[[int, T], R], *, threads: int, depth: int = 2
 ) -> Iterator[tuple[T, R | None]]:
-    """(item, work(n, item)) for each (n, item), in the items' order; item (None, item) passes with None.
+    """(item, work(n, item)) for each (n, item), in the items' order; (item, None) for each (None, item).
 
-    Thread n of `threads` does the work of n, one item after the other. If the items take turns (0, 1, .., 0, 1, ..) no
-    thread has more than `depth` of them: the last ones are at the caller's before the next is asked for. So the order
-    of all results, and which thread makes which, do not depend on how fast each one is.
+    Thread n of `threads` computes the items numbered n, one after the other. If the numbers alternate (0, 1, .., 0,
+    1, ..), no thread has more than `depth` items waiting. The order of the results, and which thread computes which,
+    do not depend on the threads' speed.
 
-    The first exception, in the items' order, arrives where its item would; what has not begun then is dropped.
+    The first exception, in the items' order, is raised where its item would come; work that has not begun is dropped.
 
     Args:
-        threads: 0 does the work in the caller's thread, each item's when it is asked for.
+        threads: With 0, the work is done in the caller's thread when its item is asked for.
     """
     with ExitStack() as stack:
         close = getattr(items, "close", None)
@@ -65,7 +65,7 @@ def map_in_order(
                 yield item, None if n is None else work(n, item)
                 del item
             return
-        pools = [ThreadPoolExecutor(1, thread_name_prefix=f"hdmatt-spread-{n}") for n in range(threads)]
+        pools = [ThreadPoolExecutor(1, thread_name_prefix=f"hdmatt-worker-{n}") for n in range(threads)]
         for pool in pools:
             stack.callback(pool.shutdown, wait=True, cancel_futures=True)
         waiting: deque[tuple[T, Future[R] | None]] = deque()
@@ -80,18 +80,18 @@ def map_in_order(
 
 
 class WriteQueue:
-    """Calls that one thread does in the order they were given; a context manager.
+    """Calls that another thread makes in the order in which they were submitted; a context manager.
 
-    At most `depth` calls are under way: `do` waits for room. What a call raises is raised by the next `do`, or when the
-    block ends. A block that ends with an exception drops the calls that have not begun.
+    At most `depth` calls wait: then `submit` blocks. An exception of a call is raised by the next `submit`, or at the
+    end of the block. A block that ends with an exception drops the calls that have not begun.
     """
 
     def __init__(self, *, depth: int = 2) -> None:
         self._depth = depth
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="hdmatt-behind")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="hdmatt-writer")
         self._waiting: deque[Future[None]] = deque()
 
-    def do(self, call: Callable[..., None], *arguments: Any) -> None:
+    def submit(self, call: Callable[..., None], *arguments: Any) -> None:
         while self._waiting and (self._waiting[0].done() or len(self._waiting) >= self._depth):
             self._waiting.popleft().result()
         self._waiting.append(self._thread.submit(call, *arguments))

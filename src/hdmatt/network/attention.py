@@ -1,9 +1,14 @@
-"""Equation 3: what a query's pixels read from one region of its context patches, and the kernels for it.
+"""Equation 3: attention of a query's unknown pixels to each region of its context patches.
 
 Knows tensors only. Read top to bottom:
 
-    region_attention    eq. 3 for one region
-    region_weights      its attention weights, for figures
+    region_attention    eq. 3 for the three regions of one query
+    region_weights      the attention weights of one region, for figures; the network never holds them
+    attend              attention of one query to one region
+    attend_biased       attention of many queries together, on a GPU
+
+Legend (a trailing capital names an axis): B patches, N query pixels, L context pixels, C channels of a key, V channels
+of a value.
 """
 
 import math
@@ -17,8 +22,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from hdmatt.network.config import REGIONS, Form
 
 ROWS = 256  # query pixels whose logits are held at once on a CPU: 5 MB with three contexts, near a core's cache
-UNREAD = -6e4  # a channel of a key that is not to be read, where -inf cannot be said: near float16's end
-FAINT = -60.0  # logits below the row's largest by more count as this: e^-60 of the weight, which float32 rounds away
+MASKED = -6e4  # the bias of a masked key where -inf cannot be written: near float16's smallest number
+LOGIT_FLOOR = -60.0  # logits further below the row's largest count as this: e^-60 of the weight is rounded away
 
 
 def region_attention(
@@ -30,11 +35,11 @@ def region_attention(
     form: Form,
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The sum of eq. 3 for R = U, F, B: what every unknown query pixel reads from each region.
+    """The sum of eq. 3 for R = U, F, B: the weighted mean of each region's values, for every unknown query pixel.
 
-    `strict` attends inside the region only and reads 0 from an empty one. `literal` takes eq. 3 at its word:
-    the pixels outside R keep a logit of 0 and a value of 0. They act together as one null key of logit
-    log(number of pixels outside R), which is what is computed.
+    "strict" attends to the pixels of the region only, and gives 0 for an empty region. "literal" is the paper's text:
+    the pixels outside R have a logit of 0 and a value of 0. Together they act as one null key whose logit is the
+    logarithm of their number, and so it is computed.
 
     Args:
         query_NC: Keys of the query's unknown pixels.
@@ -65,15 +70,15 @@ def region_weights(
     form: Form,
     scale: float,
 ) -> tuple[Float[Tensor, "n l"], Float[Tensor, "n"]]:
-    """The weights with which eq. 3 adds up the values of one region.
+    """The weights of eq. 3 for the values of one region.
 
     Args:
         query_NC, key_LC: As in `region_attention`.
         inside_L: The context pixels that belong to the region; all of them for the plain non-local operation.
 
     Returns:
-        Weights, 0 outside of the region, and for each query the weight that goes to the pixels outside of it, whose
-        values count as 0 (always 0 in the strict form). Both together sum to 1, or to 0 for a region without pixels.
+        Weights, 0 outside of the region; and for each query pixel the weight of the pixels outside, whose values are 0
+        (always 0 in the strict form). Both sum to 1, or to 0 for a region without pixels.
     """
     weight_NL = query_NC.new_zeros(len(query_NC), len(key_LC))
     lost_N = query_NC.new_zeros(len(query_NC))
@@ -91,14 +96,13 @@ def region_weights(
 
 
 def attend_biased(query_BNC: Tensor, key_BLC: Tensor, value_BLV: Tensor, bias_BL: Tensor, *, scale: float) -> Tensor:
-    """Attention with a number added to each key's logits; a key with -inf is not read.
+    """Attention with a bias added to each key's logits; a bias of -inf masks the key.
 
-    In half precision the number travels as further channels of query and key, so that the kernels that know no mask
-    (flash attention) take it; with a mask it takes 2.5 times as long. Two channels: float16 and bfloat16 would round
-    a logarithm too roughly.
+    In half precision the bias becomes two more channels of query and key: flash attention takes no mask, and with one
+    attention takes 2.5 times as long. Two channels, because float16 and bfloat16 round a logarithm too coarsely.
 
     Args:
-        bias_BL: float32; what is added to `scale` times the product of query and key.
+        bias_BL: float32, added to `scale` times the product of query and key.
 
     Returns:
         B x N x V, in the values' precision.
@@ -110,7 +114,7 @@ def attend_biased(query_BNC: Tensor, key_BLC: Tensor, value_BLV: Tensor, bias_BL
                 query_BNC[:, None], key_BLC[:, None], value_BLV[:, None], attn_mask=mask, scale=scale
             )[:, 0]
     own, width = query_BNC.shape[2], value_BLV.shape[2]
-    bias_BL = (bias_BL / scale).clamp(min=UNREAD)
+    bias_BL = (bias_BL / scale).clamp(min=MASKED)
     rough_BL = bias_BL.to(key_BLC.dtype)
     parts_BL2 = torch.stack([rough_BL, (bias_BL - rough_BL).to(key_BLC.dtype)], dim=2)
     query_BNC = torch.cat([query_BNC, query_BNC.new_ones(*query_BNC.shape[:2], 2)], dim=2)
@@ -122,12 +126,13 @@ def attend_biased(query_BNC: Tensor, key_BLC: Tensor, value_BLV: Tensor, bias_BL
 
 
 def _flash(query_BNC: Tensor, value_BLV: Tensor) -> bool:
-    """Whether flash attention may take these; where a GPU is too old for it, another kernel does."""
+    """Whether the sizes and types suit flash attention; on a GPU that is too old for it torch takes another kernel."""
     fits = max(query_BNC.shape[2] + 2, value_BLV.shape[2]) <= 256
     return query_BNC.device.type == "cuda" and query_BNC.dtype in (torch.float16, torch.bfloat16) and fits
 
 
 def attend(query_NC: Tensor, key_LC: Tensor, value_LV: Tensor, *, outside: int, form: Form, scale: float) -> Tensor:
+    """N x V: attention to the pixels of one region; `outside` counts the context pixels that are not in it."""
     if len(key_LC) == 0:
         return value_LV.new_zeros(len(query_NC), value_LV.shape[1])
     null = math.log(outside) if form == "literal" and outside else -math.inf
@@ -147,20 +152,20 @@ def attend(query_NC: Tensor, key_LC: Tensor, value_LV: Tensor, *, outside: int, 
 
 
 def _attend_by_rows(query_NC: Tensor, key_LC: Tensor, value_LV: Tensor, *, null: float, scale: float) -> Tensor:
-    """What scaled_dot_product_attention gives, some rows at a time and without denormal numbers.
+    """scaled_dot_product_attention, some rows at a time and without denormal numbers.
 
-    Trained logits spread over more than 87, where float32's weights become denormal; to multiply by such numbers takes
-    this processor's slow path, which made attention 5 to 7 times as long and a third of all the network's time.
+    Trained logits differ by more than 87, where weights in float32 become denormal. Processors multiply denormal
+    numbers so slowly that attention took 5 to 7 times as long, a third of the network's time.
 
     Args:
-        null: Logit of one more key whose value is 0; -inf: there is none.
+        null: Logit of one more key whose value is 0; -inf for none.
     """
     key_CL = (scale * key_LC).T
     reads = []
     for rows_NC in query_NC.split(ROWS):
         weight_NL = torch.mm(rows_NC, key_CL)
         largest_N1 = weight_NL.amax(1, keepdim=True).clamp_(min=null)
-        weight_NL.sub_(largest_N1).clamp_(min=FAINT).exp_()
+        weight_NL.sub_(largest_N1).clamp_(min=LOGIT_FLOOR).exp_()
         total_N1 = weight_NL.sum(1, keepdim=True) + (null - largest_N1).exp_()
         reads.append(torch.mm(weight_NL, value_LV).div_(total_N1))
     return torch.cat(reads)

@@ -1,9 +1,10 @@
-"""Layers that encoder and decoder are built of.
+"""Building blocks of the encoder and the decoder.
 
 ASPP              atrous spatial pyramid pooling
 Join              one convolution over several feature maps
 Block             ResNet's basic block
-conv_norm_relu, residual_stage
+conv_norm_relu    convolution, batch norm, ReLU
+residual_stage    several blocks
 """
 
 from collections.abc import Sequence
@@ -47,7 +48,7 @@ class Join(nn.Module):
     def __init__(self, channels: list[int], out: int) -> None:
         super().__init__()
         convs = [nn.Conv2d(c, out, 3, padding=1, bias=False) for c in channels]
-        bound = (9 * sum(channels)) ** -0.5  # start as one convolution over all channels would
+        bound = (9 * sum(channels)) ** -0.5  # as for one convolution over all channels
         for conv in convs:
             nn.init.uniform_(conv.weight, -bound, bound)
         self.convs = nn.ModuleList(convs)
@@ -56,7 +57,7 @@ class Join(nn.Module):
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         first, *others = (conv(x) for conv, x in zip(self.convs, maps, strict=True))
         for other in others:
-            first += other  # in place: a new map costs as much to get as to fill
+            first += other  # in place: to allocate a map takes as long as to fill it
         return F.relu(self.norm(first), inplace=True)
 
 

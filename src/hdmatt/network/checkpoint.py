@@ -1,11 +1,11 @@
-"""Weights on disk: safetensors with the configuration inside. The only place that loads weights.
+"""Weights on disk: safetensors files with the configuration inside. No pickle is ever loaded.
 
-save_model     network -> file (half precision for the package, single for training)
-load_model     name or file -> network in evaluation mode
-load_card      name or file -> the words about the weights
-models         the weights that ship in the package
-save_state, load_state     a training run's tensors and numbers, also safetensors: no pickle anywhere
-save_tensors, load_tensors    any named tensors and their metadata: backbones, shards of a state
+models                        the weights in the package, by name
+save_model, load_model        a network (half precision for the package, single precision for training)
+load_card                     the description of the weights in a file
+save_state, load_state        tensors and numbers of a training run
+save_tensors, load_tensors    any named tensors with their metadata
+load_resnet34                 ImageNet weights in torchvision's naming
 """
 
 import json
@@ -34,7 +34,7 @@ def models() -> dict[str, Path]:
 
 
 def save_model(model: HDMatt, path: Path, *, half: bool, card: Mapping[str, str] | None = None) -> None:
-    """Write the weights, with the configuration and a few words about them in the file's metadata.
+    """Write the weights; the configuration and the card stand in the file's metadata.
 
     Args:
         half: Store matrices and convolutions as float16; vectors (norms, biases) stay float32.
@@ -80,7 +80,7 @@ def load_model(name: str | Path) -> HDMatt:
 
 
 def load_card(name: str | Path) -> dict[str, str]:
-    """What `save_model` was given as `card`. Raises ModelError as `load_model` does for a file that is no model."""
+    """The `card` that `save_model` wrote. Raises ModelError for a file that is no model, as `load_model` does."""
     path = models().get(str(name)) or Path(name)
     _, metadata = _read(path)
     _check_format(metadata, path)
@@ -88,12 +88,12 @@ def load_card(name: str | Path) -> dict[str, str]:
 
 
 def save_state(tensors: Mapping[str, Tensor], numbers: Mapping[str, Any], path: Path) -> None:
-    """A training state: named tensors as they are, and JSON-able numbers; renamed into place."""
+    """Write a training state: named tensors unchanged, and numbers that JSON can hold. Replaces the file atomically."""
     _write({n: t.detach().cpu().contiguous() for n, t in tensors.items()}, {"numbers": json.dumps(numbers)}, path)
 
 
 def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What `save_state` wrote. Raises ModelError when the file is not a training state."""
+    """Tensors and numbers that `save_state` wrote. Raises ModelError for a file that is no training state."""
     tensors, metadata = _read(path)
     if "numbers" not in metadata:
         raise ModelError(f"{path} is not a training state", hint="Resume from a run's folder: state.safetensors.")
@@ -101,14 +101,14 @@ def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def save_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path) -> None:
-    """Named tensors as they are, with words about them; renamed into place."""
+    """Write named tensors unchanged, with metadata. Replaces the file atomically."""
     _write({n: t.detach().cpu().contiguous() for n, t in tensors.items()}, dict(metadata), path)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and metadata of any safetensors file. Raises ModelError when it is none.
+    """Tensors and metadata of any safetensors file. Raises ModelError for any other file.
 
-    PyTorch's own files (.pth) are pickles, which may run code when they are opened: their owner converts them.
+    PyTorch's own files (.pth) are pickles, which can run code when they are loaded: the error says how to convert one.
     """
     if path.suffix in (".pth", ".pt", ".ckpt", ".bin"):
         target = path.with_suffix(".safetensors")
@@ -160,8 +160,8 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def load_resnet34(model: HDMatt, weights: Mapping[str, Tensor]) -> None:
     """Start the encoder from ImageNet ResNet-34 weights in torchvision's naming.
 
-    The three trimap channels of the first convolution start at zero, so the encoder sees the picture just as
-    the classifier did. `fc.*` is ignored.
+    The first convolution's weights for the trimap and the extra channels start at zero, so the encoder starts as the
+    classifier did. `fc.*` is ignored.
 
     Raises:
         ModelError: A tensor is missing or has another shape (the model is not `width` 64).
@@ -178,7 +178,7 @@ def load_resnet34(model: HDMatt, weights: Mapping[str, Tensor]) -> None:
                 hint="Give a state dict in torchvision's naming (conv1.weight, layer1.0.conv1.weight, ...).",
             )
         source = weights[name]
-        if name in ("conv1.weight", "layer2.0.conv1.weight", "layer2.0.downsample.0.weight"):  # our further channels
+        if name in ("conv1.weight", "layer2.0.conv1.weight", "layer2.0.downsample.0.weight"):  # more channels here
             others = source.new_zeros(len(source), max(0, tensor.shape[1] - source.shape[1]), *source.shape[2:])
             source = torch.cat([source, others], dim=1)
         if source.shape != tensor.shape:

@@ -1,15 +1,16 @@
-"""What shapes a network: the regions of a trimap as the network numbers them, and ModelConfig.
+"""The shape of a network as data, and the numbers of a trimap's regions inside of it.
 
-BACKGROUND, UNKNOWN, FOREGROUND    regions, numbered as the channels of the one-hot trimap
-ModelConfig                        everything that shapes a network; one `width` number scales it
-STRIDE                             pixels a side of one cell of the deepest features
+REGION_BACKGROUND, REGION_UNKNOWN, REGION_FOREGROUND    numbered as the channels of the one-hot trimap
+REGIONS        the three, in the paper's order
+STRIDE         pixels along a side of one cell of the deepest features
+ModelConfig    everything that shapes a network
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
-BACKGROUND, UNKNOWN, FOREGROUND = 0, 1, 2
-REGIONS = (UNKNOWN, FOREGROUND, BACKGROUND)  # the order of f_U, f_F, f_B in the paper
+REGION_BACKGROUND, REGION_UNKNOWN, REGION_FOREGROUND = 0, 1, 2
+REGIONS = (REGION_UNKNOWN, REGION_FOREGROUND, REGION_BACKGROUND)  # the order of f_U, f_F, f_B in the paper
 
 Kind = Literal["none", "nonlocal", "tgnl"]
 Form = Literal["strict", "literal"]
@@ -21,19 +22,22 @@ STRIDE = 8
 class ModelConfig:
     """Shape of a network. `width` 64 is the paper's size (hdmatt-r34), 32 a quarter of its work (hdmatt-s).
 
+    The names stand in the files of weights and runs, so they stay as they are.
+
     Attributes:
         width: Channels of the first stage; all others scale with it.
         cpc: "none", "nonlocal" or "tgnl": the paper's models A, B and C.
-        form: How eq. 3 treats pixels outside a region: "strict" or "literal" (see network/cpc.py).
-        scaled: Logits times 1 / sqrt(key channels); False is the paper's literal text.
-        normed: Batch norm of the keys (cpc.CPC.keys). Not in the paper.
-        coarse: The inputs averaged over 8 x 8 pixels join what goes into layer2, and an alpha at stride 8, read after
-            the context, joins the decoder's last stage. Needs `hints`. Not in the paper.
-        hints: More input channels, computed from the six: the known colours around each pixel and what they say
-            about its alpha (network/hints.py). Not in the paper.
-        around: Whether the hints know the colours around the patch and the alpha carried over the picture, too.
-            False: a patch learns of the rest of the picture by its context patches alone, as in the paper.
-        patch: Side of the patches the weights were trained for, in pixels.
+        form: How eq. 3 treats pixels outside a region: "literal" is the paper's text, "strict" leaves them out
+            (network/attention.py).
+        scaled: Logits times 1 / sqrt(key channels); False is the paper's text.
+        normed: Batch norm of the keys (network/cpc.py). Not in the paper.
+        coarse: An alpha at stride 8, computed after the context, joins the decoder's last stage; and layer2 also gets
+            the inputs averaged over 8 x 8 pixels. Needs `hints`. Not in the paper.
+        hints: Extra input channels: the known colours around each pixel and the alpha they suggest
+            (network/extra_channels.py). Not in the paper.
+        around: Whether the extra channels also know the patch's surroundings (overview/known_colours.py). False: the
+            context patches alone tell a patch of the rest of the picture, as in the paper.
+        patch: Side of the patches that the weights were trained for, in pixels.
     """
 
     width: int = 64

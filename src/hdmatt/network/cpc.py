@@ -1,13 +1,10 @@
-"""The idea of HDMatt: what one patch learns from the others (cross-patch context, CPC).
+"""Cross-patch context (CPC), the idea of HDMatt: features of one patch, enriched by features of the others.
 
-Knows features, labels and attention; nothing of pictures, patches' places or files. Read top to bottom:
+Knows features, labels and attention; nothing of pictures, windows or files. Read top to bottom:
 
-    REGIONS          the three parts of a trimap, in the order used everywhere here
-    Context          what is kept of a patch that may serve as context: keys, values, labels
-    rank / select    eq. 1 and 2: which candidates a query should look at
-    region_attention eq. 3: what the unknown pixels of a query read from each region
-    region_weights   the softmax inside eq. 3, to be looked at (figures/attention.py); the network never holds it
-    CPC              the module between the encoder and the decoder
+    Context         keys, values and labels of a patch that may be context of others
+    rank, select    eq. 1 and 2: the candidates most similar to a query
+    CPC             the module between the encoder and the decoder; eq. 3 itself is in network/attention.py
 
 Legend (a trailing capital names an axis): B patches, N unknown pixels of one query, L pixels of context,
 C channels of a key, V channels of a value, H W rows and columns at stride 8, P candidate patches.
@@ -25,23 +22,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hdmatt.network.attention import attend, attend_biased, region_attention
-from hdmatt.network.config import REGIONS, UNKNOWN, Form, Kind
+from hdmatt.network.config import REGION_UNKNOWN, REGIONS, Form, Kind
 
 
 class Context(NamedTuple):
-    """What is kept of one patch so that it can serve as context for others."""
+    """Keys, values and labels of one patch, for patches that attend to it."""
 
     key_LC: Tensor
     value_LV: Tensor
-    label_L: Tensor  # int64: BACKGROUND, UNKNOWN or FOREGROUND
-    summary_C: Tensor  # mean of the keys: all that eq. 1 needs of a candidate
+    label_L: Tensor  # int64: REGION_BACKGROUND, REGION_UNKNOWN or REGION_FOREGROUND
+    summary_C: Tensor  # mean of the keys, which is all that eq. 1 needs of a candidate
 
 
 def rank(query_C: Float[Tensor, "c"], candidates_PC: Float[Tensor, "p c"]) -> Float[Tensor, "p"]:
     """Similarity of each candidate to the unknown part of a query: eq. 1 and 2.
 
     The double sum of eq. 1 separates, sum_ss' q_s . c_s' = (sum_s q_s) . (sum_s' c_s'), so one vector a patch
-    ranks every candidate exactly. Means replace the sums: the order within one query is the same.
+    ranks the candidates exactly. Means replace the sums, which keeps the order.
 
     Args:
         query_C: Mean key over the query's unknown pixels.
@@ -66,10 +63,10 @@ def select(query_C: Float[Tensor, "c"], candidates_PC: Float[Tensor, "p c"], k: 
 
 
 class CPC(nn.Module):
-    """Cross-patch context: deep features of a query in, deep features enriched by its contexts out.
+    """Cross-patch context: deep features of a query in, the same enriched by its contexts out.
 
-    `kind` picks the paper's models: "none" (A) returns the features as they are, "nonlocal" (B) attends to all
-    context pixels at once, "tgnl" (C) to each region of the trimap apart. Input and output have the same
+    `kind` chooses one of the paper's models: "none" (A) returns the features unchanged, "nonlocal" (B) attends to all
+    context pixels together, "tgnl" (C) to each region of the trimap separately. Input and output have the same
     shape, so the three models differ in nothing else.
     """
 
@@ -95,15 +92,15 @@ class CPC(nn.Module):
         )
 
     def keys(self, deep_BCHW: Tensor) -> Tensor:
-        """B x C x H x W keys of every pixel; `normed`: each channel with mean 0 and variance 1 over the training.
+        """B x C x H x W keys of every pixel; with `normed`, each channel has mean 0 and variance 1 over the training.
 
-        Keys without a norm grew until one pixel had nearly all of the weight; keys of length 1 all pointed the same
-        way, for what comes out of a ReLU has a large common part (research/log.md).
+        Keys without a norm grew until one pixel had nearly all of the weight. Keys of length 1 pointed the same way,
+        because features after a ReLU have a large common part (research/log.md).
         """
         return self.key_norm(self.theta(deep_BCHW))
 
     def contexts(self, deep_BCHW: Tensor, label_BHW: Tensor) -> list[Context]:
-        """One Context a patch. Keys and values are those of eq. 3, the summary that of eq. 1."""
+        """One Context a patch: the keys and values of eq. 3, the summary of eq. 1."""
         key = self.keys(deep_BCHW).flatten(2).transpose(1, 2)
         value = self.phi(deep_BCHW).flatten(2).transpose(1, 2)
         label = label_BHW.flatten(1)
@@ -112,7 +109,7 @@ class CPC(nn.Module):
     def summaries(self, deep_BCHW: Tensor, label_BHW: Tensor) -> Tensor:
         """B x C: mean key over each query's unknown pixels, the query side of eq. 1 (0 where none is unknown)."""
         key = self.keys(deep_BCHW).float().flatten(2)
-        unknown = (label_BHW.flatten(1) == UNKNOWN).to(key.dtype)[:, None]
+        unknown = (label_BHW.flatten(1) == REGION_UNKNOWN).to(key.dtype)[:, None]
         return (key * unknown).sum(2) / unknown.sum(2).clamp(min=1)
 
     @torch.no_grad()
@@ -135,18 +132,18 @@ class CPC(nn.Module):
             key = F.batch_norm(key.float(), None, None, training=True)  # the batch's statistics, as `keys` takes
         else:
             key = self.key_norm(key)
-        key, unknown = key.float().flatten(2), (label_BHW.flatten(1) == UNKNOWN)[:, None]
+        key, unknown = key.float().flatten(2), (label_BHW.flatten(1) == REGION_UNKNOWN)[:, None]
         query_BC = (key * unknown).sum(2) / unknown.sum(2).clamp(min=1)
         score_BB = (query_BC @ key.mean(2).T).tolist()
         return [sorted(own, key=lambda i, of=of: -of[i])[:k] for own, of in zip(candidates, score_BB, strict=True)]
 
     def forward(self, deep_BCHW: Tensor, label_BHW: Tensor, contexts: Sequence[Sequence[Context]]) -> Tensor:
-        """Enrich each patch with what its own list of contexts knows; an empty list is allowed.
+        """Enrich each patch by its own list of contexts, which may be empty.
 
         Args:
             deep_BCHW: Encoder output of the query patches.
             label_BHW: Their trimaps at stride 8.
-            contexts: For every query, its selected contexts.
+            contexts: For each query its selected contexts.
 
         Returns:
             The same shape as `deep_BCHW`.
@@ -165,15 +162,15 @@ class CPC(nn.Module):
     def among(
         self, deep_BCHW: Tensor, source_BCHW: Tensor, label_BHW: Tensor, contexts: Sequence[Sequence[int]]
     ) -> Tensor:
-        """`forward` for a batch whose patches serve each other as contexts.
+        """`forward` for a batch whose patches are contexts of each other.
 
-        On a GPU they are picked by a product with zeros and ones (exact in half precision): picked one by one, each
-        would send back a gradient as large as all of them.
+        On a GPU they are gathered by a product with zeros and ones, which is exact in half precision. Gathered one by
+        one, each would return a gradient as large as the whole batch.
 
         Args:
             deep_BCHW, label_BHW: As for `forward`.
-            source_BCHW: What keys and values of the contexts come from: `deep_BCHW`, detached or not.
-            contexts: For each patch the indices of those that it may look at; for model A they do not matter.
+            source_BCHW: Features from which the contexts' keys and values are computed: `deep_BCHW`, detached or not.
+            contexts: For each patch the indices of its contexts; ignored by model A.
 
         Returns:
             The same shape as `deep_BCHW`.
@@ -198,13 +195,13 @@ class CPC(nn.Module):
         return self.fuse(torch.cat([deep_BCHW, read], dim=1))
 
     def _at_once(self, deep_BCHW: Tensor, contexts: Sequence[Sequence[object]]) -> bool:
-        """Are all queries read together? On a GPU, where each has the same number of contexts, but not none."""
+        """Whether all queries attend together: on a GPU, if each has the same number of contexts, and some."""
         return deep_BCHW.device.type != "cpu" and len({len(own) for own in contexts}) == 1 and len(contexts[0]) > 0
 
     def _read(self, key_CHW: Tensor, value_VHW: Tensor, label_HW: Tensor, contexts: Sequence[Context]) -> Tensor:
         """f_U, f_F, f_B of one query, stacked along the channels; 0 at its known pixels."""
         height, width = label_HW.shape
-        unknown = (label_HW.flatten() == UNKNOWN).nonzero()[:, 0]
+        unknown = (label_HW.flatten() == REGION_UNKNOWN).nonzero()[:, 0]
         query_NC = key_CHW.flatten(1).T[unknown]
         own_NV = value_VHW.flatten(1).T[unknown]
         if not contexts or len(unknown) == 0:
@@ -226,10 +223,10 @@ class CPC(nn.Module):
         self, key_BCHW: Tensor, value_BVHW: Tensor, label_BHW: Tensor, keys_PLC: Tensor, values_PLV: Tensor,
         labels_PL: Tensor,
     ) -> Tensor:  # fmt: skip
-        """What `_read` gives, of all queries at once; they have the same number of contexts.
+        """`_read` of all queries at once; they have the same number of contexts.
 
-        For a GPU, where the sixty small kernels and two waits of each query would take longer than the encoder. Every
-        pixel is a query here, and what a region does not hold is masked; nothing waits for the GPU.
+        For a GPU, where sixty small kernels and two synchronisations for each query would take longer than the encoder.
+        Here every pixel is a query and the pixels outside of a region are masked, so nothing waits for the GPU.
 
         Args:
             keys_PLC, values_PLV, labels_PL: Of the contexts, P in all: those of the first query, then the next one's.
@@ -251,5 +248,5 @@ class CPC(nn.Module):
                 bias_BL = torch.cat([bias_BL, outside_B1.log()], dim=1)
             read_BNV = attend_biased(query_BNC, keys, values, bias_BL, scale=self.scale)
             found.append(own_BNV + read_BNV * ~empty_B1[..., None])
-        unknown_BN1 = (label_BHW.flatten(1) == UNKNOWN)[..., None]
+        unknown_BN1 = (label_BHW.flatten(1) == REGION_UNKNOWN)[..., None]
         return (torch.cat(found, dim=2) * unknown_BN1).transpose(1, 2).reshape(batch, -1, *size)

@@ -1,8 +1,8 @@
-"""The decoder: back to full resolution by unpooling with the encoder's indices and joining its features.
+"""The decoder: unpooling with the encoder's indices, joined with the encoder's features, up to full resolution.
 
-    Decoded            alpha, and the maps it came from
+    Decoded            alpha, and the maps before it
     Decoder            Stem, Body and the enriched deepest map -> Decoded
-    unpool             values back to where the pooling found them
+    unpool             values put back where the pooling found them
 
 Legend: B patches, C channels, w width, H W rows and columns. Sides are multiples of 8.
 """
@@ -16,27 +16,27 @@ from torch.nn import functional as F
 from hdmatt.network.blocks import Join, conv_norm_relu
 from hdmatt.network.config import STRIDE
 from hdmatt.network.encoder import Body, Stem
-from hdmatt.network.hints import LINEAR
+from hdmatt.network.extra_channels import LINEAR
 
-HINTED = 6 + LINEAR  # the hints' alpha among the input channels
-DOUBTFUL = 0.02  # no hint is surer than that, so that its logit can be corrected
+LINEAR_ALPHA = 6 + LINEAR  # the local linear model's alpha among the input channels
+MARGIN = 0.02  # that alpha is kept this far from 0 and 1, so that its logit is finite
 
 
 class Decoded(NamedTuple):
-    """What the decoder gives: the answer, and the maps it went through, coarsest first."""
+    """Alpha, and the maps before it, coarsest first."""
 
     alpha: Tensor  # B 1 H W in [0, 1], float32
     at8: Tensor  # B 4w H/8 W/8    enriched by the context
     at4: Tensor  # B w H/4 W/4
     at2: Tensor  # B w H/2 W/2
-    coarse: Tensor | None  # B 1 H/8 W/8 in [0, 1], float32: alpha before any detail, of a network with `coarse`
+    coarse: Tensor | None  # B 1 H/8 W/8 in [0, 1], float32: alpha at stride 8, of a network with `coarse`
 
 
 class Decoder(nn.Module):
-    """Back to full resolution: unpool with the encoder's indices, join the encoder's features, convolve.
+    """Unpools with the encoder's indices, joins the encoder's features, and convolves.
 
-    With `coarse`, what is known at stride 8 also takes a short way: as an alpha, a correction of the hinted one,
-    enlarged and joined to the last stage.
+    With `coarse`, there is a shortcut from stride 8: an alpha, computed as a correction of the local linear model's,
+    is enlarged and joined to the last stage.
     """
 
     def __init__(self, width: int, *, inputs: int, coarse: bool) -> None:
@@ -44,20 +44,20 @@ class Decoder(nn.Module):
         self.at8 = Join([4 * width, 2 * width], 2 * width)
         self.to4 = conv_norm_relu(2 * width, width)
         self.at4 = Join([width, width], width)
-        self.fill4 = conv_norm_relu(width, width)  # unpooling fills one pixel in four: a second look spreads it
+        self.fill4 = conv_norm_relu(width, width)  # unpooling fills one pixel in four, this the others
         self.at2 = Join([width, width], width)
         self.fill2 = conv_norm_relu(width, width)
         self.at1 = Join([width, width, inputs, *[1] * coarse], width)
         self.detail = conv_norm_relu(width, width // 2)
         self.alpha = nn.Conv2d(width // 2, 1, 3, padding=1)
         self.coarse = nn.Conv2d(2 * width, 1, 1) if coarse else None
-        if self.coarse is not None:  # starts as the hint
+        if self.coarse is not None:  # starts as the local linear model's alpha
             for parameter in self.coarse.parameters():
                 nn.init.zeros_(parameter)
 
     def forward(self, stem: Stem, body: Body, deep: Tensor) -> Decoded:
         at8 = self.at8([deep, body.eighth])
-        coarse = self.guess(stem.inputs, at8)
+        coarse = self.coarse_alpha(stem.inputs, at8)
         at4 = self.fill4(self.at4([unpool(self.to4(at8), body.index3), body.quarter]))
         at2 = self.fill2(self.at2([unpool(at4, stem.index2), stem.half]))
         maps = [unpool(at2, stem.index1), stem.full, stem.inputs]
@@ -66,15 +66,15 @@ class Decoder(nn.Module):
         x = self.at1(maps)
         return Decoded(torch.sigmoid(self.alpha(self.detail(x)).float()), deep, at4, at2, coarse)
 
-    def guess(self, inputs: Tensor, at8: Tensor) -> Tensor | None:
+    def coarse_alpha(self, inputs: Tensor, at8: Tensor) -> Tensor | None:
         """Alpha at stride 8, B 1 H/8 W/8 float32; None without `coarse`."""
         return None if self.coarse is None else corrected(inputs, self.coarse(at8))
 
 
 def corrected(inputs: Tensor, correction_B1hw: Tensor) -> Tensor:
-    """The hinted alpha, averaged over 8 x 8 pixels, with a correction added to its logit; B 1 h w float32."""
-    hinted = F.avg_pool2d(inputs[:, HINTED : HINTED + 1].float(), STRIDE).clamp(DOUBTFUL, 1 - DOUBTFUL)
-    return torch.sigmoid(torch.logit(hinted) + correction_B1hw.float())
+    """The local linear model's alpha, averaged over 8 x 8 pixels, with its logit corrected; B 1 h w float32."""
+    linear = F.avg_pool2d(inputs[:, LINEAR_ALPHA : LINEAR_ALPHA + 1].float(), STRIDE).clamp(MARGIN, 1 - MARGIN)
+    return torch.sigmoid(torch.logit(linear) + correction_B1hw.float())
 
 
 def enlarged(coarse_B1hw: Tensor) -> Tensor:

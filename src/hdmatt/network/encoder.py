@@ -14,13 +14,13 @@ from torch.nn import functional as F
 
 from hdmatt.network.blocks import ASPP, Block, residual_stage
 from hdmatt.network.config import STRIDE
-from hdmatt.network.hints import HINTS, colour_hints
+from hdmatt.network.extra_channels import EXTRA, extra_channels
 
 
 class Stem(NamedTuple):
     """A batch of patches after the first convolution and its two poolings: large to keep, cheap to compute again."""
 
-    inputs: Tensor  # B 6 H W, with hints B 20 H W
+    inputs: Tensor  # B 6 H W, with extra channels B 20 H W
     full: Tensor  # B w H W
     half: Tensor  # B w H/2 W/2
     pooled: Tensor  # B w H/4 W/4
@@ -44,10 +44,10 @@ class Encoder(nn.Module):
     preceded by 2 x 2 max-pools that keep indices; layer3 and layer4 are dilated by 2 and 4.
     """
 
-    def __init__(self, width: int, *, hints: bool, coarse: bool, around: bool = True) -> None:
+    def __init__(self, width: int, *, extra: bool, coarse: bool, surroundings: bool = True) -> None:
         super().__init__()
-        self.hints, self.coarse, self.around = hints, coarse, around
-        self.inputs = 6 + HINTS * hints
+        self.extra, self.coarse, self.surroundings = extra, coarse, surroundings
+        self.inputs = 6 + EXTRA * extra
         self.conv1 = nn.Conv2d(self.inputs, width, 7, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.layer1 = residual_stage(width, width, blocks=3, dilation=1)
@@ -60,10 +60,11 @@ class Encoder(nn.Module):
             assert isinstance(block, Block)
             nn.init.zeros_(block.bn2.weight)
 
-    def stem(self, inputs: Tensor, around: Tensor | None = None) -> Stem:
-        """The hints, the first convolution and the two poolings after it."""
-        if self.hints:
-            inputs = torch.cat([inputs, colour_hints(inputs, around if self.around else None)], dim=1)
+    def stem(self, inputs: Tensor, surroundings: Tensor | None = None) -> Stem:
+        """The extra channels, the first convolution and the two poolings after it."""
+        if self.extra:
+            known = surroundings if self.surroundings else None
+            inputs = torch.cat([inputs, extra_channels(inputs, known)], dim=1)
             inputs = inputs.contiguous(memory_format=torch.channels_last)  # once, not in each convolution that reads it
         return self.pooled(inputs, F.relu(self.bn1(self.conv1(inputs)), inplace=True))
 
@@ -78,22 +79,22 @@ class Encoder(nn.Module):
         return self.after(stem, self.layer1(stem.pooled))
 
     def after(self, stem: Stem, quarter: Tensor) -> Body:
-        """What comes after layer1."""
+        """Everything after layer1."""
         pooled, index3 = self.before_trunk(stem.inputs, quarter)
         return Body(quarter, index3, *self.trunk(pooled))
 
     def before_trunk(self, inputs: Tensor, quarter: Tensor) -> tuple[Tensor, Tensor]:
-        """What goes into the trunk, and the index of the last pooling."""
+        """The trunk's input, and the index of the last pooling."""
         pooled, index3 = F.max_pool2d(quarter, 2, return_indices=True)
         if self.coarse:
             pooled = torch.cat([pooled, F.avg_pool2d(inputs, STRIDE).to(pooled.dtype)], dim=1)
         return pooled, index3
 
     def trunk(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
-        """`eighth` and `deep`: what comes after the last pooling index, and what other runtimes compute differently."""
+        """`eighth` and `deep`: layer2 to ASPP, after the last pooling index. Other runtimes replace this method."""
         eighth = self.layer2(pooled)
         return eighth, self.aspp(self.layer4(self.layer3(eighth)))
 
-    def forward(self, inputs: Tensor, around: Tensor | None = None) -> tuple[Stem, Body]:
-        stem = self.stem(inputs, around)
+    def forward(self, inputs: Tensor, surroundings: Tensor | None = None) -> tuple[Stem, Body]:
+        stem = self.stem(inputs, surroundings)
         return stem, self.body(stem)

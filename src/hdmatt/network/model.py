@@ -1,7 +1,7 @@
-"""HDMatt: encode the patches, enrich them by their context, decode alpha.
+"""The network: encoder, cross-patch context, decoder.
 
-Knows tensors only; the caller decides which patch may look at which (inference/pool.py, training/step.py). The parts
-are in encoder.py, cpc.py and decoder.py.
+Knows tensors only; the caller decides which patches are context of which (inference/pool.py, training/step.py). The
+parts are in encoder.py, cpc.py and decoder.py.
 
 Legend: B patches, C channels, H W rows and columns. Sides are multiples of 8.
 """
@@ -19,7 +19,7 @@ from hdmatt.network.inputs import labels
 
 
 class HDMatt(nn.Module):
-    """Alpha of query patches from themselves and from other patches of the same picture."""
+    """Alpha of query patches, computed from themselves and from context patches of the same picture."""
 
     def __init__(self, config: ModelConfig | None = None) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class HDMatt(nn.Module):
         width, coarse = self.config.width, self.config.coarse
         if coarse and not self.config.hints:
             raise ModelError("a network with `coarse` needs `hints`", hint="Set hints too, or neither.")
-        self.encoder = Encoder(width, hints=self.config.hints, coarse=coarse, around=self.config.around)
+        self.encoder = Encoder(width, extra=self.config.hints, coarse=coarse, surroundings=self.config.around)
         # before CPC: A, B, C start from the same weights
         self.decoder = Decoder(width, inputs=self.encoder.inputs, coarse=coarse)
         self.cpc = CPC(
@@ -41,7 +41,7 @@ class HDMatt(nn.Module):
         )
 
     def contexts(self, body: Body, label_BHW: Tensor) -> list[Context]:
-        """What to keep of each encoded patch so that it can serve as context (empty list for model A)."""
+        """Each encoded patch as a context of others; an empty list for model A."""
         return [] if self.config.cpc == "none" else self.cpc.contexts(body.deep, label_BHW)
 
     def decode(self, stem: Stem, body: Body, contexts: Sequence[Sequence[Context]]) -> Decoded:
@@ -54,23 +54,22 @@ class HDMatt(nn.Module):
         contexts: Sequence[Sequence[int]],
         *,
         topk: int | None = None,
-        around: Tensor | None = None,
+        surroundings: Tensor | None = None,
         detach: bool = False,
     ) -> Decoded:
         """Alpha of every patch of a batch whose patches serve each other as context.
 
         Args:
             inputs_B6HW: Normalised RGB and trimap one-hot, see `network_input`.
-            contexts: For each patch the indices, within the batch, of the patches it may look at.
-            topk: Of these, the most similar ones that it looks at (K), ranked by eq. 1; None: all of them.
-            around: For a network with hints, the colours and the alpha around each patch, see hints.colour_hints.
+            contexts: For each patch the indices, within the batch, of its context patches.
+            topk: Keep only the K most similar of these, ranked by eq. 1. None: all of them.
+            surroundings: For a network with extra channels, see `extra_channels`.
             detach: Let no gradient flow into the encoder through the contexts.
 
         Returns:
-            Alpha, and the decoder's maps for training. Known pixels are not overwritten here; that is the last step
-            of a matte.
+            Alpha, and the decoder's maps for training. Known pixels are not overwritten here, but by the stitching.
         """
-        stem, body = self.encoder(inputs_B6HW, around)
+        stem, body = self.encoder(inputs_B6HW, surroundings)
         label = labels(inputs_B6HW)
         if topk is not None:
             contexts = self.cpc.most_similar(body.deep, label, contexts, topk)

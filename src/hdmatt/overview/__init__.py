@@ -1,1 +1,1 @@
-"""What the whole picture shows at low resolution and a patch cannot see. NumPy only; knows nothing about networks."""
+"""What the whole picture at reduced size shows and a patch cannot. Not from the paper. Knows nothing about networks."""

@@ -1,21 +1,21 @@
-"""A network -> the same network, computed by a named runtime, on one device or several.
+"""A network prepared for a runtime and for devices; the caller's network stays as it is.
 
-    prepare          a network -> the same network, computed by a runtime
-    network_on       a network -> the same on a device; the caller's stays as it is
-    copies           a network -> one for each of several devices
-    fold             batch norms put into the convolutions before them
-    has_compiled, has_bfloat16    what a prepared network does
+    has_bfloat16, has_compiled    properties of a prepared network
+    prepare        a network -> the same network, computed by a runtime
+    network_on     a network -> the same network on a device
+    lies_on        whether a network lies on a device already
+    copies         a network -> one for each of several devices
+    fold           batch norms merged into the convolutions before them
 
 A runtime is an `HDMatt` of which some parts are replaced: `encoder.trunk`, the convolutions of `cpc`, and `decoder`.
-Whoever uses a network (inference/run.py, inference/strategies.py) uses it as before. Two things are PyTorch's in every
-runtime:
+Its users (inference/) call it as any network. Two things are PyTorch's in every runtime:
 
-- All that leads to a pooling index (the hints, the first convolution, layer1). Where two of four values are nearly
-  equal, another order of the sums picks another maximum, and the unpooled map puts its value on another pixel: five
-  patches of the example moved alpha by 0.012 in two pixels when the first convolution was folded, by 4e-7 since it is
-  left alone. It is also faster there (docs/runtimes.md).
-- The reading of the contexts: sorting by label, splitting by counts, attention over another number of pixels for
-  every query. In PyTorch it is the very code of network/cpc.py, so there is one form of eq. 3 and not two.
+- Everything before the last pooling index: the extra channels, the first convolution, layer1. Where two of four values
+  are nearly equal, another order of summation chooses another maximum, and unpooling puts its value on another pixel.
+  With the first convolution folded, two pixels in five patches of the example moved by 0.012 of alpha, else by 4e-7.
+  PyTorch is also faster there (docs/runtimes.md).
+- The attention to the contexts, with its sorting by label, splitting by counts, and another number of pixels for every
+  query. It is the code of network/cpc.py, so that there is one form of eq. 3.
 """
 
 import copy

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32
 
-from hdmatt.overview.known_colours import AROUND, ColourField, FieldBuilder
+from hdmatt.overview.known_colours import SAMPLE, KnownColours, KnownColoursBuilder
 from hdmatt.overview.shrink import Shrinker
 from hdmatt.pictures.trimap import UNKNOWN
 
@@ -106,7 +106,7 @@ class Composite(NamedTuple):
 
 
 def cut(
-    composite: Composite, square: Square, *, patch: int, whole: Composite, field: ColourField | None
+    composite: Composite, square: Square, *, patch: int, whole: Composite, field: KnownColours | None
 ) -> tuple[np.ndarray, ...]:
     """F, alpha, B, trimap, picture and surroundings of a square, moved inside of the composite, resized to the patch.
 
@@ -127,21 +127,21 @@ def cut(
     honest = np.where(wrong, UNKNOWN, part.trimap).astype(np.uint8)
     around = np.empty(0, np.float32)
     if field is not None:
-        around = field.around(y * enlarged[0], x * enlarged[1], size=side * enlarged[0], patch=patch)
+        around = field.surroundings(y * enlarged[0], x * enlarged[1], size=side * enlarged[0], patch=patch)
     return part.colours, part.alpha, part.background, honest, part.photo, around
 
 
-def known_colours(photo: np.ndarray, trimap: np.ndarray, *, step: int) -> ColourField:
+def known_colours(photo: np.ndarray, trimap: np.ndarray, *, step: int) -> KnownColours:
     """Of the whole picture: its colours from an eighth of its size, its alpha from squares of `step` pixels."""
     height, width = (side // 8 for side in trimap.shape)
     image = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA) / np.float32(255)
     marks = np.ascontiguousarray(trimap[4::8, 4::8][:height, :width])
-    builder = FieldBuilder(cell=AROUND // 8, step=1)
+    builder = KnownColoursBuilder(cell=SAMPLE // 8, step=1)
     for y in range(0, len(marks), builder.cell):
         builder.add(image[y : y + builder.cell], marks[y : y + builder.cell])
     shrinker = Shrinker(step)
     shrinker.add(photo / np.float32(255), trimap)
-    return ColourField(builder.moments(), float(AROUND), shrinker.alpha(), float(step))
+    return KnownColours(builder.moments(), float(SAMPLE), shrinker.propagated_alpha(), float(step))
 
 
 def mixed(foreground: np.ndarray, alpha: np.ndarray, background: np.ndarray, tone: float) -> np.ndarray:

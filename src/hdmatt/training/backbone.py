@@ -126,7 +126,7 @@ class Classifier(nn.Module):
 
     def __init__(self, width: int, classes: int) -> None:
         super().__init__()
-        self.encoder = Encoder(width, hints=False, coarse=False)
+        self.encoder = Encoder(width, extra=False, coarse=False)
         del self.encoder.aspp
         self.fc = nn.Linear(8 * width, classes)
 

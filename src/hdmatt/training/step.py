@@ -80,7 +80,7 @@ def group_contexts(groups: int, group: int, *, topk: int, seed: tuple[int, ...],
 def decoded(model: nn.Module, batch: Mapping[str, Tensor], contexts: Contexts, *, detach: bool = False) -> Decoded:
     """The network's answer to a batch as batches.py makes them."""
     inputs = network_input(batch["image"].float() / 255, batch["trimap"]).contiguous(memory_format=torch.channels_last)
-    return model(inputs, contexts.indices, topk=contexts.topk, around=batch.get("around"), detach=detach)
+    return model(inputs, contexts.indices, topk=contexts.topk, surroundings=batch.get("around"), detach=detach)
 
 
 def batch_loss(

@@ -1,15 +1,15 @@
 import numpy as np
 import torch
 
-from hdmatt.network.hints import HINTS, colour_hints, local_linear, moments_of
+from hdmatt.network.extra_channels import EXTRA, extra_channels, local_linear, moments_of
 from hdmatt.network.inputs import network_input
-from hdmatt.overview.known_colours import FieldBuilder
+from hdmatt.overview.known_colours import KnownColoursBuilder
 
 ALPHA, FIRST, APART, FAR_FRONT, FAR_BACK, CARRIED = 8, 9, 10, 11, 12, 13  # channels
 
 
-def hints(rgb, trimap, around=None):
-    return colour_hints(network_input(rgb[None], trimap[None]), around)[0]
+def hints(rgb, trimap, surroundings=None):
+    return extra_channels(network_input(rgb[None], trimap[None]), surroundings)[0]
 
 
 def ramp(front, back, side=64):
@@ -23,7 +23,7 @@ def ramp(front, back, side=64):
 def test_exact_alpha_where_both_colours_are_flat():
     truth, rgb, trimap = ramp(torch.tensor([0.9, 0.2, 0.1]), torch.tensor([0.1, 0.3, 0.8]))
     found = hints(rgb, trimap)
-    assert found.shape == (HINTS, 64, 64)
+    assert found.shape == (EXTRA, 64, 64)
     torch.testing.assert_close(found[FIRST], truth, rtol=0, atol=0.002)  # SHRINK
     torch.testing.assert_close(found[ALPHA], truth, rtol=0, atol=0.02)  # NOISE in the fit
 
@@ -55,13 +55,13 @@ def test_distances_tell_the_classes_apart_and_grow_with_them():
 def test_a_patch_without_known_pixels_takes_the_colours_of_the_whole_picture():
     front, back = torch.tensor([0.9, 0.2, 0.1]), torch.tensor([0.1, 0.3, 0.8])
     truth, rgb, trimap = ramp(front, back, side=256)
-    builder = FieldBuilder(32, step=2)
+    builder = KnownColoursBuilder(32, step=2)
     for y in range(0, 256, 32):
         builder.add(rgb[y : y + 32].numpy().astype(np.float32), trimap[y : y + 32].numpy())
-    around = torch.from_numpy(builder.build().around(96, 96, size=64, patch=64))[None]
+    surroundings = torch.from_numpy(builder.build().surroundings(96, 96, size=64, patch=64))[None]
     middle = slice(96, 160)
     alone = hints(rgb[middle, middle], trimap[middle, middle])
-    found = hints(rgb[middle, middle], trimap[middle, middle], around)
+    found = hints(rgb[middle, middle], trimap[middle, middle], surroundings)
     assert (alone[FIRST] - truth[middle, middle]).abs().mean() > 0.1
     assert (found[FIRST] - truth[middle, middle]).abs().max() < 0.01
     assert torch.equal(alone[CARRIED], alone[ALPHA])
@@ -88,14 +88,14 @@ def test_the_layout_of_the_input_does_not_matter_to_a_bit():
     trimap = torch.full((1, 48, 40), 128, dtype=torch.uint8)
     trimap[:, :5], trimap[:, -9:] = 0, 255
     inputs = network_input(torch.rand(1, 48, 40, 3, generator=torch.Generator().manual_seed(4)), trimap)
-    planes = colour_hints(inputs.contiguous())
-    assert torch.equal(colour_hints(inputs.contiguous(memory_format=torch.channels_last)), planes)
+    planes = extra_channels(inputs.contiguous())
+    assert torch.equal(extra_channels(inputs.contiguous(memory_format=torch.channels_last)), planes)
 
 
 def test_patches_of_a_batch_do_not_touch_each_other():
     rgb = torch.rand(3, 40, 40, 3, generator=torch.Generator().manual_seed(3))
     trimap = torch.full((3, 40, 40), 128, dtype=torch.uint8)
     trimap[:, :5], trimap[:, -9:] = 0, 255
-    together = colour_hints(network_input(rgb, trimap))
+    together = extra_channels(network_input(rgb, trimap))
     for i in range(3):
         torch.testing.assert_close(hints(rgb[i], trimap[i]), together[i], rtol=0, atol=1e-5)

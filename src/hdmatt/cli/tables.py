@@ -17,7 +17,7 @@ def print_scores(summaries: Sequence[Any], best: Collection[tuple[int, str]]) ->
     """A line for each data set and method; as wide as it needs to be where it goes into a pipe.
 
     Args:
-        summaries: `evaluation.summary.Summary`s.
+        summaries: `evaluation.summary.ScoreSummary`s.
         best: Which scores are bold, as `evaluation.summary.best_of` gives them.
     """
     from hdmatt.evaluation.report import COLUMNS, shown

@@ -81,16 +81,6 @@ def test_a_colour_out_of_range_is_refused(scene, weights, bad):
         hdmatt.matte(*scene, network=cpu(weights)).composite(bad)
 
 
-def test_a_loaded_model_is_reused_until_its_file_changes(weights, tmp_path):
-    copy = tmp_path / "copy.safetensors"
-    copy.write_bytes(weights.read_bytes())
-    first = hdmatt.load_model(copy)
-    assert hdmatt.load_model(copy) is first
-    torch.manual_seed(1)
-    save_model(HDMatt(ModelConfig(width=4)), copy, half=False)
-    assert hdmatt.load_model(copy) is not first
-
-
 def test_half_precision_weights_keep_norms_in_single_and_the_configuration(weights, tmp_path):
     model = hdmatt.load_model(weights)
     save_model(model, tmp_path / "half.safetensors", half=True)

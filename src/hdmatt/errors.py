@@ -1,19 +1,26 @@
-"""The errors hdmatt raises, on one screen.
+"""The errors that hdmatt raises.
 
-Every error says what we got, what we need, and one thing to do (the hint). The command line prints
-both on stderr and leaves with the error's exit code: 2 for a caller's mistake, 1 for ours.
+Every error says what we got, what we need, and one thing to do (the hint). The command line prints both on stderr and
+returns the error's exit code: 2 for a caller's mistake, 1 for ours.
 
-    HDMattError    base class of all of them
-    InputError     a picture, trimap, file, option or array that we cannot use as given
-    ModelError     a model file that is not ours, or that is damaged
-    OutputError    a place we cannot write to
-    MemoryLimitError  the stated memory limit is below what the job needs
-    counted        a number with its noun, for messages
+    HDMattError         base class of all of them
+    InputError          a picture, trimap, file, option or array that we cannot use as given
+    ModelError          a model file that is not ours, or that is damaged
+    OutputError         a place that we cannot write to
+    MemoryLimitError    the memory limit is below what the job needs
+    NoUnknownWarning    the trimap has no unknown pixel
+    plural              a number with its noun, for messages
 """
 
 
 class HDMattError(Exception):
-    """Base class: a message, one hint, and the exit code of the command line."""
+    """Base class of hdmatt's errors.
+
+    Attributes:
+        message: What we got and what we need.
+        hint: One thing to do about it; may be empty.
+        exit_code: Of the command line: 2 for a caller's mistake, 1 for ours.
+    """
 
     exit_code = 1
 

@@ -20,7 +20,6 @@ from hdmatt.network.inputs import network_input
 from hdmatt.network.model import HDMatt
 from hdmatt.pictures.reader import ArrayReader
 from hdmatt.pictures.trimap import open_trimap
-from hdmatt.runtimes import devices
 from hdmatt.runtimes.choose import choose, choose_precision
 from hdmatt.runtimes.prepare import copies, network_on, prepare
 from hdmatt.system import memory
@@ -195,22 +194,6 @@ def test_the_smallest_limit_that_is_named_is_enough(model, monkeypatch):
         least = memory.parse(caught.value.hint.split()[3])
         plan = make_plan(open_trimap(trimap), model, replace(SMALL, memory=least, device=device))
         assert plan.peak <= least and plan.batch == 1
-
-
-def test_devices_by_name(monkeypatch):
-    assert devices.pick_device("cpu,cpu") == "cpu,cpu" and devices.pick_device("cpu, cpu") == "cpu,cpu"
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
-    assert devices.pick_device() == "cuda:0" and devices.pick_device("cuda") == "cuda:0"
-    assert devices.pick_device("cuda:all") == "cuda:0,cuda:1,cuda:2"
-    assert devices.pick_device("cuda:2,cuda:0") == "cuda:2,cuda:0"
-    with pytest.raises(InputError, match="several kinds"):
-        devices.pick_device("cuda:0,cpu")
-    with pytest.raises(InputError, match=r"'cuda:all' are 3 devices") as caught:
-        devices.pick_device("cuda:all", several=False)
-    assert caught.value.hint == "Give --device cuda:0."
-    with pytest.raises(InputError, match="no device 'cuda:3'") as caught:
-        devices.pick_device("cuda:0,cuda:3")
-    assert "cuda:2, cpu; several GPUs by commas, or cuda:all" in caught.value.hint
 
 
 @pytest.mark.parametrize("device", ["cpu,", "cpu;cpu", "cpu,gpu", "cuda:0,cuda:99", "cuda:all", "auto,auto"])

@@ -384,28 +384,6 @@ def test_of_a_patch_and_what_takes_turns_with_it_the_plan_counts_the_larger_one(
         make_plan(open_trimap(trimap), model, replace(SMALL, memory=memory.GIB, turns=memory.GIB))
 
 
-BAD = [
-    {"patch": 60},
-    {"patch": 32},
-    {"overlap": 40},
-    {"topk": -1},
-    {"candidates": 0},
-    {"batch": 0},
-    {"batch": -3},
-    {"windows": "most"},
-    {"blend": "hard"},
-    {"memory": 0},
-    {"memory": -1},
-]
-
-
-@pytest.mark.parametrize(("bad", "strategy"), [*((bad, "hdmatt") for bad in BAD), ({"memory": 0}, "whole")])
-def test_bad_options_are_refused(model, bad, strategy):
-    picture, trimap = scene()
-    with pytest.raises(InputError):
-        matte(picture, trimap, model, replace(SMALL, **bad), strategy)
-
-
 def test_a_batch_that_does_not_fit_the_limit_is_refused(model):
     picture, trimap = scene()
     with pytest.raises(MemoryLimitError, match="a batch of 1000000 patches does not fit"):

@@ -4,7 +4,7 @@ matte_files     matte, foreground, cut-out and composite of a picture file
 plan_files      what matte_files would do, and what it would take
 RunSummary      what a run did
 RunForecast     what a run would do
-open_inputs     readers of a picture and its trimap, for api.py, too
+open_inputs     readers of a picture and its trimap; api.py uses it, too
 """
 
 import time

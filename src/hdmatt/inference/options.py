@@ -1,11 +1,11 @@
-"""What a caller may choose, what the engine will do, and what it did. Loads no torch.
+"""What a caller may choose, what a run will do, and what it did. Loads no torch.
 
 Options         how patches are placed, chosen and joined, and the memory limit
 NetworkChoice   which weights, computed by what, and where
 RunOptions      Options, with what one run adds to them
 Plan            which patches are decoded, which may serve as context, how many at a time
 Counters        how many patches were encoded, decoded and read
-Rows            what the engine needs of a picture or a trimap
+Rows            what a run needs of a picture or a trimap
 """
 
 import time
@@ -36,7 +36,7 @@ Progress = Callable[[int, int], None]  # patches done, patches in all
 
 @runtime_checkable
 class Rows(Protocol):
-    """What the engine needs of a picture or a trimap: its size, and any band of its rows."""
+    """What a run needs of a picture or a trimap: its size, and any band of its rows."""
 
     @property
     def info(self) -> PictureInfo: ...
@@ -144,7 +144,7 @@ class RunOptions(Options):
     Attributes:
         device: Where the network lies, as `devices.pick_device` gives it.
         band: Rows read at a time, at least.
-        reserve: Bytes of the limit that are kept for what runs beside the engine (colours).
+        reserve: Bytes of the limit that are kept for what runs beside the patches (colours).
         turns: Bytes of work that waits for patches and they for it (a tile's colours, the low-resolution alpha), so
             that the larger one counts.
     """
@@ -211,7 +211,7 @@ class Counters:
         self.network_seconds += time.perf_counter() - started
 
     def join(self, of: Sequence["Counters"]) -> None:
-        """Add what several threads counted, each for itself."""
+        """Add the counts of several threads."""
         for field in fields(self):
             found = [getattr(one, field.name) for one in of]
             more = max(found) if field.name == "network_seconds" else sum(found)

@@ -1,4 +1,4 @@
-"""Names of devices: what is there, and what a name stands for.
+"""Devices by name: which this machine has, and what a name stands for. Loads torch only when it looks.
 
 pick_device    "auto", "cpu", "cuda:all", ... -> names of torch devices
 names, kind    the devices of a name, and their kind
@@ -26,7 +26,7 @@ def pick_device(name: str = "auto", *, several: bool = True) -> str:
         several: Whether more than one can be used.
 
     Raises:
-        InputError: A named device is not there, they are of several kinds, or one is wanted.
+        InputError: A named device is not there, the devices are of several kinds, or only one can be used.
     """
     import torch
 

@@ -44,7 +44,7 @@ from pathlib import Path
 import torch
 from hdmatt.training.processes import make_fabric
 from hdmatt.training.config import read_config
-from hdmatt.training.train import train
+from hdmatt.training.train import Start, train
 torch.set_num_threads(1)
 folder = Path(sys.argv[1])
 fabric = make_fabric("32-true", accelerator="cpu", devices=2)

@@ -17,7 +17,7 @@ ORDER = (
 NO_TORCH = ("errors", "system", "pictures", "patches", "overview", "samples")
 LIGHT = {  # what must stay unloaded when a module is imported
     "hdmatt": ["torch", "OpenImageIO", "numba", "cv2"],
-    "hdmatt.cli.main": ["torch", "numba"],
+    "hdmatt.cli.main": ["torch", "numba", "numpy", "cv2"],
     "hdmatt.evaluation.evaluate": ["torch", "numba", "jinja2", "matplotlib"],
     "hdmatt.samples.sample": ["torch", "numba", "OpenImageIO"],
 }

@@ -14,7 +14,8 @@ from jaxtyping import Float32
 
 from hdmatt.errors import InputError
 from hdmatt.inference.files import open_inputs, warn_if_known
-from hdmatt.inference.load import DEFAULT_MODEL, AnyNetwork, load_network
+from hdmatt.inference.load import AnyNetwork, load_network
+from hdmatt.inference.names import DEFAULT_MODEL
 from hdmatt.inference.options import Options, Progress, RunOptions
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.pictures import colour

@@ -13,10 +13,11 @@ import pytest
 import torch
 
 import hdmatt
-from hdmatt.cli import train
+from hdmatt.cli import shared, train
 from hdmatt.cli.main import main
 from hdmatt.cli.matte import matte_command
-from hdmatt.inference.options import Blend, NetworkChoice, Options, Strategy
+from hdmatt.inference.names import Blend, Strategy
+from hdmatt.inference.options import NetworkChoice, Options
 from hdmatt.inference.strategies import STRATEGIES
 from hdmatt.network.checkpoint import save_model
 from hdmatt.network.config import ModelConfig
@@ -249,6 +250,13 @@ def test_options_that_make_no_sense(scene, weights, capsys, options, text):
     refused(capsys, scene, before, call(scene, weights, *options), text)
 
 
+def test_a_choice_that_is_none_is_told_with_those_that_are_and_the_command_to_ask(scene, weights, capsys):
+    before = names(scene)
+    code = call(scene, weights, "--blend", "hard")
+    wanted = "'--blend': 'hard' is not one of 'smooth', 'paper'", "See hdmatt matte --help."
+    refused(capsys, scene, before, code, *wanted)
+
+
 def test_a_background_that_is_neither_colour_nor_picture(scene, weights, capsys):
     before = names(scene)
     code = call(scene, weights, "--background", "nonsense", "--composite", scene / "p.png")
@@ -393,11 +401,13 @@ def test_a_shell_completes_options_without_loading_torch(typed, offered):
 
 def test_the_choices_of_the_command_line_are_those_of_the_library():
     from hdmatt.patches.stitch import BLENDS
+    from hdmatt.pictures.info import DEFAULT_MAX_PIXELS
     from hdmatt.training.presets import PRESETS
 
     assert get_args(Blend) == BLENDS
     assert get_args(Strategy) == tuple(STRATEGIES)
     assert set(get_args(train.Preset)) == set(PRESETS)
+    assert shared.MAX_PIXELS == DEFAULT_MAX_PIXELS
 
 
 def test_every_option_of_a_command_that_is_in_options_has_its_default_but_where_the_help_says_otherwise():

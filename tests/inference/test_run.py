@@ -10,7 +10,8 @@ import torch
 
 from hdmatt.errors import InputError, MemoryLimitError
 from hdmatt.inference import needs
-from hdmatt.inference.options import WINDOWS, Counters, RunOptions
+from hdmatt.inference.names import WINDOWS
+from hdmatt.inference.options import Counters, RunOptions
 from hdmatt.inference.plan import choose_candidates, make_plan
 from hdmatt.inference.pool import ContextPool, fill_pool, select_contexts
 from hdmatt.inference.run import run

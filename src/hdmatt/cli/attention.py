@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hdmatt.cli import shared
-from hdmatt.pictures.info import DEFAULT_MAX_PIXELS
 
 if TYPE_CHECKING:
     from hdmatt.figures.attention import Attention
@@ -24,7 +23,7 @@ def attention_command(
     model: shared.Model = "hdmatt-s",
     device: shared.Device = "auto",
     memory: shared.Memory = None,
-    max_pixels: shared.MaxPixels = DEFAULT_MAX_PIXELS,
+    max_pixels: shared.MaxPixels = shared.MAX_PIXELS,
     paper: shared.Paper = False,
     patch: shared.Patch = 320,
     overlap: shared.Overlap = 64,

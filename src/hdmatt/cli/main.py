@@ -80,8 +80,9 @@ def _print_error(error: Exception) -> int:
         return error.exit_code
     usage = getattr(error, "format_message", None)  # a mistake on the command line, found by typer
     if usage is not None:
-        shared.print_error(f"hdmatt: {usage()}")
-        shared.print_error("  See hdmatt --help.")
+        command = getattr(getattr(error, "ctx", None), "command_path", "hdmatt")
+        shared.print_error(f"hdmatt: {usage().replace(': Value error, ', ': ')}")  # typer's word for its reader
+        shared.print_error(f"  See {command} --help.")
         return 2
     shared.print_error(f"hdmatt: internal error: {type(error).__name__}: {error}")
     shared.print_error("  This is our mistake: run again with --debug and report what it prints.")

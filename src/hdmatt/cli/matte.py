@@ -12,7 +12,6 @@ import typer
 
 from hdmatt.cli import shared
 from hdmatt.errors import NoUnknownWarning
-from hdmatt.pictures.info import DEFAULT_MAX_PIXELS
 from hdmatt.system.memory import MIB
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def matte_command(
     device: shared.Devices = "auto",
     memory: shared.Memory = None,
     batch: shared.Batch = None,
-    max_pixels: shared.MaxPixels = DEFAULT_MAX_PIXELS,
+    max_pixels: shared.MaxPixels = shared.MAX_PIXELS,
     paper: shared.Paper = False,
     strategy: shared.StrategyName = "hdmatt",
     patch: shared.Patch = 320,

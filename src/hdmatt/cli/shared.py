@@ -1,12 +1,15 @@
 """What the commands share: types of options, the objects that are made of them, and how they print.
 
-Every option that several commands have is defined once here, as a type. Loads no torch. Read top to bottom:
+Every option that several commands have is defined once here, as a type. Loads neither torch nor NumPy, so that --help
+and the completion in a shell are quick. Read top to bottom:
 
     Model, Patch, ...    types of options, by the panels of --help
     options_of           Options of the command that runs; --paper sets some of them
     network_of           its NetworkChoice
+    was_typed            whether an option stands on the command line
     refuse_existing      what has a default name is not written over without --overwrite
     progress_bar         a bar on the terminal, nothing into a pipe
+    typed_command        the command line, for records
     print_error          a line on stderr
 """
 
@@ -21,15 +24,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hdmatt.errors import InputError, OutputError
-from hdmatt.inference.options import Blend, NetworkChoice, Options, Strategy, Windows
+from hdmatt.inference.names import Blend, Strategy, Windows
 from hdmatt.runtimes.names import Precision, Runtime
 from hdmatt.system.memory import parse
 
 if TYPE_CHECKING:
     from typer import Context
+
+    from hdmatt.inference.options import NetworkChoice, Options
 else:  # what typer passes is the base class of the one it asks us to name; our tests check types
     Context = typer.Context.__base__
 
+MAX_PIXELS = 10**9  # pictures.info.DEFAULT_MAX_PIXELS, without NumPy
 TYPED: ContextVar[tuple[str, ...]] = ContextVar("typed", default=())  # the words main was called with, for records
 
 _NETWORK = "The network"
@@ -117,12 +123,10 @@ SmallFirst = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=_PRINT)]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.", rich_help_panel=_PRINT)]
 
-_OPTIONS = tuple(Options.__dataclass_fields__)
-_CHOICE = tuple(NetworkChoice.__dataclass_fields__)
 _OF_THE_PAPER = ("windows", "topk", "candidates", "blend", "small_first")
 
 
-def options_of(context: Context) -> Options:
+def options_of(context: Context) -> "Options":
     """Options of the command that runs, by the names of its parameters; those that it lacks keep their defaults.
 
     With --paper, the options of `Options.paper()` count where nothing was typed.
@@ -130,7 +134,9 @@ def options_of(context: Context) -> Options:
     Raises:
         InputError: A value that cannot work, or one that was typed beside --paper and contradicts it.
     """
-    given = {name: context.params[name] for name in _OPTIONS if name in context.params}
+    from hdmatt.inference.options import Options
+
+    given = {name: context.params[name] for name in Options.__dataclass_fields__ if name in context.params}
     if context.params.get("paper"):
         paper = Options.paper()
         for name in (name for name in _OF_THE_PAPER if name in given):
@@ -144,9 +150,12 @@ def options_of(context: Context) -> Options:
     return Options(**given)
 
 
-def network_of(context: Context) -> NetworkChoice:
+def network_of(context: Context) -> "NetworkChoice":
     """NetworkChoice of the command that runs, by the names of its parameters."""
-    return NetworkChoice(**{name: context.params[name] for name in _CHOICE if name in context.params})
+    from hdmatt.inference.options import NetworkChoice
+
+    names = NetworkChoice.__dataclass_fields__
+    return NetworkChoice(**{name: context.params[name] for name in names if name in context.params})
 
 
 def was_typed(context: Context, name: str) -> bool:

@@ -44,7 +44,8 @@ from hdmatt.figures.sheet import (
 )
 from hdmatt.inference.inspect import Inspection, inspect_patch
 from hdmatt.inference.load import AnyNetwork, load_network
-from hdmatt.inference.options import DEFAULT_MODEL, NetworkChoice, Options, Plan, RunOptions
+from hdmatt.inference.names import DEFAULT_MODEL
+from hdmatt.inference.options import NetworkChoice, Options, Plan, RunOptions
 from hdmatt.inference.plan import make_plan
 from hdmatt.network.attention import region_weights
 from hdmatt.network.config import REGION_BACKGROUND, REGION_FOREGROUND, REGION_UNKNOWN, REGIONS, STRIDE

@@ -20,7 +20,8 @@ import numpy as np
 from hdmatt.errors import InputError, NoUnknownWarning
 from hdmatt.inference import needs
 from hdmatt.inference.job import Job
-from hdmatt.inference.load import DEFAULT_MODEL, AnyNetwork, LoadedNetwork, load_network
+from hdmatt.inference.load import AnyNetwork, LoadedNetwork, load_network
+from hdmatt.inference.names import DEFAULT_MODEL
 from hdmatt.inference.options import Counters, Options, Progress, RunOptions
 from hdmatt.inference.outputs import OutputFiles, Outputs, background_rows, check_outputs, held_bytes
 from hdmatt.inference.small_first import extra_work

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import torch
 
 from hdmatt.errors import InputError
-from hdmatt.inference.options import DEFAULT_MODEL, NetworkChoice
+from hdmatt.inference.names import DEFAULT_MODEL
+from hdmatt.inference.options import NetworkChoice
 from hdmatt.network.model import HDMatt
 from hdmatt.runtimes.choose import choose, choose_precision
 from hdmatt.runtimes.devices import names, pick_device

@@ -13,11 +13,12 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from hdmatt.errors import InputError
+from hdmatt.inference.names import DEFAULT_MODEL, WINDOWS
 from hdmatt.network.config import STRIDE
 from hdmatt.patches.stitch import BLENDS
 from hdmatt.patches.windows import Window, check_overlap
@@ -25,12 +26,6 @@ from hdmatt.pictures.info import PictureInfo
 from hdmatt.runtimes.names import PRECISIONS, RUNTIMES
 from hdmatt.system import memory
 
-Strategy = Literal["hdmatt", "crop", "tiles", "downsample", "whole"]
-Windows = Literal["fewest", "grid"]
-Blend = Literal["smooth", "paper"]
-
-WINDOWS: tuple[str, ...] = get_args(Windows)
-DEFAULT_MODEL = "hdmatt-s"
 Progress = Callable[[int, int], None]  # patches done, patches in all
 
 

@@ -24,7 +24,7 @@ from annotated_types import Ge, Gt, Lt
 from pydantic import TypeAdapter, ValidationError
 
 from hdmatt.errors import InputError
-from hdmatt.inference.options import Blend
+from hdmatt.inference.names import Blend
 from hdmatt.network.config import ModelConfig
 from hdmatt.samples.config import Chance, SampleConfig
 from hdmatt.system.files import replacing

@@ -1,6 +1,6 @@
 """What the scripts of the paper's tables and figures share: data and options, the record, markdown tables.
 
-Not a command itself. Scores come from hdmatt.evaluation.evaluate, mattes from hdmatt.api.
+Not a command itself. Scores come from hdmatt.evaluation.evaluate, mattes from hdmatt.inference.files.
 """
 
 import argparse
@@ -8,7 +8,7 @@ import json
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,18 +35,21 @@ def parser(text: str, *, data: bool = True) -> argparse.ArgumentParser:
     made.add_argument("--model", default="hdmatt-s", help="name or safetensors file")
     made.add_argument("--patch", type=int, default=320)
     made.add_argument("--overlap", type=int, default=64)
-    made.add_argument("--topk", type=int, default=7)
+    made.add_argument("--topk", type=int, help="default: 7; with --paper 3")
     made.add_argument("--candidates", type=int, default=30)
+    made.add_argument("--paper", action="store_true", help="patches as in the paper, as of hdmatt matte --paper")
     made.add_argument("--memory", help="hdmatt's peak memory, like 2GiB")
     made.add_argument("--device", default="cpu")
     return made
 
 
 def settings_of(given: argparse.Namespace, **changed: Any) -> Settings:
-    """Settings of `parser`'s options, on the grid; `changed` are options."""
+    """Settings of `parser`'s options, on the grid; `changed` are options. With --paper it is the grid in any case."""
     names = ("patch", "overlap", "topk", "candidates", "memory")
-    values = {"windows": "grid", **{name: getattr(given, name) for name in names}, **changed}
-    return Settings(Options(**values), NetworkChoice(given.model, device=given.device))
+    typed = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
+    start = Options.paper() if given.paper else Options(windows="grid")
+    options = replace(start, **{**typed, **changed, **({"windows": "grid"} if given.paper else {})})
+    return Settings(options, NetworkChoice(given.model, device=given.device))
 
 
 def items_of(given: argparse.Namespace) -> dict[str, list[Item]]:

@@ -1,6 +1,6 @@
 """What figure1.py and figure6.py share: mattes by three strategies, the places where they differ, the panels.
 
-Not a command itself. Mattes are computed by hdmatt.api, drawn by hdmatt.figures.sheet.
+Not a command itself. Mattes are computed by hdmatt.inference.files, drawn by hdmatt.figures.sheet.
 """
 
 import argparse

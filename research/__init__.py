@@ -1,1 +1,1 @@
-"""Studies, training on a borrowed GPU, and the log of what was tried. Not part of the installed package."""
+"""Studies, training on a GPU in slices, and the log of what was tried. Not part of the installed package."""

@@ -343,6 +343,18 @@ def test_a_plan_meets_the_same_mistakes_as_the_job(scene, weights, capsys):
         refused(capsys, scene, before, call(scene, weights, "--plan", *options), text)
 
 
+@pytest.mark.parametrize(
+    "command", [["train", "--show"], ["train", "backbone", "--data", "x", "--out", "y"], ["train", "norms", "x"]]
+)
+def test_training_without_its_libraries_names_the_extra(scene, capsys, monkeypatch, command):
+    for name in ("lightning_fabric", "lightning"):
+        monkeypatch.setitem(sys.modules, name, None)
+    words = [*command, "--data", "x", "-o", str(scene / "y")] if command[1] == "norms" else command
+    refused(
+        capsys, scene, names(scene), main(words), "hdmatt train needs lightning_fabric", "pip install 'hdmatt[train]'"
+    )
+
+
 def test_the_grid_is_one_option_away(scene, weights, capsys):
     assert call(scene, weights, "--windows", "grid", "--json") == 0
     found = json.loads(capsys.readouterr().out)

@@ -118,7 +118,7 @@ def test_a_method_that_fails_is_a_row_and_the_others_go_on(data, tmp_path, capsy
     assert call(data, out, *methods) == 1
     printed, said = capsys.readouterr()
     assert "cf failed on toys trimap hair: " in said and "Traceback" not in said
-    assert "1 of 4 mattes failed" in said and "--retry" in said
+    assert "1 of 4 mattes failed" in said and "give the same command with --retry." in said
     assert "1 of 2" in printed
     bad = next(row for row in rows_of(out) if row.error)
     assert (bad.method, bad.name, bad.sad, bad.matte) == ("cf", "hair", None, None)

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks._shared import parser, settings_of
 from hdmatt.errors import InputError
 from hdmatt.evaluation.summary import ScoreSummary
+from hdmatt.inference.options import Options
 from hdmatt.network.checkpoint import save_model
 from hdmatt.network.config import ModelConfig
 from hdmatt.network.model import HDMatt
@@ -55,6 +57,15 @@ def data(tmp_path):
 
 def one(method, sad, *, place=("set", "t"), failed=(), seam=None):
     return ScoreSummary(*place, method, "", 2, failed, sad, sad / 1000, sad, sad, sad, seam, 1.0, 2.0**30)
+
+
+def test_paper_is_an_option_of_every_script():
+    def options(*words, **changed):
+        return settings_of(parser("", data=False).parse_args(["--out", "x", *words]), **changed).options
+
+    assert options() == Options(windows="grid") and options(windows="fewest") == Options()
+    assert options("--paper", windows="fewest") == Options.paper()
+    assert options("--paper", "--topk", "5", "--memory", "1GiB") == replace(Options.paper(), topk=5, memory=2**30)
 
 
 def test_table_1_sorts_any_method_into_its_section_and_prints_the_best_in_bold(script):

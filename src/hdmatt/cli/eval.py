@@ -75,11 +75,16 @@ def eval_command(
             command=shared.typed_command(),
             listener=Listener(show, None if sys.stderr.isatty() else _print_row),
         )
-    _print_result(result, out, as_json=as_json)
+    again = "--retry" if overwrite or shared.was_typed(context, "out") else "--retry and --overwrite"
+    _print_result(result, out, as_json=as_json, again=again)
 
 
-def _print_result(result: "Evaluation", out: Path, *, as_json: bool) -> None:
-    """The table or result.json; then, on stderr, where rows come from and which failed."""
+def _print_result(result: "Evaluation", out: Path, *, as_json: bool, again: str) -> None:
+    """The table or result.json; then, on stderr, where rows come from and which failed.
+
+    Args:
+        again: Options with which the same command computes failed mattes again.
+    """
     from hdmatt.cli.tables import print_scores
     from hdmatt.evaluation.evaluate import best_of
 
@@ -96,7 +101,7 @@ def _print_result(result: "Evaluation", out: Path, *, as_json: bool) -> None:
     if failed:
         raise HDMattError(
             f"{len(failed)} of {plural(len(result.rows), 'matte')} failed; no mean includes them",
-            hint="To have them tried again, give the same command with --retry.",
+            hint=f"To have them tried again, give the same command with {again}.",
         )
 
 

@@ -6,6 +6,7 @@ train norms        batch norms counted again, on patches of the size that the ne
 train mean         the mean of several weights, or one file's weights in half precision
 """
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -87,6 +88,7 @@ def train_command(
 ) -> None:
     if context.invoked_subcommand:
         return
+    _check_installed()
     named = {"steps": steps, "workers": workers}
     every = [*(changes or []), *(f"{n}={v}" for n, v in named.items() if v is not None)]
     if show:
@@ -146,6 +148,7 @@ def backbone_command(
     OUT/backbone.safetensors has torchvision's names; give it to hdmatt train --backbone. torchvision's own ImageNet
     weights work as well, once converted: docs/training.md has the command.
     """
+    _check_installed()
     from hdmatt.training.backbone import BackboneConfig, train_backbone
     from hdmatt.training.loop import Limits
 
@@ -173,6 +176,7 @@ def norms_command(
     For weights that were trained on smaller patches: a few percent less error for a minute of work. Nothing that was
     learned changes.
     """
+    _check_installed()
     from hdmatt.network.checkpoint import load_card, load_model, save_model
     from hdmatt.samples.packs import load_assets
     from hdmatt.training.batch_norms import recompute_norms
@@ -220,6 +224,15 @@ def _show(preset: str, changes: list[str], resumed: Path | None) -> None:
 
     start = read_config(resumed / "config.json") if resumed else PRESETS[preset]
     typer.echo("\n".join(settings(changed(start, changes))))
+
+
+def _check_installed() -> None:
+    """Raise InputError where a library of the extra `train` is missing."""
+    missing = [name for name in ("annotated_types", "pydantic") if find_spec(name) is None]
+    if find_spec("lightning_fabric") is None and find_spec("lightning") is None:  # the second contains the first
+        missing.append("lightning_fabric")
+    if missing:
+        raise InputError(f"hdmatt train needs {', '.join(missing)}", hint="Install them: pip install 'hdmatt[train]'.")
 
 
 def _use_threads(threads: int | None) -> None:

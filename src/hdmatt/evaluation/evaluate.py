@@ -59,7 +59,7 @@ def find_items(
     """Data sets by the names of their folders, with the first `limit` pictures of each variant.
 
     Raises:
-        InputError: As `datasets.discover`; or two folders have the same name; or a limit below 1.
+        InputError: As `testsets.discover`; or two folders have the same name; or a limit below 1.
     """
     if limit is not None and limit < 1:
         raise InputError(f"--limit is {limit}", hint="Give the number of pictures of each set, 1 or more.")
@@ -77,7 +77,7 @@ def find_items(
 
 
 def pick_device(methods: Sequence[str], name: str = "auto", *, several: bool = True) -> str:
-    """As `api.pick_device` if a network is among the methods; torch is not loaded for the others.
+    """As `devices.pick_device` if a network is among the methods; torch is not loaded for the others.
 
     Raises:
         InputError: The named device is not there, or there are several and a method runs on one only.

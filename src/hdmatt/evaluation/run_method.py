@@ -12,6 +12,7 @@ bench.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -57,8 +58,11 @@ def _network(method: Method) -> Callable[[Item, Path], None]:
     options = RunOptions.of(method.settings.options, device=loaded.device)
 
     def compute(item: Item, path: Path) -> None:
-        with opened(item) as (picture, trimap):
-            job = matte_rows(method.kind, picture, trimap, loaded.model, options)
+        with (
+            opened(item) as (picture, trimap),
+            # closed before the files, which its thread reads
+            closing(matte_rows(method.kind, picture, trimap, loaded.model, options)) as job,
+        ):
             write_matte(path, picture.info.height, picture.info.width, (rows for _, rows in job.rows))
 
     return compute

@@ -33,7 +33,7 @@ def fingerprint(method: Method) -> str:
             raise InputError(f"{method.path} is not a folder", hint="Give the folder of the mattes: folder:PATH.")
         return "finished mattes"
     if method.kind in CLASSICAL:
-        if importlib.util.find_spec("pymatting") is None or importlib.util.find_spec("scipy") is None:
+        if importlib.util.find_spec("pymatting") is None:
             raise InputError(
                 f"the method {method.name} needs PyMatting",
                 hint="pip install 'hdmatt[baselines]', or name other methods with --method.",

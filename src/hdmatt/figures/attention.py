@@ -1,7 +1,7 @@
 """What one unknown pixel looks at: the paper's Fig. 7 as numbers and as a picture.
 
-Plan, context pool and selection are the engine's own (`engine.look`), the weights are those of eq. 3
-(`cpc.region_weights`); nothing is computed here that a matte would compute in another way. Top to bottom:
+Plan, context pool and selection are those of a matte (inference/inspect.py), the weights are those of eq. 3
+(network/attention.py); nothing is computed here that a matte would compute in another way. Top to bottom:
 
     Attention   the numbers, for plots of one's own
     attend      picture, trimap and pixel -> Attention

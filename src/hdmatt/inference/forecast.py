@@ -37,7 +37,7 @@ class Speed(NamedTuple):
 
 
 def seconds(plan: Plan, picture: Rows, trimap: Rows, model: HDMatt) -> float:
-    """Expected seconds of `engine.run`. What runs at the same time counts once, by its longer part."""
+    """Expected seconds of `run.run`. What runs at the same time counts once, by its longer part."""
     if not plan.queries:
         return 0.0
     speed = measure(plan, picture, trimap, model)

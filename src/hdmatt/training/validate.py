@@ -2,11 +2,12 @@
 
 Scored        means of the four metrics over one set, and lines for a preview sheet
 HeldOut       fixed samples that no run trains on: same pictures, other compositions
-Folders       real pictures with trimap and truth, read and scored as `hdmatt eval` does
+Folders       real pictures with trimap and truth, read and scored as `hdmatt eval` does, matted as `hdmatt matte` does
 Judge         both, into a run's curves
 """
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -132,8 +133,11 @@ class Folders:
         scores: list[Scores] = []
         lines: list[Arrays] = []
         for item in items:
-            with opened(item) as (picture, trimap):
-                job = matte_rows("hdmatt", picture, trimap, model, options)
+            with (
+                opened(item) as (picture, trimap),
+                # closed before the files, which its thread reads
+                closing(matte_rows("hdmatt", picture, trimap, model, options)) as job,
+            ):
                 matte = as_bytes(np.concatenate([rows for _, rows in job.rows]))
             truth, marks = read_bytes(require_path(item.alpha)), read_marks(require_path(item.trimap))
             scores.append(score(matte, truth, marks))

@@ -26,7 +26,7 @@ from hdmatt.training import processes
 from hdmatt.training.backbone import BackboneConfig, train_backbone
 from hdmatt.training.batch_norms import recompute_norms
 from hdmatt.training.config import LossWeights, read_config, write_config
-from hdmatt.training.processes import Fabric, fast, make_fabric, patch_share
+from hdmatt.training.processes import Fabric, make_fabric, patch_share, process_switches
 
 # `elsewhere` 1: some patches have no unknown pixel, so that the processes' means are of unlike many patches
 CONFIG = replace(
@@ -121,7 +121,7 @@ def test_a_training_leaves_the_process_as_it_found_it(tmp_path):
     train_backbone(config, labelled, tmp_path / "stage1", fabric=cpu())
     recompute_norms(model, load_assets([pack]), SHORT, count=1, patch=64)
     assert switches() == before
-    with pytest.raises(InputError, match="cannot share"), fast(torch.device("cpu"), seed=1, compiling=True):
+    with pytest.raises(InputError, match="cannot share"), process_switches(torch.device("cpu"), seed=1, compiling=True):
         inside = switches()
         assert all(one != other for one, other in zip(inside[:3], before[:3], strict=True))
         raise InputError("cannot share")

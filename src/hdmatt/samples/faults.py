@@ -1,4 +1,4 @@
-"""What cameras and files do to a picture: applied to composites only, so alpha, F and B stay exact.
+"""Faults of cameras and files, put on the composite only, so that alpha, F and B stay exact.
 
 camera_faults   one random set of faults, on the whole photograph
 """

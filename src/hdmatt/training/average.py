@@ -1,4 +1,4 @@
-"""Weights between weights: the mean of networks that were trained from a common start.
+"""The mean of the weights of networks that were trained from a common start.
 
 Knows networks, no files. Means of runs that end near each other are often better than each (research/log.md).
 

@@ -37,7 +37,7 @@ from hdmatt.training.batches import Arrays, loader
 from hdmatt.training.config import STATE, AtLeast0, BelowOne, Natural, Positive, Precision, check_folder, write_config
 from hdmatt.training.curves import Curves
 from hdmatt.training.loop import Limits, run_steps
-from hdmatt.training.processes import Fabric, Say, fast, make_fabric, silent
+from hdmatt.training.processes import Fabric, Say, make_fabric, process_switches, silent
 from hdmatt.training.run import Run
 from hdmatt.training.step import schedule
 
@@ -105,7 +105,7 @@ def train_backbone(
     if fabric.world_size > 1:
         raise InputError("the pre-training runs on one device", hint="Give it a fabric of one device.")
     out.mkdir(parents=True, exist_ok=True)
-    with fast(fabric.device, seed=config.seed):
+    with process_switches(fabric.device, seed=config.seed):
         network = Classifier(config.width, len(names)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         sgd = torch.optim.SGD(
             network.parameters(), lr=config.rate, momentum=config.momentum, weight_decay=config.decay, nesterov=True

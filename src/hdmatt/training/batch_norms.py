@@ -1,8 +1,8 @@
 """Batch-norm statistics for patches of the size that a network is used on.
 
-A network that was trained on small patches keeps their statistics. What padding, pooling and the wide dilations make of
-a patch depends on its size, so means and variances are others on large ones. Counting them again changes no weight
-that learns. Knows samples and the network; no files. Top to bottom:
+A network that was trained on small patches keeps their statistics. Padding and wide dilations weigh more in a small
+patch, so means and variances differ on large ones. Counting them again changes no weight that learns. Knows samples and
+the network; no files. Top to bottom:
 
     recompute_norms    statistics of a network, counted again on fresh samples
 """
@@ -19,7 +19,7 @@ from hdmatt.network.model import HDMatt
 from hdmatt.samples.packs import Assets
 from hdmatt.training.batches import batches
 from hdmatt.training.config import TrainConfig
-from hdmatt.training.processes import fast
+from hdmatt.training.processes import process_switches
 from hdmatt.training.step import candidates, decoded
 
 
@@ -45,7 +45,7 @@ def recompute_norms(
         raise InputError("this network has no batch norms", hint="Use its weights as they are.")
     sample = replace(config.sample, patch=patch or model.config.patch)
     steps = replace(config, sample=sample, steps=count)
-    with torch.no_grad(), fast(next(model.parameters()).device, seed=config.seed):
+    with torch.no_grad(), process_switches(next(model.parameters()).device, seed=config.seed):
         update_bn(_numbered(batches(assets, steps, first=0)), _Fed(model, steps))
     model.eval()
 

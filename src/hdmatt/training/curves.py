@@ -33,7 +33,7 @@ COLUMNS = ("picture", "trimap", "truth", "matte", "error")
 SIDE = 192  # pixels of one picture in a sheet
 TITLE = 18
 
-Row = Mapping[str, Any]  # of a curve: numbers by name, "step" among them
+CurveRow = Mapping[str, Any]  # of a curve: numbers by name, "step" among them
 
 
 class Curves:
@@ -51,12 +51,12 @@ class Curves:
             _drop_after(folder / name, step)
         self.writer = _writer(folder / "tensorboard", step) if tensorboard else None
 
-    def training(self, row: Row) -> None:
+    def training(self, row: CurveRow) -> None:
         """One row of curve.jsonl; numbers are drawn, too."""
         append_text(self.folder / CURVE, json.dumps(row) + "\n")
         self._draw("train", row)
 
-    def validation(self, row: Row) -> None:
+    def validation(self, row: CurveRow) -> None:
         """One row of validation.jsonl: a step and a set's scores."""
         append_text(self.folder / VALIDATION, json.dumps(row) + "\n")
         self._draw(f"validation/{row['set']}", row)
@@ -74,7 +74,7 @@ class Curves:
         if self.writer is not None:
             self.writer.close()
 
-    def _draw(self, prefix: str, row: Row) -> None:
+    def _draw(self, prefix: str, row: CurveRow) -> None:
         if self.writer is None:
             return
         for name, value in row.items():

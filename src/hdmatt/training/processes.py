@@ -5,7 +5,7 @@ Knows no network and no data. Top to bottom:
     Fabric            from lightning-fabric, or from the package lightning that contains it
     precision_for     what "auto" stands for
     make_fabric       devices, nodes, precision
-    fast              the process's switches that make training fast, as they were afterwards
+    process_switches  random numbers, threads, denormals, TF32: as training needs them, as they were afterwards
     share_norms       batch norm over the batches of all GPUs
     patch_share       the factor that makes a mean over all processes' patches out of each process's mean
     agreed            one answer for all processes
@@ -31,7 +31,17 @@ else:
     except ModuleNotFoundError:
         from lightning.fabric import Fabric
 
-__all__ = ["Fabric", "Say", "agreed", "fast", "make_fabric", "patch_share", "precision_for", "share_norms", "silent"]
+__all__ = [
+    "Fabric",
+    "Say",
+    "agreed",
+    "make_fabric",
+    "patch_share",
+    "precision_for",
+    "process_switches",
+    "share_norms",
+    "silent",
+]
 
 Say = Callable[[str], None]
 
@@ -72,7 +82,7 @@ def make_fabric(precision: str, *, accelerator: str = "auto", devices: int = 1, 
 
 
 @contextmanager
-def fast(device: torch.device, *, seed: int, compiling: bool = False) -> Generator[None]:
+def process_switches(device: torch.device, *, seed: int, compiling: bool = False) -> Generator[None]:
     """Switches of the whole process that training needs; at the end of the block they are as they were.
 
     The random numbers of torch start at `seed`; numbers below 1e-38 are 0, which made steps three times as slow on a

@@ -22,7 +22,7 @@ from hdmatt.training.config import TrainConfig
 from hdmatt.training.losses import coarse_loss, pixel_weight, probe_loss, total, weighted_error
 
 
-class Contexts(NamedTuple):
+class ContextIndices(NamedTuple):
     """For each patch of a batch the indices that it may look at; `topk`: of these the most similar, None: all."""
 
     indices: list[list[int]]
@@ -46,7 +46,7 @@ def schedule(rate: float, step: int, *, steps: int, warmup: int, floor: float = 
     return rate * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * share)))
 
 
-def candidates(config: TrainConfig, groups: int, *, seed: tuple[int, ...], first: int = 0) -> Contexts:
+def candidates(config: TrainConfig, groups: int, *, seed: tuple[int, ...], first: int = 0) -> ContextIndices:
     """Which patches of its group each patch may look at, as `config.contexts` says.
 
     Args:
@@ -54,10 +54,10 @@ def candidates(config: TrainConfig, groups: int, *, seed: tuple[int, ...], first
     """
     group = config.sample.group
     if config.contexts == "random":
-        return Contexts(group_contexts(groups, group, topk=config.topk, seed=seed, first=first), None)
+        return ContextIndices(group_contexts(groups, group, topk=config.topk, seed=seed, first=first), None)
     starts = (own - own % group for own in range(groups * group))
     others = [[i for i in range(start, start + group) if i != own] for own, start in enumerate(starts)]
-    return Contexts(others, config.topk)
+    return ContextIndices(others, config.topk)
 
 
 def group_contexts(groups: int, group: int, *, topk: int, seed: tuple[int, ...], first: int = 0) -> list[list[int]]:
@@ -77,7 +77,9 @@ def group_contexts(groups: int, group: int, *, topk: int, seed: tuple[int, ...],
     return contexts
 
 
-def decoded(model: nn.Module, batch: Mapping[str, Tensor], contexts: Contexts, *, detach: bool = False) -> Decoded:
+def decoded(
+    model: nn.Module, batch: Mapping[str, Tensor], contexts: ContextIndices, *, detach: bool = False
+) -> Decoded:
     """The network's answer to a batch as batches.py makes them."""
     inputs = network_input(batch["image"].float() / 255, batch["trimap"]).contiguous(memory_format=torch.channels_last)
     return model(inputs, contexts.indices, topk=contexts.topk, surroundings=batch.get("around"), detach=detach)

@@ -36,10 +36,19 @@ from hdmatt.training.config import (
 from hdmatt.training.curves import Curves
 from hdmatt.training.loop import Limits, run_steps
 from hdmatt.training.losses import Probes
-from hdmatt.training.processes import Fabric, Say, fast, make_fabric, patch_share, precision_for, share_norms, silent
+from hdmatt.training.processes import (
+    Fabric,
+    Say,
+    make_fabric,
+    patch_share,
+    precision_for,
+    process_switches,
+    share_norms,
+    silent,
+)
 from hdmatt.training.run import Run
 from hdmatt.training.step import batch_loss, candidates, compile_network, decoded, learning_rate
-from hdmatt.training.validate import Judge
+from hdmatt.training.validate import Validation
 
 WEIGHTS, BEST = "model.safetensors", "best.safetensors"
 
@@ -104,7 +113,7 @@ def train(
     fabric.launch()
     config = replace(config, precision=precision_for(config.precision, fabric.device.type))
     check(config, processes=fabric.world_size)
-    with fast(fabric.device, seed=config.seed, compiling=config.compile):
+    with process_switches(fabric.device, seed=config.seed, compiling=config.compile):
         run = new_run(config, start)
         run.move(fabric.device)
         if start.resume:
@@ -156,8 +165,8 @@ class _Matting:
         self.steps, self.save_every, self.clip = config.steps, config.save_every, config.clip
         self.patches = config.groups * config.sample.group
         first = fabric.is_global_zero
-        self.judge = Judge(config, assets, validate) if first else None
-        self.validating = bool(config.validate_every or validate)
+        self.validation = Validation(config, assets, validate) if first else None
+        self.validates = bool(config.validate_every or validate)
         if first:
             out.mkdir(parents=True, exist_ok=True)
             write_config(config, out / "config.json")
@@ -196,11 +205,11 @@ class _Matting:
         validating = last if not every else last or self.run.step % every == 0  # with 0, test sets alone, at the end
         if (validating or last or self.run.step % self.save_every == 0) and self.fabric.is_global_zero:
             self._save()
-        if not (validating and self.validating):
+        if not (validating and self.validates):
             return
-        if self.judge and self.curves:
+        if self.validation and self.curves:
             model = self._averaged()
-            sad = self.judge(model.to(self.fabric.device), self.run.step, self.curves, self.say)
+            sad = self.validation(model.to(self.fabric.device), self.run.step, self.curves, self.say)
             if sad is not None and sad < self.run.best:
                 self.run.best = sad
                 save_model(model, self.out / BEST, half=False, card=card_of(self.config, self.run.numbers()))

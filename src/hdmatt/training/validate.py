@@ -2,8 +2,13 @@
 
 Scored        means of the four metrics over one set, and lines for a preview sheet
 HeldOut       fixed samples that no run trains on: same pictures, other compositions
+<<<<<<< HEAD
 Folders       real pictures with trimap and truth, read and scored as `hdmatt eval` does, matted as `hdmatt matte` does
-Judge         both, into a run's curves
+Validation    both, into a run's curves
+=======
+Folders       real pictures with trimap and truth, read and scored as `hdmatt eval` does
+Validation         both, into a run's curves
+>>>>>>> 0a4d65a (Training: missing packages are named with what to install; words; nothing of the core loads pydantic)
 """
 
 from collections.abc import Sequence
@@ -160,7 +165,7 @@ def _means(name: str, scores: Sequence[Scores], lines: list[Arrays]) -> Scored:
     return Scored(name, len(scores), *means, lines=lines)
 
 
-class Judge:
+class Validation:
     """Everything that a run is validated on: held-out samples, and folders of test pictures."""
 
     def __init__(self, config: TrainConfig, assets: Assets, folders: Sequence[Path]) -> None:

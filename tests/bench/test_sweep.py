@@ -282,5 +282,18 @@ def test_mistakes_are_named_before_anything_is_measured(tmp_path, capsys, words,
     assert text in err and out == "" and not (tmp_path / "out").exists()
 
 
+def test_a_record_of_the_default_name_is_not_written_over_unasked(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sweep, "bench", lambda *_, **__: BenchResult(fake_rows(), PEAKS, [PEAKS, PEAKS], None, {}))
+    (tmp_path / "hdmatt-bench").mkdir()
+    (tmp_path / "hdmatt-bench" / "bench.svg").write_bytes(b"mine")
+    command = ["bench", "--device", "cpu", "--method", "cf"]
+    assert main(command) == 2
+    assert "bench.svg exists already" in capsys.readouterr().err
+    assert (tmp_path / "hdmatt-bench" / "bench.svg").read_bytes() == b"mine"
+    assert main([*command, "--overwrite"]) == main([*command, "--out", "hdmatt-bench"]) == 0
+    assert (tmp_path / "hdmatt-bench" / "bench.svg").read_bytes() != b"mine"
+
+
 def test_side_lengths_follow_from_megapixels():
     assert sweep._scene(SweepPlan(), 9.0).height == 3000 and math.isclose(sweep.SMALLEST, 0.001024)

@@ -63,7 +63,7 @@ def content(outputs):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize("failing", ["foreground.png", "cutout.png"])
+@pytest.mark.parametrize("failing", ["alpha.png", "foreground.png", "cutout.png"])
 def test_when_a_later_output_is_incomplete_the_files_that_were_there_are_there(
     scene, targets, network, monkeypatch, failing
 ):

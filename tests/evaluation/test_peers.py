@@ -17,8 +17,8 @@ from hdmatt.evaluation import peers
 from hdmatt.evaluation.evaluate import evaluate, find_items
 from hdmatt.evaluation.methods import Settings, parse
 from hdmatt.evaluation.run_method import method_program
-from hdmatt.inference.any_network import patch_rows
 from hdmatt.inference.options import Options
+from hdmatt.inference.without_context import patch_rows
 from hdmatt.patches.windows import grid
 from hdmatt.pictures.colour import linear_to_srgb
 from hdmatt.pictures.reader import ArrayReader

@@ -257,7 +257,7 @@ FAULTS = [
     ),
     Fault(
         "all context patches lie at the picture's top",
-        "inference/plan.py",
+        "inference/candidates.py",
         "for position in np.linspace(0, len(among) - 1, min(number, len(among))).round().astype(int):",
         "for position in range(min(number, len(among))):",
         "inference/test_run.py",

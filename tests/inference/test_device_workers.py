@@ -172,7 +172,7 @@ def test_an_answer_that_is_no_number_is_an_error(model):
 
 def test_the_plan_counts_a_copy_of_the_weights_and_a_batch_for_each_device(model, monkeypatch):
     monkeypatch.setattr(memory, "settled", lambda: 100 * memory.MIB)
-    monkeypatch.setattr(needs, "carry_bytes", lambda *_: 0)
+    monkeypatch.setattr(needs, "propagation_bytes", lambda *_: 0)
     trimap = scene()[1]
     one, two, three = (
         make_plan(open_trimap(trimap), model, replace(SMALL, batch=2, device=device))
@@ -180,7 +180,7 @@ def test_the_plan_counts_a_copy_of_the_weights_and_a_batch_for_each_device(model
     )
     assert len(one.queries) >= 6 and one.batch == two.batch == 2
     weights = sum(tensor.numel() * tensor.element_size() for tensor in model.parameters())
-    work, way = needs.patch_bytes(64, width=8), 2 * transfer.DEPTH * needs.way_bytes(64)
+    work, way = needs.patch_bytes(64, width=8), 2 * transfer.DEPTH * needs.transfer_bytes(64)
     assert two.peak - one.peak == weights + 2 * work + 4 * way
     assert three.peak - two.peak == weights + 2 * work + 2 * way
 

@@ -50,12 +50,12 @@ def test_memory_may_be_text_and_is_kept_as_bytes():
 
 def test_a_run_adds_to_the_options_and_changes_none():
     options = Options(patch=64, overlap=16, memory="1GiB", blend="paper")
-    run = RunOptions.of(options, device="cpu,cpu", reserve=7)
+    run = RunOptions.of(options, device="cpu,cpu", reserved_bytes=7)
     assert {name: getattr(run, name) for name in vars(options)} == vars(options)
-    assert (run.device, run.reserve) == ("cpu,cpu", 7)
+    assert (run.device, run.reserved_bytes) == ("cpu,cpu", 7)
     with pytest.raises(InputError, match="topk is -1"):
         replace(run, topk=-1)
-    assert RunOptions.of(run) == run and RunOptions.of(run, reserve=8) == replace(run, reserve=8)
+    assert RunOptions.of(run) == run and RunOptions.of(run, reserved_bytes=8) == replace(run, reserved_bytes=8)
 
 
 def test_options_and_choices_can_be_compared_hashed_and_sent_to_other_processes():

@@ -7,11 +7,11 @@ import pytest
 import torch
 from reference import slow_stitch
 
-from hdmatt.inference.any_network import network_of
 from hdmatt.inference.options import Options
 from hdmatt.inference.plan import make_plan
 from hdmatt.inference.run import run
 from hdmatt.inference.strategies import matte_rows
+from hdmatt.inference.without_context import network_of
 from hdmatt.network.config import ModelConfig
 from hdmatt.network.model import HDMatt
 from hdmatt.patches.windows import cut, grid
@@ -78,8 +78,8 @@ def test_the_papers_matte_is_the_slow_mean_of_the_grids_patches_and_crop_has_the
 def test_a_network_without_extra_channels_reads_no_colours_from_outside_the_patch():
     _, trimap = scene(130, 140)
     assert network().encoder.inputs == 6
-    assert not make_plan(open_trimap(trimap), network(), SMALL).field
-    assert make_plan(open_trimap(trimap), network(hints=True), SMALL).field
+    assert not make_plan(open_trimap(trimap), network(), SMALL).known_colours
+    assert make_plan(open_trimap(trimap), network(hints=True), SMALL).known_colours
 
 
 @pytest.mark.parametrize("blend", ["paper", "smooth"])

@@ -10,9 +10,10 @@ import torch
 
 from hdmatt.errors import InputError, MemoryLimitError
 from hdmatt.inference import needs
+from hdmatt.inference.candidates import choose_candidates
 from hdmatt.inference.names import WINDOWS
 from hdmatt.inference.options import Counters, RunOptions
-from hdmatt.inference.plan import choose_candidates, make_plan
+from hdmatt.inference.plan import make_plan
 from hdmatt.inference.pool import ContextPool, fill_pool, select_contexts
 from hdmatt.inference.run import run
 from hdmatt.inference.strategies import matte_rows
@@ -156,7 +157,7 @@ def test_first_layers_that_are_kept_are_not_computed_again_and_give_the_same_byt
     mattes, options = {}, replace(SMALL, batch=batch)
     for room in (0, 3, 10**6):
         monkeypatch.setattr(
-            "hdmatt.inference.plan.STEMS", room * needs.stem_bytes(64, width=8, inputs=model.encoder.inputs)
+            "hdmatt.inference.budget.STEMS", room * needs.stem_bytes(64, width=8, inputs=model.encoder.inputs)
         )
         counters, plan = Counters(), make_plan(open_trimap(trimap), model, options)
         mattes[room] = matte(picture, trimap, model, options, counters=counters)
@@ -259,7 +260,7 @@ def test_hints_of_the_patch_alone_leave_the_rest_of_the_picture_to_the_context(c
     trimap[:30] = 255
     red, blue = (np.full((300, 64, 3), 90, np.uint8) for _ in range(2))
     red[:30], blue[:30] = (255, 0, 0), (0, 0, 255)
-    assert not make_plan(open_trimap(trimap), alone, SMALL).field
+    assert not make_plan(open_trimap(trimap), alone, SMALL).known_colours
     far = [matte(p, trimap, alone, replace(SMALL, candidates=1))[200:] for p in (red, blue)]
     assert bool((far[0] != far[1]).any()) is reaches
 
@@ -361,28 +362,32 @@ def test_a_memory_limit_that_is_too_small_names_the_smallest_that_would_do(model
     picture, trimap = scene()
     with pytest.raises(MemoryLimitError, match="too small") as error:
         matte(picture, trimap, model, replace(SMALL, memory=memory.MIB))
+    for part in ("the process", "libraries 100MiB", "rows", "one patch"):  # what was taken
+        assert part in str(error.value)
     enough = memory.parse(error.value.hint.split("at least ")[1].split(" ")[0])
     with pytest.raises(MemoryLimitError, match="too small"):
         matte(picture, trimap, model, replace(SMALL, memory=enough - 2 * needs.SPREAD))
     matte(picture, trimap, model, replace(SMALL, memory=enough))
 
 
-def test_of_a_patch_and_what_takes_turns_with_it_the_plan_counts_the_larger_one(model):
+def test_of_a_patch_and_of_work_that_excludes_patches_the_plan_counts_the_larger(model):
     _, trimap = scene()
     each = needs.patch_bytes(SMALL.patch, width=model.config.width)
     if model.config.hints:
-        each = max(each, needs.carry_bytes(*trimap.shape))  # takes its turn, too
+        each = max(each, needs.propagation_bytes(*trimap.shape))  # excludes patches, too
 
-    def peak(turns):
+    def peak(exclusive):
         # a limit that leaves no first layers to keep or drop
-        return make_plan(open_trimap(trimap), model, replace(SMALL, memory=8 * memory.GIB, turns=turns)).peak
+        return make_plan(
+            open_trimap(trimap), model, replace(SMALL, memory=8 * memory.GIB, exclusive_bytes=exclusive)
+        ).peak
 
     # 4 MiB: the process itself moves between two looks at it
     near = 4 * memory.MIB
     assert peak(each) == pytest.approx(peak(0), abs=near)
     assert peak(each + 100 * memory.MIB) == pytest.approx(peak(0) + 100 * memory.MIB, abs=near)
     with pytest.raises(MemoryLimitError, match="too small"):
-        make_plan(open_trimap(trimap), model, replace(SMALL, memory=memory.GIB, turns=memory.GIB))
+        make_plan(open_trimap(trimap), model, replace(SMALL, memory=memory.GIB, exclusive_bytes=memory.GIB))
 
 
 def test_a_batch_that_does_not_fit_the_limit_is_refused(model):

@@ -11,9 +11,9 @@ from repeated import examples
 
 from hdmatt.errors import InputError, MemoryLimitError
 from hdmatt.evaluation.seams import patch_borders, seam
-from hdmatt.inference.any_network import network_of, patch_rows, with_unknown
 from hdmatt.inference.options import Counters, Options
 from hdmatt.inference.strategies import matte_rows
+from hdmatt.inference.without_context import network_of, patch_rows, with_unknown
 from hdmatt.network.config import ModelConfig
 from hdmatt.network.model import HDMatt
 from hdmatt.patches.windows import cut, tiles

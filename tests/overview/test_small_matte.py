@@ -167,14 +167,14 @@ def test_a_plan_counts_the_smaller_picture_beside_what_it_can_meet_only(height, 
     trimap[:40, :40], trimap[40:80, :40] = 255, 128
     model = HDMatt(ModelConfig(width=4, hints=True)).eval()
     picture = ArrayReader(np.zeros((height, width, 3), np.uint8))
-    options = RunOptions(reserve=1000, patch=64, overlap=16)
+    options = RunOptions(reserved_bytes=1000, patch=64, overlap=16)
     for _ in strategies.matte_rows("hdmatt", picture, open_trimap(trimap), model, options).rows:
         break
     room, step = needs.small_picture_bytes(height, width), shrink_factor(height, width)
     assert room.matte == 4 * -(-height // step) * -(-width // step)
-    assert seen[0].turns == room.making + 2 * (64 // step * step) * width * 43
-    assert seen[1].reserve == 1000 + room.matte  # the smaller picture's own plan
+    assert seen[0].exclusive_bytes == room.making + 2 * (64 // step * step) * width * 43
+    assert seen[1].reserved_bytes == 1000 + room.matte  # the smaller picture's own plan
     if width > 5000:
-        assert 1000 + room.matte <= seen[0].reserve < 1000 + room.kept
+        assert 1000 + room.matte <= seen[0].reserved_bytes < 1000 + room.kept
     else:
-        assert seen[0].reserve == 1000 + room.kept + needs.SPREAD + small_first._LEFT
+        assert seen[0].reserved_bytes == 1000 + room.kept + needs.SPREAD + small_first._FRAGMENTS

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from repeated import examples
 
 from hdmatt.errors import InputError
-from hdmatt.patches.stitch import Stitcher, feather
+from hdmatt.patches.stitch import Stitcher, blending_weight
 from hdmatt.patches.windows import Window, cut, grid, mirror, rows_of
 
 SIZES = st.sampled_from([(64, 0), (64, 16), (64, 32), (65, 32), (7, 3)])
@@ -16,7 +16,7 @@ SIZES = st.sampled_from([(64, 0), (64, 16), (64, 32), (65, 32), (7, 3)])
 def test_stitching_untouched_patches_gives_the_picture_back(height, width, patch):
     size, overlap = patch
     picture = np.random.default_rng(0).random((height, width), np.float32)
-    weight = feather(size, overlap)
+    weight = blending_weight(size, overlap, blend="paper")
     stitcher = Stitcher(height, width)
     for window in grid(height, width, size=size, overlap=overlap):
         stitcher.add(window, cut(picture, window), weight)
@@ -28,7 +28,7 @@ def test_stitching_untouched_patches_gives_the_picture_back(height, width, patch
 @given(st.integers(1, 150), st.integers(1, 150), st.sampled_from([(64, 16), (64, 32), (65, 20)]))
 def test_the_weights_of_every_pixel_sum_to_one_after_the_division(height, width, patch):
     size, overlap = patch
-    weight = feather(size, overlap)
+    weight = blending_weight(size, overlap, blend="paper")
     windows = grid(height, width, size=size, overlap=overlap)
     total, shares = np.zeros((height, width)), np.zeros((height, width))
     pieces = []
@@ -53,7 +53,7 @@ def test_the_weights_of_every_pixel_sum_to_one_after_the_division(height, width,
 
 def test_rows_taken_early_equal_rows_taken_at_the_end():
     picture = np.random.default_rng(1).random((150, 90), np.float32)
-    weight, windows = feather(64, 16), grid(150, 90, size=64, overlap=16)
+    weight, windows = blending_weight(64, 16, blend="paper"), grid(150, 90, size=64, overlap=16)
     early, late, rows = Stitcher(150, 90), Stitcher(150, 90), []
     for window in windows:
         rows.append(early.take(window.y))
@@ -87,16 +87,9 @@ def test_a_small_picture_lies_in_the_middle_of_its_only_window():
     assert grid(10, 20, size=64, overlap=0) == [Window(-27, -22, 64)]
 
 
-def test_feather_is_the_papers_ramp():
-    weight = feather(8, 3)
-    np.testing.assert_allclose(weight[4], np.minimum(1, np.array([1, 2, 3, 4, 4, 3, 2, 1]) / 4))
-    np.testing.assert_array_equal(weight, weight.T)
-    np.testing.assert_array_equal(feather(8, 0), 1)
-
-
 def test_an_overlap_of_more_than_half_a_patch_is_refused():
     with pytest.raises(InputError, match="an overlap of 33 pixels does not fit patches of 64"):
-        feather(64, 33)
+        blending_weight(64, 33, blend="paper")
     with pytest.raises(InputError, match="does not fit"):
         grid(10, 10, size=64, overlap=-1)
 

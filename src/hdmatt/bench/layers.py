@@ -25,7 +25,7 @@ from hdmatt.network.extra_channels import extra_channels
 from hdmatt.network.inputs import labels, network_input
 from hdmatt.network.model import HDMatt
 from hdmatt.pictures.trimap import UNKNOWN
-from hdmatt.runtimes.exact import exact
+from hdmatt.runtimes.float32 import exact_float32
 
 # parts of the network by the beginnings of its modules' names; the longest that fits
 GROUPS = {
@@ -87,7 +87,7 @@ def measure_layers(
     around = around if model.config.hints and model.config.around else None
 
     def once() -> None:
-        with torch.inference_mode(), exact():
+        with torch.inference_mode(), exact_float32():
             stem = model.encoder.stem(inputs, around)
             body = model.encoder.body(stem)
             label = labels(inputs)

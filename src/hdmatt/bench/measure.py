@@ -228,7 +228,7 @@ def _peaks(device: str) -> dict[str, Any]:
 def _layers(settings: Settings, peak_flops: float) -> dict[str, Any]:
     from hdmatt.bench.layers import lost, measure_layers
     from hdmatt.inference import load
-    from hdmatt.inference.plan import CPU_BATCH, GPU_BATCH
+    from hdmatt.inference.budget import CPU_BATCH, GPU_BATCH
 
     keep_freed()  # as the command line does
     loaded, options = load.load_network(settings.network), settings.options

@@ -34,7 +34,7 @@ class Peaks:
     bf16: float | None  # the same in bfloat16; None where the device has no such arithmetic
     bandwidth: float  # bytes a second, read and written, of a copy that no cache holds
     threads: int
-    tf32: bool  # whether `fp32` is of convolutions that round to 10 bits; the networks' do not (runtimes/exact.py)
+    tf32: bool  # whether `fp32` is of convolutions that round to 10 bits; the networks' do not (runtimes/float32.py)
 
 
 def measure_peaks(device: str = "cpu", *, seconds: float = 0.7) -> Peaks:

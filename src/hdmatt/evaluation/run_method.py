@@ -71,8 +71,8 @@ def _network(method: Method) -> Callable[[Item, Path], None]:
 def _vitmatte(method: Method) -> Callable[[Item, Path], None]:
     """ViTMatte on the whole picture, on it shrunk, or patch by patch."""
     from hdmatt.evaluation.peers import load_vitmatte
-    from hdmatt.inference.any_network import patch_rows, shrunk_rows, small_trimap, with_unknown
     from hdmatt.inference.strategies import LONG_SIDE
+    from hdmatt.inference.without_context import patch_rows, shrunk_rows, small_trimap, with_unknown
 
     network = load_vitmatte(require_path(method.path), device=method.settings.network.device)
     options = method.settings.options

@@ -50,7 +50,7 @@ from hdmatt.inference.plan import make_plan
 from hdmatt.network.attention import region_weights
 from hdmatt.network.config import REGION_BACKGROUND, REGION_FOREGROUND, REGION_UNKNOWN, REGIONS, STRIDE
 from hdmatt.network.model import HDMatt
-from hdmatt.patches.stitch import feather
+from hdmatt.patches.stitch import blending_weight
 from hdmatt.patches.windows import Window, cut, rows_of
 from hdmatt.pictures import reader, writer
 from hdmatt.pictures.info import DEFAULT_MAX_PIXELS
@@ -302,7 +302,7 @@ def _nearest_unknown(marks: TrimapReader, y: int, x: int) -> tuple[int, int] | N
 
 
 def _responsible(plan: Plan, y: int, x: int) -> Window:
-    weight = feather(plan.options.patch, plan.options.overlap)
+    weight = blending_weight(plan.options.patch, plan.options.overlap, blend=plan.options.blend)
     over = [w for w in plan.queries if 0 <= y - w.y < w.size and 0 <= x - w.x < w.size]
     return max(over, key=lambda w: float(weight[y - w.y, x - w.x]))
 

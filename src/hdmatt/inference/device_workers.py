@@ -24,7 +24,7 @@ from hdmatt.network.inputs import network_input
 from hdmatt.network.model import HDMatt
 from hdmatt.patches.windows import Window
 from hdmatt.runtimes.devices import kind, names
-from hdmatt.runtimes.exact import exact
+from hdmatt.runtimes.float32 import exact_float32
 from hdmatt.runtimes.prepare import copies
 
 
@@ -38,7 +38,7 @@ class DeviceWorker(NamedTuple):
     @contextmanager
     def computing(self) -> Generator[None]:
         """A block of the network's work, timed, whose operations the device has finished when it ends."""
-        with torch.inference_mode(), exact(), self.counters.network(), self.link.computing():
+        with torch.inference_mode(), exact_float32(), self.counters.network(), self.link.computing():
             yield
 
 

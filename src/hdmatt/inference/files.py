@@ -193,11 +193,11 @@ def warn_if_known(unknown: int) -> None:
 def _run_options(options: Options | None, loaded: LoadedNetwork, outputs: Outputs, info: PictureInfo) -> RunOptions:
     """Options for the network's device that leave room for what is held beside the patches."""
     pixel = 3 * info.dtype.itemsize
-    reserve, turns = held_bytes(outputs, info), 0
+    reserved, exclusive = held_bytes(outputs, info), 0
     if outputs.colours():
-        reserve += needs.colour_bytes(info.width, pixel=pixel)
-        turns = needs.tile_bytes(info.width)
-    return RunOptions.of(options or Options(), device=loaded.device, reserve=reserve, turns=turns)
+        reserved += needs.colour_bytes(info.width, pixel=pixel)
+        exclusive = needs.tile_bytes(info.width)
+    return RunOptions.of(options or Options(), device=loaded.device, reserved_bytes=reserved, exclusive_bytes=exclusive)
 
 
 def _facts(

@@ -1,11 +1,11 @@
-"""How long a plan will take here: one patch and a few rows are timed, and multiplied.
+"""Forecast: how long a plan will take on this machine, from the time of one patch and a few rows.
 
     seconds    plan, picture, trimap, network -> expected seconds
-    Speed      what a patch and a row took
-    measure    the timing, on this machine, about two seconds
+    Speed      seconds for a patch and for a row
+    measure    the timing, about two seconds
 
-An estimate: caches, clocks and other programs move it. Nothing but --plan reads it, and no result depends on it.
-Colours and the encoding of the outputs are not in it.
+An estimate: caches, clocks and other programs change it. Only --plan uses it, and no result depends on it. Foreground
+colours and the encoding of the outputs are not included.
 """
 
 import time
@@ -20,7 +20,7 @@ from hdmatt.network.inputs import labels, network_input
 from hdmatt.network.model import HDMatt
 from hdmatt.pictures.trimap import UNKNOWN
 from hdmatt.runtimes.devices import names
-from hdmatt.runtimes.exact import exact
+from hdmatt.runtimes.float32 import exact_float32
 from hdmatt.runtimes.prepare import network_on
 
 TIMED_PATCH = 320  # pixels; larger patches are computed from it, by their area
@@ -28,7 +28,7 @@ TIMED_ROWS = 64
 
 
 class Speed(NamedTuple):
-    """Seconds."""
+    """Seconds for each step."""
 
     stem: float  # a patch through the extra channels and the first layers
     encode: float  # through the rest of the encoder, with its keys and values
@@ -37,14 +37,14 @@ class Speed(NamedTuple):
 
 
 def seconds(plan: Plan, picture: Rows, trimap: Rows, model: HDMatt) -> float:
-    """Expected seconds of `run.run`. What runs at the same time counts once, by its longer part."""
+    """Expected seconds of `run`. Reading and computing overlap, so the longer one counts."""
     if not plan.queries:
         return 0.0
     speed = measure(plan, picture, trimap, model)
     work = plan.first_layers * speed.stem + plan.encodes * speed.encode + len(plan.queries) * speed.decode
     work /= len(set(names(plan.options.device)))
     passes = 1 + bool(plan.pool)
-    return max(work, passes * plan.height * speed.row) + plan.field * plan.height * speed.row
+    return max(work, passes * plan.height * speed.row) + plan.known_colours * plan.height * speed.row
 
 
 def measure(plan: Plan, picture: Rows, trimap: Rows, model: HDMatt) -> Speed:
@@ -67,7 +67,7 @@ def measure(plan: Plan, picture: Rows, trimap: Rows, model: HDMatt) -> Speed:
             torch.cuda.synchronize(device)
         return time.perf_counter() - start
 
-    with torch.inference_mode(), exact():
+    with torch.inference_mode(), exact_float32():
         stem = model.encoder.stem(inputs)
 
         def encode() -> list[Context]:

@@ -30,7 +30,7 @@ def inspect_patch(plan: Plan, query: Window, picture: Rows, trimap: Rows, model:
     """Encode one of the plan's queries and select its contexts, exactly as `run` does, without decoding it."""
     counters, workers = Counters(), device_workers(plan, model)
     model, link = workers[0].model, workers[0].link
-    known_colours = read_known_colours(picture, trimap, counters) if plan.field else None
+    known_colours = read_known_colours(picture, trimap, counters) if plan.known_colours else None
     pool = fill_pool(plan, picture, trimap, known_colours, workers, counters)
     pixels, marks = PatchPixels(picture, plan), RowBand(trimap, plan.options.band)
     patches = next(cut_row(plan, [query], pixels, marks, known_colours, linear=picture.info.linear))

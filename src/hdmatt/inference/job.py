@@ -1,4 +1,9 @@
-"""A picture to be matted, and what a strategy makes of it: a plan and the rows of the matte."""
+"""Task and job of a strategy: a picture to be matted, and the planned rows of its matte.
+
+Job              a plan, and the rows of the matte as they are computed
+Task             the picture, its trimap, the network and the options
+patches_alone    the strategy of one patch after the other, with context
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,14 +19,20 @@ from hdmatt.network.model import HDMatt
 
 @dataclass(frozen=True)
 class Job:
-    """A planned strategy: `rows` yields the matte top to bottom; `plan` is None where nothing is cut."""
+    """A planned matte.
+
+    Attributes:
+        plan: None where the picture is not cut into patches.
+        unknown: Unknown pixels of the trimap.
+        rows: (first row, rows of the matte), from top to bottom; the work happens while they are taken.
+    """
 
     plan: Plan | None
     unknown: int
     rows: Iterator[tuple[int, Float32[np.ndarray, "rows width"]]]
 
     def close(self) -> None:
-        """End a job that was left half done, and the thread that reads for it. Safe to call twice."""
+        """End an unfinished job and the thread that reads for it. Safe to call twice."""
         close = getattr(self.rows, "close", None)
         if close:
             close()
@@ -29,7 +40,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Task:
-    """What every strategy is given."""
+    """Everything that a strategy needs."""
 
     picture: Rows
     trimap: Rows
@@ -39,19 +50,23 @@ class Task:
     counters: Counters | None
 
     def with_options(self, **changes: int) -> "Task":
+        """The same task with other options."""
         return replace(self, options=replace(self.options, **changes))
 
     def plan(self) -> Plan:
+        """The plan of the patches; reads the trimap."""
         info = self.picture.info
         pixel = 3 * info.dtype.itemsize
         return make_plan(self.trimap, self.model, self.options, channels_bytes=pixel, chunk_rows=info.chunk_rows)
 
 
 def size_of(picture: Rows) -> tuple[int, int]:
+    """Height and width."""
     return picture.info.height, picture.info.width
 
 
 def patches_alone(task: Task) -> Job:
+    """Patch after patch, without a smaller picture."""
     plan = task.plan()
     rows = run(plan, task.picture, task.trimap, task.model, progress=task.progress, counters=task.counters)
     return Job(plan, plan.unknown, rows)

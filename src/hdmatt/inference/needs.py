@@ -1,6 +1,6 @@
-"""Bytes that a plan takes: formulas for each thing that is held, with the measurements behind them.
+"""Memory of each part of a run, in bytes: formulas, with the measurements behind them.
 
-Knows sizes only; how much may be taken is in system/memory.py.
+Knows sizes only. How they share the memory limit is in budget.py, what the machine has in system/memory.py.
 """
 
 from collections.abc import Iterable
@@ -9,38 +9,31 @@ from typing import Any, NamedTuple
 from hdmatt.overview.known_colours import alpha_step, cell_size
 from hdmatt.overview.small_matte import shrink_factor
 from hdmatt.pictures.foreground import OVERLAP, PIECE, TILE, strip_rows
-from hdmatt.system import memory
 from hdmatt.system.memory import MIB
 
-LIBRARIES = 100 * MIB  # kernels and buffers that torch and OpenImageIO make while they work (measured: 50 to 93)
-COMPILER = 64 * MIB  # torch.compile at the first patch, beyond the rest (measured: 24)
+LIBRARIES = 100 * MIB  # kernels and buffers of torch and OpenImageIO (measured: 50 to 93)
+COMPILER = 64 * MIB  # torch.compile at the first patch (measured: 24)
 TILE_PIXEL = 40  # bytes that the colours' estimate takes for a pixel of its tile (measured: 33 to 39)
-BAND = 256  # rows that the engine hands out at a time, at most
-SPREAD = 4 * MIB  # that one start of the same program holds more than another (measured: less than 1)
+BAND = 256  # rows of the matte that are yielded at a time, at most
+SPREAD = 4 * MIB  # variation of resident memory between starts of one program (measured: less than 1)
 
 
-def fixed_bytes(picture_width: int, *, patch: int, band: int, pixel: int) -> int:
-    """What a job holds besides the pool and the patches in work: process, bands of rows, stitcher, patches read ahead.
+def rows_bytes(picture_width: int, *, patch: int, band: int, pixel: int) -> int:
+    """Bands of rows and the stitcher.
 
     Args:
         picture_width: Pixels in a row.
         pixel: Bytes of one pixel of the picture.
     """
-    return memory.settled() + LIBRARIES + rows_bytes(picture_width, patch=patch, band=band, pixel=pixel)
-
-
-def rows_bytes(picture_width: int, *, patch: int, band: int, pixel: int) -> int:
-    """Of `fixed_bytes` what grows with the picture's width: bands of rows and the stitcher."""
     bands = 2 * (patch + band) * picture_width * (pixel + 1)  # twice: joining two bands copies
-    # sums and weights of the rows that are open, the one that grows once more; six bands of alpha while they are put
-    # together, and two that wait to be written. No patch is computed meanwhile, but those that wait keep the allocator
-    # from using again what the patches leave free (measured: 334 MiB of 331 that we had counted without them)
+    # sums and weights of unfinished rows, one of them copied while it grows; six bands of alpha while they are joined,
+    # and two that wait to be written: these keep the allocator from using again what the patches leave free
     stitcher = (12 * max(patch, BAND) + 8 * 4 * BAND) * picture_width
     return bands + stitcher
 
 
 def chunk_bytes(picture_width: int, *, chunk_rows: int, band: int, pixel: int) -> int:
-    """What reading a file whose tiles are taller than a band holds more than `fixed_bytes` counts.
+    """Additional memory for a file whose tiles are taller than a band.
 
     A row of tiles that was decoded, the next one, and both while they are joined (measured: research/log.md).
 
@@ -51,13 +44,13 @@ def chunk_bytes(picture_width: int, *, chunk_rows: int, band: int, pixel: int) -
 
 
 def context_bytes(patch: int, *, width: int) -> int:
-    """What is kept of one context candidate: keys, values, labels."""
+    """Keys, values and labels of one candidate of the context pool."""
     cells = (patch // 8) ** 2
     return 4 * cells * (2 * width + 4 * width) + 8 * cells
 
 
 def body_bytes(patch: int, *, width: int) -> int:
-    """What is kept of one encoded patch until it is decoded."""
+    """Features of one encoded patch that are kept until it is decoded."""
     return 4 * (patch // 8) ** 2 * (4 * width + 2 * width + 2 * width + 4 * width)  # quarter, index3, eighth, deep
 
 
@@ -66,14 +59,14 @@ def stem_bytes(patch: int, *, width: int, inputs: int) -> int:
     return 4 * patch**2 * (inputs + width)
 
 
-def field_bytes(height: int, picture_width: int) -> int:
-    """The known colours of the whole picture: 20 numbers a cell, and what filling them takes on the way (measured)."""
+def known_colours_bytes(height: int, picture_width: int) -> int:
+    """The known colours of the whole picture: 20 numbers a cell, and memory to fill empty cells (measured)."""
     cell = cell_size(height, picture_width)
     return 320 * -(-height // cell) * -(-picture_width // cell)
 
 
-def carry_bytes(height: int, picture_width: int) -> int:
-    """Alpha carried over the whole picture at low resolution (overview/propagate.py; measured: 770 bytes a pixel)."""
+def propagation_bytes(height: int, picture_width: int) -> int:
+    """Working memory of the low-resolution alpha (overview/propagate.py; measured: 770 bytes a pixel of it)."""
     step = alpha_step(height, picture_width)
     return 800 * -(-height // step) * -(-picture_width // step)
 
@@ -110,7 +103,7 @@ def colour_bytes(picture_width: int, *, pixel: int) -> int:
     rows = strip_rows(picture_width)
     a_column = rows * 16  # colours and alpha
     a_column += 2 * OVERLAP * 12  # of the row of tiles above and of this one, before they are mixed
-    # of the picture that the next row of tiles needs, too; its alpha is the engine's bands, which `fixed_bytes` has
+    # of the picture that the next row of tiles needs, too; its alpha is the engine's bands, which `rows_bytes` has
     a_column += 4 * PIECE * 12
     a_column += 2 * BAND * pixel  # decoded; joining two bands copies
     a_column += 4 * PIECE * 16  # that wait to be written
@@ -133,6 +126,6 @@ def weight_bytes(weights: Iterable[Any]) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in weights)
 
 
-def way_bytes(patch: int) -> int:
-    """One patch as arrays, on its way to or from a device: colours and trimap, or alpha, whichever is more."""
+def transfer_bytes(patch: int) -> int:
+    """One patch on its way to or from a device: colours and trimap, or alpha, whichever is more."""
     return patch**2 * (3 * 4 + 1)

@@ -139,16 +139,16 @@ class RunOptions(Options):
     Attributes:
         device: Where the network lies, as `devices.pick_device` gives it.
         band: Rows read at a time, at least.
-        reserve: Bytes of the limit that are kept for what runs beside the patches (colours).
-        turns: Bytes of work that waits for patches and they for it (a tile's colours, the low-resolution alpha), so
-            that the larger one counts.
+        reserved_bytes: Memory for work beside the patches: foreground colours, files that are written in one piece.
+        exclusive_bytes: Memory of work that never runs while patches are computed: a tile's colours, the
+            low-resolution alpha. Of the two the larger counts.
     """
 
     memory: int | None = None
     device: str = "cpu"
     band: int = 256
-    reserve: int = 0
-    turns: int = 0
+    reserved_bytes: int = 0
+    exclusive_bytes: int = 0
 
     @classmethod
     def of(cls, options: Options, **added: Any) -> "RunOptions":
@@ -166,12 +166,12 @@ class Plan:
     unknown: int  # unknown pixels
     queries: list[Window]  # patches to decode: those with unknown pixels
     pool: list[Window]  # context candidates
-    field: bool  # whether the picture is read once more, for the known colours around each patch
+    known_colours: bool  # whether the picture is read once more, for the known colours around each patch
     batch: int
     limit: int  # bytes
     peak: int  # expected peak memory of the process, bytes
     on_grid: int  # patches that the fixed grid would decode
-    cache: int  # candidates that are queries, too, and whose features are kept until they are decoded
+    cache: int  # candidates that are queries, too, whose features are kept until they are decoded
     cache_bytes: int  # of the context pool, these features and stems
     stems: int  # of these patches, those whose first layers are kept, too; on a CPU only
 

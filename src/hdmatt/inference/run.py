@@ -76,7 +76,7 @@ def _rows(
     counters: Counters,
     small_matte: SmallMatte | None,
 ) -> Iterator[tuple[int, Float32[np.ndarray, "rows width"]]]:
-    known_colours = read_known_colours(picture, trimap, counters) if plan.field else None
+    known_colours = read_known_colours(picture, trimap, counters) if plan.known_colours else None
     pools = pool_of_each_device(fill_pool(plan, picture, trimap, known_colours, workers, counters), workers)
     stitcher = Stitcher(plan.height, plan.width)
     weight = blending_weight(plan.options.patch, plan.options.overlap, blend=plan.options.blend)

@@ -1,7 +1,9 @@
-"""Large pictures are matted at reduced size first; patches take low frequencies from it where it is more certain.
+"""Large pictures: matted at reduced size first, for the low frequencies of the patches' alpha.
 
-with_small_picture    a task -> its job, with the smaller picture's matte
-extra_work            what the smaller picture takes, as a share of the patches' time
+    with_small_picture    a task -> its job, with the matte of the smaller picture where the picture is large
+    extra_work            time for the smaller picture, as a share of the patches' time
+
+How a patch uses the smaller matte is in overview/small_matte.py.
 """
 
 from collections.abc import Iterator
@@ -21,31 +23,19 @@ from hdmatt.pictures.reader import ArrayReader, network_colours
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, TrimapReader
 from hdmatt.system import memory
 
-_PIECE = 64  # rows of a picture that are shrunk together, about
+_ROWS = 64  # rows of a picture that are shrunk together, about
 _SMALL_PIXEL = 6  # bytes of a smaller picture's pixel
-_LEFT = 24 * memory.MIB  # what the smaller picture's patches leave behind, in pieces (measured: 30 with what is kept)
-_WIDE = 48 * memory.MIB  # only the rows that a wide picture has beyond this more than its smaller one make up for that
+_FRAGMENTS = 24 * memory.MIB  # freed memory that the smaller picture's patches leave in pieces (measured: 30 with kept)
+_WIDE = 48 * memory.MIB  # a wide picture's rows make up for the smaller one's memory only beyond this
 
 
 def with_small_picture(task: Task) -> Job:
-    """With what a smaller picture knows better, where the picture is large (overview/small_matte.py)."""
-    step = shrink_factor(task.trimap.info.height, task.trimap.info.width)
+    """The strategy `hdmatt`: patches with context, and the smaller picture's matte where the picture is large."""
+    step = shrink_factor(*size_of(task.trimap))
     if step == 1 or not task.options.small_first:
         return patches_alone(task)
-    room, options, info = needs.small_picture_bytes(*size_of(task.picture)), task.options, task.picture.info
-    # one read ahead; floats and their sums
-    bands = 2 * _together(step) * info.width * (info.dtype.itemsize * 3 + 40)
-    # a wide picture's plan holds more of rows than the smaller picture's own plan, which is made when it is there
-    own, other = (
-        needs.rows_bytes(width, patch=options.patch, band=options.band, pixel=pixel)
-        for width, pixel in ((info.width, info.dtype.itemsize * 3), (-(-info.width // step), _SMALL_PIXEL))
-    )
-    small = task
-    task = task.with_options(
-        reserve=options.reserve + max(room.matte, room.kept + needs.SPREAD + _LEFT - max(0, own - other - _WIDE)),
-        turns=max(options.turns, room.making + bands),
-    )
-    plan = task.plan()
+    large = _with_room_for_small_picture(task, step)
+    plan = large.plan()
 
     def rows() -> Iterator[tuple[int, Float32[np.ndarray, "rows width"]]]:
         yield from run(
@@ -55,36 +45,62 @@ def with_small_picture(task: Task) -> Job:
             task.model,
             progress=task.progress,
             counters=task.counters,
-            small_matte=_small_matte(small, step) if plan.unknown else None,
+            small_matte=_small_matte(task, step) if plan.unknown else None,
         )
 
     return Job(plan, plan.unknown, rows())
 
 
-def _small_matte(task: Task, step: int) -> SmallMatte | None:
-    """The matte of the smaller picture; None where its trimap has lost all that is sure of one kind, thin scribbles.
+def extra_work(strategy: str, height: int, width: int, *, small_first: bool = True) -> float:
+    """Time for the smaller picture, as a share of the time for the picture's patches."""
+    step = shrink_factor(height, width)
+    # bands of unknown pixels: 0.32 to 0.50 of the patches at half the size, 0.13 at a fifth
+    return 0.0 if strategy != "hdmatt" or step == 1 or not small_first else step**-1.3
 
-    The seconds in its network and the rows read for it are counted, its patches are not.
+
+def _with_room_for_small_picture(task: Task, step: int) -> Task:
+    """The task, its plan with room for the smaller picture: while it is made, while it is matted, and for its matte."""
+    options, info = task.options, task.picture.info
+    small, pixel = needs.small_picture_bytes(*size_of(task.picture)), 3 * info.dtype.itemsize
+    # one band is read ahead; each as read, and as floats with their sums
+    bands = 2 * _rows_together(step) * info.width * (pixel + 40)
+    # the rows that the picture's plan has beyond the smaller one's are not held yet while that one is matted
+    own, other = (
+        needs.rows_bytes(width, patch=options.patch, band=options.band, pixel=bytes_of_pixel)
+        for width, bytes_of_pixel in ((info.width, pixel), (-(-info.width // step), _SMALL_PIXEL))
+    )
+    beside = small.kept + needs.SPREAD + _FRAGMENTS - max(0, own - other - _WIDE)
+    return task.with_options(
+        reserved_bytes=options.reserved_bytes + max(small.matte, beside),
+        exclusive_bytes=max(options.exclusive_bytes, small.making + bands),
+    )
+
+
+def _small_matte(task: Task, step: int) -> SmallMatte | None:
+    """The matte of the smaller picture. None if its trimap has lost all foreground or all background: thin scribbles.
+
+    The time in its network and the rows read for it are counted, its patches are not.
     """
-    info, band = task.picture.info, _together(step)
-    sure: set[int] = set()
+    info, band = task.picture.info, _rows_together(step)
+    known: set[int] = set()
 
     def bands() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for y in range(0, info.height, band):
             y1 = min(y + band, info.height)
-            marks = task.trimap.rows(y, y1)
-            sure.update(kind for kind in (FOREGROUND, BACKGROUND) if (marks == kind).any())
-            yield network_colours(task.picture.rows(y, y1), linear=info.linear), marks
+            trimap = task.trimap.rows(y, y1)
+            known.update(kind for kind in (FOREGROUND, BACKGROUND) if (trimap == kind).any())
+            yield network_colours(task.picture.rows(y, y1), linear=info.linear), trimap
 
-    colours, marks = small_matte.small_picture(prefetch(bands()), step)
-    if not all((marks == kind).any() for kind in sure):
+    colours, trimap = small_matte.small_picture(prefetch(bands()), step)
+    if not all((trimap == kind).any() for kind in known):
         return None
     counters = Counters()
-    pixels = np.rint(colours * 65535).astype(np.uint16)  # half of the room
+    pixels = np.rint(colours * 65535).astype(np.uint16)  # half of the memory
     del colours
-    small = replace(task, picture=ArrayReader(pixels), trimap=TrimapReader(ArrayReader(marks)), progress=None)
-    small = small.with_options(reserve=task.options.reserve + needs.small_picture_bytes(*size_of(task.picture)).matte)
-    alpha = np.empty(marks.shape, np.float32)
+    small = replace(task, picture=ArrayReader(pixels), trimap=TrimapReader(ArrayReader(trimap)), progress=None)
+    matte_bytes = needs.small_picture_bytes(*size_of(task.picture)).matte
+    small = small.with_options(reserved_bytes=task.options.reserved_bytes + matte_bytes)
+    alpha = np.empty(trimap.shape, np.float32)
     for y, rows in run(small.plan(), small.picture, small.trimap, task.model, counters=counters):
         alpha[y : y + len(rows)] = rows
     if task.counters:
@@ -93,13 +109,6 @@ def _small_matte(task: Task, step: int) -> SmallMatte | None:
     return SmallMatte(alpha, step)
 
 
-def _together(step: int) -> int:
+def _rows_together(step: int) -> int:
     """Rows that are shrunk together: whole squares of `step` pixels."""
-    return max(1, _PIECE // step) * step
-
-
-def extra_work(strategy: str, height: int, width: int, *, small_first: bool = True) -> float:
-    """What the smaller picture takes, as a share of the time that the patches of the picture take."""
-    step = shrink_factor(height, width)
-    # bands of unknown pixels: 0.32 to 0.50 of the patches at half the size, 0.13 at a fifth
-    return 0.0 if strategy != "hdmatt" or step == 1 or not small_first else step**-1.3
+    return max(1, _ROWS // step) * step

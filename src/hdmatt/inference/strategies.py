@@ -15,11 +15,12 @@ from dataclasses import replace
 
 from hdmatt.errors import InputError, MemoryLimitError
 from hdmatt.inference import needs
-from hdmatt.inference.any_network import network_of, patch_rows, shrunk_rows, small_trimap, with_unknown
+from hdmatt.inference.budget import limit_of
+from hdmatt.inference.candidates import check_some_known
 from hdmatt.inference.job import Job, Task, patches_alone
 from hdmatt.inference.options import Counters, Options, Progress, Rows, RunOptions
-from hdmatt.inference.plan import check_some_known, limit_of
 from hdmatt.inference.small_first import with_small_picture
+from hdmatt.inference.without_context import network_of, patch_rows, shrunk_rows, small_trimap, with_unknown
 from hdmatt.network.model import HDMatt
 from hdmatt.patches.windows import tiles
 from hdmatt.runtimes.devices import names
@@ -82,7 +83,7 @@ def _tiles(task: Task) -> Job:
         progress=task.progress,
         counters=task.counters,
     )
-    return Job(replace(plan, queries=queries, field=False), plan.unknown, rows)
+    return Job(replace(plan, queries=queries, known_colours=False), plan.unknown, rows)
 
 
 def _whole(task: Task, *, long_side: int | None = None) -> Job:
@@ -95,9 +96,9 @@ def _whole(task: Task, *, long_side: int | None = None) -> Job:
     check_some_known(unknown, trimap.info)
     limit = limit_of(options)
     at_once = needs.patch_bytes(1, width=model.config.width) * small[0] * small[1]
-    need = memory.settled() + needs.LIBRARIES + max(at_once, options.turns)
+    need = memory.settled() + needs.LIBRARIES + max(at_once, options.exclusive_bytes)
     need += copies_made(model, [options.device]) * needs.weight_bytes(model.parameters())
-    need += options.reserve + 40 * options.band * width  # a band of rows, as read, as floats and grown
+    need += options.reserved_bytes + 40 * options.band * width  # a band of rows, as read, as floats and grown
     if need > limit and unknown and options.device == "cpu":
         raise MemoryLimitError(
             f"a memory limit of {memory.show(limit)} is too small to put {small[1]}x{small[0]} pixels through the "

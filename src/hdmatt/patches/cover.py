@@ -1,17 +1,17 @@
-"""The fewest windows that cover the unknown pixels of a trimap, wherever those lie.
+"""Few windows that cover the unknown pixels of a trimap.
 
 Arrays only: no torch, no files. Lengths are pixels, y before x. Read top to bottom:
 
-    CellMap    rows of a trimap in; how much of each cell of 8 x 8 pixels is unknown and foreground out
-    cover      windows that give every unknown pixel the margin that the grid gives it, as few as we find
-    core       the part of a window that counts for `cover`
+    CellMap    how much of each cell of 8 x 8 pixels is unknown and foreground, from rows of a trimap
+    core       the part of a window whose pixels count as covered
+    cover      few windows that cover all unknown pixels
 
-The grid of patches/windows.py decodes every window that holds an unknown pixel, also one that its neighbour sees far
-better. What hides the seams is that each pixel lies at least half an overlap inside of one window. `cover` keeps that
-promise for the unknown pixels and for no others, and lets the windows slide to where those are. It depends on the
-trimap, the window's size and the overlap only, so a limit of memory or a batch does not move it.
+On a fixed grid every window with an unknown pixel is decoded, also where a neighbour covers the same pixels better.
+Seams are hidden because each pixel lies at least half an overlap inside of one window. `cover` keeps that promise for
+unknown pixels only, and moves the windows to where they are. It depends on the trimap, the window's size and the
+overlap, not on the memory limit or the batch.
 
-Called by inference/run.py, which decodes these windows and takes its context candidates from them.
+Called by inference/candidates.py.
 """
 
 import heapq
@@ -74,10 +74,10 @@ def core(start: int, length: int, *, size: int, overlap: int) -> tuple[int, int]
 def cover(cells: Bool[np.ndarray, "rows columns"], *, height: int, width: int, size: int, overlap: int) -> list[Window]:
     """Windows whose cores hold every unknown pixel, top to bottom and left to right.
 
-    The windows of one band share y. Along a band each window starts at the first pixel that is not covered yet,
-    which no other choice beats; the bands' heights are the best of all that end on a multiple of 32 pixels or as far
-    down as a window reaches (dynamic programming). Each window is then moved so that what it has to cover lies in its
-    middle. Never more than the windows of the grid whose cores hold an unknown pixel.
+    The windows of one band share y. Along a band each window starts at the first pixel that is not covered yet, which
+    is optimal. The bands' heights are the best of all that end at a multiple of 32 pixels or as far down as a window
+    reaches (dynamic programming). Each window is then moved so that the pixels it has to cover lie in its middle. There
+    are never more windows than those of the grid whose cores hold an unknown pixel.
 
     Args:
         cells: Which cells of 8 x 8 pixels hold an unknown pixel.

@@ -1,17 +1,15 @@
-"""Cut a picture into overlapping patches and put the answers back together.
+"""Windows: where patches lie, and the pixels under them.
 
 Geometry only: no torch, no network, no files. Lengths are pixels, y comes before x, and a window is half open:
 rows y .. y + size - 1. Read top to bottom:
 
-    Window       where a patch lies; it may reach past the picture
-    grid         overlapping windows over the whole picture
-    tiles        windows that touch and never overlap
-    cut          the pixels of one window, mirrored where it leaves the picture
-    feather      how much each pixel of a patch counts
-    Stitcher     the running weighted mean of all patches, handed out as finished rows
-    Network      what a batch of patches goes through, whoever's it is
-
-Called by inference/run.py and inference/strategies.py. What one patch learns from the others is in network/cpc.py.
+    Network          a function from a batch of patches to their mattes
+    Window           where a patch lies; it may reach past the picture
+    grid             overlapping windows over the whole picture
+    tiles            windows side by side
+    check_overlap    the limits of an overlap
+    mirror, cut      the pixels of a window, mirrored where it leaves the picture
+    rows_of          the rows of the picture that a window needs
 """
 
 from collections.abc import Callable
@@ -23,7 +21,7 @@ from jaxtyping import Float32, UInt8
 from hdmatt.errors import InputError
 
 Network = Callable[[Float32[np.ndarray, "b h w 3"], UInt8[np.ndarray, "b h w"]], Float32[np.ndarray, "b h w"]]
-"""Display-encoded colours in [0, 1] and trimaps -> mattes of the same size."""
+"""Display-encoded colours in [0, 1] and trimaps (0, 128, 255) -> mattes of the same size."""
 
 
 class Window(NamedTuple):

@@ -13,7 +13,7 @@ from hdmatt.inference.options import Options
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.pictures.reader import ArrayReader
 from hdmatt.pictures.trimap import open_trimap
-from hdmatt.runtimes.exact import exact
+from hdmatt.runtimes.float32 import exact_float32
 
 OPTIONS = Options(patch=64, overlap=16, memory=2**32)
 
@@ -35,10 +35,10 @@ def chosen(request):
 
 def test_inside_nothing_is_rounded_and_afterwards_the_programs_choice_is_back(chosen):
     assert chosen[0]
-    with exact():
+    with exact_float32():
         assert switches() == EXACT
     assert switches() == chosen
-    with pytest.raises(KeyError), exact():
+    with pytest.raises(KeyError), exact_float32():
         raise KeyError
     assert switches() == chosen
 
@@ -48,7 +48,7 @@ def test_two_threads_that_overlap_do_not_switch_each_other_back(chosen):
     seen = []
 
     def first():
-        with exact():
+        with exact_float32():
             first_in.set()
             assert second_in.wait(20)
         first_out.set()
@@ -56,7 +56,7 @@ def test_two_threads_that_overlap_do_not_switch_each_other_back(chosen):
     thread = threading.Thread(target=first)
     thread.start()
     assert first_in.wait(20)
-    with exact():
+    with exact_float32():
         second_in.set()
         assert first_out.wait(20)
         seen.append(switches())  # the first block has ended, this one has not
@@ -80,7 +80,7 @@ def test_a_program_that_uses_torchs_new_switches_gets_them_back():
     """In a process of its own, for a new switch makes the old ones unreadable."""
     script = """
 import torch
-from hdmatt.runtimes.exact import exact
+from hdmatt.runtimes.float32 import exact_float32
 b = torch.backends
 def switches():
     return [x.fp32_precision for x in (b.cudnn.conv, b.cudnn.rnn, b.cuda.matmul, b.mkldnn.conv, b.mkldnn.matmul, b)]
@@ -88,7 +88,7 @@ for choose in (lambda: setattr(b, "fp32_precision", "tf32"), lambda: setattr(b.c
                lambda: setattr(b.mkldnn, "fp32_precision", "bf16")):
     choose()
     before = switches()
-    with exact():
+    with exact_float32():
         assert {switches()[i] for i in (0, 2, 3, 4)} == {"ieee"}, switches()
     assert switches() == before, (before, switches())
 print("fine")

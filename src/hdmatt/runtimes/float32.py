@@ -1,11 +1,13 @@
-"""Float32 that is computed as float32: torch's switches for less, off while a patch is computed.
+"""Float32 computed in float32: torch's faster modes (TF32, bfloat16) are switched off while a patch is computed.
 
-By itself cuDNN rounds the factors of a float32 convolution to 10 bits (TF32), and a program may have allowed that, or
-bfloat16, for matrix products, too. TF32 in the first convolution alone moves pooling indices, and alpha by up to 0.015
+By default cuDNN rounds the factors of a float32 convolution to 10 bits (TF32), and a program may have allowed TF32 or
+bfloat16 for matrix products. TF32 in the first convolution alone moves pooling indices, and alpha by up to 0.015
 (docs/runtimes.md).
 
-The switches are the whole process's. So they are off only while something is computed here, and what the program had
-chosen is back when nothing is: also with several runs in several threads, and with a run whose rows nobody takes.
+The switches belong to the whole process. So they are changed only while something is computed here. Afterwards they
+are as the program had set them, also with several runs in several threads, and with a run that nobody finishes.
+
+    exact_float32    a block without rounding
 """
 
 import threading
@@ -23,13 +25,13 @@ class _Switch(NamedTuple):
 
 
 _lock = threading.Lock()
-_inside = 0  # blocks of `exact` that are open
+_inside = 0  # blocks of `exact_float32` that are open
 _before: list[tuple[_Switch, Any]] = []  # what the first of them found
 
 
 @contextmanager
-def exact() -> Generator[None]:
-    """A block in which float32 is multiplied as float32. Blocks of several threads may overlap."""
+def exact_float32() -> Generator[None]:
+    """A block in which products of float32 numbers are not rounded. Blocks of several threads may overlap."""
     global _inside
     with _lock:
         if not _inside:
@@ -48,10 +50,10 @@ def exact() -> Generator[None]:
 
 
 def _values() -> list[tuple[_Switch, Any]]:
-    """The switches and what they stand at.
+    """The switches and their values.
 
-    To write an old switch writes new ones as well, so the old ones come first. An old one cannot be read (RuntimeError)
-    where the program has set a new one to what the old one cannot say; then the new ones say it all.
+    Writing an old switch also writes new ones, so the old ones come first. An old one cannot be read (RuntimeError)
+    once the program has given a new one a value that the old one does not know; then the new ones are enough.
     """
     found: list[tuple[_Switch, Any]] = []
     for switch in _switches():
@@ -66,7 +68,7 @@ def _switches() -> list[_Switch]:
     backends: Any = torch.backends
     old = [
         _attribute(backends.cuda.matmul, "allow_tf32", False),
-        # after allow_tf32, which tells "high" and "medium" not apart
+        # after allow_tf32, which cannot distinguish "high" from "medium"
         _Switch(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision, "highest"),
         _attribute(backends.cudnn, "allow_tf32", False),
     ]

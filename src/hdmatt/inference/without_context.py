@@ -1,9 +1,10 @@
-"""Patches and whole pictures through any network that sees nothing else: what peers and simple strategies use.
+"""Patches and whole pictures through any network, without context: for the simple strategies and for other networks.
 
-patch_rows       patch by patch
-shrunk_rows      the whole picture at a smaller size
-network_of       our network without context patches
-small_trimap, with_unknown
+shrunk_rows     the whole picture at once, at its own or at reduced size
+patch_rows      patch by patch
+with_unknown    the windows that hold unknown pixels
+network_of      our network without context patches
+small_trimap    a trimap at reduced size
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,11 +20,11 @@ from hdmatt.inference.options import Counters, Progress, Rows
 from hdmatt.network.config import STRIDE
 from hdmatt.network.inputs import network_input
 from hdmatt.network.model import HDMatt
-from hdmatt.patches.stitch import Stitcher, feather, with_known
+from hdmatt.patches.stitch import Stitcher, blending_weight, with_known
 from hdmatt.patches.windows import Network, Window, cut, mirror, rows_of
 from hdmatt.pictures.reader import network_colours
 from hdmatt.pictures.trimap import UNKNOWN
-from hdmatt.runtimes.exact import exact
+from hdmatt.runtimes.float32 import exact_float32
 from hdmatt.runtimes.prepare import network_on
 
 
@@ -37,18 +38,18 @@ def shrunk_rows(
     progress: Progress | None = None,
     counters: Counters | None = None,
 ) -> Iterator[tuple[int, Float32[np.ndarray, "rows width"]]]:
-    """One pass over the picture at the size of `marks`, grown back; (first row, rows), top to bottom.
+    """One pass of the network over the picture at the size of `marks`; (first row, enlarged rows), top to bottom.
 
     Args:
-        marks: The trimap, shrunk by `small_trimap`, or as it is.
-        band: Rows read and handed out at a time.
+        marks: The trimap, shrunk by `small_trimap`, or in full size.
+        band: Rows read and yielded at a time.
     """
     counters = counters if counters is not None else Counters()
     height, width, some = picture.info.height, picture.info.width, bool((marks == UNKNOWN).any())
     alpha = np.zeros(marks.shape, np.float32)
     if some:
         colours = _small_picture(picture, (marks.shape[0], marks.shape[1]), band)
-        with counters.network():  # the answer is an array: a GPU is done when it is there
+        with counters.network():  # the answer is an array, so a GPU has finished
             alpha = network(colours[None], marks[None])[0]
     counters.encoded = counters.decoded = int(some)
     if progress:
@@ -69,17 +70,17 @@ def patch_rows(
     progress: Progress | None = None,
     counters: Counters | None = None,
 ) -> Iterator[tuple[int, Float32[np.ndarray, "rows width"]]]:
-    """Patch by patch through a network that sees nothing else; (first row, rows), top to bottom.
+    """Patch by patch through a network without context, blended as in the paper; (first row, rows), top to bottom.
 
     Args:
-        windows: Raster order; `with_unknown` leaves out those that there is nothing to find in.
-        overlap: Width of the ramp at a patch's rim, pixels; 0 cuts hard.
+        windows: In raster order; see `with_unknown`.
+        overlap: Width of the blending ramp in pixels; 0 cuts hard.
         batch: Patches given to the network at once.
     """
     counters = counters if counters is not None else Counters()
     height, width, linear = picture.info.height, picture.info.width, picture.info.linear
     stitcher = Stitcher(height, width)
-    weight = feather(windows[0].size if windows else 1, overlap if windows else 0)
+    weight = blending_weight(windows[0].size, overlap, blend="paper") if windows else np.empty(0)
     first = 0
     for _, same_row in groupby(windows, key=lambda window: window.y):
         row = list(same_row)
@@ -92,7 +93,7 @@ def patch_rows(
             some = row[start : start + batch]
             colours = [network_colours(cut(pixels, w, first_row=top, height=height), linear=linear) for w in some]
             known = [cut(marks, w, first_row=top, height=height) for w in some]
-            with counters.network():  # the answer is an array: a GPU is done when it is there
+            with counters.network():  # the answer is an array, so a GPU has finished
                 alphas = network(np.stack(colours), np.stack(known))
             for window, alpha in zip(some, alphas, strict=True):
                 stitcher.add(window, alpha, weight)
@@ -104,7 +105,7 @@ def patch_rows(
 
 
 def with_unknown(trimap: Rows, windows: Sequence[Window], *, band: int) -> list[Window]:
-    """The windows that hold an unknown pixel of the picture; what is mirrored holds no other."""
+    """The windows that hold an unknown pixel of the picture."""
     found: dict[Window, None] = {}
     for y0 in range(0, trimap.info.height, band):
         unknown = trimap.rows(y0, min(y0 + band, trimap.info.height)) == UNKNOWN
@@ -117,7 +118,7 @@ def with_unknown(trimap: Rows, windows: Sequence[Window], *, band: int) -> list[
 
 
 def network_of(model: HDMatt, *, device: str) -> Network:
-    """Our network without context patches and colours from outside; sides are mirrored up to multiples of 8.
+    """Our network without context patches and surroundings; sides are mirrored up to multiples of 8.
 
     Raises:
         InputError: The network is in training mode.
@@ -136,7 +137,7 @@ def _alphas(model: HDMatt, colours: np.ndarray, trimaps: np.ndarray, *, device: 
     columns = mirror(0, width + -width % STRIDE, width)[None, :]
     padded = torch.from_numpy(colours[:, rows, columns]), torch.from_numpy(trimaps[:, rows, columns])
     inputs = network_input(padded[0].to(device), padded[1].to(device)).contiguous(memory_format=torch.channels_last)
-    with torch.inference_mode(), exact():
+    with torch.inference_mode(), exact_float32():
         alpha = model(inputs, [[] for _ in trimaps]).alpha
     return alpha[:, 0, :height, :width].float().cpu().numpy()
 
@@ -148,7 +149,7 @@ def _finished_rows(stitcher: Stitcher, trimap: Rows, first: int, end: int) -> It
 
 
 def small_trimap(trimap: Rows, size: tuple[int, int], band: int) -> tuple[UInt8[np.ndarray, "h w"], int]:
-    """The trimap's values at the small pixels' centres, never mixed, and the count of unknown pixels in full size."""
+    """The trimap's values at the small pixels' centres, never mixed; and the number of unknown pixels in full size."""
     height, width = trimap.info.height, trimap.info.width
     wanted = ((np.arange(size[0]) + 0.5) * height / size[0]).astype(int)
     columns = ((np.arange(size[1]) + 0.5) * width / size[1]).astype(int)

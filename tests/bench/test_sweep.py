@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from hdmatt.bench import measure as measure_module
 from hdmatt.bench import peaks, plot, sweep
 from hdmatt.bench.layers import GROUPS, Group, by_group, lost, measure_layers
 from hdmatt.bench.measure import Limits, Measured, measure
@@ -97,6 +98,45 @@ def test_layers_sum_to_the_whole_and_lost_is_what_the_peak_does_not_explain():
     found = measure_layers(HDMatt(ModelConfig(width=4, patch=64)).eval(), batch=2, topk=1, repeats=1)
     assert sum(group.flops for group in found.groups) == pytest.approx(found.flops)
     assert lost(Group("x", 3.0, 4e9), 2e9) == 1.0
+
+
+def test_the_peak_is_the_operations_of_a_convolution_by_the_shortest_time_of_its_layouts(monkeypatch):
+    asked, counted = [], []
+
+    def best(work, device, seconds, calls):
+        asked.append((device, seconds, calls))
+        with torch.inference_mode(), peaks.Count() as count:
+            work()
+        counted.append(count.flops)
+        return 4.0 / len(asked)  # each faster than the one before: 4 s, 2 s, 4 / 3 s
+
+    monkeypatch.setattr(peaks, "_best", best)
+    monkeypatch.setattr(peaks, "_has_bf16", lambda device: False)
+    found = peaks.measure_peaks(seconds=0.5)
+    assert counted[0] == counted[1] > 0 and found.fp32 == counted[0] / 2
+    assert found.bandwidth == 2 * 128 * 2**20 / (4 / 3)  # 128 MiB, read and written
+    assert asked == [("cpu", 0.25, 1)] * 2 + [("cpu", 0.5, 1)] and (found.bf16, found.tf32) == (None, False)
+
+
+def test_the_shortest_of_three_tries_counts_and_the_first_call_does_not(monkeypatch):
+    now, spent = [0.0], iter([9.0, 3.0, 2.0, 5.0])
+    monkeypatch.setattr(peaks.time, "perf_counter", lambda: now[0])
+
+    def work():
+        now[0] += next(spent)
+
+    assert peaks._best(work, "cpu", 0.0, 1) == 2.0
+    assert next(spent, None) is None
+
+
+def test_operations_do_not_depend_on_batch_and_runtime(pair, tmp_path, weights):
+    def flops(batch, runtime):
+        options = Options(patch=64, overlap=16, batch=batch, memory="4GiB")
+        settings = Settings(options, NetworkChoice(weights, runtime=runtime, device="cpu"))
+        return measure_module._counted(parse("hdmatt", settings), measure_module._Job(*pair, tmp_path, True)).flops
+
+    assert flops(1, "torch") == flops(3, "folded") > 0
+    assert not (tmp_path / "foreground.png").exists()  # colours take no operations of the network
 
 
 # ------------------------------------------------------------------------------------------------------------ pictures

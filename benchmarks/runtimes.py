@@ -5,9 +5,9 @@
 Five patches of examples/hair.jpg with three contexts each go through every runtime in turns (round by round, so that a
 disturbance hits all alike); the fastest of the rounds counts. Printed for each part: the ratio to eager PyTorch
 (smaller is faster), the seconds a patch, and what alpha differs by. The last lines are what a plain convolution reaches
-on this machine; the column before it is what the trunk reaches. Run it while nothing else runs; runtime.AUTO follows
-from it (docs/runtimes.md). The first use of onnx and openvino makes their graphs, that of compiled compiles: neither
-is timed.
+on this machine; the column before it is what the trunk reaches. Run it while nothing else runs; `AUTO` of
+runtimes/choose.py follows from it (docs/runtimes.md). The first use of onnx and openvino makes their graphs, that of
+compiled compiles: neither is timed.
 """
 
 import argparse

@@ -63,30 +63,14 @@ def extra_channels(inputs_B6HW: Tensor, surroundings_BHWM: Tensor | None = None)
         planes = inputs_B6HW.float().contiguous()
         colours = planes[:, :3] * unit + mean
         moments = moments_of(colours)
-        known_front, known_back = planes[:, 5:6], planes[:, 3:4]
-        outer: Sequence[Tensor | None] = (None, None)
-        if surroundings_BHWM is not None:
-            outer = surroundings_BHWM[..., : 2 * MOMENTS].float().permute(0, 3, 1, 2).split(MOMENTS, dim=1)
-        front, back = (
-            _gaussian(_filled(moments, mask, o)) for mask, o in zip((known_front, known_back), outer, strict=True)
-        )
+        front, back = _classes(moments, planes, surroundings_BHWM)
         weight, apart = discriminant(front, back)
-        packed = torch.cat(
-            [
-                front.mean,
-                back.mean,
-                weight,
-                _dot(weight, back.mean),
-                apart,
-                *_inverse(front.covariance),
-                *_inverse(back.covariance),
-            ],
-            dim=1,
-        )
-        f, b, weight, offset, apart, inverse_f, inverse_b = _grow(packed, colours).split([3, 3, 3, 1, 1, 6, 6], dim=1)
+        inverses = [*_inverse(front.covariance), *_inverse(back.covariance)]
+        cells = torch.cat([front.mean, back.mean, weight, _dot(weight, back.mean), apart, *inverses], dim=1)
+        f, b, weight, offset, apart, inverse_f, inverse_b = _grow(cells, colours).split([3, 3, 3, 1, 1, 6, 6], dim=1)
         first = (_dot(weight, colours) - offset).clamp(0, 1)
-        known = known_front + known_back
-        guess = torch.where(known > 0, known_front, first)
+        known = planes[:, 5:6] + planes[:, 3:4]
+        guess = torch.where(known > 0, planes[:, 5:6], first)
         alpha = local_linear(moments, guess, known + GUESS_WEIGHT * (1 - known)).clamp_(0, 1)
         to_f, to_b = colours - f, colours - b
         far_f, far_b = (_distance(matrix, v) for matrix, v in ((inverse_f, to_f), (inverse_b, to_b)))
@@ -108,8 +92,19 @@ def _low_resolution_alpha(surroundings_BHWM: Tensor, planes_B6HW: Tensor) -> Ten
 
 
 class _Gaussian(NamedTuple):
+    """Mean and covariance of a class in every cell."""
+
     mean: Tensor  # B 3 h w
     covariance: list[Tensor]  # six of B 1 h w
+
+
+def _classes(moments: Tensor, planes_B6HW: Tensor, surroundings_BHWM: Tensor | None) -> tuple[_Gaussian, _Gaussian]:
+    """Foreground and background, from the known pixels of the patch and, where there are none, its surroundings."""
+    outer: Sequence[Tensor | None] = (None, None)
+    if surroundings_BHWM is not None:
+        outer = surroundings_BHWM[..., : 2 * MOMENTS].float().permute(0, 3, 1, 2).split(MOMENTS, dim=1)
+    front, back = planes_B6HW[:, 5:6], planes_B6HW[:, 3:4]
+    return _gaussian(_filled(moments, front, outer[0])), _gaussian(_filled(moments, back, outer[1]))
 
 
 def discriminant(front: _Gaussian, back: _Gaussian) -> tuple[Tensor, Tensor]:

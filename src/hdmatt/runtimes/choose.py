@@ -1,8 +1,12 @@
-"""Which runtime and which precision compute a network here.
+"""Choice of the runtime and the precision that compute a network on a device.
 
-AUTO                        the runtime that "auto" stands for on a CPU
-choose, choose_precision    what runs for a name, on this device and processor
-has_bf16, installed         what the processor and this installation have
+    AUTO                the runtime that "auto" stands for on one CPU
+    choose              "auto" or a name -> a runtime that works here
+    choose_precision    "auto" or a name -> a precision that the runtime has
+    has_bf16            whether bfloat16 is fast on this processor
+    installed           whether a runtime's package is there
+
+The names themselves are in names.py, which loads no torch.
 """
 
 from collections.abc import Callable
@@ -17,14 +21,14 @@ from hdmatt.runtimes.devices import names
 from hdmatt.runtimes.graphs import SUFFIX
 from hdmatt.runtimes.names import PRECISIONS, RUNTIMES
 
-AUTO = "folded"  # of a CPU: the fastest in benchmarks/results/runtimes.json, see docs/runtimes.md
-COPIED = ("torch", "folded")  # of which several devices can have a copy each
+AUTO = "folded"  # the fastest on a CPU in benchmarks/results/runtimes.json, see docs/runtimes.md
+COPIED = ("torch", "folded")  # runtimes whose networks can be copied to several devices
 
 
 def choose(name: str, device: str = "cpu") -> str:
-    """The runtime that a name stands for on a device, or on several ("cuda:0,cuda:1").
+    """The runtime that a name stands for on one device or several ("cuda:0,cuda:1").
 
-    "auto" is AUTO on a CPU, folded on CUDA and on several devices, plain torch elsewhere.
+    "auto" is AUTO on a CPU, folded on CUDA and on several CPUs, and plain torch elsewhere.
 
     Raises:
         InputError: No such runtime, its package is not installed, or it does not run on the device.
@@ -55,10 +59,10 @@ def choose(name: str, device: str = "cpu") -> str:
 
 
 def choose_precision(name: str, runtime: str, device: str = "cpu") -> str:
-    """What a precision's name stands for: "auto" is bf16 for the folded runtime where the device has it, else fp32.
+    """The precision that a name stands for: "auto" is bf16 for the folded runtime where bfloat16 is fast, else fp32.
 
-    A processor has it with AMX or, by AMD, AVX512-BF16, a GPU from compute capability 8.0 on. Other runtimes have not
-    earned it (docs/runtimes.md); a processor that emulates bfloat16 only loses by it.
+    It is fast on processors with AMX or, from AMD, AVX512-BF16, and on GPUs of compute capability 8.0 and above. Other
+    runtimes did not get faster in bf16 (docs/runtimes.md), and processors that emulate bfloat16 get slower.
 
     Args:
         runtime: As `choose` gives it.
@@ -76,9 +80,9 @@ def choose_precision(name: str, runtime: str, device: str = "cpu") -> str:
 
 
 def has_bf16() -> bool:
-    """Whether bfloat16 is faster than float32 on this processor; no where torch cannot tell.
+    """Whether bfloat16 is faster than float32 on this processor. False when torch cannot tell.
 
-    With AMX it is, and with AVX512-BF16 by AMD. On an Intel processor that had AVX512-BF16 alone it was slower
+    It is with AMX, and with AVX512-BF16 from AMD. On an Intel processor with AVX512-BF16 alone it was slower
     (docs/runtimes.md).
     """
     ask: Callable[[], dict[str, Any]] | None = getattr(torch.cpu, "get_capabilities", None)
@@ -95,5 +99,5 @@ def _multiplies_bf16(device: str) -> bool:
 
 
 def installed(name: str) -> bool:
-    """Whether a runtime's package is there. Making graphs takes `onnx` and `onnxscript` as well."""
+    """Whether a runtime's package is installed. To export graphs, `onnx` and `onnxscript` are needed as well."""
     return find_spec({"onnx": "onnxruntime", "openvino": "openvino"}.get(name, "torch")) is not None

@@ -1,13 +1,13 @@
-"""The network as ONNX or OpenVINO graphs, compared with PyTorch before they are believed.
+"""Export of a network as ONNX or OpenVINO graphs, compared with PyTorch before they are used.
 
 Knows networks, graphs and the folder they lie in. Top to bottom:
 
-    export        network -> folder of graphs, complete or not there; compared with torch first if wanted
-    cached        the same, in the user's cache, made when first needed
-    check         runtime against reference: sizes, numbers of contexts, empty regions
-    check_front   the front's graph against torch
+    export         network -> folder of graphs
+    cached         the folder in the user's cache, exported when first needed
+    check          alpha of a runtime against PyTorch, for several sizes, numbers of contexts and empty regions
+    check_front    the front's graph against PyTorch
 
-A graph for each of `runtime.parts`: batch, rows and columns are free (sides in multiples of 8 at full resolution).
+There is one graph for each of `graphs.parts`. Batch, rows and columns are free; sides are multiples of 8.
 """
 
 import copy
@@ -36,12 +36,12 @@ from hdmatt.runtimes.graphs import SUFFIX, Format, Graph, load_graphs, metadata,
 from hdmatt.runtimes.prepare import fold, prepare
 from hdmatt.system.files import replacing_folder
 
-MAX_LIMIT = 2 / 255  # a pixel's alpha may move by this
-MEAN_LIMIT = 1e-4  # and a patch's, on average, by this
+MAX_LIMIT = 2 / 255  # difference of alpha that is allowed at one pixel
+MEAN_LIMIT = 1e-4  # and on average over a patch
 SIZES = (64, 192, 320)
 OPSET = 20
 
-_one_at_a_time = threading.RLock()  # of a process: torch's exporter and the loggers are shared by its threads
+_one_at_a_time = threading.RLock()  # torch's exporter and the loggers are shared by all threads
 
 
 class Difference(NamedTuple):
@@ -58,19 +58,19 @@ class Difference(NamedTuple):
 
 
 def export(model: HDMatt, folder: Path, kind: Format, *, checked: Sequence[int] = ()) -> list[Difference]:
-    """Write a network's graphs into a new folder; it is complete or not there.
+    """Write a network's graphs into a new folder, which appears when it is complete.
 
     Args:
-        checked: Sides of patches with which to compare with torch first (SIZES); nothing is left when the difference
-            is beyond the limits.
+        checked: Sides of patches, for example SIZES, with which to compare the graphs with PyTorch first. If the
+            difference is too large, nothing is written. Empty: no comparison.
 
     Returns:
-        What `check` found; empty when not asked for.
+        The differences that `check` found.
 
     Raises:
         OutputError: The folder exists, or cannot be written.
         InputError: A package is missing.
-        HDMattError: The graphs give another alpha than torch.
+        HDMattError: The graphs compute another alpha than PyTorch.
     """
     needed = ["onnx", "onnxscript", *(["openvino"] if kind == "openvino" else [])]
     needed += ["onnxruntime"] if kind == "onnx" and checked else []
@@ -95,7 +95,7 @@ def export(model: HDMatt, folder: Path, kind: Format, *, checked: Sequence[int] 
 
 
 def worst(found: Sequence[Difference]) -> str:
-    """The largest differences, in words."""
+    """The largest differences, as text."""
     maximum, mean = max(d.maximum for d in found), max(d.mean for d in found)
     return f"max {maximum:.1e} (limit {MAX_LIMIT:.1e}), mean {mean:.1e} (limit {MEAN_LIMIT:.1e})"
 
@@ -103,8 +103,8 @@ def worst(found: Sequence[Difference]) -> str:
 def cached(model: HDMatt, kind: Format) -> Path:
     """The folder of a network's graphs in the user's cache, exported and checked when first needed.
 
-    It lies in HDMATT_CACHE, else in XDG_CACHE_HOME/hdmatt, else in ~/.cache/hdmatt, named by the weights' hash and
-    the versions that made it. May be deleted at any time.
+    The cache is HDMATT_CACHE, else XDG_CACHE_HOME/hdmatt, else ~/.cache/hdmatt. The folder's name has the weights' hash
+    and the versions that made it. It may be deleted at any time.
     """
     base = os.environ.get("HDMATT_CACHE")
     root = Path(base) if base else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hdmatt"
@@ -140,10 +140,10 @@ def check(model: HDMatt, runtime: HDMatt, sizes: Sequence[int] = SIZES) -> list[
 
 
 def check_front(model: HDMatt, front: Graph, size: int = 64) -> None:
-    """The front's maps against torch's. Its pooling indices may differ where two of four values are as good as equal.
+    """Compare the front's maps with PyTorch's. Pooling indices may differ where two of four values are nearly equal.
 
     Raises:
-        HDMattError: They differ by more than rounding.
+        HDMattError: The maps differ by more than rounding.
     """
     encoder = _copy_of(model).encoder
     with torch.inference_mode():
@@ -169,7 +169,7 @@ def _copy_of(model: HDMatt) -> HDMatt:
 
 
 def _alpha(network: HDMatt, inputs: Tensor, chosen: Sequence[Sequence[int]]) -> Tensor:
-    """Patches encoded and decoded in twos (memory), with the chosen others as contexts."""
+    """Alpha of patches, computed two at a time to save memory, with the chosen others as contexts."""
     encoded: list[tuple[Stem, Body]] = []
     pool: list[Context] = []
     with torch.inference_mode():
@@ -228,19 +228,10 @@ class _Decoder(nn.Module):
         super().__init__()
         self.decoder = model.decoder
 
-    def forward(
-        self,
-        inputs: Tensor,
-        full: Tensor,
-        half: Tensor,
-        index1: Tensor,
-        index2: Tensor,
-        quarter: Tensor,
-        index3: Tensor,
-        eighth: Tensor,
-        enriched: Tensor,
-    ) -> Tensor:
-        stem = Stem(inputs, full, half, half, index1, index2)  # nothing reads `pooled` and `deep` any more
+    def forward(self, *maps: Tensor) -> Tensor:
+        """Alpha from the inputs of PARTS["decoder"], in their order."""
+        inputs, full, half, index1, index2, quarter, index3, eighth, enriched = maps
+        stem = Stem(inputs, full, half, half, index1, index2)  # the decoder does not read `pooled` and `deep`
         return self.decoder(stem, Body(quarter, index3, eighth, enriched), enriched).alpha
 
 
@@ -275,7 +266,7 @@ def _write(model: HDMatt, folder: Path, kind: Format) -> None:
                 tuple(examples[i] for i in part.inputs),
                 input_names=list(part.inputs),
                 output_names=list(part.outputs),
-                dynamic_shapes=free,
+                dynamic_shapes=(free,) if name == "decoder" else free,  # of *maps they are one tuple
                 dynamo=True,
                 opset_version=OPSET,
                 verbose=False,
@@ -300,7 +291,10 @@ def _to_openvino(path: Path, text: str) -> None:
 
 @contextmanager
 def _quiet() -> Generator[None]:
-    """The exporter warns of torchvision, which it does not need, and of its own inner workings."""
+    """A block without the exporter's warnings: of torchvision, which it does not need, and of its own parts.
+
+    Warnings and loggers are the whole process's, so they are quiet in other threads, too.
+    """
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels: Mapping[logging.Logger, int] = {logger: logger.level for logger in loggers}
     with warnings.catch_warnings():

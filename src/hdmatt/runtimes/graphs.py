@@ -1,9 +1,12 @@
 """Exported graphs, run by ONNX Runtime or OpenVINO in place of parts of a network.
 
-PARTS            the parts of the network that a runtime may replace, as graphs see them
-load_graphs      an exported folder -> its graphs
-has_graphs       whether a runtime with memory of its own computes parts of a network
-weights_hash     which weights a graph was made of
+has_graphs      whether graphs compute parts of a network
+PARTS, HEADS    the graphs, with their inputs and outputs
+parts           the graphs of one network
+load_graphs     an exported folder -> its graphs
+metadata        the description inside every graph
+weights_hash    the weights that a graph was made from, as a checksum
+with_graphs     a network -> a copy whose parts are graphs
 """
 
 import copy
@@ -23,7 +26,7 @@ from hdmatt.network.decoder import Decoded
 from hdmatt.network.encoder import Body, Stem
 from hdmatt.network.model import HDMatt
 
-METHODS = {"trunk", "forward"}  # that a runtime may replace
+METHODS = {"trunk", "forward"}  # methods that a runtime may replace
 FORMAT = "hdmatt-graphs-1"
 Format = Literal["onnx", "openvino"]
 SUFFIX: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml"}
@@ -31,12 +34,17 @@ Graph = Callable[..., list[Tensor]]  # tensors in, tensors out, in the order of 
 
 
 def has_graphs(model: HDMatt) -> bool:
-    """Whether ONNX Runtime or OpenVINO compute parts of the network, in memory that they keep for themselves."""
+    """Whether graphs compute parts of the network. ONNX Runtime and OpenVINO then hold memory of their own."""
     return isinstance(model.decoder, _GraphDecoder)
 
 
 class Part(NamedTuple):
-    """One graph: its inputs by name, each with its rows per row at stride 8 (8: full resolution), and its outputs."""
+    """One graph.
+
+    Attributes:
+        inputs: By name, each with its number of rows for one row at stride 8 (8: full resolution).
+        outputs: By name.
+    """
 
     inputs: dict[str, int]
     outputs: tuple[str, ...]
@@ -44,7 +52,7 @@ class Part(NamedTuple):
 
 _DECODED = {"inputs": 8, "full": 8, "half": 4, "index1": 4, "index2": 2, "quarter": 2, "index3": 1, "eighth": 1}
 PARTS = {
-    # for other programs; hdmatt computes it in PyTorch
+    # for other programs; hdmatt itself computes this part in PyTorch
     "front": Part({"inputs": 8}, ("full", "half", "index1", "index2", "quarter", "index3", "pooled")),
     "trunk": Part({"pooled": 1}, ("eighth", "deep")),
     "decoder": Part({**_DECODED, "enriched": 1}, ("alpha",)),
@@ -65,14 +73,14 @@ def parts(config: ModelConfig) -> dict[str, Part]:
 def load_graphs(
     folder: Path, kind: Format, *, weights: str, precision: str = "fp32", front: bool = False
 ) -> dict[str, Graph]:
-    """The graphs of a folder that `export` wrote, by name, on as many threads as torch has.
+    """The graphs of a folder that `export` wrote, by name; they use as many threads as torch.
 
     Args:
-        weights: The `weights_hash` that the graphs must have been made of.
+        weights: The `weights_hash` of the network that they must have been made from.
         front: Load the front, too.
 
     Raises:
-        ModelError: The folder holds no such graphs, or they are damaged or of other weights.
+        ModelError: The folder holds no such graphs, or they are damaged or made from other weights.
     """
     load = _onnx() if kind == "onnx" else _openvino(precision)
     advice = "Export the model again (hdmatt export) into a new folder; in the cache: delete this one."
@@ -100,7 +108,7 @@ def load_graphs(
 
 
 def metadata(model: HDMatt) -> dict[str, Any]:
-    """What is written into every graph."""
+    """The description that every graph contains."""
     return {"format": FORMAT, "config": asdict(model.config), "weights": weights_hash(model)}
 
 
@@ -115,6 +123,7 @@ def weights_hash(model: HDMatt) -> str:
 
 
 def with_graphs(model: HDMatt, graphs: dict[str, Graph]) -> HDMatt:
+    """A copy of the network in which graphs compute the trunk, the convolutions of CPC, and the decoder."""
     network = copy.deepcopy(model).eval().requires_grad_(False)
     encoder: Any = network.encoder
     for layer in ("layer2", "layer3", "layer4", "aspp"):  # their weights are in the graphs
@@ -139,7 +148,7 @@ class _Head(nn.Module):
 
 
 class _GraphDecoder(nn.Module):
-    """A graph in the place of the decoder; the maps between, which only training reads, are empty."""
+    """A graph in the place of the decoder; the maps that only training reads are empty."""
 
     def __init__(self, graph: Graph) -> None:
         super().__init__()
@@ -152,8 +161,8 @@ class _GraphDecoder(nn.Module):
 
 
 def _onnx() -> Callable[[Path], tuple[Graph, str]]:
-    """Reader of ONNX files. ONNX Runtime's threads do not spin while torch computes; its arena, which gives no memory
-    back, is off, since the engine promises a peak."""
+    """Reader of ONNX files. The threads do not spin while torch computes, and the arena, which never returns memory, is
+    off: a plan promises a peak."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -175,7 +184,7 @@ def _onnx() -> Callable[[Path], tuple[Graph, str]]:
 
 
 def _openvino(precision: str) -> Callable[[Path], tuple[Graph, str]]:
-    """Reader of OpenVINO files. The precision is always said: left to itself OpenVINO takes bf16 for all where the
+    """Reader of OpenVINO files. The precision is always set: by default OpenVINO computes everything in bf16 where the
     processor has it."""
     import openvino as ov
 

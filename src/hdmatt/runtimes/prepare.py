@@ -38,7 +38,7 @@ from hdmatt.runtimes.devices import kind as kind_of
 from hdmatt.runtimes.devices import names
 from hdmatt.runtimes.graphs import METHODS, has_graphs, load_graphs, weights_hash, with_graphs
 
-HALF_HEADS = ("delta", "phi", "fuse")  # not theta: attention multiplies an error of its keys by logits of 100 and more
+HALF_HEADS = ("delta", "phi", "fuse")  # not theta: attention multiplies an error of its keys by logits above 100
 
 
 def has_bfloat16(model: HDMatt) -> bool:
@@ -57,16 +57,16 @@ def prepare(
     """The same network in evaluation mode, computed by a runtime of RUNTIMES. "torch" gives the network itself.
 
     Args:
-        precision: "bf16" computes layer3, layer4, ASPP and the context's values and joining convolution (OpenVINO: all
-            of the trunk) in bfloat16, which moves alpha by 3e-4 at most on the example; only processors with AMX
-            or AMD's AVX512-BF16 and GPUs gain by it. For folded, compiled and openvino. "auto": see choose_precision.
-            On CUDA the decoder is computed in float16, too: 8e-4 at most (docs/runtimes.md).
-        graphs: The folder that `export` wrote of this network, for onnx and openvino.
-        device: Where it will run. A compiled network is put there; others are copied there when they run.
+        precision: "bf16" computes layer3, layer4, ASPP and the context's values and joining convolution (OpenVINO: the
+            whole trunk) in bfloat16; alpha of the example moves by 3e-4 at most. For folded, compiled and openvino.
+            On CUDA the decoder is computed in float16, too: 8e-4 at most (docs/runtimes.md). "auto": see
+            `choose_precision`.
+        graphs: The folder that `export` wrote for this network, for onnx and openvino.
+        device: Where it will run. A compiled network is moved there; others are copied there when they run.
 
     Raises:
-        InputError: The runtime does not have the precision.
-        ModelError: The graphs are missing, damaged, or of other weights.
+        InputError: The runtime does not have the precision, or the network is prepared already.
+        ModelError: The graphs are missing, damaged, or were made from other weights.
     """
     precision = choose_precision(precision, name, device)
     if name == "torch":
@@ -86,10 +86,10 @@ def prepare(
             setattr(network.cpc, head, _Half(getattr(network.cpc, head)))
         if kind_of(device) == "cuda":
             _half_decoder(network.decoder)
-    # compiled code knows this network only, so that it cannot be copied to its device later
+    # compiled code is bound to this network, so it cannot be copied to its device later
     network = _placed(network, names(device)[0] if name == "compiled" else "cpu")
-    if name == "compiled":  # sizes are symbols: bytes do not depend on which batch came first
-        # PyTorch 2.13 puts the zeros of a large unpooling before their own size, and stops at its own assertion
+    if name == "compiled":  # with symbolic sizes, so that results do not depend on the first batch's size
+        # PyTorch 2.13 orders the zeros of a large unpooling before their own size, and fails an assertion of its own
         options: Any = {"joint_graph_constant_folding": False}
         for owner, method in ((network.encoder, "trunk"), (network.decoder, "forward")):
             setattr(owner, method, torch.compile(getattr(owner, method), dynamic=True, options=options))
@@ -146,7 +146,7 @@ def copies_made(model: HDMatt, devices: Sequence[str]) -> int:
 
 
 def fold(model: HDMatt) -> HDMatt:
-    """A copy in which the convolutions behind the last pooling index do what they and their batch norms did.
+    """A copy whose batch norms after the last pooling index are merged into the convolutions before them.
 
     norm(w * x) = (s w) * x + (b - s m) with s = gain / sqrt(variance + eps). Where a norm follows a sum of
     convolutions (`Join`), s goes into all of them and the rest into the first one's bias. Computed in float64.
@@ -179,7 +179,7 @@ def _copy_on(model: HDMatt, device: str) -> HDMatt:
 
 
 def _has_foreign(model: HDMatt) -> bool:
-    """A method of ours is copied with its owner; a graph or compiled code is not."""
+    """Whether compiled code replaces a method. It is not copied with its owner, as our own methods are."""
     replaced = [vars(part)[name] for part in (model.encoder, model.decoder) for name in METHODS & vars(part).keys()]
     return any(not isinstance(method, MethodType) for method in replaced)
 
@@ -216,7 +216,7 @@ def _trunk_in_halves(encoder: Encoder, pooled: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _half_decoder(decoder: Decoder) -> None:
-    """The decoder in float16, not bfloat16: eight times as exact, and its maps are nowhere near 65504."""
+    """The decoder in float16, not bfloat16: eight times as exact, and its values are far below 65504."""
     decoder.to(torch.float16)
     setattr(decoder, "forward", MethodType(_decoder_in_halves, decoder))  # noqa: B010
 

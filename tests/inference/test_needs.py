@@ -5,7 +5,7 @@ from hdmatt.system import memory
 def test_the_colours_need_is_a_row_of_tiles():
     assert needs.colour_bytes(7388, pixel=3) > 7388 * 567 * 16
     # 567 rows of a tile 1024 wide, wherever it lies: as wide pictures have lower tiles, they take no more than others
-    assert needs.tile_bytes(7388) == 567 * 1024 * needs.TILE_PIXEL
+    assert needs.tile_bytes(7388) == 567 * 1024 * needs.TILE_PIXEL + needs.TILE_FIXED
     assert needs.tile_bytes(20000) < needs.tile_bytes(7388) < needs.tile_bytes(4096)
 
 

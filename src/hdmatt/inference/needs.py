@@ -14,6 +14,7 @@ from hdmatt.system.memory import MIB
 LIBRARIES = 100 * MIB  # kernels and buffers of torch and OpenImageIO (measured: 50 to 93)
 COMPILER = 64 * MIB  # torch.compile at the first patch (measured: 24)
 TILE_PIXEL = 40  # bytes that the colours' estimate takes for a pixel of its tile (measured: 33 to 39)
+TILE_FIXED = 3 * MIB  # and for each tile, whatever its size (measured on strips of 384 rows: 2 MiB)
 BAND = 256  # rows of the matte that are yielded at a time, at most
 SPREAD = 4 * MIB  # variation of resident memory between starts of one program (measured: less than 1)
 
@@ -113,7 +114,7 @@ def colour_bytes(picture_width: int, *, pixel: int) -> int:
 
 def tile_bytes(picture_width: int) -> int:
     """Working memory of the colours' estimate of one tile."""
-    return strip_rows(picture_width) * min(picture_width, TILE) * TILE_PIXEL
+    return strip_rows(picture_width) * min(picture_width, TILE) * TILE_PIXEL + TILE_FIXED
 
 
 def patch_bytes(patch: int, *, width: int) -> int:

@@ -16,6 +16,7 @@ from hdmatt.training.config import LossWeights, read_config
 from hdmatt.training.curves import CurveRecorder, vanished
 from hdmatt.training.presets import PRESETS
 from hdmatt.training.processes import make_fabric
+from hdmatt.training.run import Run
 from hdmatt.training.step import candidates, compile_network, group_contexts, learning_rate
 from hdmatt.training.train import new_run
 
@@ -308,6 +309,22 @@ def test_a_run_goes_on_with_its_own_pictures_unless_it_is_told(pack, tmp_path):
     train(TEN, [other], tmp_path / "run", fabric=cpu(), resume=True, other_pictures=True, max_steps=1, say=said.append)
     assert said[0].startswith("step 1: going on with other pictures: 1 foregrounds, 2 backgrounds")
     assert load_card(weights)["pictures"].startswith("1 foregrounds, 2 backgrounds, ")
+
+
+def test_a_state_of_another_network_is_not_gone_on_from(pack, tmp_path):
+    train(TEN, [pack], tmp_path / "run", fabric=cpu(), max_steps=1)
+    with pytest.raises(InputError, match=r"state\.safetensors does not fit the run's configuration") as caught:
+        train(TEN, [pack], tmp_path / "run", fabric=cpu(), resume=True, changes=["model.width=8"])
+    assert caught.value.hint == "Undo the changes of model.*."
+
+
+def test_statistics_that_a_bad_batch_spoilt_are_those_of_the_running_mean_again():
+    norm = torch.nn.BatchNorm2d(2)
+    run = Run({"model": norm}, torch.optim.AdamW(norm.parameters()), ema=0.9)
+    norm.running_mean[:] = torch.tensor([1.0, torch.nan])
+    norm.running_var[:] = 3.0
+    run.restore_statistics()
+    assert norm.running_mean.tolist() == [0, 0] and norm.running_var.tolist() == [3, 3]
 
 
 def test_a_run_that_goes_on_does_not_look_at_what_it_was_started_from(pack, tmp_path):

@@ -16,8 +16,8 @@ eight patches, so that K = 7 is there. K = all trains on the seven others of a g
 in use only, where every candidate is looked at (`hdmatt eval --topk 1000 --candidates 1000`). Patch sizes are those cut
 from the composite and resized to 320, as the paper's training section has it: 320, 480, 640 or the mix (MS). Names are
 the keys of paper/table3.py, which takes the folder of the landed rows: a model has K = 3 and size 320 unless its
-name says otherwise; all but C-literal are strict. In the rows -alone the hints know the patch alone (model.around):
-what a network knows of the rest of the picture comes from its context patches, as in the paper.
+name says otherwise; all but C-literal are strict. In the rows -alone the extra channels know the patch alone
+(model.around): what a network knows of the rest of the picture comes from its context patches, as in the paper.
 
 Without a GPU the rows of a common start show what the context module adds to it: `start` takes everything but the
 module from WEIGHTS and lets the module pass on what it is given; then each row trains alike (preset cpu-ablation: 400

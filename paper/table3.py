@@ -7,7 +7,7 @@
 
 Keys of --weights: A (no context), B (plain non-local), C (trimap-guided, strict form), C-literal; C-480, C-640, C-MS
 (trained on patches of 480, 640, mixed); C-K1, C-K5, C-K7, C-all (trained with that K); A-alone, B-alone, C-alone (the
-hints know the patch alone, so that all else comes from the context patches). Rows that need only another
+extra channels know the patch alone, so that all else comes from the context patches). Rows that need only another
 setting at test time fall back on C and are marked; rows whose weights are not there are listed as missing. A network
 whose configuration is not what its key says is refused. Rows compare only where they had equal budgets: what the files
 tell of their training stands below the tables. Writes table3.md and table3.json, and a folder of hdmatt eval for each
@@ -98,7 +98,7 @@ def weights_of(given: list[str]) -> dict[str, str]:
         wanted, form = CPC[key[0]], "literal" if key == "C-literal" else "strict"
         if config.around == key.endswith("-alone"):
             raise InputError(
-                f"{path} is a network {'with' if config.around else 'without'} hints of the whole picture",
+                f"{path} is a network {'with' if config.around else 'without'} extra channels of the whole picture",
                 hint="Rows called -alone are for networks with around=false, all others for networks with around=true.",
             )
         if config.cpc != wanted or (config.cpc == "tgnl" and config.form != form):

@@ -1,4 +1,5 @@
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import cv2
@@ -151,6 +152,13 @@ def test_an_error_of_one_device_ends_the_run_and_leaves_no_file(files, monkeypat
         )
     assert sorted(files.iterdir()) == before
     assert not threads()
+
+
+def test_two_runs_at_once_with_one_network_give_the_bytes_of_one(model):
+    expected = matte(model, SMALL)
+    with ThreadPoolExecutor(2) as both:
+        for alpha in both.map(lambda _: matte(model, SMALL), range(2)):
+            np.testing.assert_array_equal(alpha, expected)
 
 
 def test_a_run_that_is_left_early_leaves_no_thread(model):

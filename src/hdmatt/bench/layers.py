@@ -26,6 +26,7 @@ from hdmatt.network.inputs import labels, network_input
 from hdmatt.network.model import HDMatt
 from hdmatt.pictures.trimap import UNKNOWN
 from hdmatt.runtimes.float32 import exact_float32
+from hdmatt.runtimes.prepare import network_on
 
 # parts of the network by the beginnings of its modules' names; the longest that fits
 GROUPS = {
@@ -82,13 +83,13 @@ def measure_layers(
         batch: Patches computed at once.
         unknown: Share of unknown pixels, a vertical band in the middle of each patch.
     """
-    model = model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    inputs, around = _sample(model.config.patch, batch, unknown, device)
-    around = around if model.config.hints and model.config.around else None
+    model = network_on(model, device)
+    inputs, surroundings = _sample(model.config.patch, batch, unknown, device)
+    surroundings = surroundings if model.config.hints and model.config.around else None
 
     def once() -> None:
         with torch.inference_mode(), exact_float32():
-            stem = model.encoder.stem(inputs, around)
+            stem = model.encoder.stem(inputs, surroundings)
             body = model.encoder.body(stem)
             label = labels(inputs)
             pool: list[Context] = model.contexts(body, label)
@@ -96,7 +97,7 @@ def measure_layers(
 
     def extra() -> None:
         with torch.inference_mode():
-            extra_channels(inputs, around)
+            extra_channels(inputs, surroundings)
 
     def clock() -> float:
         synchronise(device)

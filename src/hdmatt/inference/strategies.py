@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from hdmatt.errors import InputError, MemoryLimitError
 from hdmatt.inference import needs
-from hdmatt.inference.budget import limit_of
+from hdmatt.inference.budget import Budget, limit_of
 from hdmatt.inference.candidates import check_some_known
 from hdmatt.inference.job import Job, Task, patches_alone
 from hdmatt.inference.options import Counters, Options, Progress, Rows, RunOptions
@@ -27,8 +27,8 @@ from hdmatt.runtimes.devices import names
 from hdmatt.runtimes.prepare import copies_made
 from hdmatt.system import memory
 
-ON_SEVERAL = ("hdmatt", "crop")  # what splits a picture over several devices
-LONG_SIDE = 1024  # pixels; the paper's down-sampled pictures
+ON_SEVERAL = ("hdmatt", "crop")  # strategies that can use several devices
+LONG_SIDE = 1024  # pixels of a picture for `downsample`, as in the paper
 
 
 def matte_rows(
@@ -44,7 +44,7 @@ def matte_rows(
     """Plan a matte by a named strategy; the work happens while its rows are taken.
 
     Raises:
-        InputError: No such strategy, sizes that differ, a trimap without known pixels.
+        InputError: There is no such strategy, the sizes differ, or the trimap has no known pixel.
         MemoryLimitError: The limit is too small for the strategy.
     """
     if strategy not in STRATEGIES:
@@ -87,30 +87,40 @@ def _tiles(task: Task) -> Job:
 
 
 def _whole(task: Task, *, long_side: int | None = None) -> Job:
-    """All at once, shrunk to `long_side` if the picture is larger."""
+    """The whole picture at once, shrunk to `long_side` if it is larger."""
     picture, trimap, model, options = task.picture, task.trimap, task.model, task.options
     height, width = picture.info.height, picture.info.width
     scale = 1.0 if long_side is None else min(1.0, long_side / max(height, width))
     small = max(1, round(height * scale)), max(1, round(width * scale))
     marks, unknown = small_trimap(trimap, small, options.band)
     check_some_known(unknown, trimap.info)
-    limit = limit_of(options)
-    at_once = needs.patch_bytes(1, width=model.config.width) * small[0] * small[1]
-    need = memory.settled() + needs.LIBRARIES + max(at_once, options.exclusive_bytes)
-    need += copies_made(model, [options.device]) * needs.weight_bytes(model.parameters())
-    need += options.reserved_bytes + 40 * options.band * width  # a band of rows, as read, as floats and grown
-    if need > limit and unknown and options.device == "cpu":
-        raise MemoryLimitError(
-            f"a memory limit of {memory.show(limit)} is too small to put {small[1]}x{small[0]} pixels through the "
-            "network at once",
-            hint=f"Give at least {memory.show(need + needs.SPREAD, up=True)} (--memory), or use --strategy hdmatt.",
-        )
-
+    if unknown and options.device == "cpu":
+        _check_memory(model, options, small, width)
     network = network_of(model, device=options.device)
     rows = shrunk_rows(
         picture, trimap, marks, network, band=options.band, progress=task.progress, counters=task.counters
     )
     return Job(None, unknown, rows)
+
+
+def _check_memory(model: HDMatt, options: RunOptions, small: tuple[int, int], width: int) -> None:
+    """Raise MemoryLimitError unless `small` pixels fit through the network at once."""
+    pixels = needs.patch_bytes(1, width=model.config.width) * small[0] * small[1]
+    at_once = max(pixels, options.exclusive_bytes)
+    budget = Budget(limit_of(options))
+    budget.take(memory.settled(), "the process")
+    budget.take(needs.LIBRARIES, "libraries")
+    copies = copies_made(model, [options.device])
+    budget.take(copies * needs.weight_bytes(model.parameters()), "copies of the network")
+    budget.take(options.reserved_bytes, "colours and files")
+    budget.take(40 * options.band * width, "rows")  # a band, as read, as floats and enlarged
+    if budget.left() < at_once:
+        need = memory.show(budget.taken + at_once + needs.SPREAD, up=True)
+        raise MemoryLimitError(
+            f"a memory limit of {memory.show(budget.limit)} is too small to put {small[1]}x{small[0]} pixels through "
+            f"the network at once ({budget.items()}, the pixels {memory.show(at_once)})",
+            hint=f"Give at least {need} (--memory), or use --strategy hdmatt.",
+        )
 
 
 def _downsample(task: Task) -> Job:

@@ -163,8 +163,8 @@ def check(config: TrainConfig, *, processes: int = 1) -> None:
         ),
         (
             not (sample.rotation and model.hints and model.around),
-            f"sample.rotation is {sample.rotation}, but the hints describe what lies around upright patches only "
-            "(model.hints and model.around)",
+            f"sample.rotation is {sample.rotation}, but the extra channels describe the surroundings of upright "
+            "patches only (model.hints and model.around)",
         ),
         (model.width >= 1, f"model.width is {model.width}, but at least 1 is needed"),
         (any(asdict(config.losses).values()), "losses are all 0, but one at least must be above"),

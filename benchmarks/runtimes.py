@@ -31,6 +31,7 @@ from hdmatt.inference.options import NetworkChoice
 from hdmatt.network.encoder import Body
 from hdmatt.network.inputs import labels, network_input
 from hdmatt.network.model import HDMatt
+from hdmatt.pictures.info import InputOptions
 from hdmatt.pictures.reader import network_colours, open_picture
 from hdmatt.pictures.trimap import UNKNOWN, open_trimap
 from hdmatt.runtimes.choose import RUNTIMES, installed
@@ -46,8 +47,8 @@ LIMIT = 10**9
 def patches(size: int, count: int) -> torch.Tensor:
     """`count` patches of the example that are more than a fifth unknown, evenly spread, as the network's input."""
     with (
-        open_picture(EXAMPLES / "hair.jpg", max_pixels=LIMIT) as picture,
-        open_trimap(EXAMPLES / "hair-trimap.png", max_pixels=LIMIT) as trimap,
+        open_picture(EXAMPLES / "hair.jpg", InputOptions(max_pixels=LIMIT)) as picture,
+        open_trimap(EXAMPLES / "hair-trimap.png", InputOptions(max_pixels=LIMIT)) as trimap,
     ):
         height, width = picture.info.height, picture.info.width
         colours, marks = network_colours(picture.rows(0, height), linear=False), trimap.rows(0, height)

@@ -5,6 +5,7 @@
     matte_files      files in, files out, in bounded memory; plan_files says what that would take
     Outputs          which files matte_files writes; RunSummary and RunForecast are what the two return
     Options          how patches are placed, chosen and joined, and the memory limit; Options.paper() is the paper's way
+    InputOptions     which layer of a picture file is read, and how large it may be
     NetworkChoice    which weights, by which runtime, in which precision, on which device
     load_model       weights by name or file, as a network of one's own
     attend           what one unknown pixel looks at (the paper's Fig. 7), as an Attention
@@ -28,12 +29,14 @@ if TYPE_CHECKING:
     from hdmatt.inference.load import load_model
     from hdmatt.inference.options import NetworkChoice, Options
     from hdmatt.inference.outputs import Outputs
+    from hdmatt.pictures.info import InputOptions
 
 __version__ = "0.1.0"
 __all__ = [
     "Attention",
     "HDMattError",
     "InputError",
+    "InputOptions",
     "Matte",
     "MemoryLimitError",
     "ModelError",
@@ -56,6 +59,7 @@ __all__ = [
 _MODULES = {  # a public name -> the module that is loaded when it is first used
     "Attention": "figures.attention",
     "attend": "figures.attention",
+    "InputOptions": "pictures.info",
     "load_model": "inference.load",
     "matte": "api",
     "Matte": "api",

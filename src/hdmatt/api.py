@@ -20,7 +20,7 @@ from hdmatt.inference.options import Options, Progress, RunOptions
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.pictures import colour
 from hdmatt.pictures.foreground import estimate_foreground
-from hdmatt.pictures.info import DEFAULT_MAX_PIXELS
+from hdmatt.pictures.info import DEFAULT_MAX_PIXELS, InputOptions
 from hdmatt.pictures.reader import as_float
 
 
@@ -74,6 +74,7 @@ def matte(
     network: AnyNetwork = DEFAULT_MODEL,
     strategy: str = "hdmatt",
     linear: bool = False,
+    input_layer: str | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     progress: Progress | None = None,
 ) -> Matte:
@@ -90,6 +91,7 @@ def matte(
         network: Weights by name or file, a NetworkChoice with runtime, precision and device, or a loaded network.
         strategy: "hdmatt", "crop", "tiles", "downsample" or "whole".
         linear: An array's float colours are scene-linear; files say so themselves.
+        input_layer: The layer of a picture file with several (EXR), by its name.
         max_pixels: Larger pictures are refused.
         progress: Called with (patches done, patches in all).
 
@@ -98,8 +100,9 @@ def matte(
         MemoryLimitError: The memory limit is too small for the picture.
     """
     loaded = load_network(network)
+    reading = InputOptions(layer=input_layer, max_pixels=max_pixels)
     with ExitStack() as stack:
-        pixels, marks = open_inputs(stack, picture, trimap, max_pixels, linear=linear)
+        pixels, marks = open_inputs(stack, picture, trimap, reading, linear=linear)
         given = RunOptions.of(options or Options(), device=loaded.device)
         job = matte_rows(strategy, pixels, marks, loaded.model, given, progress=progress)
         stack.callback(job.close)  # before the files are closed that its thread reads

@@ -3,6 +3,7 @@ import pytest
 from small_pictures import DTYPES, HEIGHT, LOSSLESS, WIDTH, noise, photo, raw, save, save_named, whole, write
 
 from hdmatt.errors import InputError
+from hdmatt.pictures.info import InputOptions
 from hdmatt.pictures.reader import ArrayReader, as_float, network_colours, open_picture, read_grey
 from hdmatt.pictures.trimap import open_trimap
 
@@ -86,12 +87,12 @@ def test_a_closed_reader_gives_no_rows(tmp_path):
 def test_more_pixels_than_allowed_are_refused_before_decoding(tmp_path):
     path = save(tmp_path / "a.png", noise())
     with pytest.raises(InputError) as error:
-        open_picture(path, max_pixels=HEIGHT * WIDTH - 1)
+        open_picture(path, InputOptions(max_pixels=HEIGHT * WIDTH - 1))
     assert error.value.message == f"{path} is 29x37 (width x height): 1073 pixels to decode, the limit is 1072"
     assert error.value.hint == "If that is no mistake, allow it: --max-pixels 1073"
-    open_picture(path, max_pixels=HEIGHT * WIDTH).close()
+    open_picture(path, InputOptions(max_pixels=HEIGHT * WIDTH)).close()
     with pytest.raises(InputError, match="the limit is 10"):
-        open_trimap(path, max_pixels=10)
+        open_trimap(path, InputOptions(max_pixels=10))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float16, np.float32, np.float64, ">u2"])

@@ -145,6 +145,7 @@ def _ours(method: Method) -> Callable[[_Job], Measured]:
     """hdmatt's own strategies, as the command line runs them."""
     from hdmatt.bench.peaks import device_peak
     from hdmatt.inference import files, load
+    from hdmatt.pictures.info import InputOptions
 
     settings = method.settings
     load.load_network(settings.network)
@@ -158,7 +159,7 @@ def _ours(method: Method) -> Callable[[_Job], Measured]:
             options=settings.options,
             network=settings.network,
             strategy=method.kind,
-            max_pixels=1 << 40,  # whoever measures knows what for
+            input_options=InputOptions(max_pixels=1 << 40),  # whoever measures knows what for
         )
         return Measured(
             network_seconds=done.network_seconds,

@@ -34,6 +34,7 @@ def matte_command(
     background: Annotated[str | None, typer.Option(help="Picture or colour behind --composite.")] = None,
     bit_depth: Annotated[BitDepth, typer.Option(help="Of the outputs; auto: as the picture.")] = "auto",
     overwrite: shared.Overwrite = False,
+    input_layer: shared.InputLayer = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print what would be done and what it takes, and stop.")] = False,
     model: shared.Model = "hdmatt-s",
     runtime: shared.RuntimeName = "auto",
@@ -57,12 +58,14 @@ def matte_command(
     """Alpha matte of a PICTURE, given a TRIMAP: full resolution, in bounded memory."""
     from hdmatt.inference.files import matte_files, plan_files
     from hdmatt.inference.outputs import Outputs
+    from hdmatt.pictures.info import InputOptions
 
+    reading = InputOptions(layer=input_layer, max_pixels=max_pixels)
     options, network = shared.options_of(context), shared.network_of(context)
     outputs = Outputs(output, foreground, cutout, composite, background, bit_depth)
     if plan:
         forecast = plan_files(
-            picture, trimap, outputs, options=options, network=network, strategy=strategy, max_pixels=max_pixels
+            picture, trimap, outputs, options=options, network=network, strategy=strategy, input_options=reading
         )
         typer.echo(json.dumps(asdict(forecast), indent=1) if as_json else _plan_text(forecast))
         return
@@ -77,7 +80,7 @@ def matte_command(
             options=options,
             network=network,
             strategy=strategy,
-            max_pixels=max_pixels,
+            input_options=reading,
             progress=lambda done, total: show("patches", done, total),
         )
     _print_summary(summary, as_json=as_json)

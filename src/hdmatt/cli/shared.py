@@ -38,6 +38,7 @@ else:  # what typer passes is the base class of the one it asks us to name; our 
 MAX_PIXELS = 10**9  # pictures.info.DEFAULT_MAX_PIXELS, without NumPy
 TYPED: ContextVar[tuple[str, ...]] = ContextVar("typed", default=())  # the words main was called with, for records
 
+_INPUT = "How the picture is read"
 _NETWORK = "The network"
 _PATCHES = "Patches: how they are placed, chosen and joined"
 _SPEED = "Speed and memory"
@@ -77,6 +78,10 @@ Batch = Annotated[
     typer.Option(
         help="Patches computed at once. Default: by --memory; with bf16 on a CPU always 1.", rich_help_panel=_SPEED
     ),
+]
+InputLayer = Annotated[
+    str | None,
+    typer.Option(help="Layer of a PICTURE with several (EXR), by its name.", rich_help_panel=_INPUT),
 ]
 MaxPixels = Annotated[int, typer.Option(min=1, help="Refuse larger pictures.", rich_help_panel=_SPEED)]
 

@@ -53,7 +53,7 @@ from hdmatt.network.model import HDMatt
 from hdmatt.patches.stitch import blending_weight
 from hdmatt.patches.windows import Window, cut, rows_of
 from hdmatt.pictures import reader, writer
-from hdmatt.pictures.info import DEFAULT_MAX_PIXELS
+from hdmatt.pictures.info import DEFAULT_MAX_PIXELS, InputOptions
 from hdmatt.pictures.reader import ArrayReader, BandReader
 from hdmatt.pictures.trimap import UNKNOWN, TrimapReader, open_trimap
 from hdmatt.system.files import replacing
@@ -344,11 +344,12 @@ def _weights(network: HDMatt, query: Window, seen: Inspection, y: int, x: int) -
 def _open(
     stack: ExitStack, picture: Any, trimap: Any, *, max_pixels: int, linear: bool
 ) -> tuple[BandReader, TrimapReader]:
+    options = InputOptions(max_pixels=max_pixels)
     if isinstance(picture, str | Path):
-        pixels: BandReader = stack.enter_context(reader.open_picture(Path(picture), max_pixels=max_pixels))
+        pixels: BandReader = stack.enter_context(reader.open_picture(Path(picture), options))
     else:
         pixels = ArrayReader(np.asarray(picture), linear=linear)
-    marks = stack.enter_context(open_trimap(trimap, max_pixels=max_pixels))
+    marks = stack.enter_context(open_trimap(trimap, options.of_others()))
     a, b = marks.info, pixels.info
     if (a.height, a.width) != (b.height, b.width):
         raise InputError(

@@ -28,7 +28,7 @@ from hdmatt.inference.small_first import extra_work
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.inference.threads import WriteQueue
 from hdmatt.pictures.foreground import PIECE, Band, foreground_bands
-from hdmatt.pictures.info import DEFAULT_MAX_PIXELS, PictureInfo
+from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions, PictureInfo
 from hdmatt.pictures.reader import ArrayReader, PictureReader, as_float, open_picture
 from hdmatt.pictures.trimap import TrimapReader, open_trimap
 from hdmatt.system import memory
@@ -89,7 +89,7 @@ def matte_files(
     options: Options | None = None,
     network: AnyNetwork = DEFAULT_MODEL,
     strategy: str = "hdmatt",
-    max_pixels: int = DEFAULT_MAX_PIXELS,
+    input_options: InputOptions = DEFAULT_INPUT,
     progress: Progress | None = None,
 ) -> RunSummary:
     """Matte of a picture file, written to files row by row in bounded memory.
@@ -104,7 +104,7 @@ def matte_files(
         options: How patches are placed, chosen and joined, and the memory limit. Default: Options().
         network: Weights by name or file, a NetworkChoice with runtime, precision and device, or a loaded network.
         strategy: "hdmatt", "crop", "tiles", "downsample" or "whole".
-        max_pixels: Larger pictures are refused.
+        input_options: The layer of the picture, and how many pixels it may have.
         progress: Called with (patches done, patches in all).
 
     Raises:
@@ -117,12 +117,12 @@ def matte_files(
     background = check_outputs(outputs, picture, trimap)
     loaded, counters = load_network(network), Counters()
     with ExitStack() as stack:
-        pixels, marks = open_inputs(stack, picture, trimap, max_pixels)
+        pixels, marks = open_inputs(stack, picture, trimap, input_options)
         given = _run_options(options, loaded, outputs, pixels.info)
         job = matte_rows(strategy, pixels, marks, loaded.model, given, progress=progress, counters=counters)
         stack.callback(job.close)  # before the files are closed that its thread reads
         warn_if_known(job.unknown)
-        _write(job, picture, pixels.info, outputs, background, max_pixels)
+        _write(job, picture, pixels.info, outputs, background, input_options)
     facts = _facts(job, pixels.info, given, loaded, strategy, patches=counters.decoded)
     return _summary(facts, counters, outputs, snapped=marks.snapped, started=started)
 
@@ -135,7 +135,7 @@ def plan_files(
     options: Options | None = None,
     network: AnyNetwork = DEFAULT_MODEL,
     strategy: str = "hdmatt",
-    max_pixels: int = DEFAULT_MAX_PIXELS,
+    input_options: InputOptions = DEFAULT_INPUT,
 ) -> RunForecast:
     """What `matte_files` would do with the same arguments, and what it would take; nothing is written.
 
@@ -151,7 +151,7 @@ def plan_files(
     check_outputs(outputs, picture, trimap)
     loaded = load_network(network)
     with ExitStack() as stack:
-        pixels, marks = open_inputs(stack, picture, trimap, max_pixels)
+        pixels, marks = open_inputs(stack, picture, trimap, input_options)
         info = pixels.info
         given = _run_options(options, loaded, outputs, info)
         job = matte_rows(strategy, pixels, marks, loaded.model, given)
@@ -174,14 +174,14 @@ def plan_files(
 
 
 def open_inputs(
-    stack: ExitStack, picture: Any, trimap: Any, max_pixels: int, *, linear: bool = False
+    stack: ExitStack, picture: Any, trimap: Any, options: InputOptions, *, linear: bool = False
 ) -> tuple[PictureReader | ArrayReader, TrimapReader]:
     """Readers of a picture and its trimap, files or arrays, that are closed with the stack."""
     if isinstance(picture, str | Path):
-        pixels = stack.enter_context(open_picture(Path(picture), max_pixels=max_pixels))
+        pixels = stack.enter_context(open_picture(Path(picture), options))
     else:
         pixels = stack.enter_context(ArrayReader(np.asarray(picture), linear=linear))
-    return pixels, stack.enter_context(open_trimap(trimap, max_pixels=max_pixels))
+    return pixels, stack.enter_context(open_trimap(trimap, options.of_others()))
 
 
 def warn_if_known(unknown: int) -> None:
@@ -239,7 +239,12 @@ def _summary(facts: PlanFacts, counters: Counters, outputs: Outputs, *, snapped:
 
 
 def _write(
-    job: Job, picture: Path, info: PictureInfo, outputs: Outputs, background: Path | np.ndarray | None, max_pixels: int
+    job: Job,
+    picture: Path,
+    info: PictureInfo,
+    outputs: Outputs,
+    background: Path | np.ndarray | None,
+    options: InputOptions,
 ) -> None:
     """All outputs of a job; another thread encodes them while the next rows are computed."""
     with OutputFiles(outputs, info) as files, WriteQueue() as queue, ExitStack() as stack:
@@ -247,8 +252,8 @@ def _write(
             for _, alpha in job.rows:
                 queue.submit(files.write_alpha, alpha)
             return
-        again = stack.enter_context(open_picture(picture, max_pixels=max_pixels))
-        behind = background_rows(stack, background, info, max_pixels)
+        again = stack.enter_context(open_picture(picture, options))
+        behind = background_rows(stack, background, info, options)
         for y0, foreground, alpha in _with_colours(job.rows, again, files, queue):
             queue.submit(files.write_colours, foreground, alpha, behind(y0, y0 + len(alpha)) if behind else None)
             del foreground, alpha

@@ -21,7 +21,7 @@ import numpy as np
 from hdmatt.errors import InputError
 from hdmatt.pictures import colour
 from hdmatt.pictures.formats import default_bit_depth
-from hdmatt.pictures.info import PictureInfo
+from hdmatt.pictures.info import InputOptions, PictureInfo
 from hdmatt.pictures.reader import as_float, open_picture
 from hdmatt.pictures.writer import PictureWriter, check_output_path
 from hdmatt.system.files import hidden_name, unwritable
@@ -146,7 +146,7 @@ class OutputFiles:
 
 
 def background_rows(
-    stack: ExitStack, background: Path | np.ndarray | None, info: PictureInfo, max_pixels: int
+    stack: ExitStack, background: Path | np.ndarray | None, info: PictureInfo, options: InputOptions
 ) -> BackgroundRows | None:
     """What gives the rows of the background, in the picture's encoding; a picture is closed with the stack.
 
@@ -158,7 +158,7 @@ def background_rows(
     if isinstance(background, np.ndarray):
         flat = colour.srgb_to_linear(background) if info.linear else background
         return lambda y0, y1: np.broadcast_to(flat, (y1 - y0, info.width, 3))
-    reader = stack.enter_context(open_picture(background, max_pixels=max_pixels))
+    reader = stack.enter_context(open_picture(background, options.of_others()))
     if (reader.info.height, reader.info.width) != (info.height, info.width):
         raise InputError(
             f"the background {background} is {reader.info.width}x{reader.info.height} but the picture is "

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from hdmatt.errors import InputError
-from hdmatt.pictures.info import TYPES, WHITE, PictureInfo
+from hdmatt.pictures.info import DEFAULT_INPUT, TYPES, WHITE, InputOptions, PictureInfo
 from hdmatt.pictures.openimageio import Opened, first_line, open_input, openimageio, size_limit
 from hdmatt.system import memory
 from hdmatt.system.memory import GIB, MIB
@@ -36,7 +36,7 @@ class Decoder:
         InputError: The file cannot be opened, or holds no flat pixels that we can read in bounded memory.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, options: InputOptions = DEFAULT_INPUT) -> None:
         self._path = path
         self._opened: Opened | None = _open(path)
         self._closed = False

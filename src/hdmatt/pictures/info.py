@@ -1,6 +1,7 @@
 """Size, depth and metadata of a picture, and the types that pictures are held in.
 
     PictureInfo          size, depth and metadata
+    InputOptions         how a file is read where it does not say itself
     Rows, PathLike       types of bands of rows and of paths
     DEFAULT_MAX_PIXELS   larger pictures are refused
     WHITE, TYPES         the largest integer of a type, OpenImageIO's names of types
@@ -9,7 +10,7 @@ Knows nothing of files.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,26 @@ Rows = (
 
 WHITE = {"uint8": 255, "uint16": 65535}
 TYPES = {"uint8": "uint8", "uint16": "uint16", "float16": "half", "float32": "float"}  # OpenImageIO's names
+
+
+@dataclass(frozen=True)
+class InputOptions:
+    """How a picture file is read where it does not say itself, and how large it may be.
+
+    Attributes:
+        layer: The layer of a file with several, by its name. None: the file must make clear which one is the picture.
+        max_pixels: Larger pictures are refused.
+    """
+
+    layer: str | None = None
+    max_pixels: int = DEFAULT_MAX_PIXELS
+
+    def of_others(self) -> "InputOptions":
+        """The same for the trimap and the background, which lie in other files: the layer is the picture's alone."""
+        return replace(self, layer=None)
+
+
+DEFAULT_INPUT = InputOptions()
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from jaxtyping import Float32, Shaped
 
 from hdmatt.errors import InputError
 from hdmatt.pictures.decoder import Decoder
-from hdmatt.pictures.info import DEFAULT_MAX_PIXELS, WHITE, PathLike, PictureInfo, Rows
+from hdmatt.pictures.info import DEFAULT_INPUT, WHITE, InputOptions, PathLike, PictureInfo, Rows
 from hdmatt.pictures.turned import TurnedRows
 from hdmatt.system.memory import MIB
 
@@ -74,17 +74,17 @@ class BandReader:
         self.close()
 
 
-def open_picture(path: PathLike, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> "PictureReader":
+def open_picture(path: PathLike, options: InputOptions = DEFAULT_INPUT) -> "PictureReader":
     """Open a picture file: PNG, JPEG, TIFF, EXR, WebP, and what else OpenImageIO reads.
 
     Args:
         path: The file; its content decides the format, not its name.
-        max_pixels: More pixels than this are refused before any is decoded.
+        options: Its layer, and how many pixels it may have; more are refused before any is decoded.
 
     Raises:
         InputError: Missing, unreadable, not a picture, or too large.
     """
-    return PictureReader(path, max_pixels=max_pixels)
+    return PictureReader(path, options)
 
 
 class PictureReader(BandReader):
@@ -99,12 +99,12 @@ class PictureReader(BandReader):
     into a temporary file of its raw size.
     """
 
-    def __init__(self, path: PathLike, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
-        self._decoder = Decoder(Path(path))
+    def __init__(self, path: PathLike, options: InputOptions = DEFAULT_INPUT) -> None:
+        self._decoder = Decoder(Path(path), options)
         try:
             self._orientation = self._decoder.orientation
             self.info = self._decoder.info(turned=self._orientation >= 5)
-            _check_size(self.info, max_pixels, self._decoder.chunk_pixels)
+            _check_size(self.info, options.max_pixels, self._decoder.chunk_pixels)
         except BaseException:
             self._decoder.close()
             raise

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Shaped, UInt8
 
 from hdmatt.errors import InputError
-from hdmatt.pictures.info import DEFAULT_MAX_PIXELS, PathLike
+from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions, PathLike
 from hdmatt.pictures.reader import ArrayReader, BandReader, open_picture, single_channel
 
 BACKGROUND = 0
@@ -99,7 +99,7 @@ def from_alpha(alpha: UInt8[np.ndarray, "h w"], *, radius: int) -> UInt8[np.ndar
     return trimap
 
 
-def open_trimap(path_or_array: PathLike | np.ndarray, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> "TrimapReader":
+def open_trimap(path_or_array: PathLike | np.ndarray, options: InputOptions = DEFAULT_INPUT) -> "TrimapReader":
     """Open a trimap from a file, or from what `ArrayReader` takes.
 
     Raises:
@@ -107,7 +107,7 @@ def open_trimap(path_or_array: PathLike | np.ndarray, *, max_pixels: int = DEFAU
     """
     if isinstance(path_or_array, np.ndarray):
         return TrimapReader(ArrayReader(path_or_array))
-    return TrimapReader(open_picture(path_or_array, max_pixels=max_pixels))
+    return TrimapReader(open_picture(path_or_array, options))
 
 
 class TrimapReader:

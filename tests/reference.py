@@ -265,3 +265,16 @@ def best_colours(picture, alpha, epsilon=1e-5, foreground=None):
     matrix, right = np.array(rows), np.array(rights)
     solution = np.linalg.solve(matrix.T @ matrix, matrix.T @ right)
     return solution[:pixels].reshape(height, width, 3), solution[pixels:].reshape(height, width, 3)
+
+
+def unpacked_bits(encoded: bytes) -> bytes:
+    """PackBits decoded, a header at a time (TIFF 6.0, section 9)."""
+    out, at = b"", 0
+    while at < len(encoded):
+        header = encoded[at]
+        assert header != 128
+        count = header + 1 if header < 128 else 1
+        out += encoded[at + 1 : at + 1 + count] * (1 if header < 128 else 257 - header)
+        at += 1 + count
+    assert at == len(encoded)
+    return out

@@ -9,6 +9,7 @@ import numpy as np
 import OpenImageIO as oiio
 import pytest
 import torch
+from psd_tools import PSDImage
 
 from hdmatt import api
 from hdmatt.errors import OutputError
@@ -21,6 +22,7 @@ from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.checkpoint import save_model
 from hdmatt.network.config import ModelConfig
 from hdmatt.network.model import HDMatt
+from hdmatt.pictures.colour import linear_to_srgb
 from hdmatt.pictures.reader import PictureReader
 from hdmatt.pictures.writer import PictureWriter
 
@@ -111,6 +113,53 @@ def test_all_outputs_take_the_place_of_what_was_there_and_nothing_else_stays(sce
     assert not {*before.values()} & {*after.values()}
     alpha = cv2.imread(str(targets.alpha), cv2.IMREAD_UNCHANGED)
     assert (cv2.imread(str(targets.cutout), cv2.IMREAD_UNCHANGED)[..., 3] == alpha).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_layers_hold_the_picture_the_foreground_and_the_matte_of_the_other_files(scene, network, dtype):
+    picture = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (400, 120, 3), dtype, endpoint=True)
+    cv2.imwrite(str(scene / "picture.png"), picture)
+    outputs = Outputs(scene / "alpha.png", scene / "foreground.png", psd=scene / "layers.psd")
+    assert run(scene, outputs, network).outputs == [str(path) for path in outputs.paths()]
+    below, above = PSDImage.open(scene / "layers.psd")
+    white = np.iinfo(dtype).max
+    for values, name in (
+        (below.numpy("color"), "picture.png"),
+        (above.numpy("color"), "foreground.png"),
+        (above.numpy("mask")[..., 0], "alpha.png"),
+    ):
+        expected = cv2.imread(str(scene / name), cv2.IMREAD_UNCHANGED)
+        expected = expected if expected.ndim == 2 else expected[..., ::-1]
+        assert expected.dtype == dtype
+        np.testing.assert_array_equal(np.rint(values * white), expected)
+
+
+def test_layers_of_a_linear_picture_are_display_encoded_in_16_bits(scene, network):
+    light = np.random.default_rng(0).random((400, 120, 3), np.float32)
+    with PictureWriter(scene / "picture.exr", 400, 120, channels=3, bit_depth="float") as writer:
+        writer.write(light)
+    outputs = Outputs(psd=scene / "layers.psd")
+    matte_files(scene / "picture.exr", scene / "trimap.png", outputs, options=SMALL, network=network)
+    file = PSDImage.open(scene / "layers.psd")
+    assert file.depth == 16
+    # half a step of 65535
+    np.testing.assert_allclose(next(iter(file)).numpy("color"), linear_to_srgb(light), rtol=0, atol=0.6 / 65535)
+
+
+@pytest.mark.parametrize("failing", ["alpha.png", "layers.psd"])
+def test_layers_and_the_other_files_appear_together_or_not_at_all(scene, network, monkeypatch, failing):
+    outputs = Outputs(scene / "alpha.png", psd=scene / "layers.psd")
+    before, replace = {path.name for path in scene.iterdir()}, os.replace
+
+    def stubborn(source, target):
+        if target.name == failing:
+            raise PermissionError(13, "Permission denied")
+        replace(source, target)
+
+    monkeypatch.setattr(outputs_module.os, "replace", stubborn)
+    with pytest.raises(OutputError, match=rf"{failing} cannot be written"):
+        run(scene, outputs, network)
+    assert {path.name for path in scene.iterdir()} == before
 
 
 def test_a_link_is_replaced_and_comes_back_as_a_link(scene, targets, network, monkeypatch):

@@ -1,4 +1,4 @@
-"""`hdmatt matte`: picture and trimap in; alpha, foreground, cut-out and composite out."""
+"""`hdmatt matte`: picture and trimap in; alpha, foreground, cut-out, composite and layers out."""
 
 import json
 import warnings
@@ -32,6 +32,9 @@ def matte_command(
     cutout: Annotated[Path | None, typer.Option(help="Foreground and alpha as straight RGBA.")] = None,
     composite: Annotated[Path | None, typer.Option(help="Foreground over --background.")] = None,
     background: Annotated[str | None, typer.Option(help="Picture or colour behind --composite.")] = None,
+    psd: Annotated[
+        Path | None, typer.Option(help="Layers for Photoshop, the matte as mask; .psb for large ones.")
+    ] = None,
     bit_depth: Annotated[BitDepth, typer.Option(help="Of the outputs; auto: as the picture.")] = "auto",
     overwrite: shared.Overwrite = False,
     input_layer: shared.InputLayer = None,
@@ -62,7 +65,7 @@ def matte_command(
 
     reading = InputOptions(layer=input_layer, max_pixels=max_pixels)
     options, network = shared.options_of(context), shared.network_of(context)
-    outputs = Outputs(output, foreground, cutout, composite, background, bit_depth)
+    outputs = Outputs(output, foreground, cutout, composite, background, bit_depth, psd=psd)
     if plan:
         forecast = plan_files(
             picture, trimap, outputs, options=options, network=network, strategy=strategy, input_options=reading

@@ -254,9 +254,13 @@ def _write(
             return
         again = stack.enter_context(open_picture(picture, options))
         behind = background_rows(stack, background, info, options)
+        layer = stack.enter_context(open_picture(picture, options)) if outputs.psd is not None else None
         for y0, foreground, alpha in _with_colours(job.rows, again, files, queue):
-            queue.submit(files.write_colours, foreground, alpha, behind(y0, y0 + len(alpha)) if behind else None)
-            del foreground, alpha
+            y1 = y0 + len(alpha)
+            original = as_float(layer.rows(y0, y1)) if layer else None
+            beneath = behind(y0, y1) if behind else None
+            queue.submit(files.write_colours, foreground, alpha, background=beneath, original=original)
+            del foreground, alpha, original, beneath
 
 
 def _with_colours(

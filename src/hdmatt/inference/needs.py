@@ -112,6 +112,13 @@ def colour_bytes(picture_width: int, *, pixel: int) -> int:
     return a_column * picture_width
 
 
+def layered_bytes(picture_width: int, *, pixel: int) -> int:
+    """What a file with layers takes beside the colours' estimate: the picture's rows once more, and their encoding."""
+    a_column = 2 * PIECE * pixel + 4 * PIECE * 12  # decoded, and waiting to be written
+    a_column += PIECE * 80  # on the way into the file's numbers
+    return a_column * picture_width + 16 * MIB
+
+
 def tile_bytes(picture_width: int) -> int:
     """Working memory of the colours' estimate of one tile."""
     return strip_rows(picture_width) * min(picture_width, TILE) * TILE_PIXEL + TILE_FIXED

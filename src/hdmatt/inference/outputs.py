@@ -2,7 +2,7 @@
 
 Knows files and colours; nothing of networks and plans. Read top to bottom:
 
-    Outputs          paths of matte, foreground, cut-out and composite, and how they are written
+    Outputs          paths of matte, foreground, cut-out, composite and layers, and how they are written
     check_outputs    refuses what cannot be written, before anything is computed
     held_bytes       memory that the outputs take beside the network
     OutputFiles      the open files; all appear when the block ends well, none when it does not
@@ -19,9 +19,11 @@ from types import TracebackType
 import numpy as np
 
 from hdmatt.errors import InputError
+from hdmatt.inference.needs import layered_bytes
 from hdmatt.pictures import colour
-from hdmatt.pictures.formats import default_bit_depth
+from hdmatt.pictures.formats import FORMATS, default_bit_depth
 from hdmatt.pictures.info import InputOptions, PictureInfo
+from hdmatt.pictures.psd import LAYERED, PsdWriter
 from hdmatt.pictures.reader import as_float, open_picture
 from hdmatt.pictures.writer import PictureWriter, check_output_path
 from hdmatt.system.files import hidden_name, unwritable
@@ -40,6 +42,7 @@ class Outputs:
         composite: The foreground over `background`.
         background: A colour ("white", "#d8d2c8") or a picture of the same size; needed for `composite`.
         bit_depth: "8", "16", "half", "float", or "auto": the picture's own where the format has it.
+        psd: The picture and its foreground as layers, with the matte as mask: .psd or .psb.
     """
 
     alpha: str | Path | None = None
@@ -48,14 +51,16 @@ class Outputs:
     composite: str | Path | None = None
     background: str | Path | None = None
     bit_depth: str = "auto"
+    psd: str | Path | None = None
 
     def paths(self) -> list[Path]:
         """The files that are written, the matte first."""
-        return [Path(path) for path in (self.alpha, self.foreground, self.cutout, self.composite) if path is not None]
+        every = (self.alpha, self.foreground, self.cutout, self.composite, self.psd)
+        return [Path(path) for path in every if path is not None]
 
     def colours(self) -> bool:
         """Whether any output needs the foreground's colours."""
-        return any(path is not None for path in (self.foreground, self.cutout, self.composite))
+        return any(path is not None for path in (self.foreground, self.cutout, self.composite, self.psd))
 
 
 def check_outputs(outputs: Outputs, picture: Path, trimap: Path) -> Path | np.ndarray | None:
@@ -76,15 +81,17 @@ def check_outputs(outputs: Outputs, picture: Path, trimap: Path) -> Path | np.nd
         inputs.append(background)
     paths = outputs.paths()
     for path in paths:
-        check_output_path(path, inputs)
+        layered = outputs.psd is not None and path == Path(outputs.psd)
+        check_output_path(path, inputs, LAYERED if layered else FORMATS)
     if len({path.resolve() for path in paths}) < len(paths):
         raise InputError("two outputs have the same path", hint="Give each output its own file.")
     return background
 
 
 def held_bytes(outputs: Outputs, info: PictureInfo) -> int:
-    """Bytes of outputs that are kept until the end: WebP is encoded in one piece."""
-    return sum(path.suffix.lower() == ".webp" for path in outputs.paths()) * 20 * info.height * info.width
+    """Bytes that outputs hold: WebP is encoded in one piece; the picture's own rows become a layer."""
+    webp = sum(path.suffix.lower() == ".webp" for path in outputs.paths()) * 20 * info.height * info.width
+    return webp + (layered_bytes(info.width, pixel=3 * info.dtype.itemsize) if outputs.psd is not None else 0)
 
 
 class OutputFiles:
@@ -97,9 +104,10 @@ class OutputFiles:
 
     def __init__(self, outputs: Outputs, info: PictureInfo) -> None:
         self._outputs, self._info = outputs, info
-        self._encoded: set[PictureWriter] = set()  # colours are linear here and display-encoded in the file
+        self._encoded: set[PictureWriter | PsdWriter] = set()  # colours are linear here and display-encoded in the file
         self._stack = ExitStack()
         self._alpha = self._foreground = self._cutout = self._composite = None
+        self._psd: PsdWriter | None = None
 
     def __enter__(self) -> "OutputFiles":
         with ExitStack() as stack:
@@ -108,6 +116,7 @@ class OutputFiles:
             self._foreground = self._writer(stack, self._outputs.foreground, channels=3)
             self._cutout = self._writer(stack, self._outputs.cutout, channels=4)
             self._composite = self._writer(stack, self._outputs.composite, channels=3)
+            self._psd = self._layered_writer(stack, self._outputs.psd)
             self._stack = stack.pop_all()
         return self
 
@@ -119,8 +128,22 @@ class OutputFiles:
         if self._alpha:
             self._alpha.write(rows)
 
-    def write_colours(self, foreground: np.ndarray, alpha: np.ndarray, background: np.ndarray | None) -> None:
-        """The next rows of all outputs with colours: foreground [h, W, 3], alpha [h, W], background [h, W, 3]."""
+    def write_colours(
+        self,
+        foreground: np.ndarray,
+        alpha: np.ndarray,
+        *,
+        background: np.ndarray | None = None,
+        original: np.ndarray | None = None,
+    ) -> None:
+        """The next rows of all outputs with colours.
+
+        Args:
+            foreground: [h, W, 3].
+            alpha: [h, W].
+            background: [h, W, 3], needed for a composite.
+            original: The picture's rows [h, W, 3], needed for layers.
+        """
         if self._foreground:
             self._foreground.write(self._as_in_file(self._foreground, foreground))
         if self._cutout:
@@ -128,6 +151,8 @@ class OutputFiles:
         if self._composite and background is not None:
             whole = colour.composite(foreground, alpha, background)
             self._composite.write(self._as_in_file(self._composite, whole))
+        if self._psd and original is not None:
+            self._psd.write(self._as_in_file(self._psd, original), self._as_in_file(self._psd, foreground), alpha)
 
     def _writer(self, stack: ExitStack, path: str | Path | None, *, channels: int) -> PictureWriter | None:
         if path is None:
@@ -141,7 +166,19 @@ class OutputFiles:
             self._encoded.add(writer)
         return stack.enter_context(writer)
 
-    def _as_in_file(self, writer: PictureWriter, colours: np.ndarray) -> np.ndarray:
+    def _layered_writer(self, stack: ExitStack, path: str | Path | None) -> PsdWriter | None:
+        if path is None:
+            return None
+        info, depth = self._info, self._outputs.bit_depth
+        if depth == "auto":
+            depth = "8" if info.dtype == np.uint8 else "16"
+        move = self._together.add
+        writer = PsdWriter(path, info.height, info.width, bit_depth=depth, like=info, move=move)
+        if info.linear:
+            self._encoded.add(writer)
+        return stack.enter_context(writer)
+
+    def _as_in_file(self, writer: PictureWriter | PsdWriter, colours: np.ndarray) -> np.ndarray:
         return colour.linear_to_srgb(colours) if writer in self._encoded else colours
 
 

@@ -91,10 +91,10 @@ class WriteQueue:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="hdmatt-writer")
         self._waiting: deque[Future[None]] = deque()
 
-    def submit(self, call: Callable[..., None], *arguments: Any) -> None:
+    def submit(self, call: Callable[..., None], *arguments: Any, **named: Any) -> None:
         while self._waiting and (self._waiting[0].done() or len(self._waiting) >= self._depth):
             self._waiting.popleft().result()
-        self._waiting.append(self._thread.submit(call, *arguments))
+        self._waiting.append(self._thread.submit(call, *arguments, **named))
 
     def __enter__(self) -> "WriteQueue":
         return self

@@ -8,6 +8,7 @@ Knows no pixels and opens no file.
     default_bit_depth     the depth that a file gets when none is asked for
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,17 +53,18 @@ FORMATS = {
 DEPTHS = {"8": np.uint8, "16": np.uint16, "half": np.float16, "float": np.float32}
 
 
-def writable(path: Path) -> Format:
+def writable(path: Path, formats: Mapping[str, Format] = FORMATS) -> Format:
     """The format that the path's suffix names.
 
     Raises:
         OutputError: A suffix that we cannot write.
     """
-    found = FORMATS.get(path.suffix.lower())
+    found = formats.get(path.suffix.lower())
     if found is None:
+        other = next(iter(formats))
         raise OutputError(
-            f"{path}: we cannot write {path.suffix or 'a file without a suffix'}, we need one of {' '.join(FORMATS)}",
-            hint=f"Write to {path.with_suffix('.png').name or 'alpha.png'}, for example.",
+            f"{path}: we cannot write {path.suffix or 'a file without a suffix'}, we need one of {' '.join(formats)}",
+            hint=f"Write to {path.stem or 'alpha'}{other}, for example.",
         )
     return found
 

@@ -4,11 +4,12 @@ Knows nothing of what the values mean; what each format can hold is in pictures/
 
     PictureWriter        writes a picture row by row
     check_output_path    refuses paths that cannot be written, before any work is done
+    profile_for          the ICC profile to embed
 """
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from hdmatt.errors import InputError, OutputError
-from hdmatt.pictures.formats import DEPTHS, EXR, JPEG, PNG, TIFF, WEBP, Format, check_format, writable
+from hdmatt.pictures.formats import DEPTHS, EXR, FORMATS, JPEG, PNG, TIFF, WEBP, Format, check_format, writable
 from hdmatt.pictures.info import TYPES, WHITE, PathLike, PictureInfo
 from hdmatt.pictures.openimageio import first_line, open_input, openimageio, size_limit
 from hdmatt.system.files import create_hidden
@@ -181,7 +182,7 @@ class PictureWriter:
 
     def _open(self) -> Any:
         oiio = openimageio()
-        profile = _profile_for(self._like, self._channels)
+        profile = profile_for(self._like, self._channels)
         trouble = ""
         # libpng refuses to write profiles that JPEG and TIFF carry without a look; better a picture without than none
         for icc in (profile, None) if profile else (None,):
@@ -229,18 +230,19 @@ class PictureWriter:
         )
 
 
-def check_output_path(path: PathLike, inputs: Sequence[PathLike]) -> None:
+def check_output_path(path: PathLike, inputs: Sequence[PathLike], formats: Mapping[str, Format] = FORMATS) -> None:
     """Refuse a path where no picture can be written, before any work is done.
 
     Args:
         inputs: Files that must not be overwritten; links are followed.
+        formats: The formats that may be written there, by suffix.
 
     Raises:
         OutputError: A suffix that we cannot write, a folder that is missing or closed to us, a path that is a
             folder, or one of the inputs.
     """
     path = Path(path)
-    writable(path)
+    writable(path, formats)
     folder = path.parent
     if path.is_dir():
         raise OutputError(
@@ -270,7 +272,7 @@ def _set_resolution(spec: Any, resolution: tuple[float, float, str], file_format
         spec.attribute("PixelAspectRatio", y / x)
 
 
-def _profile_for(like: PictureInfo | None, channels: int) -> bytes | None:
+def profile_for(like: PictureInfo | None, channels: int) -> bytes | None:
     """The profile to embed: complete and for as many colours, since libpng gives up on any other."""
     icc = like.icc if like else None
     if not icc or icc[16:20] != (b"GRAY" if channels == 1 else b"RGB "):

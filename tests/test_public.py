@@ -18,7 +18,7 @@ FIELDS = {  # what is built or read by a caller
     "Matte": "alpha picture linear",
     "NetworkChoice": "model runtime precision device",
     "Options": "patch overlap topk candidates windows blend small_first memory batch",
-    "Outputs": "alpha foreground cutout composite background bit_depth",
+    "Outputs": "alpha foreground cutout composite background bit_depth psd",
     "RunForecast": "width height unknown_share patches context_pool windows blend small_first batch expected_memory "
     "memory_limit model strategy device runtime precision patches_on_grid encodes cached cache_bytes expected_seconds",
     "RunSummary": "width height unknown_share patches context_pool windows blend small_first batch expected_memory "

@@ -15,6 +15,7 @@ FIELDS = {  # what is built or read by a caller
     "Attention": "y x query cell kind form patches similarity_K scores_K candidates regions weights_RKHW lost_R "
     "labels_KHW values_KHWV",
     "InputOptions": "layer max_pixels",
+    "MaskSource": "file layer scribbles box rembg fit",
     "Matte": "alpha picture linear",
     "NetworkChoice": "model runtime precision device",
     "Options": "patch overlap topk candidates windows blend small_first memory batch",
@@ -29,6 +30,7 @@ FIELDS = {  # what is built or read by a caller
 PARAMETERS = {
     "attend": "picture trimap * y x options network linear max_pixels",
     "load_model": "name",
+    "make_trimap": "mask picture * band inside outside network input_options",
     "matte": "picture trimap * options network strategy linear input_layer max_pixels progress",
     "matte_files": "picture trimap outputs * options network strategy input_options progress",
     "plan_files": "picture trimap outputs * options network strategy input_options",

@@ -9,6 +9,7 @@
     NetworkChoice    which weights, by which runtime, in which precision, on which device
     load_model       weights by name or file, as a network of one's own
     attend           what one unknown pixel looks at (the paper's Fig. 7), as an Attention
+    make_trimap      a trimap from a mask; MaskSource is a mask that is no file of its own: a layer, a box, strokes
     score            a matte against the truth, as Scores (SAD, MSE, Grad, Conn, MAD)
     HDMattError      base of every error raised here: InputError, ModelError, OutputError, MemoryLimitError
     NoUnknownWarning the trimap has no unknown pixel
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from hdmatt.inference.options import NetworkChoice, Options
     from hdmatt.inference.outputs import Outputs
     from hdmatt.pictures.info import InputOptions
+    from hdmatt.trimaps.make import make_trimap
+    from hdmatt.trimaps.masks import MaskSource
 
 __version__ = "0.1.0"
 __all__ = [
@@ -37,6 +40,7 @@ __all__ = [
     "HDMattError",
     "InputError",
     "InputOptions",
+    "MaskSource",
     "Matte",
     "MemoryLimitError",
     "ModelError",
@@ -50,6 +54,7 @@ __all__ = [
     "Scores",
     "attend",
     "load_model",
+    "make_trimap",
     "matte",
     "matte_files",
     "plan_files",
@@ -61,6 +66,8 @@ _MODULES = {  # a public name -> the module that is loaded when it is first used
     "attend": "figures.attention",
     "InputOptions": "pictures.info",
     "load_model": "inference.load",
+    "make_trimap": "trimaps.make",
+    "MaskSource": "trimaps.masks",
     "matte": "api",
     "Matte": "api",
     "matte_files": "inference.files",

@@ -18,6 +18,7 @@ from hdmatt.cli.export import export_command
 from hdmatt.cli.info import info_command
 from hdmatt.cli.matte import matte_command
 from hdmatt.cli.train import app as train_app
+from hdmatt.cli.trimap import app as trimap_app
 from hdmatt.errors import HDMattError
 
 _STOPPED = 130  # exit code after Ctrl-C, as shells have it
@@ -29,6 +30,7 @@ app = typer.Typer(
     help="Alpha mattes of photographs of any resolution, from a picture and a trimap.",
 )
 app.command("matte")(matte_command)
+app.add_typer(trimap_app, name="trimap")
 app.command("info")(info_command)
 app.command("export")(export_command)
 app.command("eval", rich_help_panel=_RESEARCH)(eval_command)

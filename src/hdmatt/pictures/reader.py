@@ -133,8 +133,11 @@ class PictureReader(BandReader):
         return band[:: -1 if flipped else 1, :: -1 if mirrored else 1]
 
     def alpha(self) -> Float32[np.ndarray, "h w"]:
-        """The alpha channel of the whole file in [0, 1], not turned by EXIF; only where `info.has_alpha`."""
-        return as_float(self._decoder.alpha())
+        """The alpha channel of the whole file in [0, 1], upright; only where `info.has_alpha`."""
+        alpha, turned = self._decoder.alpha(), self._orientation
+        alpha = alpha.T if turned >= 5 else alpha
+        # the same as in _colours
+        return as_float(alpha[:: -1 if turned in (3, 4, 7, 8) else 1, :: -1 if turned in (2, 3, 6, 7) else 1])
 
     def close(self) -> None:
         self._decoder.close()

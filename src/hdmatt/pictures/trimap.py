@@ -6,6 +6,7 @@ Knows nothing of how files are decoded. A trimap is uint8, H x W, and holds exac
     BACKGROUND, UNKNOWN, FOREGROUND
     classify                     any grey values into the three
     from_alpha                   a trimap around the soft part of a matte
+    farther_than                 erosion by an exact disc
     open_trimap, TrimapReader    a trimap's rows, from a file or an array
 """
 
@@ -94,9 +95,19 @@ def from_alpha(alpha: UInt8[np.ndarray, "h w"], *, radius: int) -> UInt8[np.ndar
             f"the trimap's radius is {radius}, it must not be negative", hint="Give it in pixels, for example 20."
         )
     trimap = np.full(alpha.shape, UNKNOWN, np.uint8)
-    trimap[_farther_than(radius, alpha == 255)] = FOREGROUND
-    trimap[_farther_than(radius, alpha == 0)] = BACKGROUND
+    trimap[farther_than(radius, alpha == 255)] = FOREGROUND
+    trimap[farther_than(radius, alpha == 0)] = BACKGROUND
     return trimap
+
+
+def farther_than(radius: int, region: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """The pixels of `region` whose centre is more than `radius` from every centre outside of it."""
+    # the transform has nothing to measure to when the region is the whole picture
+    if radius == 0 or region.all():
+        return region
+    distance = cv2.distanceTransform(region.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    # squared distances are whole numbers, so half-way between r² and r² + 1 no rounding can change the answer
+    return region & (distance > np.float32((radius * radius + 0.5) ** 0.5))
 
 
 def open_trimap(path_or_array: PathLike | np.ndarray, options: InputOptions = DEFAULT_INPUT) -> "TrimapReader":
@@ -151,13 +162,3 @@ class TrimapReader:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
-
-
-def _farther_than(radius: int, region: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
-    """The pixels of `region` whose centre is more than `radius` from every centre outside of it."""
-    # the transform has nothing to measure to when the region is the whole picture
-    if radius == 0 or region.all():
-        return region
-    distance = cv2.distanceTransform(region.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    # squared distances are whole numbers, so half-way between r² and r² + 1 no rounding can change the answer
-    return region & (distance > np.float32((radius * radius + 0.5) ** 0.5))

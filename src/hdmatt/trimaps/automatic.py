@@ -1,0 +1,132 @@
+"""A trimap in two passes with our own network: a wide band first, then what the matte of that shows to be soft.
+
+A fixed band is too narrow for hair and too wide for everything else. So the smaller picture is matted with a wide band
+around the mask's edge. Unknown is what is soft there, with a margin; where mask and matte disagree; and a narrow band
+on the mask's own edge, for what neither of them shows. Everything else is known, and mask and matte agree on it.
+
+Knows nothing of files. Read top to bottom:
+
+    AutomaticBand          the numbers, and where they come from
+    automatic_band_rows    picture and mask -> the trimap's rows
+    decide                 the same for the smaller picture
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float32, UInt8
+
+from hdmatt.api import matte
+from hdmatt.inference.load import AnyNetwork
+from hdmatt.inference.options import Options
+from hdmatt.pictures.reader import BandReader
+from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
+from hdmatt.trimaps.fixed import MaskRows
+from hdmatt.trimaps.smaller import eight_bits, smaller_picture, step_for
+from hdmatt.trimaps.widths import BandWidths, Width
+
+_SIDE = 1200  # of the smaller picture, about
+_ROWS = 256  # of the trimap that are made together
+_DEEPEST = 0.6  # of the way to the innermost pixel: what of a side the wide band takes at most
+
+
+@dataclass(frozen=True)
+class AutomaticBand:
+    """The numbers of the automatic band; lengths are shares of the smaller picture's diagonal.
+
+    Attributes:
+        inside: The wide band's reach into the mask.
+        outside: Its reach away from the mask.
+        soft: Alpha that differs by more than this from 0 and from 1 is soft.
+        margin: Around what is soft.
+        narrow: On both sides of the mask's own edge.
+    """
+
+    inside: float = 0.05
+    outside: float = 0.10
+    soft: float = 0.02
+    margin: float = 0.006
+    narrow: float = 0.003
+
+
+def automatic_band_rows(
+    picture: BandReader,
+    mask: MaskRows,
+    widths: BandWidths,
+    *,
+    network: AnyNetwork,
+    numbers: AutomaticBand | None = None,
+) -> Iterator[UInt8[np.ndarray, "_ w"]]:
+    """The trimap's rows from top to bottom.
+
+    Picture and mask are read once for the smaller picture, and the mask once more. Memory beside the network's: that
+    of the smaller picture (at most 1800 pixels long) and a band of rows.
+
+    Args:
+        widths: How far the wide band reaches at most; None of a side: as far as `numbers` say.
+    """
+    info = picture.info
+    step = step_for(info.height, info.width, side=_SIDE)
+    colours, small_mask = smaller_picture(picture, step, mask.rows)
+    reach = [_small_reach(width, step, info.height, info.width) for width in (widths.inside, widths.outside)]
+    small = decide(colours, small_mask, network=network, reach=(reach[0], reach[1]), numbers=numbers or AutomaticBand())
+    columns = np.arange(info.width) // step
+    for y0 in range(0, info.height, _ROWS):
+        y1 = min(y0 + _ROWS, info.height)
+        known, own = small[np.arange(y0, y1) // step][:, columns], mask.rows(y0, y1)
+        yield np.where(known == own, own, np.uint8(UNKNOWN))
+
+
+def decide(
+    colours: Float32[np.ndarray, "h w 3"],
+    mask: UInt8[np.ndarray, "h w"],
+    *,
+    network: AnyNetwork,
+    reach: tuple[float | None, float | None] = (None, None),
+    numbers: AutomaticBand,
+) -> UInt8[np.ndarray, "h w"]:
+    """The trimap of the smaller picture.
+
+    Args:
+        colours: Display-encoded, in [0, 1].
+        mask: 255 inside, 0 outside, 128 on the mask's edge and where it is soft itself.
+        reach: Pixels of the wide band inside and outside; None: as far as `numbers` say.
+    """
+    diagonal = float(np.hypot(*mask.shape))
+    inside, outside = mask == FOREGROUND, mask == BACKGROUND
+    wide = np.full(mask.shape, UNKNOWN, np.uint8)
+    for side, value, given, usual in (
+        (inside, FOREGROUND, reach[0], numbers.inside),
+        (outside, BACKGROUND, reach[1], numbers.outside),
+    ):
+        wide[_beyond(side, usual * diagonal if given is None else given)] = value
+    edge = ~inside & ~outside
+    edge[:, 1:] |= (inside[:, 1:] & outside[:, :-1]) | (outside[:, 1:] & inside[:, :-1])
+    edge[1:] |= (inside[1:] & outside[:-1]) | (outside[1:] & inside[:-1])
+    if not (wide == UNKNOWN).any():  # the mask is all inside or all outside
+        return wide
+    alpha = matte(eight_bits(colours), wide, network=network, options=Options(small_first=False)).alpha
+    front, back = alpha >= 1 - numbers.soft, alpha <= numbers.soft
+    doubt = ~((front & inside) | (back & outside))  # soft, or the mask says otherwise
+    unknown = _near(doubt, numbers.margin * diagonal) | _near(edge, numbers.narrow * diagonal)
+    return np.where(unknown, np.uint8(UNKNOWN), mask)
+
+
+def _small_reach(width: Width | None, step: int, height: int, columns: int) -> float | None:
+    return None if width is None else width.pixels(height, columns) / step
+
+
+def _beyond(side: Bool[np.ndarray, "h w"], reach: float) -> Bool[np.ndarray, "h w"]:
+    """The pixels of a side that are farther than `reach` from the other; its innermost ones are always among them."""
+    if side.all() or not side.any():
+        return side
+    depth = cv2.distanceTransform(side.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return side & (depth > min(reach, _DEEPEST * float(depth.max())))
+
+
+def _near(pixels: Bool[np.ndarray, "h w"], reach: float) -> Bool[np.ndarray, "h w"]:
+    if not pixels.any() or pixels.all():
+        return pixels
+    return cv2.distanceTransform((~pixels).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) <= reach

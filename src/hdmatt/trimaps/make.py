@@ -1,0 +1,209 @@
+"""Trimaps from masks: arrays or files in, an array or a file out.
+
+make_trimap      mask (and picture) -> a trimap as an array
+write_trimap     the same into a file, in bounded memory
+TrimapSummary    what was made
+trimap_rows      what both do: the rows, counted and checked
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from hdmatt.errors import InputError, OutputError
+from hdmatt.inference.load import AnyNetwork
+from hdmatt.inference.names import DEFAULT_MODEL
+from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions
+from hdmatt.pictures.reader import ArrayReader, BandReader, as_float, open_picture
+from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND
+from hdmatt.pictures.writer import PictureWriter, check_output_path
+from hdmatt.trimaps.fixed import MaskRows, fixed_band_rows
+from hdmatt.trimaps.masks import MaskSource, open_mask
+from hdmatt.trimaps.widths import AnyWidth, BandWidths
+
+EXACT_SUFFIXES = (".png", ".tif", ".tiff", ".webp")  # formats that keep 0, 128 and 255 as they are
+
+
+@dataclass(frozen=True)
+class TrimapSummary:
+    """What `write_trimap` made. Lengths are pixels."""
+
+    width: int
+    height: int
+    band: str  # "auto", or the widths
+    foreground_share: float
+    unknown_share: float
+    background_share: float
+    seconds: float
+    output: str
+
+
+def make_trimap(
+    mask: Any,
+    picture: Any = None,
+    *,
+    band: AnyWidth | None = None,
+    inside: AnyWidth | None = None,
+    outside: AnyWidth | None = None,
+    network: AnyNetwork = DEFAULT_MODEL,
+    input_options: InputOptions = DEFAULT_INPUT,
+) -> UInt8[np.ndarray, "h w"]:
+    """Trimap from a mask: 0 background, 128 unknown, 255 foreground.
+
+    With the picture the unknown band is found by a first matte of the smaller picture; without it the band has one
+    width all around.
+
+    Args:
+        mask: A path, an array (bool, or 1 or 255 is inside; of H x W x 4 its alpha), or a MaskSource: a PSD's layer, a
+            box, coloured strokes. What is between 5 % and 95 % white is always unknown.
+        picture: A path or an array of the mask's size, as for `matte`.
+        band: "auto", or a width for both sides: 20, "20px", "2%" of the diagonal. Default: "auto" with a picture, "2%"
+            without.
+        inside: A width for the inner side; with "auto" how far the band may reach at most.
+        outside: The same for the outer side.
+        network: For "auto", as for `matte`.
+        input_options: The layer of the picture, and how many pixels it and the mask may have.
+
+    Raises:
+        InputError: No mask, another size than the picture, or nothing known is left on a side.
+    """
+    with ExitStack() as stack:
+        source = mask if isinstance(mask, MaskSource) else MaskSource(mask)
+        opened = _open(stack, picture, input_options)
+        widths = BandWidths.parse(band, inside, outside, picture=opened is not None)
+        made = trimap_rows(stack, source, opened, widths, network=network, input_options=input_options)
+        return np.concatenate(list(made.rows()))
+
+
+def write_trimap(
+    source: MaskSource,
+    output: str | Path,
+    *,
+    picture: str | Path | None = None,
+    band: AnyWidth | None = None,
+    inside: AnyWidth | None = None,
+    outside: AnyWidth | None = None,
+    network: AnyNetwork = DEFAULT_MODEL,
+    input_options: InputOptions = DEFAULT_INPUT,
+) -> TrimapSummary:
+    """Trimap from a mask into a file that appears once it is complete; see `make_trimap`.
+
+    Raises:
+        InputError: As `make_trimap`.
+        OutputError: A path that cannot be written, is one of the inputs, or a format that loses the exact values.
+    """
+    started = time.monotonic()
+    inputs = [path for path in (source.file, picture) if isinstance(path, str | Path)]
+    check_trimap_path(output, inputs)
+    with ExitStack() as stack:
+        opened = _open(stack, picture, input_options)
+        widths = BandWidths.parse(band, inside, outside, picture=opened is not None)
+        made = trimap_rows(stack, source, opened, widths, network=network, input_options=input_options)
+        with PictureWriter(output, made.height, made.width, channels=1, bit_depth="8") as writer:
+            for rows in made.rows():
+                writer.write(as_float(rows))
+    background, unknown, foreground = (count / (made.height * made.width) for count in made.counts)
+    return TrimapSummary(
+        width=made.width,
+        height=made.height,
+        band=made.band,
+        foreground_share=foreground,
+        unknown_share=unknown,
+        background_share=background,
+        seconds=time.monotonic() - started,
+        output=str(output),
+    )
+
+
+def check_trimap_path(output: str | Path, inputs: list[str | Path]) -> None:
+    """Refuse a path for a trimap before any work is done.
+
+    Raises:
+        OutputError: As `check_output_path`, or a format that does not keep the values 0, 128 and 255.
+    """
+    check_output_path(output, inputs)
+    if Path(output).suffix.lower() not in EXACT_SUFFIXES:
+        raise OutputError(
+            f"{output}: a trimap's values must stay exactly 0, 128 and 255, and this format changes them",
+            hint=f"Write to {Path(output).with_suffix('.png').name}, for example.",
+        )
+
+
+def trimap_rows(
+    stack: ExitStack,
+    source: MaskSource,
+    picture: BandReader | None,
+    widths: BandWidths,
+    *,
+    network: AnyNetwork = DEFAULT_MODEL,
+    input_options: InputOptions = DEFAULT_INPUT,
+) -> "MadeTrimap":
+    """A trimap that is made row by row while it is read; files are closed with the stack."""
+    mask = open_mask(stack, source, picture, input_options)
+    if not widths.auto:
+        assert widths.inside is not None and widths.outside is not None
+        inside, outside = (width.pixels(mask.height, mask.width) for width in (widths.inside, widths.outside))
+        rows = fixed_band_rows(mask, inside=inside, outside=outside)
+        band = f"{inside} px" if inside == outside else f"{inside} px inside, {outside} px outside"
+        return MadeTrimap(source.name, mask, rows, band)
+    from hdmatt.trimaps.automatic import automatic_band_rows
+
+    assert picture is not None
+    return MadeTrimap(source.name, mask, automatic_band_rows(picture, mask, widths, network=network), "auto")
+
+
+class MadeTrimap:
+    """A trimap in the making: its size, its rows (once), and then how many of its pixels are of which kind."""
+
+    def __init__(self, name: str, mask: MaskRows, rows: Iterator[np.ndarray], band: str) -> None:
+        self._name, self._mask, self._rows = name, mask, rows
+        self.height, self.width, self.band = mask.height, mask.width, band
+        self.counts = (0, 0, 0)  # background, unknown, foreground
+
+    def rows(self) -> Iterator[UInt8[np.ndarray, "_ w"]]:
+        """The rows from top to bottom.
+
+        Raises:
+            InputError: At the end, if the trimap has no foreground or no background left.
+        """
+        from hdmatt.trimaps.grabcut import ScribbledMask
+
+        y0, background, foreground = 0, 0, 0
+        for made in self._rows:
+            rows = made
+            if isinstance(self._mask, ScribbledMask):  # what was drawn stays known, however wide the band
+                rows = self._mask.with_strokes(rows, y0, y0 + len(rows))
+            background += int(np.count_nonzero(rows == BACKGROUND))
+            foreground += int(np.count_nonzero(rows == FOREGROUND))
+            y0 += len(rows)
+            yield rows
+        self.counts = (background, self.height * self.width - background - foreground, foreground)
+        self._check()
+
+    def _check(self) -> None:
+        background, unknown, foreground = self.counts
+        if foreground and background:
+            return
+        missing = "background" if foreground or not background else "foreground"
+        if not unknown:
+            white = "white" if foreground else "black"
+            raise InputError(f"{self._name} is {white} everywhere, we need a mask with both", hint="Look at the file.")
+        raise InputError(
+            f"the trimap of {self._name} with a band of {self.band} has no sure {missing} left",
+            hint="Give a narrower band, such as --band 0.5%"
+            + ("." if self.band == "auto" else ", or --picture FILE with --band auto."),
+        )
+
+
+def _open(stack: ExitStack, picture: Any, options: InputOptions) -> BandReader | None:
+    if picture is None:
+        return None
+    if isinstance(picture, str | Path):
+        return stack.enter_context(open_picture(picture, options))
+    return ArrayReader(np.asarray(picture))

@@ -1,0 +1,240 @@
+"""Masks by rows: from grey pictures, mattes, cut-outs, layers, boxes and scribbles.
+
+Knows where a mask comes from; nothing of bands. A mask's rows are 255 where it is at least 95 % white, 0 where it is at
+most 5 %, else 128: a soft edge, hair of a matte, the steps of a small mask that was enlarged. Read top to bottom:
+
+    MaskSource      what a mask is made from
+    open_mask       a MaskSource -> its rows
+    three_values    any grey values -> 0, 128 and 255
+    WholeMask       the rows of an array
+    EnlargedMask    the rows of a small mask at the picture's size
+"""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, Shaped, UInt8
+
+from hdmatt.errors import InputError
+from hdmatt.pictures.info import DEFAULT_INPUT, WHITE, InputOptions
+from hdmatt.pictures.reader import ArrayReader, BandReader, as_float, open_picture, single_channel
+from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
+from hdmatt.trimaps.fixed import MaskRows
+
+SURE = 0.05  # of white: what a mask may be off by at pixels that it is sure of; JPEG's ripples stay below it
+_ROWS = 256  # that are read together
+_NO_MASK = (
+    "A mask is grey, or a cut-out with transparency. For a photograph: --picture FILE --box X0 Y0 X1 Y1. For coloured "
+    "strokes: --scribbles FOREGROUND BACKGROUND."
+)
+
+
+@dataclass(frozen=True)
+class MaskSource:
+    """What a mask is made from.
+
+    Attributes:
+        file: A mask, matte or cut-out (path or array); the scribbles' picture; a PSD. None with `box` and `rembg`.
+        layer: Name of the PSD's layer; what of it is visible is the mask (needs psd-tools).
+        scribbles: Colours of the strokes on foreground and on background, such as ("#ff0000", "#0000ff").
+        box: x0, y0, x1, y1: the object lies inside, nothing of it outside (x1 and y1 are not inside).
+        rembg: Name of a model of the package rembg.
+        fit: Enlarge or reduce a mask of the picture's shape but another size.
+    """
+
+    file: str | Path | np.ndarray | None = None
+    layer: str | None = None
+    scribbles: tuple[str, str] | None = None
+    box: tuple[int, int, int, int] | None = None
+    rembg: str | None = None
+    fit: bool = False
+
+    @property
+    def name(self) -> str:
+        """The mask in messages."""
+        return str(self.file) if isinstance(self.file, str | Path) else "the mask"
+
+
+def open_mask(
+    stack: ExitStack, source: MaskSource, picture: BandReader | None, options: InputOptions = DEFAULT_INPUT
+) -> MaskRows:
+    """The rows of a mask, whose files are closed with the stack.
+
+    Grey files and arrays are read by rows. An alpha channel is read whole (5 bytes a pixel), a PSD, too. Boxes,
+    scribbles and rembg work on a smaller picture.
+
+    Raises:
+        InputError: It is no mask, has another size than the picture, or needs a picture that is not there.
+    """
+    _check_source(source, picture)
+    if picture is not None and (source.box or source.scribbles or source.rembg):
+        return _from_picture(stack, source, picture, options)
+    if source.layer is not None:
+        from hdmatt.trimaps.psd import layer_coverage
+
+        mask: MaskRows = WholeMask(
+            three_values(layer_coverage(_path(source), source.layer, max_pixels=options.max_pixels))
+        )
+    else:
+        mask = _from_file(stack, source, options)
+    return mask if picture is None else _same_size(mask, source, picture)
+
+
+def three_values(values: Shaped[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
+    """A mask's grey values as 255 (95 % of white and more), 0 (5 % and less) and 128 (between).
+
+    Args:
+        values: bool, uint8, uint16, or float (1 is white).
+    """
+    if values.dtype == np.bool_:
+        return np.where(values, np.uint8(FOREGROUND), np.uint8(BACKGROUND))
+    white = WHITE.get(values.dtype.name, 1)
+    mask = np.full(values.shape, UNKNOWN, np.uint8)
+    mask[values <= SURE * white] = BACKGROUND
+    mask[values >= (1 - SURE) * white] = FOREGROUND
+    return mask
+
+
+class WholeMask:
+    """The rows of a mask that is held as an array of 0, 128 and 255."""
+
+    def __init__(self, mask: UInt8[np.ndarray, "h w"]) -> None:
+        self._mask = mask
+        self.height, self.width = mask.shape
+
+    def rows(self, y0: int, y1: int) -> UInt8[np.ndarray, "h w"]:
+        return self._mask[y0:y1]
+
+
+class EnlargedMask:
+    """The rows of a small mask at the size of its picture, linear between its pixels.
+
+    Args:
+        small: In [0, 1].
+        height: Of the picture.
+        width: Of the picture.
+        step: Pixels of the picture to one of `small`, along y and along x.
+    """
+
+    def __init__(
+        self, small: Float32[np.ndarray, "_ _"], *, height: int, width: int, step: tuple[float, float]
+    ) -> None:
+        self._small, self._step = small, step
+        self.height, self.width = height, width
+
+    def rows(self, y0: int, y1: int) -> UInt8[np.ndarray, "h w"]:
+        at_y, at_x = (
+            ((np.arange(*span, dtype=np.float32) + np.float32(0.5)) / np.float32(step) - np.float32(0.5))
+            for span, step in zip(((y0, y1), (0, self.width)), self._step, strict=True)
+        )
+        # first along x where few rows of the small mask are touched; cv2.remap ends at 32767 columns
+        rows, columns = (_between(at, length) for at, length in zip((at_y, at_x), self._small.shape, strict=True))
+        upper, lower = (self._small[index] for index in rows[:2])
+        share = rows[2][:, None]
+        narrow = upper * (1 - share) + lower * share
+        left, right, part = columns
+        return three_values(narrow[:, left] * (1 - part) + narrow[:, right] * part)
+
+
+class _GreyMask:
+    """The rows of a grey picture."""
+
+    def __init__(self, reader: BandReader, name: str) -> None:
+        self._reader, self._name = reader, name
+        self.height, self.width = reader.info.height, reader.info.width
+
+    def rows(self, y0: int, y1: int) -> UInt8[np.ndarray, "h w"]:
+        try:
+            values = single_channel(self._reader.colours(y0, y1, 0, self.width), y0, self._name, "a mask")
+        except InputError as error:
+            raise InputError(error.message, hint=_NO_MASK) from error
+        if values.dtype.kind == "f" and values.size and not -0.01 <= float(values.min()) <= float(values.max()) <= 1.01:
+            raise InputError(
+                f"{self._name} holds values from {values.min():g} to {values.max():g}, a mask of floats needs 0 to 1",
+                hint="Divide it by its white, or save it as 8-bit grey.",
+            )
+        return three_values(values)
+
+
+def _between(at: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The two neighbours of each place, and the share of the second."""
+    first = np.floor(at).astype(np.int64)
+    share = (at - first).astype(np.float32)
+    return first.clip(0, length - 1), (first + 1).clip(0, length - 1), share
+
+
+def _check_source(source: MaskSource, picture: BandReader | None) -> None:
+    kinds = {"a box": source.box, "scribbles": source.scribbles, "rembg": source.rembg, "a layer": source.layer}
+    given = [name for name, value in kinds.items() if value is not None]
+    if len(given) > 1:
+        raise InputError(f"the mask comes from {' and '.join(given)} at once", hint="Give one of them.")
+    alone = source.box is not None or source.rembg is not None
+    if alone and source.file is not None:
+        raise InputError(f"{given[0]} makes the mask, but {source.name} was given, too", hint="Leave one of them out.")
+    if not alone and source.file is None:
+        raise InputError("there is no mask", hint="Give a mask's file, or --picture FILE with --box X0 Y0 X1 Y1.")
+    if picture is None and (alone or source.scribbles is not None or source.fit):
+        what = "--fit" if source.fit else given[0]
+        raise InputError(f"{what} needs the picture, and none was given", hint="Give --picture FILE.")
+
+
+def _path(source: MaskSource) -> Path:
+    if not isinstance(source.file, str | Path):
+        raise InputError("a layer is taken from a PSD file, and an array was given", hint="Give the file's path.")
+    return Path(source.file)
+
+
+def _from_file(stack: ExitStack, source: MaskSource, options: InputOptions) -> MaskRows:
+    if isinstance(source.file, np.ndarray):
+        if source.file.dtype == np.bool_ and source.file.ndim == 2:
+            return WholeMask(three_values(source.file))
+        if source.file.ndim == 3 and source.file.shape[2] == 4:
+            return WholeMask(three_values(np.ascontiguousarray(source.file[..., 3])))
+        return _GreyMask(ArrayReader(source.file), source.name)
+    reader = stack.enter_context(open_picture(_path(source), options.of_others()))
+    if reader.info.has_alpha:
+        coverage = three_values(reader.alpha())
+        if coverage.min() != coverage.max():
+            return WholeMask(coverage)  # a cut-out: its colours say nothing
+    return _GreyMask(reader, source.name)
+
+
+def _same_size(mask: MaskRows, source: MaskSource, picture: BandReader) -> MaskRows:
+    info = picture.info
+    if (mask.height, mask.width) == (info.height, info.width):
+        return mask
+    shape = abs(mask.width * info.height - mask.height * info.width) <= max(info.height, info.width)
+    sizes = f"{source.name} is {mask.width}x{mask.height} but the picture is {info.width}x{info.height}"
+    if not shape or not source.fit:
+        raise InputError(
+            f"{sizes} (width x height, after EXIF rotation)",
+            hint="They have the same shape: --fit enlarges the mask." if shape else "Give a mask of this picture.",
+        )
+    small = np.concatenate([mask.rows(y, min(y + _ROWS, mask.height)) for y in range(0, mask.height, _ROWS)])
+    if mask.height > info.height:
+        size = (info.width, info.height)
+        return WholeMask(three_values(cv2.resize(as_float(small), size, interpolation=cv2.INTER_AREA)))
+    step = (info.height / mask.height, info.width / mask.width)
+    return EnlargedMask(as_float(small), height=info.height, width=info.width, step=step)
+
+
+def _from_picture(stack: ExitStack, source: MaskSource, picture: BandReader, options: InputOptions) -> MaskRows:
+    if source.box is not None:
+        from hdmatt.trimaps.grabcut import mask_from_box
+
+        return mask_from_box(picture, source.box)
+    if source.scribbles is not None:
+        from hdmatt.trimaps.grabcut import mask_from_scribbles
+
+        if isinstance(source.file, np.ndarray):
+            strokes: BandReader = ArrayReader(source.file)
+        else:
+            strokes = stack.enter_context(open_picture(_path(source), options.of_others()))
+        return mask_from_scribbles(picture, strokes, source.scribbles, name=source.name)
+    assert source.rembg is not None
+    from hdmatt.trimaps.rembg import mask_by_rembg
+
+    return mask_by_rembg(picture, source.rembg)

@@ -145,9 +145,9 @@ class _Strokes:
 
 def _grabcut(picture: BandReader, small: np.ndarray, marks: np.ndarray, step: int) -> EnlargedMask:
     cv2.setRNGSeed(0)
-    cv2.grabCut(
-        eight_bits(small), marks, None, np.zeros((1, 65)), np.zeros((1, 65)), _ROUNDS, cv2.GC_INIT_WITH_MASK
-    )  # fmt: skip
+    models = np.zeros((1, 65)), np.zeros((1, 65))
+    nowhere = (0, 0, 0, 0)  # the rectangle, which the marks stand for
+    cv2.grabCut(eight_bits(small), marks, nowhere, *models, _ROUNDS, cv2.GC_INIT_WITH_MASK)
     mask = (marks == cv2.GC_FGD) | (marks == cv2.GC_PR_FGD)
     if not mask.any():
         raise InputError(

@@ -101,6 +101,8 @@ def _warnings_on_stderr() -> Generator[None]:
 
 
 def _print_summary(summary: "RunSummary", *, as_json: bool) -> None:
+    if summary.layer:
+        shared.print_error(f"hdmatt: note: the picture is layer {summary.layer!r}; another one: --input-layer NAME")
     if summary.snapped:
         shared.print_error(f"hdmatt: note: {summary.snapped} trimap pixels were not 0, 128 or 255 and were snapped")
     if as_json:
@@ -118,6 +120,7 @@ def _plan_text(plan: "RunForecast") -> str:
     patches = "patch" if plan.patches == 1 else "patches"
     lines = {
         "picture": f"{plan.width}x{plan.height}, {100 * plan.unknown_share:.1f} % unknown",
+        **({"layer": plan.layer} if plan.layer else {}),
         "windows": f"{plan.windows}: {plan.patches} {patches} to decode ({plan.patches_on_grid} on the grid)",
         "encodes": f"{plan.encodes}",
         "batch": f"{plan.batch}, {plan.runtime} {plan.precision}, {plan.device}",

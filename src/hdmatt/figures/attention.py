@@ -349,7 +349,7 @@ def _open(
         pixels: BandReader = stack.enter_context(reader.open_picture(Path(picture), options))
     else:
         pixels = ArrayReader(np.asarray(picture), linear=linear)
-    marks = stack.enter_context(open_trimap(trimap, options.of_others()))
+    marks = stack.enter_context(open_trimap(trimap, options.of_others(), like=pixels.info))
     a, b = marks.info, pixels.info
     if (a.height, a.width) != (b.height, b.width):
         raise InputError(

@@ -54,6 +54,7 @@ class PlanFacts:
     device: str
     runtime: str
     precision: str
+    layer: str  # of an EXR, the layer that is the picture; "" for channels without a layer and other files
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ def open_inputs(
         pixels = stack.enter_context(open_picture(Path(picture), options))
     else:
         pixels = stack.enter_context(ArrayReader(np.asarray(picture), linear=linear))
-    return pixels, stack.enter_context(open_trimap(trimap, options.of_others()))
+    return pixels, stack.enter_context(open_trimap(trimap, options.of_others(), like=pixels.info))
 
 
 def warn_if_known(unknown: int) -> None:
@@ -221,6 +222,7 @@ def _facts(
         device=loaded.device,
         runtime=loaded.runtime,
         precision=loaded.precision,
+        layer=info.layer,
     )
 
 

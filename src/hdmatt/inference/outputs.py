@@ -23,6 +23,7 @@ from hdmatt.inference.needs import layered_bytes
 from hdmatt.pictures import colour
 from hdmatt.pictures.formats import FORMATS, default_bit_depth
 from hdmatt.pictures.info import InputOptions, PictureInfo
+from hdmatt.pictures.placed import placed
 from hdmatt.pictures.psd import LAYERED, PsdWriter
 from hdmatt.pictures.reader import as_float, open_picture
 from hdmatt.pictures.writer import PictureWriter, check_output_path
@@ -195,7 +196,7 @@ def background_rows(
     if isinstance(background, np.ndarray):
         flat = colour.srgb_to_linear(background) if info.linear else background
         return lambda y0, y1: np.broadcast_to(flat, (y1 - y0, info.width, 3))
-    reader = stack.enter_context(open_picture(background, options.of_others()))
+    reader = placed(stack.enter_context(open_picture(background, options.of_others())), info)
     if (reader.info.height, reader.info.width) != (info.height, info.width):
         raise InputError(
             f"the background {background} is {reader.info.width}x{reader.info.height} but the picture is "

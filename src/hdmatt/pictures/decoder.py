@@ -6,7 +6,7 @@ Knows the quirks of file formats; nothing of what the values mean. Called by pic
     MAX_CHANNELS, LARGEST_CHUNK    what is refused before anything is decoded
 
 Of OpenImageIO only ImageInput is used: ImageBuf takes 360-660 MB for a 96-megapixel picture, a band of rows 93-129 MB.
-Of several pages, parts or layers the first is read; of an EXR its data window.
+Of several pages the first is read; of an EXR the layer that pictures/exr_layers.py chooses, its data window.
 """
 
 import re
@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 
 from hdmatt.errors import InputError
+from hdmatt.pictures.exr_header import attributes_of, windows_of
+from hdmatt.pictures.exr_layers import choose_layer, refuse_subsampled
 from hdmatt.pictures.info import DEFAULT_INPUT, TYPES, WHITE, InputOptions, PictureInfo
 from hdmatt.pictures.openimageio import Opened, first_line, open_input, openimageio, size_limit
 from hdmatt.system import memory
@@ -36,20 +38,20 @@ class Decoder:
         InputError: The file cannot be opened, or holds no flat pixels that we can read in bounded memory.
     """
 
-    def __init__(self, path: Path, options: InputOptions = DEFAULT_INPUT) -> None:
-        self._path = path
+    def __init__(self, path: Path, options: InputOptions = DEFAULT_INPUT, *, grey: bool = False) -> None:
+        self._path, self._part, self._layer = path, 0, ""
         self._opened: Opened | None = _open(path)
         self._closed = False
-        spec: Any = self._opened.input.spec()
-        self._spec = spec
-        self.height, self.width = int(spec.height), int(spec.width)
         self._format = str(self._opened.input.format_name())
         try:
+            self._picks, self._alpha = self._choose_channels(self._opened, options.layer, grey=grey)
+            spec: Any = self._opened.input.spec()
             _check_layout(path, spec, self._format)
         except InputError:
             self.close()
             raise
-        self._picks, self._alpha = _channels(spec)
+        self._spec = spec
+        self.height, self.width = int(spec.height), int(spec.width)
         self.channels = len(self._picks)
         self.dtype = _dtype(spec, self._picks)
         # OpenImageIO marks straight alpha, and leaves it straight because open_input asks for it
@@ -96,6 +98,9 @@ class Decoder:
             icc=_profile(spec, self.channels),
             resolution=resolution,
             chunk_rows=self._chunk,
+            layer=self._layer,
+            windows=windows_of(spec) if self._format == "openexr" and self.orientation == 1 else None,
+            attributes=attributes_of(spec) if self._format == "openexr" else (),
         )
 
     def rows(self, y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
@@ -120,7 +125,7 @@ class Decoder:
         file = self._open_again()
         depth = openimageio().TypeDesc(TYPES[self.dtype.name])
         with size_limit(lifted=file.beyond):
-            pixels = file.input.read_image(0, 0, self._alpha, self._alpha + 1, depth)
+            pixels = file.input.read_image(self._part, 0, self._alpha, self._alpha + 1, depth)
         if pixels is None:
             raise InputError(f"the alpha of {self._path} cannot be decoded", hint="Save it again without alpha.")
         return np.asarray(pixels)[..., 0]
@@ -219,7 +224,21 @@ class Decoder:
         """The open file, also after a read that failed."""
         if self._opened is None:
             self._opened = _open(self._path)
+            self._opened.input.seek_subimage(self._part, 0)
         return self._opened
+
+    def _choose_channels(self, file: Opened, layer: str | None, *, grey: bool) -> tuple[list[int], int | None]:
+        """The numbers of the colour channels (one or three) and of alpha; the input is set to their part."""
+        if self._format == "openexr":
+            chosen = choose_layer(self._path, file.input, layer, grey=grey)
+            self._part, self._layer = chosen.part, chosen.name
+            return chosen.colours, chosen.alpha
+        if layer is not None:
+            raise InputError(
+                f"{self._path} is no EXR, we know no layers of it, but layer {layer!r} is asked for",
+                hint="Leave --input-layer out.",
+            )
+        return _channels(file.input.spec())
 
     def _drop_input(self) -> None:
         if self._opened is not None:
@@ -233,6 +252,7 @@ def _open(path: Path) -> Opened:
     except InputError as error:
         if found := re.search(r"(\d+) channels exceeds", error.message):
             raise _too_many_channels(path, int(found[1])) from error
+        refuse_subsampled(path, error.message)
         raise
 
 

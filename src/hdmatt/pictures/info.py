@@ -1,6 +1,7 @@
 """Size, depth and metadata of a picture, and the types that pictures are held in.
 
     PictureInfo          size, depth and metadata
+    Windows, Attribute   of an EXR: where its pixels lie, and what else its header says
     InputOptions         how a file is read where it does not say itself
     Rows, PathLike       types of bands of rows and of paths
     DEFAULT_MAX_PIXELS   larger pictures are refused
@@ -12,7 +13,7 @@ Knows nothing of files.
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float16, Float32, UInt8, UInt16
@@ -51,6 +52,25 @@ class InputOptions:
 DEFAULT_INPUT = InputOptions()
 
 
+class Windows(NamedTuple):
+    """Where the pixels of an EXR lie: its display window is what is shown, its data window what is stored."""
+
+    x: int  # of the first pixel of the data window; its size is the picture's
+    y: int
+    display_x: int
+    display_y: int
+    display_width: int
+    display_height: int
+
+
+class Attribute(NamedTuple):
+    """An attribute of an EXR's header."""
+
+    name: str  # OpenImageIO's
+    kind: Any  # its TypeDesc
+    value: Any
+
+
 @dataclass(frozen=True)
 class PictureInfo:
     """Size, depth and metadata of a picture, after EXIF rotation.
@@ -65,6 +85,9 @@ class PictureInfo:
         icc: The ICC profile, if it is one for as many colours.
         resolution: Along x, along y, unit ("in", "cm" or "none").
         chunk_rows: Rows that can only be decoded together: of a tile, or of a strip.
+        layer: Of an EXR, the layer that is read, as the file names it; "" for channels without a layer.
+        windows: Of an EXR, where its pixels lie; None for other files and where EXIF turns the picture.
+        attributes: Of an EXR, what its header says of the picture.
     """
 
     path: Path | None
@@ -77,3 +100,6 @@ class PictureInfo:
     icc: bytes | None
     resolution: tuple[float, float, str] | None
     chunk_rows: int = 1
+    layer: str = ""
+    windows: Windows | None = None
+    attributes: tuple[Attribute, ...] = ()

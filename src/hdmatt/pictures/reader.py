@@ -74,17 +74,18 @@ class BandReader:
         self.close()
 
 
-def open_picture(path: PathLike, options: InputOptions = DEFAULT_INPUT) -> "PictureReader":
+def open_picture(path: PathLike, options: InputOptions = DEFAULT_INPUT, *, grey: bool = False) -> "PictureReader":
     """Open a picture file: PNG, JPEG, TIFF, EXR, WebP, and what else OpenImageIO reads.
 
     Args:
         path: The file; its content decides the format, not its name.
         options: Its layer, and how many pixels it may have; more are refused before any is decoded.
+        grey: A trimap or a matte: of an EXR any single channel will do, whatever its name.
 
     Raises:
         InputError: Missing, unreadable, not a picture, or too large.
     """
-    return PictureReader(path, options)
+    return PictureReader(path, options, grey=grey)
 
 
 class PictureReader(BandReader):
@@ -99,8 +100,8 @@ class PictureReader(BandReader):
     into a temporary file of its raw size.
     """
 
-    def __init__(self, path: PathLike, options: InputOptions = DEFAULT_INPUT) -> None:
-        self._decoder = Decoder(Path(path), options)
+    def __init__(self, path: PathLike, options: InputOptions = DEFAULT_INPUT, *, grey: bool = False) -> None:
+        self._decoder = Decoder(Path(path), options, grey=grey)
         try:
             self._orientation = self._decoder.orientation
             self.info = self._decoder.info(turned=self._orientation >= 5)
@@ -194,7 +195,7 @@ def read_grey(path: PathLike) -> Float32[np.ndarray, "h w"]:
     Raises:
         InputError: As for `open_picture` and `rows`; the channels differ; or an alpha channel says something else.
     """
-    with open_picture(path) as picture:
+    with open_picture(path, grey=True) as picture:
         colours = picture.colours(0, picture.info.height, 0, picture.info.width)
         grey = as_float(single_channel(colours, 0, str(path), "a grey picture")).clip(0, 1)
         alpha = picture.alpha() if picture.info.has_alpha else np.ones(1)

@@ -17,7 +17,8 @@ import numpy as np
 from jaxtyping import Bool, Shaped, UInt8
 
 from hdmatt.errors import InputError
-from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions, PathLike
+from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions, PathLike, PictureInfo
+from hdmatt.pictures.placed import placed
 from hdmatt.pictures.reader import ArrayReader, BandReader, open_picture, single_channel
 
 BACKGROUND = 0
@@ -110,15 +111,26 @@ def farther_than(radius: int, region: Bool[np.ndarray, "h w"]) -> Bool[np.ndarra
     return region & (distance > np.float32((radius * radius + 0.5) ** 0.5))
 
 
-def open_trimap(path_or_array: PathLike | np.ndarray, options: InputOptions = DEFAULT_INPUT) -> "TrimapReader":
+def open_trimap(
+    path_or_array: PathLike | np.ndarray, options: InputOptions = DEFAULT_INPUT, *, like: PictureInfo | None = None
+) -> "TrimapReader":
     """Open a trimap from a file, or from what `ArrayReader` takes.
 
+    Args:
+        like: The picture, if the trimap is to be laid over it by the coordinates of EXRs; see pictures/placed.py.
+
     Raises:
-        InputError: As for `open_picture` and `ArrayReader`.
+        InputError: As for `open_picture`, `ArrayReader` and `placed`.
     """
     if isinstance(path_or_array, np.ndarray):
-        return TrimapReader(ArrayReader(path_or_array))
-    return TrimapReader(open_picture(path_or_array, options))
+        reader: BandReader = ArrayReader(path_or_array)
+    else:
+        reader = open_picture(path_or_array, options, grey=True)
+    try:
+        return TrimapReader(placed(reader, like) if like else reader)
+    except InputError:
+        reader.close()
+        raise
 
 
 class TrimapReader:

@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from hdmatt.errors import InputError, OutputError
+from hdmatt.pictures.exr_header import set_header
 from hdmatt.pictures.formats import DEPTHS, EXR, FORMATS, JPEG, PNG, TIFF, WEBP, Format, check_format, writable
 from hdmatt.pictures.info import TYPES, WHITE, PathLike, PictureInfo
 from hdmatt.pictures.openimageio import first_line, open_input, openimageio, size_limit
@@ -78,6 +79,8 @@ class PictureWriter:
         self._held: list[np.ndarray] = []
         self._entered = False
         self._next = 0
+        windows = like.windows if like and self._format is EXR else None
+        self._top = windows.y if windows else 0  # number of the first row
 
     def __enter__(self) -> "PictureWriter":
         check_output_path(self._path, [])
@@ -147,7 +150,8 @@ class PictureWriter:
             self._check_room(pixels.nbytes)
         if self._format is WEBP and self._channels == 1:
             pixels = np.repeat(pixels, 3, axis=2)  # WebP knows no grey
-        fine = self._output.write_scanlines(y0, y0 + len(pixels), 0, pixels)
+        top = self._top + y0
+        fine = self._output.write_scanlines(top, top + len(pixels), 0, pixels)
         # PNG says True and has the failure among its errors only
         if (trouble := self._output.geterror()) or not fine:
             raise self._failure(trouble)
@@ -210,6 +214,8 @@ class PictureWriter:
         if icc:
             array = oiio.TypeDesc(oiio.UINT8, oiio.SCALAR, oiio.NOSEMANTICS, len(icc))
             spec.attribute("ICCProfile", array, np.frombuffer(icc, np.uint8))
+        if self._format is EXR:
+            set_header(spec, self._like)
         if self._like and self._like.resolution:
             _set_resolution(spec, self._like.resolution, self._format)
         return spec
@@ -312,7 +318,8 @@ def _is_complete(path: Path, file_format: Format, height: int) -> bool:
     except InputError:
         return False
     with size_limit(lifted=file.beyond):
-        last = file.input.read_scanlines(height - 1, height, 0, 0, 1, openimageio().TypeDesc("float"))
+        bottom = int(file.input.spec().y) + height
+        last = file.input.read_scanlines(bottom - 1, bottom, 0, 0, 1, openimageio().TypeDesc("float"))
     return last is not None and not file.input.geterror()
 
 

@@ -1,6 +1,7 @@
 """EXR files as other programs write them: by the OpenEXR package, or byte by byte where it cannot."""
 
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ def flat(value: float, dtype: Any = np.float32, height: int = HEIGHT, width: int
     return np.full((height, width), value, dtype)
 
 
-def layer(prefix: str, *values: float, names: str = "RGBA") -> dict[str, np.ndarray]:
+def layer(prefix: str, *values: float, names: Sequence[str] = "RGBA") -> dict[str, np.ndarray]:
     """Channels of one layer, as `layer("rgba.", 0.1, 0.2, 0.3)`."""
     return {f"{prefix}{name}": flat(value) for name, value in zip(names, values, strict=False)}
 

@@ -13,6 +13,7 @@ from hdmatt.pictures.reader import open_picture, read_grey
 from hdmatt.pictures.trimap import open_trimap
 
 DEPTH, AO = {"Z": flat(5)}, layer("AO.", 1, 1, 1, 1)
+NUKE = ["red", "green", "blue"]
 
 
 def colour_of(path: Path, wanted: str | None = None) -> tuple[list[float], PictureInfo]:
@@ -33,9 +34,9 @@ def colour_of(path: Path, wanted: str | None = None) -> tuple[list[float], Pictu
         (layer("A.", 1, 1, 1) | layer("C.", 0.1, 0.2, 0.3), "C"),
         (layer("beauty.", 1, 1, 1) | layer("rgba.", 0.1, 0.2, 0.3), "rgba"),
         (layer("rgba.", 1, 1, 1) | layer("", 0.1, 0.2, 0.3), ""),
-        (layer("diffuse.", 0.1, 0.2, 0.3) | {"depth.Z": flat(5), "id": flat(7), "N.X": flat(0), "N.Y": flat(0)}, "diffuse"),
+        (layer("fill.", 0.1, 0.2, 0.3) | {"depth.Z": flat(5), "id": flat(7), "N.X": flat(0), "N.Y": flat(0)}, "fill"),
         (layer("View.Combined.", 0.1, 0.2, 0.3) | layer("View.DiffCol.", 1, 1, 1), "View.Combined"),
-        (layer("", 0.1, 0.2, 0.3, names=["red", "green", "blue"]) | layer("diffuse.", 1, 1, 1, names=["red", "green", "blue"]), ""),
+        (layer("fill.", 1, 1, 1, names=NUKE) | layer("", 0.1, 0.2, 0.3, names=NUKE), ""),
         ({"P.X": flat(1), "P.Y": flat(2), "P.Z": flat(3)} | layer("fill.", 0.1, 0.2, 0.3), "fill"),
     ],
 )  # fmt: skip
@@ -85,7 +86,7 @@ def test_of_a_stereo_picture_the_main_view_is_read_and_the_other_on_request(tmp_
 @pytest.mark.parametrize(
     ("channels", "message"),
     [
-        (layer("diffuse.", 1, 1, 1) | layer("key.", 1, 1, 1), "several layers that may be the picture: 'diffuse', 'key'"),
+        (layer("fill.", 1, 1, 1) | layer("key.", 1, 1, 1), "several layers that may be the picture: 'fill', 'key'"),
         (layer("a.Combined.", 1, 1, 1) | layer("b.Combined.", 1, 1, 1), "'a.Combined', 'b.Combined'"),
         ({"Z": flat(5)}, "has no layer with colours, its channels are Z"),
         ({"motion.X": flat(0), "motion.Y": flat(0)}, "its channels are motion.X, motion.Y"),

@@ -13,15 +13,16 @@ import numpy as np
 from jaxtyping import Float32
 
 from hdmatt.errors import InputError
-from hdmatt.inference.files import open_inputs, warn_if_known
+from hdmatt.inference.files import open_inputs, sure_foreground, warn_if_known
 from hdmatt.inference.load import AnyNetwork, load_network
 from hdmatt.inference.names import DEFAULT_MODEL
 from hdmatt.inference.options import Options, Progress, RunOptions
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.pictures import colour
+from hdmatt.pictures.continued import CELL, cleared, coarse_colours, continued_foreground
 from hdmatt.pictures.foreground import estimate_foreground
 from hdmatt.pictures.info import DEFAULT_MAX_PIXELS, InputOptions
-from hdmatt.pictures.reader import as_float
+from hdmatt.pictures.reader import ArrayReader, as_float
 
 
 @dataclass(frozen=True)
@@ -37,18 +38,31 @@ class Matte:
     alpha: Float32[np.ndarray, "h w"]
     picture: Float32[np.ndarray, "h w 3"] = field(repr=False)
     linear: bool = False
+    _coarse: Float32[np.ndarray, "down across 3"] | None = field(default=None, repr=False, compare=False)
 
     def foreground(self) -> Float32[np.ndarray, "h w 3"]:
-        """Foreground colours, straight, without the background's spill: Germer's multi-level estimate."""
-        return self._foreground
+        """Foreground colours, straight, without the background's spill: Germer's multi-level estimate.
+
+        Where alpha is 0 they are those of the foreground around; nothing of the original background is left.
+        """
+        return self._foreground.copy()
 
     @cached_property
     def _foreground(self) -> np.ndarray:
-        return estimate_foreground(self.picture, self.alpha)
+        coarse = self._coarse
+        if coarse is None:
+            height, solid = len(self.alpha), self.alpha == 1
+            coarse = coarse_colours((self.picture[y : y + CELL], solid[y : y + CELL]) for y in range(0, height, CELL))
+        return continued_foreground(estimate_foreground(self.picture, self.alpha), self.alpha, coarse)
 
-    def cutout(self) -> Float32[np.ndarray, "h w 4"]:
-        """Foreground colours and alpha as straight RGBA."""
-        return colour.cutout(self.foreground(), self.alpha)
+    def cutout(self, *, clean: bool = False) -> Float32[np.ndarray, "h w 4"]:
+        """Foreground colours and alpha as straight RGBA.
+
+        Args:
+            clean: Whether colours are 0 where alpha is 0. Else they are those of the foreground around.
+        """
+        colours = cleared(self._foreground, self.alpha) if clean else self._foreground
+        return colour.cutout(colours, self.alpha)
 
     def composite(self, background: Any) -> Float32[np.ndarray, "h w 3"]:
         """The foreground over a colour or a picture.
@@ -63,7 +77,7 @@ class Matte:
         if isinstance(background, str):
             background = colour.parse_colour(background)
             background = colour.srgb_to_linear(background) if self.linear else background
-        return colour.composite(self.foreground(), self.alpha, _background_array(background, self.alpha.shape))
+        return colour.composite(self._foreground, self.alpha, _background_array(background, self.alpha.shape))
 
 
 def matte(
@@ -109,7 +123,8 @@ def matte(
         warn_if_known(job.unknown)
         alpha = np.concatenate([rows for _, rows in job.rows])
         whole = as_float(pixels.rows(0, pixels.info.height))
-        return Matte(alpha, whole, pixels.info.linear)
+        coarse = coarse_colours(sure_foreground(ArrayReader(whole, linear=True), marks))
+        return Matte(alpha, whole, pixels.info.linear, coarse)
 
 
 def _background_array(background: Any, size: tuple[int, int]) -> np.ndarray:

@@ -36,6 +36,9 @@ def matte_command(
         Path | None, typer.Option(help="Layers for Photoshop, the matte as mask; .psb for large ones.")
     ] = None,
     bit_depth: Annotated[BitDepth, typer.Option(help="Of the outputs; auto: as the picture.")] = "auto",
+    clean: Annotated[
+        bool, typer.Option("--clean", help="Colours of foreground and cut-out are 0 where alpha is 0.")
+    ] = False,
     overwrite: shared.Overwrite = False,
     input_layer: shared.InputLayer = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print what would be done and what it takes, and stop.")] = False,
@@ -65,7 +68,7 @@ def matte_command(
 
     reading = InputOptions(layer=input_layer, max_pixels=max_pixels)
     options, network = shared.options_of(context), shared.network_of(context)
-    outputs = Outputs(output, foreground, cutout, composite, background, bit_depth, psd=psd)
+    outputs = Outputs(output, foreground, cutout, composite, background, bit_depth, psd=psd, clean=clean)
     if plan:
         forecast = plan_files(
             picture, trimap, outputs, options=options, network=network, strategy=strategy, input_options=reading

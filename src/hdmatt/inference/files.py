@@ -4,7 +4,8 @@ matte_files     matte, foreground, cut-out and composite of a picture file
 plan_files      what matte_files would do, and what it would take
 RunSummary      what a run did
 RunForecast     what a run would do
-open_inputs     readers of a picture and its trimap; api.py uses it, too
+open_inputs     readers of a picture and its trimap; api.py uses it, too, and
+sure_foreground the colours where the trimap says foreground
 """
 
 import time
@@ -27,10 +28,11 @@ from hdmatt.inference.outputs import OutputFiles, Outputs, background_rows, chec
 from hdmatt.inference.small_first import extra_work
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.inference.threads import WriteQueue
+from hdmatt.pictures.continued import CELL, KnownBand, coarse_colours, continued_bands
 from hdmatt.pictures.foreground import PIECE, Band, foreground_bands
 from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions, PictureInfo
-from hdmatt.pictures.reader import ArrayReader, PictureReader, as_float, open_picture
-from hdmatt.pictures.trimap import TrimapReader, open_trimap
+from hdmatt.pictures.reader import ArrayReader, BandReader, PictureReader, as_float, open_picture
+from hdmatt.pictures.trimap import FOREGROUND, TrimapReader, open_trimap
 from hdmatt.system import memory
 
 
@@ -123,7 +125,8 @@ def matte_files(
         job = matte_rows(strategy, pixels, marks, loaded.model, given, progress=progress, counters=counters)
         stack.callback(job.close)  # before the files are closed that its thread reads
         warn_if_known(job.unknown)
-        _write(job, picture, pixels.info, outputs, background, input_options)
+        coarse = coarse_colours(sure_foreground(pixels, marks)) if outputs.continued() else None
+        _write(job, picture, pixels.info, outputs, background, input_options, coarse)
     facts = _facts(job, pixels.info, given, loaded, strategy, patches=counters.decoded)
     return _summary(facts, counters, outputs, snapped=marks.snapped, started=started)
 
@@ -185,6 +188,13 @@ def open_inputs(
     return pixels, stack.enter_context(open_trimap(trimap, options.of_others(), like=pixels.info))
 
 
+def sure_foreground(picture: BandReader, trimap: TrimapReader) -> Iterator[KnownBand]:
+    """Colours of the picture, and where the trimap says foreground; before the job reads them in another thread."""
+    for y in range(0, picture.info.height, CELL):
+        y1 = min(y + CELL, picture.info.height)
+        yield as_float(picture.rows(y, y1)), trimap.rows(y, y1) == FOREGROUND
+
+
 def warn_if_known(unknown: int) -> None:
     """Warn the caller's caller of a trimap without unknown pixels."""
     if not unknown:
@@ -197,6 +207,7 @@ def _run_options(options: Options | None, loaded: LoadedNetwork, outputs: Output
     reserved, exclusive = held_bytes(outputs, info), 0
     if outputs.colours():
         reserved += needs.colour_bytes(info.width, pixel=pixel)
+        reserved += needs.coarse_colours_bytes(info.height, info.width) * outputs.continued()
         exclusive = needs.tile_bytes(info.width)
     return RunOptions.of(options or Options(), device=loaded.device, reserved_bytes=reserved, exclusive_bytes=exclusive)
 
@@ -247,8 +258,13 @@ def _write(
     outputs: Outputs,
     background: Path | np.ndarray | None,
     options: InputOptions,
+    coarse: np.ndarray | None,
 ) -> None:
-    """All outputs of a job; another thread encodes them while the next rows are computed."""
+    """All outputs of a job; another thread encodes them while the next rows are computed.
+
+    Args:
+        coarse: Of `coarse_colours`, where the foreground is continued to where alpha is 0.
+    """
     with OutputFiles(outputs, info) as files, WriteQueue() as queue, ExitStack() as stack:
         if not outputs.colours():
             for _, alpha in job.rows:
@@ -257,7 +273,7 @@ def _write(
         again = stack.enter_context(open_picture(picture, options))
         behind = background_rows(stack, background, info, options)
         layer = stack.enter_context(open_picture(picture, options)) if outputs.psd is not None else None
-        for y0, foreground, alpha in _with_colours(job.rows, again, files, queue):
+        for y0, foreground, alpha in _with_colours(job.rows, again, files, queue, coarse):
             y1 = y0 + len(alpha)
             original = as_float(layer.rows(y0, y1)) if layer else None
             beneath = behind(y0, y1) if behind else None
@@ -266,7 +282,11 @@ def _write(
 
 
 def _with_colours(
-    rows: Iterator[tuple[int, np.ndarray]], picture: PictureReader, files: OutputFiles, queue: WriteQueue
+    rows: Iterator[tuple[int, np.ndarray]],
+    picture: PictureReader,
+    files: OutputFiles,
+    queue: WriteQueue,
+    coarse: np.ndarray | None,
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """(y0, foreground rows, alpha rows); the matte is written at once, before its colours are known.
 
@@ -282,7 +302,11 @@ def _with_colours(
             del alpha  # or it would be held while the next is made
 
     info = picture.info
-    for y0, foreground, alpha in foreground_bands(bands(), height=info.height, width=info.width):
+    estimated = foreground_bands(bands(), height=info.height, width=info.width)
+    if coarse is not None:
+        yield from continued_bands(estimated, coarse, height=info.height, width=info.width)
+        return
+    for y0, foreground, alpha in estimated:
         for y in range(0, len(foreground), PIECE):
             inside = slice(y, y + PIECE)
             yield y0 + y, foreground[inside].copy(), alpha[inside].copy()

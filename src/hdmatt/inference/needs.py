@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from hdmatt.overview.known_colours import alpha_step, cell_size
 from hdmatt.overview.small_matte import shrink_factor
+from hdmatt.pictures.continued import CELL
 from hdmatt.pictures.foreground import OVERLAP, PIECE, TILE, strip_rows
 from hdmatt.system.memory import MIB
 
@@ -109,6 +110,8 @@ def colour_bytes(picture_width: int, *, pixel: int) -> int:
     a_column += 2 * BAND * pixel  # decoded; joining two bands copies
     a_column += 4 * PIECE * 16  # that wait to be written
     a_column += PIECE * 80  # on the way into the file's encoding; a composite takes 60
+    # colours that are continued to where alpha is 0 come in pieces of half as many rows: what these save is more than
+    # the 32 CELL + 24 CELL bytes that two blocks with their pyramids, and the one in work, take
     return a_column * picture_width
 
 
@@ -117,6 +120,11 @@ def layered_bytes(picture_width: int, *, pixel: int) -> int:
     a_column = 2 * PIECE * pixel + 4 * PIECE * 12  # decoded, and waiting to be written
     a_column += PIECE * 80  # on the way into the file's numbers
     return a_column * picture_width + 16 * MIB
+
+
+def coarse_colours_bytes(height: int, picture_width: int) -> int:
+    """The foreground's colours at reduced size, while they are continued over the whole picture."""
+    return 64 * -(-height // CELL) * -(-picture_width // CELL)
 
 
 def tile_bytes(picture_width: int) -> int:

@@ -21,8 +21,9 @@ import numpy as np
 from hdmatt.errors import InputError
 from hdmatt.inference.needs import layered_bytes
 from hdmatt.pictures import colour
-from hdmatt.pictures.formats import FORMATS, default_bit_depth
-from hdmatt.pictures.info import InputOptions, PictureInfo
+from hdmatt.pictures.continued import cleared
+from hdmatt.pictures.formats import DEPTHS, FORMATS, default_bit_depth
+from hdmatt.pictures.info import WHITE, InputOptions, PictureInfo
 from hdmatt.pictures.placed import placed
 from hdmatt.pictures.psd import LAYERED, PsdWriter
 from hdmatt.pictures.reader import as_float, open_picture
@@ -44,6 +45,8 @@ class Outputs:
         background: A colour ("white", "#d8d2c8") or a picture of the same size; needed for `composite`.
         bit_depth: "8", "16", "half", "float", or "auto": the picture's own where the format has it.
         psd: The picture and its foreground as layers, with the matte as mask: .psd or .psb.
+        clean: Whether colours of foreground and cut-out are 0 where alpha is 0 in the file. Else they are those of the
+            foreground around. The original background is in neither.
     """
 
     alpha: str | Path | None = None
@@ -53,6 +56,7 @@ class Outputs:
     background: str | Path | None = None
     bit_depth: str = "auto"
     psd: str | Path | None = None
+    clean: bool = False
 
     def paths(self) -> list[Path]:
         """The files that are written, the matte first."""
@@ -62,6 +66,11 @@ class Outputs:
     def colours(self) -> bool:
         """Whether any output needs the foreground's colours."""
         return any(path is not None for path in (self.foreground, self.cutout, self.composite, self.psd))
+
+    def continued(self) -> bool:
+        """Whether any output shows the foreground's colours continued to where alpha is 0."""
+        straight = not self.clean and any(path is not None for path in (self.foreground, self.cutout))
+        return straight or self.psd is not None  # a layer's mask is there to be changed
 
 
 def check_outputs(outputs: Outputs, picture: Path, trimap: Path) -> Path | np.ndarray | None:
@@ -106,6 +115,7 @@ class OutputFiles:
     def __init__(self, outputs: Outputs, info: PictureInfo) -> None:
         self._outputs, self._info = outputs, info
         self._encoded: set[PictureWriter | PsdWriter] = set()  # colours are linear here and display-encoded in the file
+        self._white: dict[PictureWriter, int] = {}  # the largest number of a file of integers, else 0
         self._stack = ExitStack()
         self._alpha = self._foreground = self._cutout = self._composite = None
         self._psd: PsdWriter | None = None
@@ -146,9 +156,9 @@ class OutputFiles:
             original: The picture's rows [h, W, 3], needed for layers.
         """
         if self._foreground:
-            self._foreground.write(self._as_in_file(self._foreground, foreground))
+            self._foreground.write(self._cleared(self._foreground, foreground, alpha))
         if self._cutout:
-            self._cutout.write(colour.cutout(self._as_in_file(self._cutout, foreground), alpha))
+            self._cutout.write(colour.cutout(self._cleared(self._cutout, foreground, alpha), alpha))
         if self._composite and background is not None:
             whole = colour.composite(foreground, alpha, background)
             self._composite.write(self._as_in_file(self._composite, whole))
@@ -163,6 +173,7 @@ class OutputFiles:
         depth = default_bit_depth(path, info) if depth == "auto" else depth
         move = self._together.add
         writer = PictureWriter(path, info.height, info.width, channels=channels, bit_depth=depth, like=info, move=move)
+        self._white[writer] = WHITE.get(np.dtype(DEPTHS[depth]).name, 0)
         if info.linear and depth in {"8", "16"}:
             self._encoded.add(writer)
         return stack.enter_context(writer)
@@ -178,6 +189,10 @@ class OutputFiles:
         if info.linear:
             self._encoded.add(writer)
         return stack.enter_context(writer)
+
+    def _cleared(self, writer: PictureWriter, foreground: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+        colours = self._as_in_file(writer, foreground)
+        return cleared(colours, alpha, white=self._white[writer]) if self._outputs.clean else colours
 
     def _as_in_file(self, writer: PictureWriter | PsdWriter, colours: np.ndarray) -> np.ndarray:
         return colour.linear_to_srgb(colours) if writer in self._encoded else colours

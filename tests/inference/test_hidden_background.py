@@ -1,0 +1,99 @@
+"""Under alpha 0 no file shows the background that was there: near the subject and far from it, in any tile."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import tifffile
+import torch
+from PIL import Image
+
+import hdmatt
+from hdmatt.inference.options import NetworkChoice
+from hdmatt.inference.outputs import Outputs
+from hdmatt.network.checkpoint import save_model
+from hdmatt.network.config import ModelConfig
+from hdmatt.network.model import HDMatt
+from hdmatt.pictures.foreground import TILE
+
+WIDTH = 2 * TILE + 300  # three tiles, of which one has soft pixels
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_model(HDMatt(ModelConfig(width=4)), path, half=False)
+    return NetworkChoice(path, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    """A subject of red 200 and more, before a background of red 60 and less."""
+    folder = tmp_path_factory.mktemp("scene")
+    rng = np.random.default_rng(0)
+    picture, trimap = rng.integers(0, 61, (90, WIDTH, 3), np.uint8), np.zeros((90, WIDTH), np.uint8)
+    trimap[20:70, 30:130], trimap[30:60, 40:120] = 128, 255
+    picture[trimap > 0] = rng.integers(200, 256, (int((trimap > 0).sum()), 3))
+    cv2.imwrite(str(folder / "picture.png"), picture)
+    cv2.imwrite(str(folder / "trimap.png"), trimap)
+    return folder
+
+
+def run(scene, network, outputs):
+    hdmatt.matte_files(scene / "picture.png", scene / "trimap.png", outputs, network=network, strategy="tiles")
+
+
+def read(path):
+    if path.suffix == ".tif":
+        return tifffile.imread(path)
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+@pytest.mark.parametrize(("suffix", "depth"), [("png", "8"), ("webp", "8"), ("tif", "float"), ("tif", "16")])
+def test_where_alpha_is_0_stands_the_foreground_or_nothing(scene, network, tmp_path, suffix, depth):
+    outputs = Outputs(foreground=tmp_path / f"f.{suffix}", cutout=tmp_path / f"c.{suffix}", bit_depth=depth)
+    run(scene, network, outputs)
+    white = {"8": 255, "16": 65535, "float": 1}[depth]
+    cutout, foreground = read(tmp_path / f"c.{suffix}"), read(tmp_path / f"f.{suffix}")
+    clear = cutout[..., 3] == 0
+    assert clear[:, 200:].all() and clear[:, :150].any() and not clear.all()
+    np.testing.assert_array_equal(cutout[..., :3], foreground)
+    background = cutout[..., :3].max(2) < 61 / 255 * white
+    assert not background[clear].any()
+
+    run(scene, network, replace(outputs, clean=True))
+    cleaned, foreground = read(tmp_path / f"c.{suffix}"), read(tmp_path / f"f.{suffix}")
+    np.testing.assert_array_equal(cleaned[..., 3], cutout[..., 3])
+    np.testing.assert_array_equal(cleaned[~clear], cutout[~clear])
+    assert not cleaned[clear].any() and not foreground[clear].any()
+
+
+def test_the_matte_and_the_composite_do_not_change(scene, network, tmp_path):
+    def outputs(name, **more):
+        return Outputs(
+            alpha=tmp_path / f"{name}-a.png", composite=tmp_path / f"{name}-c.png", background="teal", **more
+        )
+
+    run(scene, network, outputs("plain"))
+    run(scene, network, outputs("clean", clean=True, cutout=tmp_path / "clean.png"))
+    run(scene, network, outputs("continued", foreground=tmp_path / "continued.png"))
+    for name in ("clean", "continued"):
+        for kind in ("a", "c"):
+            np.testing.assert_array_equal(read(tmp_path / f"{name}-{kind}.png"), read(tmp_path / f"plain-{kind}.png"))
+
+
+def test_python_gives_what_the_files_hold(scene, network, tmp_path):
+    matte = hdmatt.matte(scene / "picture.png", scene / "trimap.png", network=network, strategy="tiles")
+    run(scene, network, Outputs(cutout=tmp_path / "c.tif", bit_depth="float"))
+    np.testing.assert_array_equal(matte.cutout(), read(tmp_path / "c.tif"))
+    run(scene, network, Outputs(cutout=tmp_path / "c.tif", bit_depth="float", clean=True))
+    np.testing.assert_array_equal(matte.cutout(clean=True), read(tmp_path / "c.tif"))
+
+
+def test_a_matte_of_the_callers_own_continues_what_is_opaque(scene, network):
+    matte = hdmatt.matte(scene / "picture.png", scene / "trimap.png", network=network, strategy="tiles")
+    own = hdmatt.Matte(matte.alpha, matte.picture)
+    assert own.foreground()[own.alpha == 0].min() >= 200 / 255 - 1e-6

@@ -4,7 +4,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from repeated import examples
 
-from hdmatt.pictures.continued import CELL, LEVELS, cleared, coarse_colours, continued_bands, continued_foreground
+from hdmatt.pictures.continued import (
+    CELL,
+    LEVELS,
+    OPAQUE,
+    cleared,
+    coarse_colours,
+    continued_bands,
+    continued_foreground,
+)
 
 SIZES = st.tuples(st.integers(1, 150), st.integers(1, 150))
 
@@ -42,7 +50,8 @@ def slowly(foreground, alpha, coarse):
     height, width = alpha.shape
     rows, columns = (size * CELL for size in coarse.shape[:2])
     sums = np.zeros((rows, columns, 4))
-    sums[:height, :width, :3], sums[:height, :width, 3] = foreground * alpha[..., None], alpha
+    weight = alpha**8 / OPAQUE if coarse.any() else alpha
+    sums[:height, :width, :3], sums[:height, :width, 3] = foreground * weight[..., None], weight
     levels = [sums]
     for _ in range(LEVELS):
         fine = levels[-1]
@@ -102,7 +111,16 @@ def test_the_nearest_foreground_counts_most():
     assert (np.abs(np.diff(result[48, :, 0])) < 0.05).all()  # 1/20 a pixel: smooth
 
 
-def test_soft_pixels_far_from_what_is_sure_are_continued_too():
+def test_opaque_pixels_far_from_what_is_sure_are_continued_too():
+    foreground = np.full((200, 400, 3), 0.2, np.float32)
+    foreground[:, 200:] = 0.7
+    sure, alpha = np.zeros((2, 200, 400), np.float32)
+    sure[100:110, 10:20] = alpha[100:110, 10:20] = alpha[100:140, 330:370] = 1
+    result = continued_foreground(foreground.copy(), alpha, coarse_of(foreground, sure == 1))
+    assert (result[98:142, 328:372] > 0.5).all() and (result[:, :200] < 0.3).all()
+
+
+def test_where_nothing_is_sure_soft_pixels_are_continued():
     foreground = np.full((200, 200, 3), 0.7, np.float32)
     alpha = np.zeros((200, 200), np.float32)
     alpha[100:110, 100:110] = 0.5

@@ -19,7 +19,7 @@ FIELDS = {  # what is built or read by a caller
     "Matte": "alpha picture linear",
     "NetworkChoice": "model runtime precision device",
     "Options": "patch overlap topk candidates windows blend small_first memory batch",
-    "Outputs": "alpha foreground cutout composite background bit_depth psd clean",
+    "Outputs": "alpha foreground cutout composite background bit_depth psd clean layered plate",
     "RunForecast": "width height unknown_share patches context_pool windows blend small_first batch expected_memory "
     "memory_limit model strategy device runtime precision layer patches_on_grid encodes cached cache_bytes "
     "expected_seconds",
@@ -40,7 +40,7 @@ PARAMETERS = {
 METHODS = {
     "Matte": {"foreground", "cutout", "composite"},
     "Options": {"paper"},
-    "Outputs": {"paths", "colours", "continued"},
+    "Outputs": {"paths", "colours", "original", "continued"},
 }
 ERRORS = {
     "HDMattError": Exception,

@@ -40,6 +40,10 @@ def matte_command(
         bool, typer.Option("--clean", help="Colours of foreground and cut-out are 0 where alpha is 0.")
     ] = False,
     overwrite: shared.Overwrite = False,
+    layered: Annotated[
+        Path | None, typer.Option(help="EXR with layers: cut-out (R G B A) and straight foreground (fg).")
+    ] = None,
+    plate: Annotated[bool, typer.Option("--plate", help="The picture as layer plate of --layered, too.")] = False,
     input_layer: shared.InputLayer = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print what would be done and what it takes, and stop.")] = False,
     model: shared.Model = "hdmatt-s",
@@ -68,7 +72,9 @@ def matte_command(
 
     reading = InputOptions(layer=input_layer, max_pixels=max_pixels)
     options, network = shared.options_of(context), shared.network_of(context)
-    outputs = Outputs(output, foreground, cutout, composite, background, bit_depth, psd=psd, clean=clean)
+    outputs = Outputs(
+        output, foreground, cutout, composite, background, bit_depth, psd=psd, clean=clean, layered=layered, plate=plate
+    )
     if plan:
         forecast = plan_files(
             picture, trimap, outputs, options=options, network=network, strategy=strategy, input_options=reading

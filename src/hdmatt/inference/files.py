@@ -272,7 +272,7 @@ def _write(
             return
         again = stack.enter_context(open_picture(picture, options))
         behind = background_rows(stack, background, info, options)
-        layer = stack.enter_context(open_picture(picture, options)) if outputs.psd is not None else None
+        layer = stack.enter_context(open_picture(picture, options)) if outputs.original() else None
         for y0, foreground, alpha in _with_colours(job.rows, again, files, queue, coarse):
             y1 = y0 + len(alpha)
             original = as_float(layer.rows(y0, y1)) if layer else None

@@ -22,7 +22,7 @@ from hdmatt.errors import InputError
 from hdmatt.inference.needs import layered_bytes
 from hdmatt.pictures import colour
 from hdmatt.pictures.continued import cleared
-from hdmatt.pictures.formats import DEPTHS, FORMATS, default_bit_depth
+from hdmatt.pictures.formats import DEPTHS, EXR, FORMATS, default_bit_depth
 from hdmatt.pictures.info import WHITE, InputOptions, PictureInfo
 from hdmatt.pictures.placed import placed
 from hdmatt.pictures.psd import LAYERED, PsdWriter
@@ -30,6 +30,8 @@ from hdmatt.pictures.reader import as_float, open_picture
 from hdmatt.pictures.writer import PictureWriter, check_output_path
 from hdmatt.system.files import hidden_name, unwritable
 
+FOREGROUND_LAYER = ("fg.R", "fg.G", "fg.B")  # beside R G B A of an EXR with layers
+PLATE_LAYER = ("plate.R", "plate.G", "plate.B")
 BackgroundRows = Callable[[int, int], np.ndarray]  # y0, y1 -> [y1 - y0, W, 3] in the picture's encoding
 
 
@@ -47,6 +49,9 @@ class Outputs:
         psd: The picture and its foreground as layers, with the matte as mask: .psd or .psb.
         clean: Whether colours of foreground and cut-out are 0 where alpha is 0 in the file. Else they are those of the
             foreground around. The original background is in neither.
+        layered: One EXR: the cut-out as R G B A, multiplied by alpha, and the straight foreground as layer fg. Half
+            floats unless `bit_depth` says "float".
+        plate: The picture as layer plate of `layered`, too.
     """
 
     alpha: str | Path | None = None
@@ -57,19 +62,26 @@ class Outputs:
     bit_depth: str = "auto"
     psd: str | Path | None = None
     clean: bool = False
+    layered: str | Path | None = None
+    plate: bool = False
 
     def paths(self) -> list[Path]:
         """The files that are written, the matte first."""
-        every = (self.alpha, self.foreground, self.cutout, self.composite, self.psd)
+        every = (self.alpha, self.foreground, self.cutout, self.composite, self.psd, self.layered)
         return [Path(path) for path in every if path is not None]
 
     def colours(self) -> bool:
         """Whether any output needs the foreground's colours."""
-        return any(path is not None for path in (self.foreground, self.cutout, self.composite, self.psd))
+        every = (self.foreground, self.cutout, self.composite, self.psd, self.layered)
+        return any(path is not None for path in every)
+
+    def original(self) -> bool:
+        """Whether any output holds the picture as it was."""
+        return self.psd is not None or (self.layered is not None and self.plate)
 
     def continued(self) -> bool:
         """Whether any output shows the foreground's colours continued to where alpha is 0."""
-        straight = not self.clean and any(path is not None for path in (self.foreground, self.cutout))
+        straight = not self.clean and any(path is not None for path in (self.foreground, self.cutout, self.layered))
         return straight or self.psd is not None  # a layer's mask is there to be changed
 
 
@@ -86,13 +98,16 @@ def check_outputs(outputs: Outputs, picture: Path, trimap: Path) -> Path | np.nd
             "a composite needs both a background and a place to write it",
             hint="Give --background PICTURE|COLOUR together with --composite FILE.",
         )
+    if outputs.plate and outputs.layered is None:
+        raise InputError("--plate is a layer of --layered, which is not written", hint="Give --layered FILE.exr, too.")
     background = _parse_background(outputs.background)
     if isinstance(background, Path):
         inputs.append(background)
     paths = outputs.paths()
+    layers = ((outputs.psd, LAYERED), (outputs.layered, {".exr": EXR}))
+    with_layers = {Path(path): formats for path, formats in layers if path is not None}
     for path in paths:
-        layered = outputs.psd is not None and path == Path(outputs.psd)
-        check_output_path(path, inputs, LAYERED if layered else FORMATS)
+        check_output_path(path, inputs, with_layers.get(path, FORMATS))
     if len({path.resolve() for path in paths}) < len(paths):
         raise InputError("two outputs have the same path", hint="Give each output its own file.")
     return background
@@ -101,7 +116,8 @@ def check_outputs(outputs: Outputs, picture: Path, trimap: Path) -> Path | np.nd
 def held_bytes(outputs: Outputs, info: PictureInfo) -> int:
     """Bytes that outputs hold: WebP is encoded in one piece; the picture's own rows become a layer."""
     webp = sum(path.suffix.lower() == ".webp" for path in outputs.paths()) * 20 * info.height * info.width
-    return webp + (layered_bytes(info.width, pixel=3 * info.dtype.itemsize) if outputs.psd is not None else 0)
+    layered = sum(path is not None for path in (outputs.psd, outputs.layered))
+    return webp + layered * layered_bytes(info.width, pixel=3 * info.dtype.itemsize)
 
 
 class OutputFiles:
@@ -117,7 +133,7 @@ class OutputFiles:
         self._encoded: set[PictureWriter | PsdWriter] = set()  # colours are linear here and display-encoded in the file
         self._white: dict[PictureWriter, int] = {}  # the largest number of a file of integers, else 0
         self._stack = ExitStack()
-        self._alpha = self._foreground = self._cutout = self._composite = None
+        self._alpha = self._foreground = self._cutout = self._composite = self._layered = None
         self._psd: PsdWriter | None = None
 
     def __enter__(self) -> "OutputFiles":
@@ -128,6 +144,8 @@ class OutputFiles:
             self._cutout = self._writer(stack, self._outputs.cutout, channels=4)
             self._composite = self._writer(stack, self._outputs.composite, channels=3)
             self._psd = self._layered_writer(stack, self._outputs.psd)
+            layers = FOREGROUND_LAYER + PLATE_LAYER * self._outputs.plate
+            self._layered = self._writer(stack, self._outputs.layered, channels=4, layers=layers)
             self._stack = stack.pop_all()
         return self
 
@@ -164,15 +182,24 @@ class OutputFiles:
             self._composite.write(self._as_in_file(self._composite, whole))
         if self._psd and original is not None:
             self._psd.write(self._as_in_file(self._psd, original), self._as_in_file(self._psd, foreground), alpha)
+        if self._layered:
+            straight = self._cleared(self._layered, foreground, alpha)
+            layers = [colour.cutout(straight, alpha), straight]
+            if self._outputs.plate and original is not None:
+                layers.append(self._as_in_file(self._layered, original))
+            self._layered.write(np.concatenate(layers, axis=2))
 
-    def _writer(self, stack: ExitStack, path: str | Path | None, *, channels: int) -> PictureWriter | None:
+    def _writer(
+        self, stack: ExitStack, path: str | Path | None, *, channels: int, layers: tuple[str, ...] = ()
+    ) -> PictureWriter | None:
         if path is None:
             return None
         path, info = Path(path), self._info
         depth = self._outputs.bit_depth
-        depth = default_bit_depth(path, info) if depth == "auto" else depth
-        move = self._together.add
-        writer = PictureWriter(path, info.height, info.width, channels=channels, bit_depth=depth, like=info, move=move)
+        if depth == "auto":
+            depth = "half" if layers else default_bit_depth(path, info)
+        size, move = (info.height, info.width), self._together.add
+        writer = PictureWriter(path, *size, channels=channels, bit_depth=depth, like=info, move=move, layers=layers)
         self._white[writer] = WHITE.get(np.dtype(DEPTHS[depth]).name, 0)
         if info.linear and depth in {"8", "16"}:
             self._encoded.add(writer)

@@ -51,6 +51,7 @@ class PictureWriter:
             WebP has no place for a resolution.
         move: Called with the complete hidden file and `path`, to give it its name. Several outputs can wait for each
             other here; see inference/outputs.py.
+        layers: Names of further channels of an EXR behind R G B A, as "fg.R"; they are written as they are given.
 
     Raises:
         InputError: A bit depth that the format lacks.
@@ -67,12 +68,15 @@ class PictureWriter:
         bit_depth: str,
         like: PictureInfo | None = None,
         move: Callable[[Path, Path], None] = os.replace,
+        layers: Sequence[str] = (),
     ) -> None:
         assert channels in (1, 3, 4) and height > 0 and width > 0, (channels, height, width)
         self._path, self._move = Path(path), move
         self._format = writable(self._path)
         check_format(self._path, self._format, height, width, channels=channels, bit_depth=bit_depth)
-        self._height, self._width, self._channels, self._like = height, width, channels, like
+        assert not layers or (channels == 4 and self._format is EXR), (path, layers)
+        self._layers, self._channels = tuple(layers), channels + len(layers)
+        self._height, self._width, self._like = height, width, like
         self._dtype = np.dtype(DEPTHS[bit_depth])
         self._hidden: Path | None = None  # with the same suffix, for OpenImageIO picks the format by it
         self._output: Any = None
@@ -98,7 +102,7 @@ class PictureWriter:
         """The next rows, from the top.
 
         Args:
-            rows: [h, width] or [h, width, channels], finite.
+            rows: [h, width] or [h, width, channels and layers], finite.
 
         Raises:
             OutputError: They cannot be written, for example because the disk is full.
@@ -216,6 +220,9 @@ class PictureWriter:
             spec.attribute("ICCProfile", array, np.frombuffer(icc, np.uint8))
         if self._format is EXR:
             set_header(spec, self._like)
+        if self._layers:
+            spec.channelnames = (*"RGBA", *self._layers)
+            spec.attribute("compression", "zips")  # row by row: what compositing programs read fastest
         if self._like and self._like.resolution:
             _set_resolution(spec, self._like.resolution, self._format)
         return spec
@@ -293,10 +300,10 @@ def _encode(band: np.ndarray, dtype: np.dtype[Any], *, premultiply: bool) -> np.
         values *= np.float32(WHITE[dtype.name])
         return np.rint(values, out=values).astype(dtype)
     pixels = band.copy()
-    if band.shape[2] == 4:
+    if band.shape[2] >= 4:
         np.clip(pixels[..., 3], 0, 1, out=pixels[..., 3])
         if premultiply:
-            pixels[..., :3] *= pixels[..., 3:]
+            pixels[..., :3] *= pixels[..., 3:4]
     return pixels.clip(-_HALF_MAX, _HALF_MAX).astype(dtype) if dtype == np.float16 else pixels
 
 

@@ -81,6 +81,11 @@ def test_a_colour_out_of_range_is_refused(scene, weights, bad):
         hdmatt.matte(*scene, network=cpu(weights)).composite(bad)
 
 
+def test_an_array_has_no_layers(scene, weights):
+    with pytest.raises(InputError, match="the picture is an array and has no layer 'rgba'"):
+        hdmatt.matte(*scene, network=cpu(weights), input_layer="rgba")
+
+
 def test_half_precision_weights_keep_norms_in_single_and_the_configuration(weights, tmp_path):
     model = hdmatt.load_model(weights)
     save_model(model, tmp_path / "half.safetensors", half=True)

@@ -21,11 +21,11 @@ FIELDS = {  # what is built or read by a caller
     "Options": "patch overlap topk candidates windows blend small_first memory batch",
     "Outputs": "alpha foreground cutout composite background bit_depth psd clean layered plate",
     "RunForecast": "width height unknown_share patches context_pool windows blend small_first batch expected_memory "
-    "memory_limit model strategy device runtime precision layer patches_on_grid encodes cached cache_bytes "
-    "expected_seconds",
+    "memory_limit model strategy device runtime precision layer trimap_layer data_window "
+    "patches_on_grid encodes cached cache_bytes expected_seconds",
     "RunSummary": "width height unknown_share patches context_pool windows blend small_first batch expected_memory "
-    "memory_limit model strategy device runtime precision layer snapped encoded cache_hits cache_misses seconds "
-    "network_seconds peak_memory outputs",
+    "memory_limit model strategy device runtime precision layer trimap_layer data_window "
+    "snapped encoded cache_hits cache_misses seconds network_seconds peak_memory outputs",
     "Scores": "sad mse grad conn mad seam",
 }
 PARAMETERS = {

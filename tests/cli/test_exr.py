@@ -62,7 +62,10 @@ def test_a_layered_file_holds_cut_out_foreground_and_plate_at_the_pictures_place
     outputs = ["-o", scene / "alpha.exr", "--foreground", scene / "f.exr", "--layered", scene / "layers.exr", "--plate"]
     assert call(scene, weights, *outputs, "--json") == 0
     out, err = capsys.readouterr()
-    assert json.loads(out)["layer"] == "rgba" and err.startswith("hdmatt: note: the picture is layer 'rgba'")
+    summary = json.loads(out)
+    assert (summary["layer"], summary["trimap_layer"]) == ("rgba", "") and err.startswith(
+        "hdmatt: note: the picture is layer 'rgba'"
+    )
     channels, header = channels_of(scene / "layers.exr")
     assert set(channels) == {*"RGBA", "fg.R", "fg.G", "fg.B", "plate.R", "plate.G", "plate.B"}
     assert {pixels.dtype.name for pixels in channels.values()} == {"float16"}
@@ -85,10 +88,12 @@ def test_a_layered_file_holds_cut_out_foreground_and_plate_at_the_pictures_place
     np.testing.assert_allclose(foreground[sure], colours[sure], rtol=1e-6)  # multiplied by alpha and divided again
 
 
-def test_a_background_is_laid_under_the_picture_by_coordinates(scene, weights):
+def test_a_background_is_laid_under_the_picture_by_coordinates(scene, weights, capsys):
     behind = np.random.default_rng(1).random((80, 104), np.float32)
     save_exr(scene / "b.exr", dict.fromkeys("RGB", behind), **windows((-4, 0, 104, 80), (0, 0, 100, 80)))
-    assert call(scene, weights, "--composite", scene / "c.exr", "--background", scene / "b.exr") == 0
+    outputs = ["-o", scene / "a.png", "--composite", scene / "c.exr"]
+    assert call(scene, weights, *outputs, "--background", scene / "b.exr") == 0
+    assert f"{scene / 'a.png'} holds the picture's data window, 90x70 at -4,6 of what" in capsys.readouterr().err
     composite = stacked(channels_of(scene / "c.exr")[0], "R")[..., 0]
     np.testing.assert_array_equal(composite[:15], behind[6:21, :90])
 

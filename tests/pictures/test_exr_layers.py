@@ -37,6 +37,8 @@ def colour_of(path: Path, wanted: str | None = None) -> tuple[list[float], Pictu
         (layer("fill.", 0.1, 0.2, 0.3) | {"depth.Z": flat(5), "id": flat(7), "N.X": flat(0), "N.Y": flat(0)}, "fill"),
         (layer("View.Combined.", 0.1, 0.2, 0.3) | layer("View.DiffCol.", 1, 1, 1), "View.Combined"),
         (layer("fill.", 1, 1, 1, names=NUKE) | layer("", 0.1, 0.2, 0.3, names=NUKE), ""),
+        (layer("fill.", 0.1, 0.2, 0.3) | layer("N.", 1, 1, 1) | layer("CryptoAsset00.", 1, 1, 1, 1), "fill"),
+        (layer("fill.", 0.1, 0.2, 0.3) | {"mask.Y": flat(1)}, "fill"),
         ({"P.X": flat(1), "P.Y": flat(2), "P.Z": flat(3)} | layer("fill.", 0.1, 0.2, 0.3), "fill"),
     ],
 )  # fmt: skip

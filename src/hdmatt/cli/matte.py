@@ -112,6 +112,14 @@ def _warnings_on_stderr() -> Generator[None]:
 def _print_summary(summary: "RunSummary", *, as_json: bool) -> None:
     if summary.layer:
         shared.print_error(f"hdmatt: note: the picture is layer {summary.layer!r}; another one: --input-layer NAME")
+    if summary.trimap_layer:
+        shared.print_error(f"hdmatt: note: the trimap is layer {summary.trimap_layer!r} of its file")
+    others = [path for path in summary.outputs if not path.lower().endswith(".exr")]
+    if summary.data_window and others:
+        x, y, width, height = summary.data_window
+        shared.print_error(
+            f"hdmatt: note: {others[0]} holds the picture's data window, {width}x{height} at {x},{y} of what is shown"
+        )
     if summary.snapped:
         shared.print_error(f"hdmatt: note: {summary.snapped} trimap pixels were not 0, 128 or 255 and were snapped")
     if as_json:

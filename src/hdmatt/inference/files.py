@@ -31,6 +31,7 @@ from hdmatt.inference.threads import WriteQueue
 from hdmatt.pictures.continued import CELL, KnownBand, coarse_colours, continued_bands
 from hdmatt.pictures.foreground import PIECE, Band, foreground_bands
 from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions, PictureInfo
+from hdmatt.pictures.placed import data_window
 from hdmatt.pictures.reader import ArrayReader, BandReader, PictureReader, as_float, open_picture
 from hdmatt.pictures.trimap import FOREGROUND, TrimapReader, open_trimap
 from hdmatt.system import memory
@@ -57,6 +58,10 @@ class PlanFacts:
     runtime: str
     precision: str
     layer: str  # of an EXR, the layer that is the picture; "" for channels without a layer and other files
+    trimap_layer: str
+    data_window: (
+        tuple[int, int, int, int] | None
+    )  # x, y, width, height in the display window, where an EXR's two differ
 
 
 @dataclass(frozen=True)
@@ -127,7 +132,7 @@ def matte_files(
         warn_if_known(job.unknown)
         coarse = coarse_colours(sure_foreground(pixels, marks)) if outputs.continued() else None
         _write(job, picture, pixels.info, outputs, background, input_options, coarse)
-    facts = _facts(job, pixels.info, given, loaded, strategy, patches=counters.decoded)
+    facts = _facts(job, pixels.info, marks.info, given, loaded, strategy, patches=counters.decoded)
     return _summary(facts, counters, outputs, snapped=marks.snapped, started=started)
 
 
@@ -168,7 +173,7 @@ def plan_files(
             )
         extra = extra_work(strategy, info.height, info.width, small_first=given.small_first)
         return RunForecast(
-            **asdict(_facts(job, info, given, loaded, strategy, patches=len(plan.queries))),
+            **asdict(_facts(job, info, marks.info, given, loaded, strategy, patches=len(plan.queries))),
             patches_on_grid=plan.on_grid,
             encodes=plan.encodes,
             cached=plan.cache,
@@ -184,6 +189,11 @@ def open_inputs(
     if isinstance(picture, str | Path):
         pixels = stack.enter_context(open_picture(Path(picture), options))
     else:
+        if options.layer is not None:
+            raise InputError(
+                f"the picture is an array and has no layer {options.layer!r}",
+                hint="Leave the layer out, or give a file.",
+            )
         pixels = stack.enter_context(ArrayReader(np.asarray(picture), linear=linear))
     return pixels, stack.enter_context(open_trimap(trimap, options.of_others(), like=pixels.info))
 
@@ -213,7 +223,14 @@ def _run_options(options: Options | None, loaded: LoadedNetwork, outputs: Output
 
 
 def _facts(
-    job: Job, info: PictureInfo, options: RunOptions, loaded: LoadedNetwork, strategy: str, *, patches: int
+    job: Job,
+    info: PictureInfo,
+    marks: PictureInfo,
+    options: RunOptions,
+    loaded: LoadedNetwork,
+    strategy: str,
+    *,
+    patches: int,
 ) -> PlanFacts:
     plan = job.plan
     return PlanFacts(
@@ -234,6 +251,8 @@ def _facts(
         runtime=loaded.runtime,
         precision=loaded.precision,
         layer=info.layer,
+        trimap_layer=marks.layer,
+        data_window=data_window(info),
     )
 
 

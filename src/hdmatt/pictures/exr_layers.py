@@ -23,6 +23,7 @@ from typing import Any, NamedTuple, NoReturn
 from hdmatt.errors import InputError
 
 _PICTURES = ("rgba", "beauty", "c", "combined")  # what programs call the picture's layer, the likeliest first
+_DATA = {"n", "normal", "normals", "p", "position", "depth", "z", "uv", "st", "motion", "velocity"}  # no pictures
 _VIEWS = ("left", "hero")  # of a stereo picture whose file does not say which one is the main one
 _LAST = {"RED": "R", "GREEN": "G", "BLUE": "B", "ALPHA": "A"}  # other names of a channel's last part
 _DEPTH = {"Z", "ZBACK", "DEPTH"}
@@ -213,6 +214,8 @@ def _preferred(path: Path, layers: Sequence[Layer]) -> Layer:
         if equal[0].part == equal[-1].part:  # OpenEXR: the view without a name is the main one
             main = next((layer.view.lower() for layer in equal if layer.name.lower() == layer.base), main)
         equal = [layer for layer in equal if layer.view.lower() == main]
+    if len(equal) > 1:  # one matte beside one layer with colours
+        equal = [layer for layer in equal if len(layer.colours) == 3] or equal
     if len(equal) > 1:
         raise InputError(
             f"{path} has several layers that may be the picture: {_listed([_quoted(layer) for layer in equal])}",
@@ -228,7 +231,8 @@ def _rank(layer: Layer) -> int:
     for rank, name in enumerate((layer.base, layer.base.rpartition(".")[2])):
         if name in _PICTURES:
             return 1 + rank * len(_PICTURES) + _PICTURES.index(name)
-    return 20 if layer.loose else 30
+    last = layer.base.rpartition(".")[2]
+    return 40 if last in _DATA or last.startswith("crypto") else 20 if layer.loose else 30
 
 
 def _quoted(layer: Layer) -> str:

@@ -4,6 +4,7 @@ Knows rows and windows (pictures/info.py); nothing of what the values mean.
 
     placed          a reader of the picture's pixels, made of one of another window
     PlacedReader    rows of that reader
+    data_window     where the pixels of a picture lie in what is shown
 
 An EXR says where its pixels lie (data window) in what is shown (display window). Compositing programs crop the data
 window to what is not black, so a trimap's is often smaller than the picture's. What lies outside of it is 0.
@@ -74,6 +75,13 @@ class PlacedReader(BandReader):
             pixels = self._reader.colours(top, bottom, left, right)
             band[y : y + bottom - top, x : x + right - left] = pixels
         return band
+
+
+def data_window(info: PictureInfo) -> tuple[int, int, int, int] | None:
+    """x, y, width and height of the picture within its display window; None where the two are the same."""
+    if not info.windows or not _is_cropped(info):
+        return None
+    return info.windows.x - info.windows.display_x, info.windows.y - info.windows.display_y, info.width, info.height
 
 
 def described(info: PictureInfo) -> str:

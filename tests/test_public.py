@@ -14,12 +14,14 @@ SHOWN = sorted([ROOT / "README.md", ROOT / "examples" / "demo.py", *ROOT.glob("d
 FIELDS = {  # what is built or read by a caller
     "Attention": "y x query cell kind form patches similarity_K scores_K candidates regions weights_RKHW lost_R "
     "labels_KHW values_KHWV",
+    "Finding": "name severity message advice count share places",
     "InputOptions": "layer max_pixels",
     "MaskSource": "file layer scribbles box rembg fit",
     "Matte": "alpha picture linear",
     "NetworkChoice": "model runtime precision device",
     "Options": "patch overlap topk candidates windows blend small_first memory batch",
     "Outputs": "alpha foreground cutout composite background bit_depth psd clean layered plate",
+    "Place": "y0 x0 y1 x1 count",
     "RunForecast": "width height unknown_share patches context_pool windows blend small_first batch expected_memory "
     "memory_limit model strategy device runtime precision layer trimap_layer data_window "
     "patches_on_grid encodes cached cache_bytes expected_seconds",
@@ -27,8 +29,10 @@ FIELDS = {  # what is built or read by a caller
     "memory_limit model strategy device runtime precision layer trimap_layer data_window "
     "snapped encoded cache_hits cache_misses seconds network_seconds peak_memory outputs",
     "Scores": "sad mse grad conn mad seam",
+    "TrimapCheck": "width height background_share unknown_share foreground_share findings",
 }
 PARAMETERS = {
+    "check_trimap": "trimap picture matte * input_options",
     "attend": "picture trimap * y x options network linear max_pixels",
     "load_model": "name",
     "make_trimap": "mask picture * band inside outside network input_options",

@@ -10,6 +10,7 @@
     load_model       weights by name or file, as a network of one's own
     attend           what one unknown pixel looks at (the paper's Fig. 7), as an Attention
     make_trimap      a trimap from a mask; MaskSource is a mask that is no file of its own: a layer, a box, strokes
+    check_trimap     what is wrong with a trimap: a TrimapCheck with a tuple of Finding, each with a tuple of Place
     score            a matte against the truth, as Scores (SAD, MSE, Grad, Conn, MAD)
     HDMattError      base of every error raised here: InputError, ModelError, OutputError, MemoryLimitError
     NoUnknownWarning the trimap has no unknown pixel
@@ -31,12 +32,15 @@ if TYPE_CHECKING:
     from hdmatt.inference.options import NetworkChoice, Options
     from hdmatt.inference.outputs import Outputs
     from hdmatt.pictures.info import InputOptions
+    from hdmatt.trimaps.check import check_trimap
+    from hdmatt.trimaps.findings import Finding, Place, TrimapCheck
     from hdmatt.trimaps.make import make_trimap
     from hdmatt.trimaps.masks import MaskSource
 
 __version__ = "0.1.0"
 __all__ = [
     "Attention",
+    "Finding",
     "HDMattError",
     "InputError",
     "InputOptions",
@@ -49,10 +53,13 @@ __all__ = [
     "Options",
     "OutputError",
     "Outputs",
+    "Place",
     "RunForecast",
     "RunSummary",
     "Scores",
+    "TrimapCheck",
     "attend",
+    "check_trimap",
     "load_model",
     "make_trimap",
     "matte",
@@ -64,6 +71,8 @@ __all__ = [
 _MODULES = {  # a public name -> the module that is loaded when it is first used
     "Attention": "figures.attention",
     "attend": "figures.attention",
+    "check_trimap": "trimaps.check",
+    "Finding": "trimaps.findings",
     "InputOptions": "pictures.info",
     "load_model": "inference.load",
     "make_trimap": "trimaps.make",
@@ -74,11 +83,13 @@ _MODULES = {  # a public name -> the module that is loaded when it is first used
     "NetworkChoice": "inference.options",
     "Options": "inference.options",
     "Outputs": "inference.outputs",
+    "Place": "trimaps.findings",
     "plan_files": "inference.files",
     "RunForecast": "inference.files",
     "RunSummary": "inference.files",
     "score": "evaluation.metrics",
     "Scores": "evaluation.metrics",
+    "TrimapCheck": "trimaps.findings",
 }
 
 

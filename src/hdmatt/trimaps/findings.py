@@ -90,7 +90,8 @@ class PlaceCounter:
 
     def add(self, pixels: Bool[np.ndarray, "h w"], y0: int) -> None:
         """Pixels of the rows from y0 on."""
-        self.add_points(*np.nonzero(pixels), y0)
+        ys, xs = np.nonzero(pixels)
+        self.add_points(ys, xs, y0)
 
     def add_points(self, ys: np.ndarray, xs: np.ndarray, y0: int = 0) -> None:
         """Pixels by row (counted from y0) and column."""

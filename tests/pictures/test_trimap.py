@@ -1,5 +1,11 @@
+import shlex
+from pathlib import Path
+
 import numpy as np
+import OpenEXR
 import pytest
+import tifffile
+from PIL import Image
 from small_pictures import HEIGHT, WIDTH, photo, save
 
 from hdmatt.errors import InputError
@@ -142,3 +148,121 @@ def test_a_colour_picture_is_no_trimap(tmp_path):
 def test_a_float_trimap_beyond_one_is_refused():
     with open_trimap(np.full((2, 2), 3.0)) as trimap, pytest.raises(InputError, match="values from 3 to 3"):
         trimap.rows(0, 2)
+
+
+def test_a_float_trimap_of_labels_beyond_one_is_mended_by_the_command_it_is_told(tmp_path):
+    values = some_trimap(8, 8)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, values.astype(np.float32))
+    with open_trimap(path) as trimap, pytest.raises(InputError, match="values from 0 to 255") as error:
+        trimap.rows(0, 8)
+    assert_mended(error.value, path.with_suffix(".white.png"), values)
+
+
+@pytest.mark.parametrize("levels", [(0, 128, 255), (0, 1, 2), (0, 500, 1000), (0, 16384, 32768), (0, 2048, 4095)])
+@pytest.mark.parametrize(("name", "dtype"), [("a.png", np.uint16), ("a.tif", np.uint16), ("a.tif", np.uint32)])
+def test_a_trimap_that_does_not_reach_white_is_refused_and_mended_by_the_command(tmp_path, name, dtype, levels):
+    marks = some_trimap(8, 8)
+    values = np.asarray(levels, dtype)[np.searchsorted([0, 128, 255], marks)]
+    path = tmp_path / name
+    if name.endswith("png"):
+        Image.fromarray(values).save(path)
+    else:
+        tifffile.imwrite(path, values)
+    with open_trimap(path) as trimap, pytest.raises(InputError) as error:
+        trimap.rows(0, 3)
+        trimap.rows(3, 8)
+    shown = f"values up to {levels[2]:g}" if dtype == np.uint32 else f"only the values {', '.join(map(str, levels))}"
+    assert error.value.message.startswith(f"{path} holds {shown}, we need 0 (background), ")
+    assert f" in {8 * np.dtype(dtype).itemsize} bit: everything would be background" in error.value.message
+    assert_mended(error.value, path.with_suffix(".white.png"), marks)
+
+
+@pytest.mark.parametrize("levels", [(0, 1, 2), (0, 1), (1, 2, 3), (0, 50, 100)])
+def test_labels_of_8_bit_are_refused_in_files_and_arrays(tmp_path, levels):
+    values = np.random.default_rng(0).choice(np.array(levels, np.uint8), (8, 8))
+    path = tmp_path / "a.png"
+    Image.fromarray(values).save(path)
+    for source in (path, values):
+        with open_trimap(source) as trimap, pytest.raises(InputError, match="holds only the values") as error:
+            trimap.rows(0, 8)
+    assert error.value.hint.endswith('(trimap / trimap.max() * 255).round().astype("uint8")')
+
+
+@pytest.mark.parametrize("levels", [(0,), (128,), (0, 128), (0, 255), (128, 255), (0, 127, 254), (255,)])
+def test_a_trimap_without_one_of_its_values_is_a_trimap(levels):
+    values = np.random.default_rng(0).choice(np.array(levels, np.uint8), (8, 8))
+    for array in (values, values.astype(np.uint16) * 257, values.astype(np.float32) / 255):
+        with open_trimap(array) as trimap:
+            np.testing.assert_array_equal(trimap.rows(0, 8), classify(values)[0])
+
+
+def save_with_alpha(path: Path, greys: np.ndarray, alpha: np.ndarray) -> Path:
+    """Stored as they are: PNG and TIFF of straight alpha, EXR and TIFF of associated alpha."""
+    stored = np.dstack([greys] * 3 + [alpha])
+    if path.suffix == ".exr":
+        planes = dict(zip("RGBA", np.moveaxis(stored.astype(np.float32) / 255, 2, 0).copy(), strict=True))
+        with OpenEXR.File({"type": OpenEXR.scanlineimage}, planes) as file:
+            file.write(str(path))
+    elif path.suffix == ".tif":
+        kind = "assocalpha" if "assoc" in path.stem else "unassalpha"
+        tifffile.imwrite(path, stored, photometric="rgb", extrasamples=[kind])
+    else:
+        Image.fromarray(stored).save(path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.png", "straight.tif", "assoc.tif", "a.exr"])
+@pytest.mark.parametrize("kind", ["opaque", "constant", "the greys again", "0 in background"])
+def test_stored_greys_count_and_never_greys_divided_by_alpha(tmp_path, name, kind):
+    greys = some_trimap(9, 7)
+    alphas = {"opaque": 255, "constant": 100, "the greys again": greys, "0 in background": 255 * (greys > 0)}
+    alpha = np.broadcast_to(alphas[kind], greys.shape).astype(np.uint8)
+    path = save_with_alpha(tmp_path / name, greys, alpha)
+    for source in (path, np.dstack([greys] * 3 + [alpha])):
+        with open_trimap(source) as trimap:
+            np.testing.assert_array_equal(trimap.rows(0, 9), greys)
+
+
+@pytest.mark.parametrize("name", ["a.png", "straight.tif", "assoc.tif", "a.exr"])
+@pytest.mark.parametrize("kind", ["black", "white", "erased in white", "a mask over black"])
+def test_an_alpha_that_is_another_trimap_is_refused_with_both_readings(tmp_path, name, kind):
+    marks = some_trimap(9, 7)
+    greys = {"white": 255, "erased in white": np.where(marks == 0, 255, marks)}.get(kind, 0)
+    greys = np.broadcast_to(greys, marks.shape).astype(np.uint8)
+    alpha = 255 * (marks > 0).astype(np.uint8) if kind in ("erased in white", "a mask over black") else marks
+    path = save_with_alpha(tmp_path / name, greys, alpha)
+    with pytest.raises(InputError) as error:
+        open_trimap(path)
+    y, x = np.argwhere(classify(greys)[0] != classify(alpha)[0])[0]
+    names = {0: "background", 128: "unknown", 255: "foreground"}
+    assert error.value.message.startswith(
+        f"{path} has an alpha channel that says something else than its greys: row {y}, column {x} is "
+        f"{names[int(greys[y, x])]} by its grey and {names[int(alpha[y, x])]} by its alpha. By the greys "
+    )
+    shares = [f"{100 * np.mean(alpha == v):.1f} %" for v in (255, 128, 0)]
+    assert f"by the alpha {shares[0]} are foreground, {shares[1]} unknown and {shares[2]} bac" in error.value.message
+    assert_mended(error.value, path.with_suffix(".grey.png"), alpha, CHANNEL="-1")
+    with pytest.raises(InputError, match="the trimap array has an alpha channel") as error:
+        open_trimap(np.dstack([greys] * 3 + [alpha]))
+    assert "array[..., 3] for the alpha" in error.value.hint
+
+
+def test_the_alpha_of_a_turned_trimap_is_turned_with_it(tmp_path):
+    greys = some_trimap(9, 7)
+    path = tmp_path / "a.tif"
+    stored = np.dstack([greys] * 4)
+    tifffile.imwrite(path, stored, photometric="rgb", extrasamples=["unassalpha"], extratags=[(274, 3, 1, 6, True)])
+    with open_trimap(path) as trimap:
+        np.testing.assert_array_equal(trimap.rows(0, 7), np.rot90(greys, -1))
+
+
+def assert_mended(error: InputError, written: Path, trimap: np.ndarray, **names: str) -> None:
+    """The Python command in the hint writes a trimap that is read."""
+    command = error.hint[error.hint.index("python -c ") :]
+    for name, value in names.items():
+        command = command.replace(name, value)
+    exec(shlex.split(command)[2], {})
+    np.testing.assert_array_equal(np.array(Image.open(written)), trimap)
+    with open_trimap(written) as mended:
+        np.testing.assert_array_equal(mended.rows(0, len(trimap)), trimap)

@@ -19,8 +19,9 @@ import numpy as np
 from hdmatt.errors import InputError
 from hdmatt.pictures.exr_header import attributes_of, windows_of
 from hdmatt.pictures.exr_layers import choose_layer, refuse_subsampled
-from hdmatt.pictures.info import DEFAULT_INPUT, TYPES, WHITE, InputOptions, PictureInfo
+from hdmatt.pictures.info import DEFAULT_INPUT, TYPES, WHITE, InputOptions, Part, PictureInfo
 from hdmatt.pictures.openimageio import Opened, first_line, open_input, openimageio, size_limit
+from hdmatt.pictures.tiff_kinds import check_tiff, complement_of
 from hdmatt.system import memory
 from hdmatt.system.memory import GIB, MIB
 
@@ -38,13 +39,13 @@ class Decoder:
         InputError: The file cannot be opened, or holds no flat pixels that we can read in bounded memory.
     """
 
-    def __init__(self, path: Path, options: InputOptions = DEFAULT_INPUT, *, grey: bool = False) -> None:
+    def __init__(self, path: Path, options: InputOptions = DEFAULT_INPUT, *, part: Part = "straight") -> None:
         self._path, self._part, self._layer = path, 0, ""
         self._opened: Opened | None = _open(path)
         self._closed = False
         self._format = str(self._opened.input.format_name())
         try:
-            self._picks, self._alpha = self._choose_channels(self._opened, options.layer, grey=grey)
+            self._picks, self._alpha = self._choose_channels(self._opened, options.layer, grey=part != "straight")
             spec: Any = self._opened.input.spec()
             _check_layout(path, spec, self._format)
         except InputError:
@@ -52,10 +53,17 @@ class Decoder:
             raise
         self._spec = spec
         self.height, self.width = int(spec.height), int(spec.width)
+        self._complement = complement_of(spec).colours
+        if part == "alpha":
+            assert self._alpha is not None, path
+            self._picks, self._alpha = [self._alpha], None
+            self._complement = complement_of(spec).alpha
         self.channels = len(self._picks)
         self.dtype = _dtype(spec, self._picks)
+        self._stored = str(spec.format)
         # OpenImageIO marks straight alpha, and leaves it straight because open_input asks for it
-        self._associated = self._alpha is not None and not spec.get_int_attribute("oiio:UnassociatedAlpha")
+        associated = self._alpha is not None and not spec.get_int_attribute("oiio:UnassociatedAlpha")
+        self._associated = associated and part == "straight"
         self._tile = (int(spec.tile_height), int(spec.tile_width)) if spec.tile_width else None
         self._chunk = _chunk_rows(spec)
         self._kept, self._kept_y = np.empty((0, self.width, self.channels), self.dtype), 0
@@ -101,6 +109,7 @@ class Decoder:
             layer=self._layer,
             windows=windows_of(spec) if self._format == "openexr" and self.orientation == 1 else None,
             attributes=attributes_of(spec) if self._format == "openexr" else (),
+            white=2**32 - 1 if self._stored == "uint" else 0,
         )
 
     def rows(self, y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
@@ -118,17 +127,6 @@ class Decoder:
             band = self._decode(top, self._up(y1), 0, self.width)
         self._keep(top, band)
         return band[y0 - top : y1 - top, x0:x1]
-
-    def alpha(self) -> np.ndarray:
-        """The alpha channel, whole."""
-        assert self._alpha is not None
-        file = self._open_again()
-        depth = openimageio().TypeDesc(TYPES[self.dtype.name])
-        with size_limit(lifted=file.beyond):
-            pixels = file.input.read_image(self._part, 0, self._alpha, self._alpha + 1, depth)
-        if pixels is None:
-            raise InputError(f"the alpha of {self._path} cannot be decoded", hint="Save it again without alpha.")
-        return np.asarray(pixels)[..., 0]
 
     def close(self) -> None:
         """Close the file. Safe to call twice."""
@@ -173,6 +171,8 @@ class Decoder:
         pixels = self._native(y0, y1, x0, x1)
         first = min(self._picks)
         colours = pixels[..., [c - first for c in self._picks]] if pixels.shape[2] > self.channels else pixels
+        if self._complement:
+            colours = WHITE.get(self.dtype.name, np.float32(1)) - colours
         if self._associated and self._alpha is not None:
             colours = _straight(colours, pixels[..., self._alpha - first, None])
         if colours.dtype.kind == "f" and not (finite := np.isfinite(colours)).all():
@@ -264,12 +264,8 @@ def _check_layout(path: Path, spec: Any, file_format: str) -> None:
             "flat pixels and at least one",
             hint="Flatten it in the program that made it.",
         )
-    if file_format == "tiff" and str(spec.format) == "double":
-        # OpenImageIO 3.2 returns uninitialised memory for scanlines of these, without a word
-        raise InputError(
-            f"{path} has 64-bit floats, of a TIFF we can read 8 and 16 bit integers and 16 and 32-bit floats",
-            hint="Save it with 32-bit floats.",
-        )
+    if file_format == "tiff":
+        check_tiff(path, spec)
     if spec.nchannels > MAX_CHANNELS:
         raise _too_many_channels(path, spec.nchannels)
     chunk = _chunk_rows(spec) * int(spec.tile_width or spec.width) * int(spec.pixel_bytes(True))

@@ -4,6 +4,7 @@
     Windows, Attribute   of an EXR: where its pixels lie, and what else its header says
     InputOptions         how a file is read where it does not say itself
     Rows, PathLike       types of bands of rows and of paths
+    Part                 which numbers of a file are read
     DEFAULT_MAX_PIXELS   larger pictures are refused
     WHITE, TYPES         the largest integer of a type, OpenImageIO's names of types
 
@@ -13,7 +14,7 @@ Knows nothing of files.
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float16, Float32, UInt8, UInt16
@@ -21,6 +22,7 @@ from jaxtyping import Float16, Float32, UInt8, UInt16
 DEFAULT_MAX_PIXELS = 1_000_000_000
 
 PathLike = str | os.PathLike[str]
+Part = Literal["straight", "grey", "alpha"]
 Rows = (
     UInt8[np.ndarray, "h w 3"]
     | UInt16[np.ndarray, "h w 3"]
@@ -88,6 +90,8 @@ class PictureInfo:
         layer: Of an EXR, the layer that is read, as the file names it; "" for channels without a layer.
         windows: Of an EXR, where its pixels lie; None for other files and where EXIF turns the picture.
         attributes: Of an EXR, what its header says of the picture.
+        white: The largest number of 32-bit integers, which become floats; 0 where `dtype` is the file's own.
+        notes: What a user should know about how the file was read, one sentence each, without its name.
     """
 
     path: Path | None
@@ -103,3 +107,5 @@ class PictureInfo:
     layer: str = ""
     windows: Windows | None = None
     attributes: tuple[Attribute, ...] = ()
+    white: int = 0
+    notes: tuple[str, ...] = ()

@@ -12,6 +12,8 @@ in the picture's own encoding and depth. Read top to bottom:
     single_channel                 the grey values of rows whose channels agree
 """
 
+import json
+import shlex
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -21,7 +23,7 @@ from jaxtyping import Float32, Shaped
 
 from hdmatt.errors import InputError
 from hdmatt.pictures.decoder import Decoder
-from hdmatt.pictures.info import DEFAULT_INPUT, WHITE, InputOptions, PathLike, PictureInfo, Rows
+from hdmatt.pictures.info import DEFAULT_INPUT, WHITE, InputOptions, Part, PathLike, PictureInfo, Rows
 from hdmatt.pictures.turned import TurnedRows
 from hdmatt.system.memory import MIB
 
@@ -74,18 +76,20 @@ class BandReader:
         self.close()
 
 
-def open_picture(path: PathLike, options: InputOptions = DEFAULT_INPUT, *, grey: bool = False) -> "PictureReader":
+def open_picture(path: PathLike, options: InputOptions = DEFAULT_INPUT, *, part: Part = "straight") -> "PictureReader":
     """Open a picture file: PNG, JPEG, TIFF, EXR, WebP, and what else OpenImageIO reads.
 
     Args:
         path: The file; its content decides the format, not its name.
         options: Its layer, and how many pixels it may have; more are refused before any is decoded.
-        grey: A trimap or a matte: of an EXR any single channel will do, whatever its name.
+        part: "straight": colours, those of associated alpha divided by it. "grey": a trimap or a matte, the numbers as
+            they are stored; of an EXR any single channel will do. "alpha": the alpha alone, as a grey picture; only
+            where `info.has_alpha`.
 
     Raises:
         InputError: Missing, unreadable, not a picture, or too large.
     """
-    return PictureReader(path, options, grey=grey)
+    return PictureReader(path, options, part=part)
 
 
 class PictureReader(BandReader):
@@ -100,12 +104,15 @@ class PictureReader(BandReader):
     into a temporary file of its raw size.
     """
 
-    def __init__(self, path: PathLike, options: InputOptions = DEFAULT_INPUT, *, grey: bool = False) -> None:
-        self._decoder = Decoder(Path(path), options, grey=grey)
+    def __init__(self, path: PathLike, options: InputOptions = DEFAULT_INPUT, *, part: Part = "straight") -> None:
+        self._path, self._options = Path(path), options
+        self._decoder = Decoder(self._path, options, part=part)
         try:
             self._orientation = self._decoder.orientation
             self.info = self._decoder.info(turned=self._orientation >= 5)
             _check_size(self.info, options.max_pixels, self._decoder.chunk_pixels)
+            if self.info.white and part == "straight":
+                _check_reach(self._decoder, self.info)
         except BaseException:
             self._decoder.close()
             raise
@@ -135,10 +142,8 @@ class PictureReader(BandReader):
 
     def alpha(self) -> Float32[np.ndarray, "h w"]:
         """The alpha channel of the whole file in [0, 1], upright; only where `info.has_alpha`."""
-        alpha, turned = self._decoder.alpha(), self._orientation
-        alpha = alpha.T if turned >= 5 else alpha
-        # the same as in _colours
-        return as_float(alpha[:: -1 if turned in (3, 4, 7, 8) else 1, :: -1 if turned in (2, 3, 6, 7) else 1])
+        with PictureReader(self._path, self._options, part="alpha") as alpha:
+            return as_float(alpha.colours(0, self.info.height, 0, self.info.width)[..., 0])
 
     def close(self) -> None:
         self._decoder.close()
@@ -195,12 +200,12 @@ def read_grey(path: PathLike) -> Float32[np.ndarray, "h w"]:
     Raises:
         InputError: As for `open_picture` and `rows`; the channels differ; or an alpha channel says something else.
     """
-    with open_picture(path, grey=True) as picture:
+    with open_picture(path, part="grey") as picture:
         colours = picture.colours(0, picture.info.height, 0, picture.info.width)
         grey = as_float(single_channel(colours, 0, str(path), "a grey picture")).clip(0, 1)
         alpha = picture.alpha() if picture.info.has_alpha else np.ones(1)
     varies = alpha.min() != alpha.max()
-    if varies and (alpha.shape != grey.shape or (np.abs(alpha - grey) > _ROUNDING).any()):
+    if varies and (np.abs(alpha - grey) > _ROUNDING).any():
         raise InputError(
             f"{path} has greys and an alpha channel that say different things, we need one matte",
             hint="Save the matte as a grey picture without an alpha channel.",
@@ -270,6 +275,25 @@ def _check_size(info: PictureInfo, max_pixels: int, chunk_pixels: int) -> None:
             f"{info.path} is {info.width}x{info.height} (width x height): {pixels} pixels to decode, the limit is "
             f"{max_pixels}",
             hint=f"If that is no mistake, allow it: --max-pixels {pixels}",
+        )
+
+
+def _check_reach(decoder: Decoder, info: PictureInfo) -> None:
+    """Refuse 32-bit integers that are numbers of 8 or 16 bit: as they are labelled, such a picture is black."""
+    band = max(1, _CHECKED_BYTES // (decoder.width * decoder.channels * 4))
+    rows = range(0, decoder.height, band)
+    largest = max(
+        float(decoder.rows(y0, min(y0 + band, decoder.height), 0, decoder.width).max(initial=0)) for y0 in rows
+    )
+    largest *= info.white
+    if 0 < largest <= WHITE["uint16"]:
+        kind = "uint8" if largest <= WHITE["uint8"] else "uint16"
+        source, kept = json.dumps(str(info.path)), json.dumps(str(Path(str(info.path)).with_suffix(f".{kind}.tif")))
+        pixels = f'o.ImageBuf({source}).get_pixels("uint")'
+        code = f'import OpenImageIO as o; o.ImageBuf({pixels}.astype("{kind}")).write({kept})'
+        raise InputError(
+            f"{info.path} holds integers of 32 bit up to {largest:.0f}, where white is {info.white}: it would be black",
+            hint=f"If they are numbers of {kind}: python -c {shlex.quote(code)}",
         )
 
 

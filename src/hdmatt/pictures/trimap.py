@@ -20,10 +20,12 @@ from hdmatt.errors import InputError
 from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions, PathLike, PictureInfo
 from hdmatt.pictures.placed import placed
 from hdmatt.pictures.reader import ArrayReader, BandReader, open_picture, single_channel
+from hdmatt.pictures.trimap_checks import AlphaClaim, Span, stretch_hint
 
 BACKGROUND = 0
 UNKNOWN = 128
 FOREGROUND = 255
+_CHECKED_ROWS = 64
 
 
 def classify(values: Shaped[np.ndarray, "h w"]) -> tuple[UInt8[np.ndarray, "h w"], int]:
@@ -116,19 +118,25 @@ def open_trimap(
 ) -> "TrimapReader":
     """Open a trimap from a file, or from what `ArrayReader` takes.
 
+    The stored greys count: they are never divided by an alpha. One that is the same everywhere, repeats the greys, or
+    is 0 in background alone is ignored.
+
     Args:
         like: The picture, if the trimap is to be laid over it by the coordinates of EXRs; see pictures/placed.py.
 
     Raises:
-        InputError: As for `open_picture`, `ArrayReader` and `placed`.
+        InputError: As for `open_picture`, `ArrayReader` and `placed`; or an alpha channel is another trimap than the
+            greys.
     """
     if isinstance(path_or_array, np.ndarray):
         reader: BandReader = ArrayReader(path_or_array)
     else:
-        reader = open_picture(path_or_array, options, grey=True)
+        reader = open_picture(path_or_array, options, part="grey")
     try:
+        if reader.info.has_alpha:
+            _check_alpha(reader, path_or_array, options)
         return TrimapReader(placed(reader, like) if like else reader)
-    except InputError:
+    except BaseException:
         reader.close()
         raise
 
@@ -143,6 +151,7 @@ class TrimapReader:
     def __init__(self, reader: BandReader) -> None:
         self._reader = reader
         self._counted = np.zeros(reader.info.height, bool)
+        self._span = Span()
         self.info = reader.info
         self.snapped = 0
 
@@ -150,19 +159,24 @@ class TrimapReader:
         """Rows y0 .. y1-1.
 
         Raises:
-            InputError: Damaged rows, colours instead of greys, or floats outside of 0 to 1.
+            InputError: Damaged rows, colours instead of greys, or floats outside of 0 to 1; with the last row that
+                had not been read, also values of which none is large enough (see `Span`).
         """
-        name = str(self.info.path or "the trimap array")
-        values = single_channel(self._reader.colours(y0, y1, 0, self.info.width), y0, name, "a trimap")
+        name = _name(self.info)
+        values = _greys(self._reader, y0, y1)
         if values.dtype.kind == "f" and values.size and not -0.01 <= float(values.min()) <= float(values.max()) <= 1.01:
             raise InputError(
                 f"{name} holds values from {values.min():g} to {values.max():g}, a trimap of floats needs 0, 0.5 and 1",
-                hint="Divide it by its white, or save it as 8-bit grey with the values 0, 128 and 255.",
+                hint=stretch_hint(self.info.path),
             )
         trimap, snapped = classify(values)
         new = ~self._counted[y0:y1]
         self.snapped += snapped if new.all() else classify(values[new])[1]
         self._counted[y0:y1] = True
+        if new.any():
+            self._span.add(values if new.all() else values[new])
+            if self._counted.all():
+                self._span.check(self.info, name)
         return trimap
 
     def close(self) -> None:
@@ -174,3 +188,22 @@ class TrimapReader:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+
+def _check_alpha(greys: BandReader, source: PathLike | np.ndarray, options: InputOptions) -> None:
+    claim, info = AlphaClaim(greys.info.path), greys.info
+    is_array = isinstance(source, np.ndarray)
+    with ArrayReader(source[..., 3]) if is_array else open_picture(source, options, part="alpha") as alpha:
+        for y0 in range(0, info.height, _CHECKED_ROWS):
+            y1 = min(y0 + _CHECKED_ROWS, info.height)
+            values = alpha.colours(y0, y1, 0, info.width)[..., 0]
+            claim.add(y0, classify(_greys(greys, y0, y1))[0], classify(values)[0], values)
+    claim.check()
+
+
+def _greys(reader: BandReader, y0: int, y1: int) -> np.ndarray:
+    return single_channel(reader.colours(y0, y1, 0, reader.info.width), y0, _name(reader.info), "a trimap")
+
+
+def _name(info: PictureInfo) -> str:
+    return str(info.path or "the trimap array")

@@ -194,7 +194,7 @@ def _from_file(stack: ExitStack, source: MaskSource, options: InputOptions) -> M
         if source.file.ndim == 3 and source.file.shape[2] == 4:
             return WholeMask(three_values(np.ascontiguousarray(source.file[..., 3])))
         return _GreyMask(ArrayReader(source.file), source.name)
-    reader = stack.enter_context(open_picture(_path(source), options.of_others(), grey=True))
+    reader = stack.enter_context(open_picture(_path(source), options.of_others(), part="grey"))
     if reader.info.has_alpha:
         coverage = three_values(reader.alpha())
         if coverage.min() != coverage.max():

@@ -29,6 +29,7 @@ FIELDS = {  # what is built or read by a caller
     "memory_limit model strategy device runtime precision layer trimap_layer data_window "
     "snapped encoded cache_hits cache_misses seconds network_seconds peak_memory outputs",
     "Scores": "sad mse grad conn mad seam",
+    "Stroke": "kind label points amount",
     "TrimapCheck": "width height background_share unknown_share foreground_share findings",
 }
 PARAMETERS = {
@@ -44,7 +45,12 @@ PARAMETERS = {
 METHODS = {
     "Matte": {"foreground", "cutout", "composite"},
     "Options": {"paper"},
+    "Stroke": {"of", "values", "box"},
     "Outputs": {"paths", "colours", "original", "continued"},
+}
+CLASSES = {  # that change while they are used: their methods and properties
+    "Session": "alpha close composite export foreground levels paint pending picture redo refresh save_trimap stale "
+    "steps trimap undo update",
 }
 ERRORS = {
     "HDMattError": Exception,
@@ -57,7 +63,7 @@ ERRORS = {
 
 
 def test_the_public_names_are_these():
-    assert hdmatt.__all__ == sorted({*FIELDS, *PARAMETERS, *ERRORS})
+    assert hdmatt.__all__ == sorted({*FIELDS, *PARAMETERS, *CLASSES, *ERRORS})
     assert set(hdmatt.__all__) <= set(dir(hdmatt))
     with pytest.raises(AttributeError, match="no attribute 'engine'"):
         hdmatt.engine  # noqa: B018
@@ -79,6 +85,11 @@ def test_a_public_class_has_these_fields_and_is_frozen(name):
     assert " ".join(field for field in kind.__dataclass_fields__ if field[0] != "_") == FIELDS[name]
     assert kind.__dataclass_params__.frozen
     assert METHODS.get(name, set()) <= set(dir(kind))
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_a_public_class_that_changes_has_these_methods(name):
+    assert " ".join(member for member in dir(getattr(hdmatt, name)) if member[0] != "_") == CLASSES[name]
 
 
 def test_what_a_caller_catches_is_one_tree():

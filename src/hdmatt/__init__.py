@@ -11,6 +11,7 @@
     attend           what one unknown pixel looks at (the paper's Fig. 7), as an Attention
     make_trimap      a trimap from a mask; MaskSource is a mask that is no file of its own: a layer, a box, strokes
     check_trimap     what is wrong with a trimap: a TrimapCheck with a tuple of Finding, each with a tuple of Place
+    Session          a trimap that is painted while the matte follows; Stroke is what a pen did
     score            a matte against the truth, as Scores (SAD, MSE, Grad, Conn, MAD)
     HDMattError      base of every error raised here: InputError, ModelError, OutputError, MemoryLimitError
     NoUnknownWarning the trimap has no unknown pixel
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from hdmatt.inference.options import NetworkChoice, Options
     from hdmatt.inference.outputs import Outputs
     from hdmatt.pictures.info import InputOptions
+    from hdmatt.studio.session import Session
+    from hdmatt.studio.strokes import Stroke
     from hdmatt.trimaps.check import check_trimap
     from hdmatt.trimaps.findings import Finding, Place, TrimapCheck
     from hdmatt.trimaps.make import make_trimap
@@ -57,6 +60,8 @@ __all__ = [
     "RunForecast",
     "RunSummary",
     "Scores",
+    "Session",
+    "Stroke",
     "TrimapCheck",
     "attend",
     "check_trimap",
@@ -90,6 +95,8 @@ _MODULES = {  # a public name -> the module that is loaded when it is first used
     "score": "evaluation.metrics",
     "Scores": "evaluation.metrics",
     "TrimapCheck": "trimaps.findings",
+    "Session": "studio.session",
+    "Stroke": "studio.strokes",
 }
 
 

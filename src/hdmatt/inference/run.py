@@ -3,7 +3,9 @@
 Knows readers of rows, windows and the network; nothing of file formats, foreground colours or the terminal. The steps
 before are in plan.py, cut.py and pool.py; which device computes which batch is decided in device_workers.py.
 
-    run    plan -> rows of the matte, as soon as they are finished
+    run               plan -> rows of the matte, as soon as they are finished
+    decode_patches    a batch of patches -> their alpha
+    check_finite      refuses answers that are not numbers
 
 A patch without unknown pixels is never decoded. A patch that is both query and context is encoded once, unless the
 memory limit leaves no room for its features. Another thread reads picture and trimap ahead of the network
@@ -34,6 +36,7 @@ from hdmatt.network.inputs import labels
 from hdmatt.network.model import HDMatt
 from hdmatt.overview.small_matte import SmallMatte
 from hdmatt.patches.stitch import Stitcher, blending_weight, with_known
+from hdmatt.patches.windows import Window
 from hdmatt.system import memory
 
 
@@ -84,7 +87,7 @@ def _rows(
 
     def decode(number: int, piece: KnownRows | UploadedPatches) -> transfer.Download:
         assert isinstance(piece, UploadedPatches)
-        return _decode(plan, piece, workers[number], pools[number])
+        return decode_patches(plan, piece, workers[number], pools[number])
 
     pieces = prefetch(round_robin(cut_picture(plan, picture, trimap, known_colours, counters), workers))
     for piece, download in map_in_order(pieces, decode, threads=worker_threads(plan, workers), depth=transfer.DEPTH):
@@ -93,11 +96,7 @@ def _rows(
             continue
         assert download is not None
         alphas = download.array()
-        if not np.isfinite(alphas).all():
-            raise ModelError(
-                f"the network gave values that are no numbers, for the patch at {piece.windows[0]}",
-                hint="Try --precision fp32. If that fails too, the weights are damaged.",
-            )
+        check_finite(alphas, piece.windows)
         for window, alpha, marks in zip(piece.windows, alphas, piece.trimaps, strict=True):
             corrected = small_matte.corrected(window, alpha, marks) if small_matte else alpha
             stitcher.add(window, corrected, weight)
@@ -106,7 +105,8 @@ def _rows(
             progress(done, len(plan.queries))
 
 
-def _decode(plan: Plan, piece: UploadedPatches, worker: DeviceWorker, pool: ContextPool) -> transfer.Download:
+def decode_patches(plan: Plan, piece: UploadedPatches, worker: DeviceWorker, pool: ContextPool) -> transfer.Download:
+    """Alpha of a batch of patches, on its way back from the device: encode, choose contexts, decode."""
     windows = piece.windows
     with worker.computing():
         inputs, surroundings = uploaded_inputs(worker, piece.upload)
@@ -117,3 +117,12 @@ def _decode(plan: Plan, piece: UploadedPatches, worker: DeviceWorker, pool: Cont
     worker.counters.decoded += len(windows)
     with torch.inference_mode():
         return worker.link.download(alpha)
+
+
+def check_finite(alphas: np.ndarray, windows: Sequence[Window]) -> None:
+    """Raise ModelError when the network's answer for these windows is not a number."""
+    if not np.isfinite(alphas).all():
+        raise ModelError(
+            f"the network gave values that are no numbers, for the patch at {windows[0]}",
+            hint="Try --precision fp32. If that fails too, the weights are damaged.",
+        )

@@ -1,20 +1,21 @@
 """Large pictures: matted at reduced size first, for the low frequencies of the patches' alpha.
 
     with_small_picture    a task -> its job, with the matte of the smaller picture where the picture is large
+    prepare               a task -> its plan, and a function that makes the smaller picture's matte
     extra_work            time for the smaller picture, as a share of the patches' time
 
 How a patch uses the smaller matte is in overview/small_matte.py.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float32
 
 from hdmatt.inference import needs
-from hdmatt.inference.job import Job, Task, patches_alone, size_of
-from hdmatt.inference.options import Counters
+from hdmatt.inference.job import Job, Task, size_of
+from hdmatt.inference.options import Counters, Plan
 from hdmatt.inference.run import run
 from hdmatt.inference.threads import prefetch
 from hdmatt.overview import small_matte
@@ -31,11 +32,7 @@ _WIDE = 48 * memory.MIB  # a wide picture's rows make up for the smaller one's m
 
 def with_small_picture(task: Task) -> Job:
     """The strategy `hdmatt`: patches with context, and the smaller picture's matte where the picture is large."""
-    step = shrink_factor(*size_of(task.trimap))
-    if step == 1 or not task.options.small_first:
-        return patches_alone(task)
-    large = _with_room_for_small_picture(task, step)
-    plan = large.plan()
+    plan, small = prepare(task)
 
     def rows() -> Iterator[tuple[int, Float32[np.ndarray, "rows width"]]]:
         yield from run(
@@ -45,10 +42,22 @@ def with_small_picture(task: Task) -> Job:
             task.model,
             progress=task.progress,
             counters=task.counters,
-            small_matte=_small_matte(task, step) if plan.unknown else None,
+            small_matte=small() if plan.unknown else None,
         )
 
     return Job(plan, plan.unknown, rows())
+
+
+def prepare(task: Task) -> tuple[Plan, Callable[[], SmallMatte | None]]:
+    """The plan of a picture, with room for the smaller picture where there is one.
+
+    Returns:
+        The plan, and a function that makes the smaller picture's matte; None is its answer for a picture that has none.
+    """
+    step = shrink_factor(*size_of(task.trimap))
+    if step == 1 or not task.options.small_first:
+        return task.plan(), lambda: None
+    return _with_room_for_small_picture(task, step).plan(), lambda: _small_matte(task, step)
 
 
 def extra_work(strategy: str, height: int, width: int, *, small_first: bool = True) -> float:

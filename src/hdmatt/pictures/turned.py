@@ -2,7 +2,8 @@
 
 Knows rows as they are stored (pictures/decoder.py); nothing of file formats.
 
-    TurnedRows    the copy in the temporary file
+    TurnedRows                 the copy in the temporary file
+    read_exactly, write_all    an array from a raw file, and into one
 """
 
 import tempfile
@@ -42,13 +43,13 @@ class TurnedRows:
         channels, dtype = self._decoder.channels, self._decoder.dtype
         if not self._transposed:
             band = np.empty((y1 - y0, self._decoder.width, channels), dtype)
-            _read_exactly(self._file, band, y0 * self._decoder.width * self._pixel)
+            read_exactly(self._file, band, y0 * self._decoder.width * self._pixel)
             return band[:, x0:x1]
         band = np.empty((y1 - y0, x1 - x0, channels), dtype)
         for left in range(x0 // self._band * self._band, x1, self._band):
             width = min(self._band, self._decoder.height - left)
             piece = np.empty((y1 - y0, width, channels), dtype)
-            _read_exactly(self._file, piece, (left * self._decoder.width + y0 * width) * self._pixel)
+            read_exactly(self._file, piece, (left * self._decoder.width + y0 * width) * self._pixel)
             start, stop = max(x0, left), min(x1, left + width)
             band[:, start - x0 : stop - x0] = piece[:, start - left : stop - left]
         return band
@@ -67,7 +68,7 @@ class TurnedRows:
                 for y0 in range(0, decoder.height, self._band):
                     band = decoder.rows(y0, min(y0 + self._band, decoder.height), 0, decoder.width)
                     block = np.ascontiguousarray(band.transpose(1, 0, 2) if self._transposed else band)
-                    _write_all(file, block)
+                    write_all(file, block)
             except BaseException:
                 file.close()
                 raise
@@ -80,7 +81,8 @@ class TurnedRows:
             ) from error
 
 
-def _read_exactly(file: FileIO, array: np.ndarray, offset: int) -> None:
+def read_exactly(file: FileIO, array: np.ndarray, offset: int) -> None:
+    """Fill a contiguous array from the bytes at `offset`."""
     view = array.reshape(-1).view(np.uint8).data
     file.seek(offset)
     while view:
@@ -90,7 +92,8 @@ def _read_exactly(file: FileIO, array: np.ndarray, offset: int) -> None:
         view = view[count:]
 
 
-def _write_all(file: FileIO, array: np.ndarray) -> None:
+def write_all(file: FileIO, array: np.ndarray) -> None:
+    """Append all bytes of a contiguous array."""
     view = array.reshape(-1).view(np.uint8).data
     while view:
         view = view[file.write(view) :]

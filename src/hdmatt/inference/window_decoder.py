@@ -1,0 +1,138 @@
+"""Alpha of single windows of a picture, in any order: for programs in which the trimap changes.
+
+Knows readers of rows, windows and the network; nothing of strokes or files. Read top to bottom:
+
+    WindowDecoder    context pool, known colours and the smaller picture's matte of one trimap; `decode` a window
+    Stopped          the work was no longer wanted
+    stitched         the alpha of a box, from the alpha of windows
+
+With the trimap that the pool was made from, windows of the fixed grid have the same alpha as in a whole run, and so has
+the stitched picture, bit for bit. With a trimap that was painted on since then, the contexts are those of before.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from hdmatt.inference.cut import CutPatches, read_known_colours
+from hdmatt.inference.device_workers import UploadedPatches, device_workers
+from hdmatt.inference.job import Task
+from hdmatt.inference.options import Counters, Rows, RunOptions
+from hdmatt.inference.pool import fill_pool
+from hdmatt.inference.run import check_finite, decode_patches
+from hdmatt.inference.small_first import prepare
+from hdmatt.network.model import HDMatt
+from hdmatt.patches.stitch import Stitcher, blending_weight
+from hdmatt.patches.windows import Window, cut, rows_of
+from hdmatt.pictures.info import PictureInfo
+from hdmatt.pictures.reader import BandReader, network_colours
+
+
+class Stopped(Exception):
+    """The caller's `stopped` said that the work is no longer wanted."""
+
+
+class WindowDecoder:
+    """What single windows need of the whole picture, made from one trimap.
+
+    Making it reads the picture and encodes the context pool; for a large picture the smaller one is matted, too.
+
+    Args:
+        picture: Its windows should be cheap to read in any order.
+        trimap: As it is now; it must not change while this is made.
+        options: With the fixed grid.
+        stopped: Asked again and again; once it says True, `Stopped` is raised.
+
+    Raises:
+        InputError: Every pixel of the trimap is unknown.
+        MemoryLimitError: The limit is too small for the picture.
+        Stopped: The caller wants it no more.
+    """
+
+    def __init__(
+        self,
+        picture: BandReader,
+        trimap: Rows,
+        model: HDMatt,
+        options: RunOptions,
+        *,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        def go_on(*_: int) -> None:
+            if stopped():
+                raise Stopped
+
+        watched = _Watched(picture, go_on)
+        plan, small_matte = prepare(Task(watched, trimap, model, options, go_on, None))
+        # features are not kept for queries: any of them may be decoded more than once
+        self.plan = replace(plan, cache=0, stems=0)
+        self._picture, counters = picture, Counters()
+        workers = device_workers(self.plan, model)
+        self._worker = workers[0]
+        self.small_matte = small_matte() if plan.unknown else None
+        self.known_colours = read_known_colours(watched, trimap, counters) if plan.known_colours else None
+        self._pool = fill_pool(self.plan, watched, trimap, self.known_colours, workers[:1], counters)
+
+    def decode(
+        self, window: Window, labels: Callable[[int, int, int, int], UInt8[np.ndarray, "h w"]]
+    ) -> Float32[np.ndarray, "p p"]:
+        """Alpha of a window, not clipped and also where the trimap is known.
+
+        Args:
+            labels: Gives the trimap's rows y0 .. y1 - 1 and columns x0 .. x1 - 1, for (y0, y1, x0, x1).
+
+        Raises:
+            ModelError: The network's answer is not a number.
+        """
+        size, info = window.size, self._picture.info
+        top, bottom = rows_of(window, info.height)
+        left, right = rows_of(Window(window.x, 0, size), info.width)
+        inside = window if (left, right) == (0, info.width) else window._replace(x=window.x - left)
+        place = {"first_row": top, "height": info.height}
+        colours = cut(self._picture.window(top, bottom, left, right), inside, **place)
+        trimap = cut(labels(top, bottom, left, right), inside, **place)[None]
+        surroundings = None
+        if self.known_colours:
+            surroundings = self.known_colours.surroundings(window.y, window.x, size=size, patch=size)[None]
+        patch = CutPatches([window], network_colours(colours, linear=info.linear)[None], trimap, surroundings)
+        upload = self._worker.link.upload(patch.arrays())
+        alpha = decode_patches(self.plan, UploadedPatches([window], trimap, upload), self._worker, self._pool).array()
+        check_finite(alpha, [window])
+        return self.small_matte.corrected(window, alpha[0], trimap[0]) if self.small_matte else alpha[0]
+
+
+class _Watched:
+    """A picture whose reading calls a function, which may raise."""
+
+    def __init__(self, picture: BandReader, go_on: Callable[[], None]) -> None:
+        self._picture, self._go_on = picture, go_on
+        self.info: PictureInfo = picture.info
+
+    def rows(self, y0: int, y1: int) -> np.ndarray:
+        self._go_on()
+        return self._picture.rows(y0, y1)
+
+
+def stitched(
+    windows: Iterable[tuple[Window, Float32[np.ndarray, "p p"]]],
+    options: RunOptions,
+    *,
+    origin: tuple[int, int],
+    size: tuple[int, int],
+) -> tuple[Float32[np.ndarray, "h w"], UInt8[np.ndarray, "h w"]]:
+    """The alpha of a box of the picture from all windows that touch it, and where there was any window.
+
+    Args:
+        windows: With their alpha, in raster order.
+        origin: First row and column of the box.
+        size: Its height and width.
+    """
+    stitcher, found = Stitcher(*size), np.zeros(size, np.uint8)
+    weight = blending_weight(options.patch, options.overlap, blend=options.blend)
+    for window, alpha in windows:
+        y, x = window.y - origin[0], window.x - origin[1]
+        stitcher.add(Window(y, x, window.size), alpha, weight)
+        found[max(y, 0) : y + window.size, max(x, 0) : x + window.size] = 1
+    return stitcher.result(), found

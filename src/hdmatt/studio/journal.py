@@ -1,0 +1,157 @@
+"""The strokes of a session on disk, with the tiles that they changed: a killed program loses nothing.
+
+Knows tiles of a trimap as bytes; nothing of pictures or networks. One SQLite file; each stroke, undo and redo is one
+transaction.
+
+    Journal    strokes, undo and redo
+    Edit       one stroke, and the box that it changed
+
+An edit holds its tiles as they were before it; one that is undone holds them as they were after it. So undo and redo
+are the same exchange of tiles.
+"""
+
+import json
+import sqlite3
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+from hdmatt.errors import InputError, OutputError
+from hdmatt.studio.strokes import Box, Stroke
+from hdmatt.studio.trimap_tiles import Tile, Tiles
+
+_TABLES = """
+create table if not exists facts (name text primary key, value text);
+create table if not exists edits (number integer primary key, stroke text, y0, x0, y1, x1, undone integer default 0);
+create table if not exists edit_tiles (edit integer, level, row, col, tile, primary key (edit, level, row, col));
+create table if not exists tiles (level, row, col, tile, primary key (level, row, col));
+"""
+
+
+class Edit(NamedTuple):
+    """One stroke, the box that it changed, and the tiles to exchange when it is undone or done again."""
+
+    number: int
+    stroke: Stroke
+    box: Box
+    tiles: Tiles
+
+
+class Journal:
+    """Strokes, undo and redo, in a file or (path None) in memory; for one thread at a time.
+
+    Args:
+        path: The file; made if it is not there.
+        facts: What the strokes belong to, such as the picture's size and time. A file that was made for other facts is
+            refused.
+
+    Raises:
+        InputError: The file is no journal, or belongs to something else.
+        OutputError: It cannot be made or written.
+    """
+
+    def __init__(self, path: Path | None, facts: Mapping[str, object]) -> None:
+        self.path = path
+        try:
+            self._base = sqlite3.connect(str(path or ":memory:"), check_same_thread=False, isolation_level=None)
+            self._base.execute("pragma journal_mode = wal")
+            self._base.executescript(_TABLES)
+        except sqlite3.DatabaseError as error:
+            self._refuse(error)
+        self._check(facts)
+
+    def tiles(self) -> Tiles:
+        """All tiles that strokes have changed, as they are now."""
+        return {(level, row, column): tile for level, row, column, tile in self._base.execute("select * from tiles")}
+
+    def add(self, stroke: Stroke, box: Box, before: Tiles, after: Tiles) -> None:
+        """A new stroke: what was undone before it is forgotten.
+
+        Raises:
+            OutputError: The disk is full.
+        """
+        with self._transaction():
+            self._base.execute("delete from edit_tiles where edit in (select number from edits where undone)")
+            self._base.execute("delete from edits where undone")
+            words = json.dumps(stroke.values())
+            row = self._base.execute(
+                "insert into edits (stroke, y0, x0, y1, x1) values (?, ?, ?, ?, ?)", (words, *map(int, box))
+            )
+            self._keep(int(row.lastrowid or 0), before, after)
+
+    def last(self) -> Edit | None:
+        """The edit that undo takes back."""
+        return self._edit("not undone", "desc")
+
+    def next(self) -> Edit | None:
+        """The edit that redo does again."""
+        return self._edit("undone", "asc")
+
+    def exchange(self, edit: Edit, before: Tiles) -> None:
+        """An edit was undone or done again; `before` is what its tiles were until then."""
+        with self._transaction():
+            self._base.execute("update edits set undone = not undone where number = ?", (edit.number,))
+            self._keep(edit.number, before, edit.tiles)
+
+    def count(self) -> tuple[int, int]:
+        """How many edits can be undone and done again."""
+        done, undone = self._base.execute("select count(*) - total(undone), total(undone) from edits").fetchone()
+        return int(done), int(undone)
+
+    def close(self) -> None:
+        """Close the file. Safe to call twice."""
+        self._base.close()
+
+    def _keep(self, number: int, before: Tiles, after: Tiles) -> None:
+        rows = [(number, *key, tile) for key, tile in before.items()]
+        self._base.executemany("insert or replace into edit_tiles values (?, ?, ?, ?, ?)", rows)
+        self._base.executemany("insert or replace into tiles values (?, ?, ?, ?)", [(*k, t) for k, t in after.items()])
+
+    def _edit(self, which: str, order: str) -> Edit | None:
+        query = f"select number, stroke, y0, x0, y1, x1 from edits where {which} order by number {order} limit 1"
+        row = self._base.execute(query).fetchone()
+        if row is None:
+            return None
+        number, words, *box = row
+        found = self._base.execute("select level, row, col, tile from edit_tiles where edit = ?", (number,))
+        tiles: dict[tuple[int, int, int], Tile] = {(level, r, c): tile for level, r, c, tile in found}
+        return Edit(number, Stroke.of(json.loads(words)), Box(*box), tiles)
+
+    def _check(self, facts: Mapping[str, object]) -> None:
+        wanted = {name: json.dumps(value) for name, value in facts.items()}
+        found = dict(self._base.execute("select name, value from facts"))
+        if not found:
+            with self._transaction():
+                self._base.executemany("insert into facts values (?, ?)", list(wanted.items()))
+            return
+        wrong = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
+        if wrong:
+            self.close()
+            raise InputError(
+                f"{self.path} holds strokes for something else: its {' and '.join(wrong)} differ",
+                hint="Move that file away to begin anew.",
+            )
+
+    @contextmanager
+    def _transaction(self) -> Generator[None]:
+        """All of a block's changes or none of them; a full disk is an OutputError."""
+        try:
+            self._base.execute("begin immediate")
+            yield
+            self._base.execute("commit")
+        except BaseException as error:
+            if self._base.in_transaction:
+                self._base.execute("rollback")
+            if isinstance(error, sqlite3.DatabaseError):
+                self._refuse(error)
+            raise
+
+    def _refuse(self, error: sqlite3.DatabaseError) -> NoReturn:
+        if isinstance(error, sqlite3.OperationalError):
+            raise OutputError(
+                f"{self.path} cannot be written ({error})", hint="Choose another folder, or make room on the disk."
+            ) from error
+        raise InputError(
+            f"{self.path} is no journal of strokes ({error})", hint="Move that file away to begin anew."
+        ) from error

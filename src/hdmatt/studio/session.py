@@ -1,0 +1,448 @@
+"""A picture whose trimap is painted while the matte follows: only patches that a stroke touches are computed again.
+
+Knows nothing of servers or browsers. Read top to bottom:
+
+    Session    open, paint, undo, update, look at boxes, export
+
+What is seen is a preview: contexts, known colours and the smaller picture's matte are those of the last `refresh`.
+`export` is always a whole run on the trimap as it is, the same bytes as `hdmatt matte --windows grid` writes.
+"""
+
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from hdmatt.errors import InputError
+from hdmatt.inference.files import RunSummary, matte_files
+from hdmatt.inference.load import AnyNetwork, load_network
+from hdmatt.inference.names import DEFAULT_MODEL
+from hdmatt.inference.options import Options, Progress, RunOptions
+from hdmatt.inference.outputs import Outputs
+from hdmatt.inference.window_decoder import Stopped, WindowDecoder, stitched
+from hdmatt.patches.stitch import with_known
+from hdmatt.patches.windows import Window, grid
+from hdmatt.pictures import colour
+from hdmatt.pictures.foreground import estimate_foreground
+from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions
+from hdmatt.pictures.raw_copy import shared_picture
+from hdmatt.pictures.reader import ArrayReader, as_float, open_picture
+from hdmatt.pictures.trimap import UNKNOWN, open_trimap
+from hdmatt.pictures.writer import PictureWriter
+from hdmatt.studio.fill import connected
+from hdmatt.studio.journal import Edit, Journal
+from hdmatt.studio.strokes import Box, Stroke
+from hdmatt.studio.trimap_tiles import SIZE, Tiles, TrimapTiles
+from hdmatt.studio.window_store import WindowStore
+
+_MARGIN = 128  # pixels around a box for which colours are estimated, too
+
+
+class Session:
+    """A picture, a trimap that is painted on, and a matte that follows.
+
+    Painting and looking may happen in any thread, `update` and `refresh` in one thread at a time. Boxes are
+    (y0, x0, y1, x1), half open, inside of the picture.
+
+    Args:
+        picture: A path, or an array as `matte` takes it.
+        trimap: A path or an array; None: all unknown.
+        options: How patches are placed and joined; windows are always those of the grid.
+        network: Weights by name or file, a NetworkChoice, or a loaded network.
+        journal: A file that keeps every stroke; one that is there already is continued. None: strokes are in memory.
+        input_options: How the picture file is read.
+
+    Raises:
+        InputError: What was given cannot be used, or the journal belongs to another picture or trimap.
+        OutputError: The journal cannot be written.
+    """
+
+    def __init__(
+        self,
+        picture: Any,
+        trimap: Any = None,
+        *,
+        options: Options | None = None,
+        network: AnyNetwork = DEFAULT_MODEL,
+        journal: Path | None = None,
+        input_options: InputOptions = DEFAULT_INPUT,
+    ) -> None:
+        self.path = Path(picture) if isinstance(picture, str | Path) else None
+        self.input_options = input_options
+        self._network = network
+        self._options = replace(options or Options(), windows="grid")
+        source = open_picture(self.path, input_options) if self.path else ArrayReader(np.asarray(picture))
+        self._picture = shared_picture(source)
+        self.height, self.width = source.info.height, source.info.width
+        self._lock = threading.RLock()
+        try:
+            self._trimap, facts = _first_trimap(trimap, source.info, input_options)
+            facts |= {"picture": _stamp(self.path) or f"array of {self.width}x{self.height}"}
+            self._journal = Journal(journal, facts)
+        except BaseException:
+            self._picture.close()
+            raise
+        self._trimap.put_back(self._journal.tiles())
+        self.version = 0  # grows with every change of the trimap
+        windows = grid(self.height, self.width, size=self._options.patch, overlap=self._options.overlap)
+        self._grid = sorted({w.y for w in windows}), sorted({w.x for w in windows})
+        self._alphas = WindowStore(self._options.patch)
+        self._pending: set[Window] = set()
+        self._touched: set[Window] = set()  # since the last refresh
+        self._decoder: WindowDecoder | None = None
+        self._touch(Box(0, 0, self.height, self.width))
+
+    # the trimap
+
+    def paint(self, stroke: Stroke) -> Box:
+        """Paint on the trimap. Returns a box around the pixels that changed, which may be empty.
+
+        Raises:
+            InputError: A fill that begins outside of the picture.
+            OutputError: The journal's disk is full; the trimap is as it was.
+        """
+        with self._lock:
+            before, box = self._filled(stroke) if stroke.kind == "fill" else self._trimap.paint(stroke)
+            if box.empty:
+                return box
+            try:
+                self._journal.add(stroke, box, before, self._now(before))
+            except BaseException:
+                self._trimap.put_back(before)
+                raise
+            self._touch(box)
+            return box
+
+    def undo(self) -> Box | None:
+        """Take the last stroke back. Returns the box that changed; None if there is no stroke."""
+        return self._exchange(self._journal.last)
+
+    def redo(self) -> Box | None:
+        """Do again what was undone. Returns the box that changed; None if nothing was undone."""
+        return self._exchange(self._journal.next)
+
+    def steps(self) -> tuple[int, int]:
+        """How many strokes can be undone, and how many can be done again."""
+        with self._lock:
+            return self._journal.count()
+
+    def trimap(self, box: Box | None = None, *, level: int = 0) -> UInt8[np.ndarray, "h w"]:
+        """The trimap in a box: 0, 128 and 255.
+
+        Args:
+            box: Default: all of it.
+            level: 1 for half the size, 2 for a quarter, and so on; the box is one of that size. A pixel is unknown if
+                one of those it stands for is, else foreground if one is.
+        """
+        with self._lock:
+            height, width = self._trimap.size(level)
+            return self._trimap.read(Box(*box) if box else Box(0, 0, height, width), level)
+
+    @property
+    def levels(self) -> int:
+        """How many sizes `trimap` knows."""
+        return self._trimap.levels
+
+    def save_trimap(self, path: Path) -> None:
+        """Write the trimap as a grey picture of 8 bits.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        with self._lock:
+            still = self._trimap.snapshot()
+        with PictureWriter(path, self.height, self.width, channels=1, bit_depth="8") as writer:
+            for y in range(0, self.height, SIZE):
+                writer.write(as_float(still.rows(y, min(y + SIZE, self.height))))
+
+    # the matte
+
+    @property
+    def pending(self) -> int:
+        """Patches that are still to be computed."""
+        with self._lock:
+            return len(self._pending)
+
+    @property
+    def stale(self) -> bool:
+        """Whether strokes have touched patches since the last refresh."""
+        with self._lock:
+            return bool(self._touched)
+
+    def update(self, near: tuple[float, float] | None = None) -> Iterator[Box]:
+        """Compute the patches that strokes have touched, the nearest to a point first.
+
+        A stroke that comes while this runs is taken into account before the next patch. The first update refreshes.
+        Nothing is computed while no pixel is known.
+
+        Args:
+            near: (y, x) of the pointer.
+
+        Yields:
+            The box of each patch as soon as it can be looked at.
+        """
+        if self._decoder is None and not self.refresh():
+            return
+        while (window := self._next_window(near)) is not None:
+            assert self._decoder is not None
+            version = self.version
+            alpha = self._decoder.decode(window, self._labels)
+            with self._lock:
+                if window in self._pending:
+                    self._alphas.put(window, alpha)
+                if version == self.version:
+                    self._pending.discard(window)
+            yield _box_of(window).clipped(self.height, self.width)
+
+    def refresh(self, stopped: Callable[[], bool] = lambda: False) -> bool:
+        """Bring contexts, known colours and the smaller picture's matte up to date with the trimap.
+
+        Patches that strokes have touched since the last refresh are pending again; `update` computes them.
+
+        Args:
+            stopped: Asked again and again; once it says True, everything stays as it was.
+
+        Returns:
+            Whether it was done: not if it was stopped, or if no pixel of the trimap is known.
+        """
+        with self._lock:
+            still, version = self._trimap.snapshot(), self.version
+        if not _any_known(still):
+            return False
+        loaded = load_network(self._network, several=False)
+        options = RunOptions.of(self._options, device=loaded.device)
+        try:
+            decoder = WindowDecoder(self._picture, still, loaded.model, options, stopped=stopped)
+        except Stopped:
+            return False
+        with self._lock:
+            self._decoder = decoder
+            self._pending |= self._touched & self._with_unknown(self._touched)
+            if version == self.version:
+                self._touched.clear()
+        return True
+
+    def alpha(self, box: Box | None = None) -> Float32[np.ndarray, "h w"]:
+        """The matte in a box, in [0, 1]; exactly 0 and 1 where the trimap is known.
+
+        Where no patch was computed yet, unknown pixels have the low-resolution alpha of the known colours, or 0.5
+        before the first refresh.
+        """
+        box = self._box(box)
+        with self._lock:
+            trimap = self._trimap.read(box)
+            windows = [window for window in self._windows_touching(box) if window in self._alphas]
+            options = RunOptions.of(self._options)
+            size = box.y1 - box.y0, box.x1 - box.x0
+            found = ((window, self._alphas.get(window)) for window in windows)
+            alpha, computed = stitched(found, options, origin=(box.y0, box.x0), size=size)
+        if ((trimap == UNKNOWN) & (computed == 0)).any():
+            alpha = np.where(computed == 1, alpha, self._low_alpha(box))
+        return with_known(alpha, trimap)
+
+    def picture(self, box: Box | None = None) -> Float32[np.ndarray, "h w 3"]:
+        """The picture in a box, in its own encoding; integers are scaled to [0, 1]."""
+        box = self._box(box)
+        return as_float(self._picture.window(box.y0, box.y1, box.x0, box.x1))
+
+    def foreground(self, box: Box | None = None) -> Float32[np.ndarray, "h w 3"]:
+        """Foreground colours in a box, estimated from it and a margin of 128 pixels; straight."""
+        box = self._box(box)
+        around = box.grown(_MARGIN).clipped(self.height, self.width)
+        colours = estimate_foreground(self.picture(around), self.alpha(around))
+        top, left = box.y0 - around.y0, box.x0 - around.x0
+        return colours[top : top + box.y1 - box.y0, left : left + box.x1 - box.x0]
+
+    def composite(self, background: Any, box: Box | None = None) -> Float32[np.ndarray, "h w 3"]:
+        """The foreground over a colour in a box.
+
+        Args:
+            background: A colour as text, display-encoded, or three numbers in the picture's encoding, or a picture of
+                the box's size.
+
+        Raises:
+            InputError: It is no colour.
+        """
+        if isinstance(background, str):
+            behind = colour.parse_colour(background)
+            behind = colour.srgb_to_linear(behind) if self._picture.info.linear else behind
+        else:
+            behind = np.asarray(background, np.float32)
+        return colour.composite(self.foreground(box), self.alpha(box), behind)
+
+    def export(self, outputs: Outputs, *, progress: Progress | None = None) -> RunSummary:
+        """Write files by a whole run on the trimap as it is, as `matte_files` does with windows on the grid.
+
+        Raises:
+            InputError: The picture was given as an array.
+            OutputError: A file cannot be written.
+        """
+        if self.path is None:
+            raise InputError("the picture is an array, we need a file to export", hint="Use hdmatt.matte for arrays.")
+        with tempfile.TemporaryDirectory() as folder:
+            trimap = Path(folder) / "trimap.png"
+            self.save_trimap(trimap)
+            return matte_files(
+                self.path,
+                trimap,
+                outputs,
+                options=self._options,
+                network=self._network,
+                input_options=self.input_options,
+                progress=progress,
+            )
+
+    def close(self) -> None:
+        """Close the files; what was painted stays in the journal. Safe to call twice."""
+        with self._lock:
+            self._journal.close()
+            self._alphas.close()
+            self._picture.close()
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # helpers
+
+    def _filled(self, stroke: Stroke) -> tuple[Tiles, Box]:
+        y, x = (int(np.floor(value)) for value in stroke.points[0][:2])
+        if not (0 <= y < self.height and 0 <= x < self.width):
+            raise InputError(f"a fill at ({y}, {x}), outside of the picture", hint="Begin inside of it.")
+        before: Tiles = {}
+        dirty = Box(0, 0, 0, 0)
+        if self._trimap.read(Box(y, x, y + 1, x + 1))[0, 0] == stroke.label:
+            return before, dirty
+        for box, mask in connected(self._trimap.snapshot(), y, x):
+            labels = self._trimap.read(box)
+            labels[mask] = stroke.label
+            for key, tile in self._trimap.write(box, labels).items():
+                before.setdefault(key, tile)
+            dirty = dirty.joined(box)
+        return before, dirty
+
+    def _now(self, tiles: Tiles) -> Tiles:
+        """The same tiles as they are now."""
+        now = self._trimap.put_back(tiles)
+        self._trimap.put_back(now)
+        return now
+
+    def _exchange(self, find: Callable[[], Edit | None]) -> Box | None:
+        with self._lock:
+            edit = find()
+            if edit is None:
+                return None
+            before = self._trimap.put_back(edit.tiles)
+            try:
+                self._journal.exchange(edit, before)
+            except BaseException:
+                self._trimap.put_back(before)
+                raise
+            self._touch(edit.box)
+            return edit.box
+
+    def _touch(self, box: Box) -> None:
+        """The trimap has changed in a box: which windows are to be computed, and which are known now."""
+        self.version += 1
+        windows = set(self._windows_touching(box))
+        unknown = self._with_unknown(windows)
+        self._pending |= unknown
+        self._touched |= unknown
+        for window in windows - unknown:
+            self._alphas.drop(window)
+        self._pending -= windows - unknown
+        self._touched -= windows - unknown
+
+    def _with_unknown(self, windows: set[Window]) -> set[Window]:
+        """Those of the windows that hold an unknown pixel."""
+        found = set()
+        for window in windows:
+            inside = _box_of(window).clipped(self.height, self.width)
+            if (self._trimap.read(inside) == UNKNOWN).any():
+                found.add(window)
+        return found
+
+    def _windows_touching(self, box: Box) -> list[Window]:
+        """Windows of the grid that share a pixel with a box, in raster order."""
+        if box.empty:
+            return []
+        size, (tops, lefts) = self._options.patch, self._grid
+        rows = [y for y in tops if y < box.y1 and y + size > box.y0]
+        columns = [x for x in lefts if x < box.x1 and x + size > box.x0]
+        return [Window(y, x, size) for y in rows for x in columns]
+
+    def _next_window(self, near: tuple[float, float] | None) -> Window | None:
+        with self._lock:
+            if near is None or not self._pending:
+                return min(self._pending, default=None)
+            y, x = near
+            middle = self._options.patch / 2
+            return min(self._pending, key=lambda w: ((w.y + middle - y) ** 2 + (w.x + middle - x) ** 2, w))
+
+    def _labels(self, y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
+        with self._lock:
+            return self._trimap.read(Box(y0, x0, y1, x1))
+
+    def _low_alpha(self, box: Box) -> np.ndarray:
+        known = self._decoder.known_colours if self._decoder else None
+        size = box.y1 - box.y0, box.x1 - box.x0
+        if known is None:
+            return np.full(size, 0.5, np.float32)
+        rows, columns = (
+            np.clip((np.arange(low, high) / known.step).astype(int), 0, length - 1)
+            for low, high, length in ((box.y0, box.y1, known.alpha.shape[0]), (box.x0, box.x1, known.alpha.shape[1]))
+        )
+        return known.alpha[rows[:, None], columns[None]]
+
+    def _box(self, box: Box | None) -> Box:
+        whole = Box(0, 0, self.height, self.width)
+        box = Box(*box) if box else whole
+        if box.empty or box.clipped(self.height, self.width) != box:
+            raise InputError(
+                f"{tuple(box)} is no box of a picture of {self.width}x{self.height} (width x height)",
+                hint="Give (y0, x0, y1, x1), half open, inside of the picture.",
+            )
+        return box
+
+
+def _first_trimap(trimap: Any, info: Any, options: InputOptions) -> tuple[TrimapTiles, dict[str, object]]:
+    """The trimap as it was given, and what says whether it is the same another time."""
+    tiles = TrimapTiles(info)
+    if trimap is None:
+        return tiles, {"trimap": None}
+    given = Path(trimap) if isinstance(trimap, str | Path) else np.asarray(trimap)
+    with open_trimap(given, options.of_others()) as reader:
+        if (reader.info.height, reader.info.width) != (info.height, info.width):
+            raise InputError(
+                f"the trimap is {reader.info.width}x{reader.info.height} but the picture is "
+                f"{info.width}x{info.height} (width x height, after EXIF rotation)",
+                hint="Give a trimap of the picture's size; a trimap is never resized.",
+            )
+        for y in range(0, info.height, SIZE):
+            y1 = min(y + SIZE, info.height)
+            tiles.write(Box(y, 0, y1, info.width), reader.rows(y, y1))
+    return tiles, {"trimap": _stamp(given) if isinstance(given, Path) else "an array"}
+
+
+def _stamp(path: Path | None) -> str | None:
+    """Name, size and time of a file."""
+    if path is None:
+        return None
+    status = path.stat()
+    return f"{path.name}, {status.st_size} bytes, {status.st_mtime_ns}"
+
+
+def _any_known(trimap: TrimapTiles) -> bool:
+    height, _ = trimap.size()
+    return any((trimap.rows(y, min(y + SIZE, height)) != UNKNOWN).any() for y in range(0, height, SIZE))
+
+
+def _box_of(window: Window) -> Box:
+    return Box(window.y, window.x, window.y + window.size, window.x + window.size)

@@ -1,0 +1,59 @@
+"""hdmatt.studio.journal: strokes survive, undo included."""
+
+import pytest
+
+from hdmatt.errors import InputError, OutputError
+from hdmatt.studio.journal import Journal
+from hdmatt.studio.strokes import Box, Stroke
+
+FACTS = {"picture": "a.png, 10 bytes"}
+STROKE = Stroke("brush", 255, ((1.0, 2.0, 3.0),))
+BOX = Box(0, 0, 4, 5)
+
+
+def test_a_journal_that_is_opened_again_has_all_strokes(tmp_path):
+    path = tmp_path / "journal"
+    first = Journal(path, FACTS)
+    first.add(STROKE, BOX, {(0, 0, 0): 128}, {(0, 0, 0): b"one"})
+    first.add(STROKE, BOX, {(0, 0, 0): b"one", (0, 0, 1): 128}, {(0, 0, 0): b"two", (0, 0, 1): 0})
+    first.exchange(first.last(), {(0, 0, 0): b"two", (0, 0, 1): 0})  # undo; not closed, as when the program is killed
+    again = Journal(path, FACTS)
+    assert again.tiles() == {(0, 0, 0): b"one", (0, 0, 1): 128}
+    assert again.count() == (1, 1)
+    assert again.last() == (1, STROKE, BOX, {(0, 0, 0): 128})
+    assert again.next() == (2, STROKE, BOX, {(0, 0, 0): b"two", (0, 0, 1): 0})
+    first.close()
+    again.close()
+
+
+def test_a_new_stroke_forgets_what_was_undone():
+    journal = Journal(None, FACTS)
+    for tile in (b"one", b"two"):
+        journal.add(STROKE, BOX, {(0, 0, 0): 128}, {(0, 0, 0): tile})
+    journal.exchange(journal.last(), {(0, 0, 0): b"two"})
+    journal.add(STROKE, BOX, {(0, 0, 0): 128}, {(0, 0, 0): b"three"})
+    assert journal.count() == (2, 0) and journal.next() is None
+    journal.close()
+
+
+def test_a_journal_of_another_picture_is_refused(tmp_path):
+    Journal(tmp_path / "journal", FACTS).close()
+    with pytest.raises(InputError, match="picture differ") as caught:
+        Journal(tmp_path / "journal", {"picture": "b.png, 10 bytes"})
+    assert "Move that file away" in caught.value.hint
+
+
+def test_a_file_that_is_no_journal_is_refused(tmp_path):
+    (tmp_path / "journal").write_bytes(b"something else, long enough to have a head" * 40)
+    with pytest.raises(InputError, match="no journal"):
+        Journal(tmp_path / "journal", FACTS)
+
+
+def test_a_stroke_that_cannot_be_kept_leaves_the_journal_as_it_was(tmp_path):
+    journal = Journal(tmp_path / "journal", FACTS)
+    journal.add(STROKE, BOX, {(0, 0, 0): 128}, {(0, 0, 0): b"one"})
+    journal._base.execute("pragma max_page_count = 12")  # as a full disk
+    with pytest.raises(OutputError, match="full"):
+        journal.add(STROKE, BOX, {(0, 0, 0): b"one"}, {(0, 0, 0): bytes(10**6)})
+    assert journal.count() == (1, 0) and journal.tiles() == {(0, 0, 0): b"one"}
+    journal.close()

@@ -1,0 +1,176 @@
+"""hdmatt.Session: the matte follows the strokes, and is the one of a whole run where it must be."""
+
+import cv2
+import numpy as np
+import pytest
+import small_network
+
+import hdmatt
+from hdmatt.errors import InputError
+from hdmatt.studio.strokes import Box, Stroke
+
+OPTIONS = hdmatt.Options(patch=64, overlap=16, candidates=6, windows="grid", memory="4GiB")
+BLOB = Stroke("brush", 128, ((100.0, 100.0, 18.0), (120.0, 70.0, 12.0)))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return small_network.network()
+
+
+def session(model, trimap=None, **more):
+    picture, given = small_network.scene()
+    return hdmatt.Session(picture, given if trimap is None else trimap, options=OPTIONS, network=model, **more)
+
+
+def whole_run(model, trimap):
+    return hdmatt.matte(small_network.scene()[0], trimap, options=OPTIONS, network=model).alpha
+
+
+def test_a_session_without_strokes_has_the_bytes_of_a_whole_run(model):
+    with session(model) as open_session:
+        boxes = list(open_session.update())
+        assert len(boxes) > 3 and open_session.pending == 0
+        assert np.array_equal(open_session.alpha(), whole_run(model, small_network.scene()[1]))
+
+
+def test_a_box_of_the_matte_is_cut_out_of_the_whole(model):
+    with session(model) as open_session:
+        list(open_session.update(near=(140, 10)))
+        assert np.array_equal(open_session.alpha(Box(33, 21, 90, 77)), open_session.alpha()[33:90, 21:77])
+
+
+def test_only_windows_that_a_stroke_touches_are_computed_again(model):
+    with session(model) as open_session:
+        windows = len(list(open_session.update()))
+        open_session.paint(Stroke("brush", 255, ((70.0, 20.0, 4.0),)))
+        touched = open_session.pending
+        assert 0 < touched < windows
+        boxes = list(open_session.update())
+        assert len(boxes) == touched and all(y0 <= 74 and y1 > 66 and x0 <= 24 for y0, x0, y1, _ in boxes)
+
+
+def test_after_strokes_and_a_refresh_the_matte_is_near_to_a_whole_run(model):
+    with session(model) as open_session:
+        list(open_session.update())
+        open_session.paint(BLOB)
+        list(open_session.update())
+        assert open_session.stale
+        assert open_session.refresh() and not open_session.stale
+        list(open_session.update())
+        trimap = open_session.trimap()
+        expected = whole_run(model, trimap)
+        y0, x0, y1, x1 = 84, 52, 134, 120
+        touched = (trimap == 128)[y0:y1, x0:x1]
+        # windows that were not touched keep the contexts of before; within those that were, the mean is below 1/255
+        assert np.abs(open_session.alpha() - expected)[y0:y1, x0:x1][touched].mean() < 1 / 255
+
+
+def test_known_pixels_are_exact_before_anything_is_computed(model):
+    with session(model) as open_session:
+        alpha, trimap = open_session.alpha(), open_session.trimap()
+        assert (alpha[trimap == 0] == 0).all() and (alpha[trimap == 255] == 1).all()
+        assert (alpha[trimap == 128] == 0.5).all()
+
+
+def test_nothing_is_computed_while_no_pixel_is_known(model):
+    with hdmatt.Session(small_network.scene()[0], options=OPTIONS, network=model) as open_session:
+        assert list(open_session.update()) == [] and not open_session.refresh()
+        open_session.paint(Stroke("brush", 0, ((10.0, 10.0, 9.0),)))
+        assert next(open_session.update(near=(10, 10)))[:2] == (0, 0)
+
+
+def test_the_nearest_window_comes_first(model):
+    with session(model) as open_session:
+        boxes = list(open_session.update(near=(149.0, 129.0)))
+        middles = [np.hypot((y0 + y1) / 2 - 149, (x0 + x1) / 2 - 129) for y0, x0, y1, x1 in boxes]
+        assert middles == sorted(middles)
+
+
+def test_a_stroke_during_an_update_is_taken_into_account(model):
+    with session(model) as open_session:
+        for count, _ in enumerate(open_session.update()):
+            if count == 1:
+                open_session.paint(BLOB)
+        assert open_session.pending == 0
+        open_session.refresh()
+        list(open_session.update())
+        assert np.abs(open_session.alpha() - whole_run(model, open_session.trimap())).mean() < 1 / 255
+
+
+def test_undo_and_redo_bring_the_matte_back(model):
+    with session(model) as open_session:
+        list(open_session.update())
+        before = open_session.alpha()
+        assert open_session.paint(BLOB) == open_session.undo()
+        list(open_session.update())
+        assert np.array_equal(open_session.alpha(), before) and open_session.steps() == (0, 1)
+        assert open_session.redo() is not None and open_session.redo() is None
+        assert (open_session.trimap()[98:102, 98:102] == 128).all()
+
+
+def test_a_stopped_refresh_changes_nothing(model):
+    with session(model) as open_session:
+        list(open_session.update())
+        before = open_session.alpha()
+        open_session.paint(BLOB)
+        assert not open_session.refresh(stopped=lambda: True)
+        open_session.undo()
+        list(open_session.update())
+        assert np.array_equal(open_session.alpha(), before)
+
+
+def files(tmp_path):
+    picture, trimap = small_network.scene()
+    cv2.imwrite(str(tmp_path / "picture.png"), picture[..., ::-1])
+    cv2.imwrite(str(tmp_path / "trimap.png"), trimap)
+    return tmp_path / "picture.png", tmp_path / "trimap.png"
+
+
+def test_an_export_has_the_bytes_of_a_run_with_the_saved_trimap(model, tmp_path):
+    picture, trimap = files(tmp_path)
+    with hdmatt.Session(picture, trimap, options=OPTIONS, network=model) as open_session:
+        open_session.paint(BLOB)
+        open_session.save_trimap(tmp_path / "painted.png")
+        open_session.export(hdmatt.Outputs(tmp_path / "exported.png", cutout=tmp_path / "exported-cutout.png"))
+    wanted = hdmatt.Outputs(tmp_path / "alpha.png", cutout=tmp_path / "cutout.png")
+    hdmatt.matte_files(picture, tmp_path / "painted.png", wanted, options=OPTIONS, network=model)
+    for one, other in (("exported.png", "alpha.png"), ("exported-cutout.png", "cutout.png")):
+        assert (tmp_path / one).read_bytes() == (tmp_path / other).read_bytes()
+
+
+def test_a_session_goes_on_from_its_journal(model, tmp_path):
+    picture, trimap = files(tmp_path)
+    given = {"options": OPTIONS, "network": model, "journal": tmp_path / "journal"}
+    killed = hdmatt.Session(picture, trimap, **given)
+    killed.paint(BLOB)
+    killed.paint(Stroke("fill", 255, ((2.0, 2.0, 0.0),)))
+    killed.undo()
+    with hdmatt.Session(picture, trimap, **given) as again:
+        assert np.array_equal(again.trimap(), killed.trimap()) and again.steps() == (1, 1)
+        again.undo()
+        assert np.array_equal(again.trimap(), cv2.imread(str(trimap), 0))
+    killed.close()
+
+
+def test_colours_of_a_box_are_those_of_a_picture_of_it(model):
+    with session(model) as open_session:
+        list(open_session.update())
+        box = Box(40, 30, 110, 100)
+        assert np.array_equal(open_session.picture(box), small_network.scene()[0][40:110, 30:100] / np.float32(255))
+        red = open_session.composite((1, 0, 0), box)
+        alpha = open_session.alpha(box)
+        expected = alpha[..., None] * open_session.foreground(box) + (1 - alpha[..., None]) * np.float32([1, 0, 0])
+        np.testing.assert_allclose(red, expected, rtol=0, atol=1e-6)  # one rounding
+
+
+def test_what_a_session_cannot_use_is_refused(model):
+    with pytest.raises(InputError, match="trimap is 130x149"):
+        session(model, trimap=small_network.scene()[1][:-1])
+    with session(model) as open_session:
+        with pytest.raises(InputError, match="no box"):
+            open_session.alpha(Box(0, 0, 151, 10))
+        with pytest.raises(InputError, match="outside of the picture"):
+            open_session.paint(Stroke("fill", 0, ((-1.0, 0.0, 0.0),)))
+        with pytest.raises(InputError, match="is an array"):
+            open_session.export(hdmatt.Outputs("alpha.png"))

@@ -49,13 +49,13 @@ def windows(data: tuple[int, int, int, int], display: tuple[int, int, int, int])
     return {"dataWindow": box(*data), "displayWindow": box(*display)}
 
 
-def save_subsampled(path: Path, *names: str) -> Path:
-    """Half floats without compression; of the channels named, those after the first have half the resolution."""
+def save_by_hand(path: Path, *names: str, half: Sequence[str] = (), text: dict[str, bytes] | None = None) -> Path:
+    """Half floats without compression, all 0; channels in `half` have half the resolution, `text` are attributes."""
 
     def attribute(name: str, kind: str, data: bytes) -> bytes:
         return name.encode() + b"\0" + kind.encode() + b"\0" + struct.pack("<i", len(data)) + data
 
-    step = {name: 1 if name == names[0] else 2 for name in names}
+    step = {name: 2 if name in half else 1 for name in names}
     channels = b"".join(
         name.encode() + b"\0" + struct.pack("<iBxxxii", 1, 0, step[name], step[name]) for name in sorted(names)
     )
@@ -65,6 +65,7 @@ def save_subsampled(path: Path, *names: str) -> Path:
     head += attribute("dataWindow", "box2i", box) + attribute("displayWindow", "box2i", box)
     head += attribute("lineOrder", "lineOrder", b"\0") + attribute("pixelAspectRatio", "float", struct.pack("<f", 1))
     head += attribute("screenWindowCenter", "v2f", bytes(8))
+    head += b"".join(attribute(name, "string", data) for name, data in (text or {}).items())
     head += attribute("screenWindowWidth", "float", struct.pack("<f", 1)) + b"\0"
     rows = []
     for y in range(HEIGHT):

@@ -343,7 +343,8 @@ def _resolution(spec: Any) -> tuple[float, float, str] | None:
 def _profile(spec: Any, channels: int) -> bytes | None:
     """The ICC profile, unless it is for other channels than we return: OpenImageIO converts CMYK."""
     value = spec.getattribute("ICCProfile")
-    icc = bytes(np.asarray(value, np.uint8)) if value is not None else b""
+    # an EXR may have text of that name
+    icc = b"" if value is None or isinstance(value, str) else bytes(np.asarray(value, np.uint8))
     return icc if icc[16:20] == (b"GRAY" if channels == 1 else b"RGB ") else None
 
 

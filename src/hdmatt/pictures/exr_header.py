@@ -9,7 +9,8 @@ Knows OpenImageIO's names of attributes; nothing of pixels. Read top to bottom:
 
 from typing import Any
 
-from hdmatt.pictures.info import Attribute, PictureInfo, Windows
+from hdmatt.pictures.info import PictureInfo, Windows
+from hdmatt.pictures.openimageio import openimageio
 
 _OF_THE_FILE = (  # how a file is stored, what its channels are; or written from other fields of PictureInfo
     *("compression", "name", "view", "multiview", "version", "chunkcount", "type", "tiles", "preview", "idmanifest"),
@@ -31,16 +32,20 @@ def windows_of(spec: Any) -> Windows:
     )
 
 
-def attributes_of(spec: Any) -> tuple[Attribute, ...]:
+def attributes_of(spec: Any) -> Any:
     """Attributes that describe the picture: time code, chromaticities, pixel aspect, comments and what else there is.
 
-    Those that OpenImageIO cannot hold (of unknown types) are not among them.
+    Those that OpenImageIO cannot write (vectors and matrices in double precision, unknown types) are lost on the way.
+
+    Returns:
+        OpenImageIO's ParamValueList: as Python strings, text that is not UTF-8 could not be written again.
     """
-    return tuple(
-        Attribute(str(found.name), found.type, found.value)
-        for found in spec.extra_attribs
-        if str(found.name).lower() not in _OF_THE_FILE and not str(found.name).lower().startswith(_PREFIXES)
-    )
+    kept = openimageio().ParamValueList()
+    for found in spec.extra_attribs:
+        name = str(found.name).lower()
+        if name not in _OF_THE_FILE and not name.startswith(_PREFIXES):
+            kept.append(found)
+    return kept
 
 
 def set_header(spec: Any, like: PictureInfo | None) -> None:
@@ -53,7 +58,7 @@ def set_header(spec: Any, like: PictureInfo | None) -> None:
     if like is None:
         return
     for attribute in like.attributes:
-        spec.attribute(*attribute)
+        spec.extra_attribs.add_or_replace(attribute, False)
     if windows := like.windows:
         spec.x, spec.y = windows.x, windows.y
         spec.full_x, spec.full_y = windows.display_x, windows.display_y

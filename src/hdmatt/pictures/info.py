@@ -1,7 +1,7 @@
 """Size, depth and metadata of a picture, and the types that pictures are held in.
 
     PictureInfo          size, depth and metadata
-    Windows, Attribute   of an EXR: where its pixels lie, and what else its header says
+    Windows              of an EXR: where its pixels lie
     InputOptions         how a file is read where it does not say itself
     Rows, PathLike       types of bands of rows and of paths
     Part                 which numbers of a file are read
@@ -65,14 +65,6 @@ class Windows(NamedTuple):
     display_height: int
 
 
-class Attribute(NamedTuple):
-    """An attribute of an EXR's header."""
-
-    name: str  # OpenImageIO's
-    kind: Any  # its TypeDesc
-    value: Any
-
-
 @dataclass(frozen=True)
 class PictureInfo:
     """Size, depth and metadata of a picture, after EXIF rotation.
@@ -89,7 +81,7 @@ class PictureInfo:
         chunk_rows: Rows that can only be decoded together: of a tile, or of a strip.
         layer: Of an EXR, the layer that is read, as the file names it; "" for channels without a layer.
         windows: Of an EXR, where its pixels lie; None for other files and where EXIF turns the picture.
-        attributes: Of an EXR, what its header says of the picture.
+        attributes: Of an EXR, what its header says of the picture; see pictures/exr_header.py.
         white: The largest number of 32-bit integers, which become floats; 0 where `dtype` is the file's own.
         notes: What a user should know about how the file was read, one sentence each, without its name.
     """
@@ -106,6 +98,6 @@ class PictureInfo:
     chunk_rows: int = 1
     layer: str = ""
     windows: Windows | None = None
-    attributes: tuple[Attribute, ...] = ()
+    attributes: Any = ()
     white: int = 0
     notes: tuple[str, ...] = ()

@@ -128,8 +128,8 @@ FAULTS = [
     Fault(
         "a file is written in place of its hidden copy",
         "system/files.py",
-        "    hidden = create_hidden(path)\n    try:\n        yield hidden\n",
-        "    hidden = path\n    try:\n        yield hidden\n",
+        "            yield hidden.path\n",
+        "            yield path\n",
         "system",
     ),
     Fault("GB is GiB", "system/memory.py", 'base = 1000 if match[3] == "b" else 1024', "base = 1024", "system"),

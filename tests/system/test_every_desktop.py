@@ -27,7 +27,7 @@ class Hidden:
 for name in ("resource", "fcntl", "pwd", "grp", "termios"):
     sys.modules.pop(name, None)
 sys.meta_path.insert(0, Hidden())
-for name in ("preadv", "pwritev", "pread", "pwrite", "getuid", "geteuid", "sysconf", "mkfifo", "nice"):
+for name in ("preadv", "pwritev", "pread", "pwrite", "getuid", "geteuid", "sysconf", "mkfifo", "nice", "memfd_create"):
     delattr(os, name)
 for name in [name for name in dir(signal) if name.startswith("SIG") and not name.startswith("SIG_")]:
     if name not in ("SIGABRT", "SIGFPE", "SIGILL", "SIGINT", "SIGSEGV", "SIGTERM"):  # those of Windows

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hdmatt.errors import InputError, OutputError
-from hdmatt.system import files
+from hdmatt.system import files, hidden
 
 
 def names(folder: Path) -> list[str]:
@@ -82,7 +82,7 @@ def test_threads_that_write_one_file_do_not_meet(tmp_path):
 def test_a_link_at_the_temporary_name_is_not_followed(tmp_path, monkeypatch):
     (tmp_path / "precious").write_text("mine")
     (tmp_path / ".hdmatt-00.txt").symlink_to("precious")
-    monkeypatch.setattr(files.secrets, "token_hex", lambda _: "00")
+    monkeypatch.setattr(hidden.secrets, "token_hex", lambda _: "00")
     with pytest.raises(OutputError, match=r"a\.txt cannot be written"):
         files.write_text_atomic(tmp_path / "a.txt", "text")
     assert (tmp_path / "precious").read_text() == "mine"

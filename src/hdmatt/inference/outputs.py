@@ -28,7 +28,7 @@ from hdmatt.pictures.placed import placed
 from hdmatt.pictures.psd import LAYERED, PsdWriter
 from hdmatt.pictures.reader import as_float, open_picture
 from hdmatt.pictures.writer import PictureWriter, check_output_path
-from hdmatt.system.files import hidden_name, unwritable
+from hdmatt.system.hidden import HiddenFile, hidden_name, place_of, remove_stale, unwritable
 
 FOREGROUND_LAYER = ("fg.R", "fg.G", "fg.B")  # beside R G B A of an EXR with layers
 PLATE_LAYER = ("plate.R", "plate.G", "plate.B")
@@ -108,7 +108,7 @@ def check_outputs(outputs: Outputs, picture: Path, trimap: Path) -> Path | np.nd
     with_layers = {Path(path): formats for path, formats in layers if path is not None}
     for path in paths:
         check_output_path(path, inputs, with_layers.get(path, FORMATS))
-    if len({path.resolve() for path in paths}) < len(paths):
+    if len({os.path.realpath(path) for path in paths}) < len(paths):
         raise InputError("two outputs have the same path", hint="Give each output its own file.")
     return background
 
@@ -137,6 +137,8 @@ class OutputFiles:
         self._psd: PsdWriter | None = None
 
     def __enter__(self) -> "OutputFiles":
+        for folder in {place_of(path).parent for path in self._outputs.paths()}:
+            remove_stale(folder)
         with ExitStack() as stack:
             self._together = stack.enter_context(_Together())
             self._alpha = self._writer(stack, self._outputs.alpha, channels=1)
@@ -198,8 +200,10 @@ class OutputFiles:
         depth = self._outputs.bit_depth
         if depth == "auto":
             depth = "half" if layers else default_bit_depth(path, info)
-        size, move = (info.height, info.width), self._together.add
-        writer = PictureWriter(path, *size, channels=channels, bit_depth=depth, like=info, move=move, layers=layers)
+        size, publish = (info.height, info.width), self._together.add
+        writer = PictureWriter(
+            path, *size, channels=channels, bit_depth=depth, like=info, publish=publish, layers=layers
+        )
         self._white[writer] = WHITE.get(np.dtype(DEPTHS[depth]).name, 0)
         if info.linear and depth in {"8", "16"}:
             self._encoded.add(writer)
@@ -211,8 +215,8 @@ class OutputFiles:
         info, depth = self._info, self._outputs.bit_depth
         if depth == "auto":
             depth = "8" if info.dtype == np.uint8 else "16"
-        move = self._together.add
-        writer = PsdWriter(path, info.height, info.width, bit_depth=depth, like=info, move=move)
+        publish = self._together.add
+        writer = PsdWriter(path, info.height, info.width, bit_depth=depth, like=info, publish=publish)
         if info.linear:
             self._encoded.add(writer)
         return stack.enter_context(writer)
@@ -264,15 +268,13 @@ def _parse_background(background: str | Path | None) -> Path | np.ndarray | None
 
 
 class _Together:
-    """Complete files under hidden names, which take their places together when the block ends well."""
+    """Complete hidden files, which take their places together when the block ends well."""
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[Path, Path]] = []  # hidden name, place
+        self._waiting: list[HiddenFile] = []
 
-    def add(self, hidden: Path, place: Path) -> None:
-        waiting = hidden_name(place)
-        os.replace(hidden, waiting)
-        self._waiting.append((waiting, place))
+    def add(self, hidden: HiddenFile) -> None:
+        self._waiting.append(hidden)
 
     def __enter__(self) -> "_Together":
         return self
@@ -282,21 +284,21 @@ class _Together:
             if kind is None:
                 self._replace_all()
         finally:
-            for waiting, _ in self._waiting:
-                waiting.unlink(missing_ok=True)
+            for hidden in self._waiting:
+                hidden.discard()
 
     def _replace_all(self) -> None:
         several = len(self._waiting) > 1  # a single file takes its place in one step, or not at all
         kept: list[Path | None] = []
         with ExitStack() as undo:
-            for waiting, place in self._waiting:
-                try:
-                    if several:
-                        kept.append(_kept(place))
-                        undo.callback(_restore, kept[-1], place)
-                    os.replace(waiting, place)
-                except OSError as error:
-                    raise unwritable(place, error) from error
+            for hidden in self._waiting:
+                if several:
+                    try:
+                        kept.append(_kept(hidden.place))
+                    except OSError as error:
+                        raise unwritable(hidden.place, error) from error
+                    undo.callback(_restore, kept[-1], hidden.place)
+                hidden.publish()
             undo.pop_all()
         for path in kept:
             if path is not None:
@@ -304,16 +306,17 @@ class _Together:
 
 
 def _kept(place: Path) -> Path | None:
-    """A second name of the file that is there; where there are no hard links it is moved to it."""
-    if not os.path.lexists(place):
+    """A second name of the file that is there; where there are no hard links it is moved to it.
+
+    Moved, it may be the only copy: its name is not one of those that `remove_stale` removes.
+    """
+    if not place.exists():
         return None
     second = hidden_name(place)
     try:
-        if place.is_symlink():
-            os.replace(place, second)
-        else:
-            os.link(place, second)
+        os.link(place, second)
     except OSError:
+        second = second.with_name(f"{second.name}.kept")
         os.replace(place, second)
     return second
 

@@ -83,18 +83,19 @@ class WriteQueue:
     """Calls that another thread makes in the order in which they were submitted; a context manager.
 
     At most `depth` calls wait: then `submit` blocks. An exception of a call is raised by the next `submit`, or at the
-    end of the block. A block that ends with an exception drops the calls that have not begun.
+    end of the block. After it, and when the block ends with an exception, the calls that have not begun are dropped.
     """
 
     def __init__(self, *, depth: int = 2) -> None:
         self._depth = depth
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="hdmatt-writer")
         self._waiting: deque[Future[None]] = deque()
+        self._failed = False
 
     def submit(self, call: Callable[..., None], *arguments: Any, **named: Any) -> None:
         while self._waiting and (self._waiting[0].done() or len(self._waiting) >= self._depth):
             self._waiting.popleft().result()
-        self._waiting.append(self._thread.submit(call, *arguments, **named))
+        self._waiting.append(self._thread.submit(self._call, call, *arguments, **named))
 
     def __enter__(self) -> "WriteQueue":
         return self
@@ -105,6 +106,15 @@ class WriteQueue:
                 self._waiting.popleft().result()
         finally:
             self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def _call(self, call: Callable[..., None], *arguments: Any, **named: Any) -> None:
+        if self._failed:
+            return
+        try:
+            call(*arguments, **named)
+        except BaseException:
+            self._failed = True
+            raise
 
 
 def _done(item: T, result: Future[R] | None) -> tuple[T, R | None]:

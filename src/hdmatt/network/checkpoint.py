@@ -22,7 +22,8 @@ from torch import Tensor
 from hdmatt.errors import ModelError
 from hdmatt.network.config import ModelConfig
 from hdmatt.network.model import HDMatt
-from hdmatt.system.files import replacing, unwritable
+from hdmatt.system.files import replacing
+from hdmatt.system.hidden import unwritable
 
 FORMAT = "hdmatt-1"
 WEIGHTS = Path(__file__).parent / "weights"

@@ -26,7 +26,7 @@ class Format:
     depths: tuple[str, ...]  # of "8", "16", "half", "float"
     alpha: bool
     largest_side: int  # pixels
-    attributes: tuple[tuple[str, str | int], ...]  # OpenImageIO's settings
+    attributes: tuple[tuple[str, str | int], ...]  # OpenImageIO's settings, of WebP Pillow's
     held: bool = False  # in memory until the file is complete
 
 
@@ -34,13 +34,13 @@ class Format:
 #     151 kB; an 8-bit photograph 0.43 s 5.51 MB against 0.30 s 5.67 MB, 0.50 s 5.51 MB, 0.49 s 5.51 MB.
 # TIFF: half floats exist, but few programs read them.
 # JPEG: 4:4:4, because colours at half the resolution show along a matte's rim.
-# WebP: the encoder needs the whole picture, so we hold it. OpenImageIO would, too, but then encodes it even when we
-#     give up, and hangs if the disk is full. Pixels with alpha 0 lose their colour.
+# WebP: by Pillow; OpenImageIO 3.2 hangs if a write fails. The encoder needs the whole picture, so we hold it. Pixels
+#     with alpha 0 lose their colour.
 PNG = Format("PNG", ("8", "16"), True, 1_000_000, (("png:compressionLevel", 4),))
 JPEG = Format("JPEG", ("8",), False, 65500, (("compression", "jpeg:95"), ("jpeg:subsampling", "4:4:4")))
 TIFF = Format("TIFF", ("8", "16", "float"), True, 2**20, (("compression", "zip"),))
 EXR = Format("EXR", ("half", "float"), True, 2**20, (("compression", "zip"), ("openexr:lineOrder", "increasingY")))
-WEBP = Format("WebP", ("8",), True, 16383, (("compression", "lossless"),), held=True)
+WEBP = Format("WebP", ("8",), True, 16383, (("lossless", True),), held=True)
 FORMATS = {
     ".png": PNG,
     ".jpg": JPEG,

@@ -34,7 +34,7 @@ from hdmatt.pictures.info import WHITE, PathLike, PictureInfo
 from hdmatt.pictures.packbits import encode_rows
 from hdmatt.pictures.psd_blocks import ALPHA, MASK, PACKED, RAW, Layer, Layout
 from hdmatt.pictures.writer import check_output_path, profile_for
-from hdmatt.system.files import create_hidden, unwritable
+from hdmatt.system.hidden import HiddenFile, unwritable
 
 PSD = Format("PSD", ("8", "16"), True, 30_000, ())
 PSB = Format("PSB", ("8", "16"), True, 300_000, ())
@@ -56,7 +56,7 @@ class PsdWriter:
         path: Its suffix picks the format: .psd or .psb.
         bit_depth: "8" or "16".
         like: The picture whose resolution and ICC profile are written.
-        move: Called with the complete hidden file and `path`, to give it its name.
+        publish: Called with the complete hidden file, to give it its name.
 
     Raises:
         InputError: Another bit depth.
@@ -71,15 +71,15 @@ class PsdWriter:
         *,
         bit_depth: str,
         like: PictureInfo | None = None,
-        move: Callable[[Path, Path], None] = os.replace,
+        publish: Callable[[HiddenFile], None] = HiddenFile.publish,
     ) -> None:
-        self._path, self._move = Path(path), move
+        self._path, self._publish = Path(path), publish
         check_layered(self._path, height, width, bit_depth=bit_depth)
         self._height, self._width = height, width
         self._dtype = np.dtype(DEPTHS[bit_depth])
         self._layout = Layout(height, width, int(bit_depth), writable(self._path, LAYERED) is PSB)
         self._resources = psd_blocks.resources(like, profile_for(like, 3))
-        self._hidden: Path | None = None
+        self._hidden: HiddenFile | None = None
         self._file: IO[bytes] | None = None
         self._spool: IO[bytes] | None = None
         self._alpha, self._merged = _EncodedPlane(), [_EncodedPlane() for _ in range(3)]
@@ -89,11 +89,11 @@ class PsdWriter:
 
     def __enter__(self) -> "PsdWriter":
         check_output_path(self._path, [], LAYERED)
-        self._hidden = create_hidden(self._path)
+        self._hidden = HiddenFile(self._path)
         try:
             with self._errors():
-                self._file = self._hidden.open("r+b")
-                self._spool = tempfile.TemporaryFile(dir=self._path.parent, prefix=".hdmatt-")
+                self._file = self._hidden.path.open("r+b")
+                self._spool = tempfile.TemporaryFile(dir=self._hidden.place.parent, prefix=".hdmatt-")
                 self._begin(self._file, self._spool)
         except BaseException:
             self._discard()
@@ -186,9 +186,11 @@ class PsdWriter:
             file.seek(0)
             file.write(layout.head(self._resources, layers))
             file.close()
-            if self._hidden.stat().st_size != size:
+            if self._hidden.path.stat().st_size != size:
                 raise OSError("the file is incomplete")
-            self._move(self._hidden, self._path)
+        self._hidden.sync()
+        self._publish(self._hidden)
+        self._hidden = None  # it is theirs to whom it was given
 
     def _discard(self) -> None:
         for file in (self._file, self._spool):
@@ -197,7 +199,7 @@ class PsdWriter:
                     file.close()
         self._file = self._spool = None
         if self._hidden is not None:
-            self._hidden.unlink(missing_ok=True)
+            self._hidden.discard()
         self._hidden = None
 
     @contextmanager

@@ -1,7 +1,6 @@
 """Files: atomic replacement, checksums, folders, locks, safe names. Knows nothing of what is in them.
 
     replacing             a file that is complete or as it was before
-    create_hidden, hidden_name    its parts, for writers that are more than a block
     replacing_folder      the same for a folder
     write_text_atomic     the same for a text
     append_text           a text at the end of a file
@@ -9,22 +8,20 @@
     make_folder           a folder and those above it
     locked                a folder for one process at a time
     slug                  a text as a file name
-    unwritable            the OutputError for an operating system's error
 
-Temporary names begin with `.hdmatt-` and are random. They are created exclusively: in a folder that others can write
-to, nobody can put a link at a name that we are about to open, and two writers of one file never meet.
+A file that is more than a block of code is written with system/hidden.py.
 """
 
 import hashlib
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hdmatt.errors import InputError, OutputError
+from hdmatt.system.hidden import HiddenFile, hidden_name, unwritable
 
 
 @contextmanager
@@ -36,37 +33,14 @@ def replacing(path: Path) -> Generator[Path]:
     Raises:
         OutputError: The operating system refuses to write or to rename.
     """
-    hidden = create_hidden(path)
-    try:
-        yield hidden
-        os.replace(hidden, path)
-    except OSError as error:
-        if _names_another(error, hidden):
-            raise
-        raise unwritable(path, error) from error
-    finally:
-        with suppress(OSError):
-            hidden.unlink(missing_ok=True)
-
-
-def create_hidden(path: Path) -> Path:
-    """A new empty file beside `path`, with its suffix, a random name, and the permissions of any new file.
-
-    Raises:
-        OutputError: The operating system refuses.
-    """
-    hidden = hidden_name(path)
-    try:
-        # not mkstemp, whose files only their owner can read
-        os.close(os.open(hidden, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    except OSError as error:
-        raise unwritable(path, error) from error
-    return hidden
-
-
-def hidden_name(path: Path) -> Path:
-    """A random hidden name beside `path`, with its suffix in small letters."""
-    return path.with_name(f".hdmatt-{secrets.token_hex(8)}{path.suffix.lower()}")
+    with HiddenFile(path) as hidden:
+        try:
+            yield hidden.path
+        except OSError as error:
+            if _names_another(error, hidden.path):
+                raise
+            raise unwritable(path, error) from error
+        hidden.publish()
 
 
 @contextmanager
@@ -195,14 +169,6 @@ def slug(text: str) -> str:
     if plain == text and plain.strip("."):
         return plain
     return f"{plain.strip('._')}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
-
-
-def unwritable(path: Path, error: OSError) -> OutputError:
-    """The OutputError that says why a path cannot be written."""
-    return OutputError(
-        f"{path} cannot be written ({error.strerror or error})",
-        hint="Check the room on the disk and the folder's permissions, or write somewhere else.",
-    )
 
 
 def _exists(folder: Path) -> OutputError:

@@ -23,9 +23,9 @@ from types import TracebackType
 from hdmatt.errors import OutputError
 
 try:
-    from fcntl import LOCK_EX, LOCK_NB, flock
+    import fcntl
 except ImportError:  # Windows has none
-    flock = None
+    fcntl = None
 
 _NAME = re.compile(r"\.hdmatt-[0-9a-f]{16}(\.\w+)?")
 
@@ -187,10 +187,10 @@ def _sync(file: int) -> None:
 
 def _lock(file: int) -> bool:
     """Lock a file until it is closed; whether that was possible."""
-    if flock is None:
+    if fcntl is None:
         return False
     try:
-        flock(file, LOCK_EX | LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return False
     return True

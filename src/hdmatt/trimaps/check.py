@@ -190,7 +190,7 @@ def _percent(share: float) -> str:
 def _open(stack: ExitStack, picture: Any, options: InputOptions, *, grey: bool = False) -> BandReader | None:
     if picture is None or isinstance(picture, np.ndarray):
         return None if picture is None else ArrayReader(picture)
-    return stack.enter_context(open_picture(picture, options, grey=grey))
+    return stack.enter_context(open_picture(picture, options, part="grey" if grey else "straight"))
 
 
 def _same_size(reader: BandReader | None, what: str, trimap: TrimapReader, found: list[Finding]) -> BandReader | None:

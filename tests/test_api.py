@@ -199,3 +199,93 @@ print(done.peak_memory, done.expected_memory, enough)
     assert enough < 1.2e9
     # 3/4: an estimate so far above would refuse work that fits
     assert 3 / 4 * expected < peak < expected <= enough
+
+
+class Somewhere:
+    """A path that is neither text nor pathlib's."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __fspath__(self):
+        return str(self.path)
+
+
+def test_what_programs_hold_gives_the_same_matte_as_arrays(scene, weights, tmp_path):
+    from PIL import Image
+
+    picture, trimap = scene
+    Image.fromarray(picture).save(tmp_path / "p.png")
+    Image.fromarray(trimap).save(tmp_path / "t.png")
+    reference = hdmatt.matte(picture, trimap, network=cpu(weights))
+    for a, b in [
+        (Image.fromarray(picture), Image.fromarray(trimap)),
+        (torch.from_numpy(picture), torch.from_numpy(trimap)),
+        (picture.tolist(), trimap.tolist()),
+        (Somewhere(tmp_path / "p.png"), Somewhere(tmp_path / "t.png")),
+        (picture.astype(">i8")[::-1].copy()[::-1], np.asfortranarray(trimap.astype(np.int32))),
+    ]:
+        matte = hdmatt.matte(a, b, network=cpu(weights))
+        np.testing.assert_array_equal(matte.alpha, reference.alpha)
+        np.testing.assert_array_equal(matte.picture, reference.picture)
+
+
+def test_backgrounds_of_every_kind_are_the_same_composite(scene, weights):
+    from PIL import Image
+
+    matte = hdmatt.matte(*scene, network=cpu(weights))
+    red = np.zeros((90, 120, 3), np.uint8)
+    red[..., 0] = 255
+    reference = matte.composite((1.0, 0.0, 0.0))
+    for same in ((1, 0, 0), [1, 0, 0], "red", np.array([1.0, 0, 0]), torch.tensor([1.0, 0, 0]), np.uint8([255, 0, 0])):
+        np.testing.assert_array_equal(matte.composite(same), reference)
+    for same in (red, Image.fromarray(red), torch.from_numpy(red), red.tolist(), red / np.float64(255)):
+        np.testing.assert_array_equal(matte.composite(same), reference)
+    grey = np.full((90, 120), 0.25, np.float32)
+    np.testing.assert_array_equal(matte.composite(grey), matte.composite((0.25, 0.25, 0.25)))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        (-1.0, 0.0, 0.0),
+        (255, 0, 0),
+        np.uint8([1, 0, 0]),
+        (1, 0),
+        (None, 0, 0),
+        None,
+        7,
+        np.full((90, 120, 3), 254.0, np.float32),
+        np.zeros((90, 120, 4)),
+        np.full((90, 120, 3), np.nan),
+    ],
+    ids=repr,
+)
+def test_a_background_that_is_none_is_refused(scene, weights, bad):
+    with pytest.raises(InputError) as caught:
+        hdmatt.matte(*scene, network=cpu(weights)).composite(bad)
+    assert caught.value.hint
+
+
+def test_what_a_matte_hands_out_changes_no_later_result(scene, weights):
+    matte = hdmatt.matte(*scene, network=cpu(weights))
+    before = matte.cutout()
+    matte.foreground()[:] = 0
+    matte.cutout()[:] = 0
+    for array in (matte.alpha, matte.picture):
+        with pytest.raises(ValueError, match="read-only"):
+            array[:] = 0
+    np.testing.assert_array_equal(matte.cutout(), before)
+
+
+def test_scores_take_what_programs_hold(rng):
+    from PIL import Image
+
+    trimap = np.full((20, 30), 128, np.uint8)
+    one, other = rng.integers(0, 256, (2, 20, 30), np.uint8)
+    reference = hdmatt.score(one, other, trimap).sad
+    for kind in (Image.fromarray, torch.from_numpy, np.ndarray.tolist, np.asfortranarray):
+        assert hdmatt.score(kind(one), kind(other), kind(trimap)).sad == reference
+    for wrong in (None, "a.png", 3, one[..., None]):
+        with pytest.raises(InputError):
+            hdmatt.score(wrong, other, trimap)

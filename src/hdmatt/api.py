@@ -16,13 +16,15 @@ from hdmatt.errors import InputError
 from hdmatt.inference.files import open_inputs, sure_foreground, warn_if_known
 from hdmatt.inference.load import AnyNetwork, load_network
 from hdmatt.inference.names import DEFAULT_MODEL
-from hdmatt.inference.options import Options, Progress, RunOptions
+from hdmatt.inference.options import Options, Progress, RunOptions, options_given
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.pictures import colour
 from hdmatt.pictures.continued import CELL, cleared, coarse_colours, continued_foreground
 from hdmatt.pictures.foreground import estimate_foreground
-from hdmatt.pictures.info import DEFAULT_MAX_PIXELS, InputOptions
+from hdmatt.pictures.info import DEFAULT_MAX_PIXELS, WHITE, InputOptions
+from hdmatt.pictures.objects import array_of
 from hdmatt.pictures.reader import ArrayReader, as_float
+from hdmatt.system.values import switch
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class Matte:
     """A matte and what it was made of.
 
     Attributes:
-        alpha: H x W in [0, 1]; exactly 0 and 1 where the trimap says background and foreground.
+        alpha: H x W in [0, 1]; exactly 0 and 1 where the trimap says background and foreground. Read-only, like
+            `picture`; what the methods return is the caller's own.
         picture: H x W x 3 float32, in the encoding of the input (integers scaled to [0, 1]).
         linear: Whether the colours are scene-linear (EXR) and not display-encoded.
     """
@@ -39,6 +42,24 @@ class Matte:
     picture: Float32[np.ndarray, "h w 3"] = field(repr=False)
     linear: bool = False
     _coarse: Float32[np.ndarray, "down across 3"] | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        alpha, picture = _floats(self.alpha, "alpha"), _floats(self.picture, "the picture")
+        if alpha.ndim != 2 or picture.shape != (*alpha.shape, 3):
+            raise InputError(
+                f"a matte has an alpha of H x W and a picture of H x W x 3, we got {alpha.shape} and {picture.shape}",
+                hint="Give both in the same size, and the picture in three channels.",
+            )
+        if not (np.isfinite(alpha).all() and np.isfinite(picture).all()) or alpha.min() < 0 or alpha.max() > 1:
+            raise InputError(
+                f"alpha holds values from {alpha.min():g} to {alpha.max():g}, or the picture some that are not finite",
+                hint="Clip alpha to 0..1: numpy.clip(alpha, 0, 1).",
+            )
+        for name, array in (("alpha", alpha), ("picture", picture)):
+            # what is handed out must not change what is computed from it later
+            view = array.view()
+            view.flags.writeable = False
+            object.__setattr__(self, name, view)
 
     def foreground(self) -> Float32[np.ndarray, "h w 3"]:
         """Foreground colours, straight, without the background's spill: Germer's multi-level estimate.
@@ -69,7 +90,8 @@ class Matte:
 
         Args:
             background: A colour as text ("#d8d2c8", display-encoded, converted where the matte is linear), as three
-                numbers in [0, 1], or a picture of the matte's size: uint8, uint16, or float in the matte's encoding.
+                numbers in [0, 1], or a picture of the matte's size: uint8, uint16, or float in the matte's encoding, as
+                an array, a PIL picture, a tensor or a list.
 
         Raises:
             InputError: The background is no colour and not of the matte's size, or not in range.
@@ -77,7 +99,21 @@ class Matte:
         if isinstance(background, str):
             background = colour.parse_colour(background)
             background = colour.srgb_to_linear(background) if self.linear else background
-        return colour.composite(self._foreground, self.alpha, _background_array(background, self.alpha.shape))
+        return colour.composite(self._foreground, self.alpha, self._behind(background))
+
+    def _behind(self, background: Any) -> Float32[np.ndarray, "h w 3"]:
+        size = self.alpha.shape
+        if isinstance(background, list | tuple) and len(background) == 3 and not np.shape(background[0]):
+            background = _colour(background)
+        values = array_of(background, "the background")
+        if values.shape == (3,):
+            return np.broadcast_to(_checked_colour(values), (*size, 3))
+        if values.shape not in (size, (*size, 1), (*size, 3)):
+            raise InputError(
+                f"the background is an array of shape {values.shape}",
+                hint=f"Give a colour of three numbers in [0, 1], or a picture of shape {(*size, 3)}.",
+            )
+        return as_float(ArrayReader(values, linear=self.linear).rows(0, size[0]))
 
 
 def matte(
@@ -98,9 +134,9 @@ def matte(
 
     Args:
         picture: A path, or H x W x 3 (also H x W, H x W x 1 and x 4; alpha is ignored) of uint8, uint16 or float in
-            [0, 1], display-encoded RGB.
-        trimap: A path, or H x W: below 85 background, 170 and above foreground, else unknown (of 255; scaled for
-            uint16 and float).
+            [0, 1], display-encoded RGB; as an array, a PIL picture, a tensor or a list (docs/python.md).
+        trimap: A path, or H x W in any of these: below 85 background, 170 and above foreground, else unknown (of 255;
+            scaled for uint16 and float).
         options: How patches are placed, chosen and joined, and the memory limit. Default: Options().
         network: Weights by name or file, a NetworkChoice with runtime, precision and device, or a loaded network.
         strategy: "hdmatt", "crop", "tiles", "downsample" or "whole".
@@ -113,11 +149,12 @@ def matte(
         InputError: What was given cannot be used; see the message and its hint.
         MemoryLimitError: The memory limit is too small for the picture.
     """
+    switch("linear", linear)
     loaded = load_network(network)
     reading = InputOptions(layer=input_layer, max_pixels=max_pixels)
     with ExitStack() as stack:
         pixels, marks = open_inputs(stack, picture, trimap, reading, linear=linear)
-        given = RunOptions.of(options or Options(), device=loaded.device)
+        given = RunOptions.of(options_given(options), device=loaded.device)
         job = matte_rows(strategy, pixels, marks, loaded.model, given, progress=progress)
         stack.callback(job.close)  # before the files are closed that its thread reads
         warn_if_known(job.unknown)
@@ -127,20 +164,28 @@ def matte(
         return Matte(alpha, whole, pixels.info.linear, coarse)
 
 
-def _background_array(background: Any, size: tuple[int, int]) -> np.ndarray:
-    values = np.asarray(background)
-    if values.dtype.kind not in "fiu":
-        values = np.empty(0)
-    if values.dtype.name in {"uint8", "uint16"}:
+def _floats(value: Any, what: str) -> Float32[np.ndarray, "..."]:
+    """Without a copy where it is float32."""
+    values = array_of(value, what)
+    return values.astype(np.float32, copy=False) if values.dtype.kind == "f" else as_float(values)
+
+
+def _colour(numbers: Any) -> np.ndarray:
+    """Three numbers, whole ones or not, as floats."""
+    try:
+        return np.asarray(numbers, np.float64)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"the background is {numbers!r}", hint="Give a colour of three numbers in [0, 1], or as text."
+        ) from None
+
+
+def _checked_colour(values: np.ndarray) -> Float32[np.ndarray, "3"]:
+    if values.dtype.name in WHITE and int(values.max()) != 1:  # 1 of an integer may be the least or all of it
         values = as_float(values)
-    if values.shape != (3,) and values.shape != (*size, 3):
+    if values.dtype.kind != "f" or not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
         raise InputError(
-            f"the background is an array of shape {values.shape}",
-            hint=f"Give a colour of three numbers in [0, 1], or a picture of shape {(*size, 3)}.",
+            f"the background is a colour of {values.dtype} from {values.min()} to {values.max()}",
+            hint='Give three numbers in [0, 1], or text such as "255,136,0".',
         )
-    if values.dtype.kind != "f" or not np.isfinite(values).all() or (values.shape == (3,) and values.max() > 1):
-        raise InputError(
-            f"the background holds {values.dtype} values up to {values.max()}",
-            hint="Give colours as floats in [0, 1], or a picture of uint8, uint16 or float.",
-        )
-    return np.broadcast_to(values.astype(np.float32), (*size, 3))
+    return values.astype(np.float32)

@@ -8,17 +8,19 @@ Arrays only: no files. Called by metrics.py and seams.py. Read top to bottom:
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Shaped, UInt8
+from jaxtyping import Bool, UInt8
 
 from hdmatt.errors import InputError
+from hdmatt.pictures.objects import array_of
 from hdmatt.pictures.trimap import UNKNOWN
 
 BAND_PIXELS = 1 << 21  # Grad and seam go through the picture in bands of rows of about this many pixels
 
 # Deliberately loose: the functions check shape and type themselves, with an error a caller can act on.
-Matte = Shaped[np.ndarray, "..."]
+Matte = Any
 
 Bytes = UInt8[np.ndarray, "h w"]
 Mask = Bool[np.ndarray, "h w"]
@@ -35,6 +37,7 @@ def checked_bytes(
     Raises:
         InputError: Sizes differ, an array is not a matte (type, NaN, range), or no pixel is unknown.
     """
+    prediction, truth, trimap = (_array(a, name) for a, name in zip((prediction, truth, trimap), names, strict=True))
     if trimap.dtype != np.uint8:
         raise InputError(
             f"{names[2]} is {trimap.dtype}, need uint8 with 0, 128 and 255", hint="Read it with hdmatt.pictures.reader"
@@ -57,6 +60,10 @@ def checked_bytes(
             hint="Snap it to 0, 128 and 255 with hdmatt.pictures.trimap.classify",
         )
     return _as_bytes(prediction, names[0]), _as_bytes(truth, names[1]), unknown
+
+
+def _array(value: Any, name: str) -> np.ndarray:
+    return value if type(value) is np.ndarray else array_of(value, name)
 
 
 def _size(array: Matte) -> str:

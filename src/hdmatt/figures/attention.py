@@ -42,10 +42,11 @@ from hdmatt.figures.sheet import (
     shrunk_trimap,
     words,
 )
+from hdmatt.inference.files import open_inputs
 from hdmatt.inference.inspect import Inspection, inspect_patch
 from hdmatt.inference.load import AnyNetwork, load_network
 from hdmatt.inference.names import DEFAULT_MODEL
-from hdmatt.inference.options import NetworkChoice, Options, Plan, RunOptions
+from hdmatt.inference.options import NetworkChoice, Options, Plan, RunOptions, options_given
 from hdmatt.inference.plan import make_plan
 from hdmatt.network.attention import region_weights
 from hdmatt.network.config import REGION_BACKGROUND, REGION_FOREGROUND, REGION_UNKNOWN, REGIONS, STRIDE
@@ -54,9 +55,10 @@ from hdmatt.patches.stitch import blending_weight
 from hdmatt.patches.windows import Window, cut, rows_of
 from hdmatt.pictures import reader, writer
 from hdmatt.pictures.info import DEFAULT_MAX_PIXELS, InputOptions
-from hdmatt.pictures.reader import ArrayReader, BandReader
-from hdmatt.pictures.trimap import UNKNOWN, TrimapReader, open_trimap
+from hdmatt.pictures.reader import BandReader
+from hdmatt.pictures.trimap import UNKNOWN, TrimapReader
 from hdmatt.system.files import replacing
+from hdmatt.system.values import whole_number
 
 NAMES = {REGION_UNKNOWN: "U", REGION_FOREGROUND: "F", REGION_BACKGROUND: "B"}
 LONG = {"U": "unknown", "F": "foreground", "B": "background", "all": "all pixels"}
@@ -167,7 +169,8 @@ def attend(
         choice = network if isinstance(network, NetworkChoice) else NetworkChoice(network)
         network = replace(choice, runtime="torch", precision="fp32")
     loaded = load_network(network, several=False)
-    options = options or Options()
+    options = options_given(options)
+    y, x = whole_number("y", y), whole_number("x", x)
     _check_network(loaded.model, options, loaded.name)
     with ExitStack() as stack:
         pixels, marks = _open(stack, picture, trimap, max_pixels=max_pixels, linear=linear)
@@ -344,12 +347,7 @@ def _weights(network: HDMatt, query: Window, seen: Inspection, y: int, x: int) -
 def _open(
     stack: ExitStack, picture: Any, trimap: Any, *, max_pixels: int, linear: bool
 ) -> tuple[BandReader, TrimapReader]:
-    options = InputOptions(max_pixels=max_pixels)
-    if isinstance(picture, str | Path):
-        pixels: BandReader = stack.enter_context(reader.open_picture(Path(picture), options))
-    else:
-        pixels = ArrayReader(np.asarray(picture), linear=linear)
-    marks = stack.enter_context(open_trimap(trimap, options.of_others(), like=pixels.info))
+    pixels, marks = open_inputs(stack, picture, trimap, InputOptions(max_pixels=max_pixels), linear=linear)
     a, b = marks.info, pixels.info
     if (a.height, a.width) != (b.height, b.width):
         raise InputError(

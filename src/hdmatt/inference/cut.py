@@ -20,7 +20,7 @@ from jaxtyping import Float32, UInt8
 from hdmatt.inference import needs
 from hdmatt.inference.options import Counters, Plan, Rows
 from hdmatt.inference.threads import prefetch
-from hdmatt.overview.known_colours import KnownColours, KnownColoursBuilder, alpha_step, cell_size
+from hdmatt.overview.known_colours import SAMPLE, KnownColours, KnownColoursBuilder, alpha_step, cell_size
 from hdmatt.patches.windows import Window, cut, rows_of
 from hdmatt.pictures.reader import PictureReader, network_colours
 
@@ -35,12 +35,12 @@ class KnownRows(NamedTuple):
 
 
 class CutPatches(NamedTuple):
-    """A batch of patches as arrays."""
+    """A batch of patches as arrays: of each window the plan's part."""
 
     windows: Sequence[Window]
-    colours: Float32[np.ndarray, "b p p 3"]  # display-encoded
-    trimaps: UInt8[np.ndarray, "b p p"]
-    surroundings: Float32[np.ndarray, "b n n 82"] | None
+    colours: Float32[np.ndarray, "b h w 3"]  # display-encoded
+    trimaps: UInt8[np.ndarray, "b h w"]
+    surroundings: Float32[np.ndarray, "b m n 82"] | None
 
     def arrays(self) -> list[np.ndarray]:
         """All arrays, in the order in which `uploaded_inputs` takes them."""
@@ -136,14 +136,16 @@ def cut_row(
 ) -> Iterator[CutPatches]:
     """The windows of one row, cut out, a batch at a time."""
     top, bottom = rows_of(row[0], plan.height)
-    band, size = trimap.rows(top, bottom), plan.options.patch
+    band, size, inside = trimap.rows(top, bottom), plan.options.patch, plan.part.inside
     for start in range(0, len(row), plan.batch):
         windows = row[start : start + plan.batch]
-        colours = np.stack([network_colours(pixels.cut(w), linear=linear) for w in windows])
-        trimaps = np.stack([cut(band, w, first_row=top, height=plan.height) for w in windows])
+        colours = np.stack([network_colours(pixels.cut(w)[inside], linear=linear) for w in windows])
+        trimaps = np.stack([cut(band, w, first_row=top, height=plan.height)[inside] for w in windows])
         surroundings = None
         if known_colours:
-            surroundings = np.stack([known_colours.surroundings(w.y, w.x, size=size, patch=size) for w in windows])
+            samples = tuple(slice(side.start // SAMPLE, -(-side.stop // SAMPLE)) for side in inside)
+            around = [known_colours.surroundings(w.y, w.x, size=size, patch=size) for w in windows]
+            surroundings = np.stack([one[samples] for one in around])
         yield CutPatches(windows, colours, trimaps, surroundings)
 
 

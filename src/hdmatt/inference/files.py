@@ -23,7 +23,7 @@ from hdmatt.inference import needs
 from hdmatt.inference.job import Job
 from hdmatt.inference.load import AnyNetwork, LoadedNetwork, load_network
 from hdmatt.inference.names import DEFAULT_MODEL
-from hdmatt.inference.options import Counters, Options, Progress, RunOptions
+from hdmatt.inference.options import Counters, Options, Progress, RunOptions, options_given
 from hdmatt.inference.outputs import OutputFiles, Outputs, background_rows, check_outputs, held_bytes
 from hdmatt.inference.small_first import extra_work
 from hdmatt.inference.strategies import matte_rows
@@ -31,10 +31,12 @@ from hdmatt.inference.threads import WriteQueue
 from hdmatt.pictures.continued import CELL, KnownBand, coarse_colours, continued_bands
 from hdmatt.pictures.foreground import PIECE, Band, foreground_bands
 from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions, PictureInfo
+from hdmatt.pictures.objects import path_or_array
 from hdmatt.pictures.placed import data_window
 from hdmatt.pictures.reader import ArrayReader, BandReader, PictureReader, as_float, open_picture
 from hdmatt.pictures.trimap import FOREGROUND, TrimapReader, open_trimap
 from hdmatt.system import memory
+from hdmatt.system.values import kind_of, path_of
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def matte_files(
         MemoryLimitError: The memory limit is too small for the picture.
     """
     started = time.monotonic()
-    picture, trimap = Path(picture), Path(trimap)
+    picture, trimap = _path(picture, "the picture"), _path(trimap, "the trimap")
     background = check_outputs(outputs, picture, trimap)
     loaded, counters = load_network(network), Counters()
     with ExitStack() as stack:
@@ -156,7 +158,7 @@ def plan_files(
     """
     from hdmatt.inference import forecast
 
-    picture, trimap = Path(picture), Path(trimap)
+    picture, trimap = _path(picture, "the picture"), _path(trimap, "the trimap")
     check_outputs(outputs, picture, trimap)
     loaded = load_network(network)
     with ExitStack() as stack:
@@ -186,16 +188,25 @@ def open_inputs(
     stack: ExitStack, picture: Any, trimap: Any, options: InputOptions, *, linear: bool = False
 ) -> tuple[PictureReader | ArrayReader, TrimapReader]:
     """Readers of a picture and its trimap, files or arrays, that are closed with the stack."""
-    if isinstance(picture, str | Path):
-        pixels = stack.enter_context(open_picture(Path(picture), options))
+    if not isinstance(options, InputOptions):  # pyright: ignore[reportUnnecessaryIsInstance]  users without types
+        raise InputError(
+            f"input_options is {kind_of(options)}", hint='Give hdmatt.InputOptions(layer="beauty"), for example.'
+        )
+    source, marks = path_or_array(picture, "the picture"), path_or_array(trimap, "the trimap")
+    if isinstance(source, Path):
+        pixels = stack.enter_context(open_picture(source, options))
     else:
         if options.layer is not None:
             raise InputError(
                 f"the picture is an array and has no layer {options.layer!r}",
                 hint="Leave the layer out, or give a file.",
             )
-        pixels = stack.enter_context(ArrayReader(np.asarray(picture), linear=linear))
-    return pixels, stack.enter_context(open_trimap(trimap, options.of_others(), like=pixels.info))
+        pixels = stack.enter_context(ArrayReader(source, linear=linear))
+    return pixels, stack.enter_context(open_trimap(marks, options.of_others(), like=pixels.info))
+
+
+def _path(value: Any, what: str) -> Path:
+    return path_of(what, value, hint="Save it first; hdmatt.matte takes what is in memory.")
 
 
 def sure_foreground(picture: BandReader, trimap: TrimapReader) -> Iterator[KnownBand]:
@@ -219,7 +230,9 @@ def _run_options(options: Options | None, loaded: LoadedNetwork, outputs: Output
         reserved += needs.colour_bytes(info.width, pixel=pixel)
         reserved += needs.coarse_colours_bytes(info.height, info.width) * outputs.continued()
         exclusive = needs.tile_bytes(info.width)
-    return RunOptions.of(options or Options(), device=loaded.device, reserved_bytes=reserved, exclusive_bytes=exclusive)
+    return RunOptions.of(
+        options_given(options), device=loaded.device, reserved_bytes=reserved, exclusive_bytes=exclusive
+    )
 
 
 def _facts(

@@ -50,14 +50,15 @@ def seconds(plan: Plan, picture: Rows, trimap: Rows, model: HDMatt) -> float:
 def measure(plan: Plan, picture: Rows, trimap: Rows, model: HDMatt) -> Speed:
     """Time one patch with the plan's number of contexts, and the first rows."""
     options = plan.options
-    side = min(options.patch, TIMED_PATCH)
-    scale = (options.patch / side) ** 2
+    part = plan.part.y1 - plan.part.y0, plan.part.x1 - plan.part.x0
+    height, width = (min(side, TIMED_PATCH) for side in part)
+    scale = part[0] * part[1] / (height * width)
     rows = min(plan.height, TIMED_ROWS)
     device = names(options.device)[0]
     model = network_on(model, device)
     # all cells unknown: the most that a patch can cost
-    marks = torch.full((1, side, side), UNKNOWN, dtype=torch.uint8, device=device)
-    inputs = network_input(torch.full((1, side, side, 3), 0.5, device=device), marks)
+    marks = torch.full((1, height, width), UNKNOWN, dtype=torch.uint8, device=device)
+    inputs = network_input(torch.full((1, height, width, 3), 0.5, device=device), marks)
     inputs = inputs.contiguous(memory_format=torch.channels_last)
 
     def synchronised(work: Callable[[], object]) -> float:

@@ -1,5 +1,6 @@
 """The features, similarities and selected contexts of one patch, as `run` computes them, for figures/attention.py."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -12,7 +13,7 @@ from hdmatt.inference.pool import bodies_of, fill_pool, rank_candidates
 from hdmatt.network.cpc import Context, rank
 from hdmatt.network.inputs import labels
 from hdmatt.network.model import HDMatt
-from hdmatt.patches.windows import Window
+from hdmatt.patches.windows import Part, Window
 
 
 class Inspection(NamedTuple):
@@ -27,7 +28,11 @@ class Inspection(NamedTuple):
 
 
 def inspect_patch(plan: Plan, query: Window, picture: Rows, trimap: Rows, model: HDMatt) -> Inspection:
-    """Encode one of the plan's queries and select its contexts, exactly as `run` does, without decoding it."""
+    """Encode one of the plan's queries and select its contexts, exactly as `run` does, without decoding it.
+
+    Of a picture much narrower than a patch `run` computes a part of the patch; here it is the whole one.
+    """
+    plan = replace(plan, part=Part(0, query.size, 0, query.size))
     counters, workers = Counters(), device_workers(plan, model)
     model, link = workers[0].model, workers[0].link
     known_colours = read_known_colours(picture, trimap, counters) if plan.known_colours else None

@@ -4,10 +4,12 @@ Options         how patches are placed, chosen and joined, and the memory limit
 NetworkChoice   which weights, computed by what, and where
 RunOptions      Options, with what one run adds to them
 Plan            which patches are decoded, which may serve as context, how many at a time
+options_given   the Options that a caller gave, or the defaults
 Counters        how many patches were encoded, decoded and read
 Rows            what a run needs of a picture or a trimap
 """
 
+import os
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -21,10 +23,11 @@ from hdmatt.errors import InputError
 from hdmatt.inference.names import DEFAULT_MODEL, WINDOWS
 from hdmatt.network.config import STRIDE
 from hdmatt.patches.stitch import BLENDS
-from hdmatt.patches.windows import Window, check_overlap
+from hdmatt.patches.windows import Part, Window, check_overlap
 from hdmatt.pictures.info import PictureInfo
 from hdmatt.runtimes.names import PRECISIONS, RUNTIMES
 from hdmatt.system import memory
+from hdmatt.system.values import kind_of, switch, whole_number, word
 
 Progress = Callable[[int, int], None]  # patches done, patches in all
 
@@ -73,18 +76,20 @@ class Options:
     batch: int | None = None
 
     def __post_init__(self) -> None:
+        for name, least in (("patch", 0), ("overlap", None), ("topk", 0), ("candidates", 1), ("batch", 1)):
+            if name != "batch" or self.batch is not None:
+                object.__setattr__(self, name, whole_number(name, getattr(self, name), least))
+        if isinstance(self.memory, str):
+            object.__setattr__(self, "memory", memory.parse(self.memory))
+        elif self.memory is not None:
+            object.__setattr__(self, "memory", whole_number("memory", self.memory, 1))
+        object.__setattr__(self, "small_first", switch("small_first", self.small_first))
         if self.patch < 64 or self.patch % STRIDE:
             raise InputError(
                 f"a patch of {self.patch} pixels does not work",
                 hint=f"Choose a multiple of {STRIDE}, 64 or more; the models are trained on 320.",
             )
         check_overlap(self.patch, self.overlap)
-        if isinstance(self.memory, str):
-            object.__setattr__(self, "memory", memory.parse(self.memory))
-        for name, least in (("topk", 0), ("candidates", 1), ("memory", 1), ("batch", 1)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise InputError(f"{name} is {value}", hint=f"Give {least} or more.")
         _check_choice("windows", self.windows, WINDOWS)
         _check_choice("blend", self.blend, BLENDS)
 
@@ -123,11 +128,14 @@ class NetworkChoice:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.model, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance]  users without types
+        if isinstance(self.model, os.PathLike):
+            object.__setattr__(self, "model", Path(os.fsdecode(self.model)))
+        elif not isinstance(self.model, str):  # pyright: ignore[reportUnnecessaryIsInstance]  users without types
             raise InputError(
-                f"the network is a {type(self.model).__name__}",
+                f"the network is {kind_of(self.model)}",
                 hint="Give a name, a safetensors file, a NetworkChoice, or what load_model returned.",
             )
+        word("device", self.device)
         _check_choice("runtime", self.runtime, ("auto", *RUNTIMES))
         _check_choice("precision", self.precision, ("auto", *PRECISIONS))
 
@@ -174,6 +182,7 @@ class Plan:
     cache: int  # candidates that are queries, too, whose features are kept until they are decoded
     cache_bytes: int  # of the context pool, these features and stems
     stems: int  # of these patches, those whose first layers are kept, too; on a CPU only
+    part: Part  # of each window, that the network computes
 
     @property
     def encodes(self) -> int:
@@ -213,6 +222,19 @@ class Counters:
             setattr(self, field.name, getattr(self, field.name) + more)
 
 
-def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    if value not in choices:
+def options_given(options: Any) -> Options:
+    """The options of a caller; None: the defaults.
+
+    Raises:
+        InputError: Something else than Options.
+    """
+    if options is None:
+        return Options()
+    if not isinstance(options, Options):
+        raise InputError(f"options is {kind_of(options)}", hint="Give hdmatt.Options(patch=320), for example.")
+    return options
+
+
+def _check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
+    if not isinstance(value, str) or value not in choices:
         raise InputError(f"{name} is {value!r}", hint=f"Choose one of: {', '.join(choices)}.")

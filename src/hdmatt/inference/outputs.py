@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,7 @@ from hdmatt.pictures.psd import LAYERED, PsdWriter
 from hdmatt.pictures.reader import as_float, open_picture
 from hdmatt.pictures.writer import PictureWriter, check_output_path
 from hdmatt.system.hidden import HiddenFile, hidden_name, place_of, remove_stale, unwritable
+from hdmatt.system.values import kind_of, path_of, switch
 
 FOREGROUND_LAYER = ("fg.R", "fg.G", "fg.B")  # beside R G B A of an EXR with layers
 PLATE_LAYER = ("plate.R", "plate.G", "plate.B")
@@ -65,6 +67,14 @@ class Outputs:
     layered: str | Path | None = None
     plate: bool = False
 
+    def __post_init__(self) -> None:
+        for name in ("alpha", "foreground", "cutout", "composite", "psd"):
+            if getattr(self, name) is not None:
+                path_of(name, getattr(self, name))
+        if self.background is not None:
+            path_of("background", self.background, hint='Give a path, or a colour as text: "#d8d2c8".')
+        switch("clean", self.clean)
+
     def paths(self) -> list[Path]:
         """The files that are written, the matte first."""
         every = (self.alpha, self.foreground, self.cutout, self.composite, self.psd, self.layered)
@@ -85,13 +95,15 @@ class Outputs:
         return straight or self.psd is not None  # a layer's mask is there to be changed
 
 
-def check_outputs(outputs: Outputs, picture: Path, trimap: Path) -> Path | np.ndarray | None:
+def check_outputs(outputs: Any, picture: Path, trimap: Path) -> Path | np.ndarray | None:
     """The background as a file or three numbers, once all outputs may be written.
 
     Raises:
         InputError: A composite without a background, a background that is none, or two outputs with one path.
         OutputError: A path cannot be written or is one of the inputs.
     """
+    if not isinstance(outputs, Outputs):
+        raise InputError(f"outputs is {kind_of(outputs)}", hint='Give hdmatt.Outputs(alpha="alpha.png"), for example.')
     inputs = [picture, trimap]
     if (outputs.composite is None) != (outputs.background is None):
         raise InputError(

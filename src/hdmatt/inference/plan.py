@@ -13,7 +13,7 @@ from hdmatt.inference.budget import Budget, limit_of, share, take_fixed
 from hdmatt.inference.candidates import Placement, check_some_known, choose_candidates, place_windows
 from hdmatt.inference.options import Options, Plan, Rows, RunOptions
 from hdmatt.network.model import HDMatt
-from hdmatt.patches.windows import Window
+from hdmatt.patches.windows import Window, part_of
 from hdmatt.runtimes.devices import kind, names
 from hdmatt.runtimes.prepare import has_bfloat16
 
@@ -67,6 +67,7 @@ def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: 
         cache=shares.cache,
         cache_bytes=shares.cache_bytes,
         stems=shares.stems,
+        part=part_of(info.height, info.width, size=options.patch),
     )
 
 

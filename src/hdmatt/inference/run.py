@@ -36,7 +36,7 @@ from hdmatt.network.inputs import labels
 from hdmatt.network.model import HDMatt
 from hdmatt.overview.small_matte import SmallMatte
 from hdmatt.patches.stitch import Stitcher, blending_weight, with_known
-from hdmatt.patches.windows import Window
+from hdmatt.patches.windows import Window, restored
 from hdmatt.system import memory
 
 
@@ -97,7 +97,8 @@ def _rows(
         assert download is not None
         alphas = download.array()
         check_finite(alphas, piece.windows)
-        for window, alpha, marks in zip(piece.windows, alphas, piece.trimaps, strict=True):
+        for window, *values in zip(piece.windows, alphas, piece.trimaps, strict=True):
+            alpha, marks = (restored(v, window, plan.part, height=plan.height, width=plan.width) for v in values)
             corrected = small_matte.corrected(window, alpha, marks) if small_matte else alpha
             stitcher.add(window, corrected, weight)
         done += len(piece.windows)

@@ -26,6 +26,7 @@ from hdmatt.patches.windows import tiles
 from hdmatt.runtimes.devices import names
 from hdmatt.runtimes.prepare import copies_made
 from hdmatt.system import memory
+from hdmatt.system.values import kind_of
 
 ON_SEVERAL = ("hdmatt", "crop")  # strategies that can use several devices
 LONG_SIDE = 1024  # pixels of a picture for `downsample`, as in the paper
@@ -47,8 +48,12 @@ def matte_rows(
         InputError: There is no such strategy, the sizes differ, or the trimap has no known pixel.
         MemoryLimitError: The limit is too small for the strategy.
     """
-    if strategy not in STRATEGIES:
+    if not isinstance(strategy, str) or strategy not in STRATEGIES:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InputError(f"there is no strategy {strategy!r}", hint=f"Choose one of: {', '.join(STRATEGIES)}.")
+    if progress is not None and not callable(progress):
+        raise InputError(
+            f"progress is {kind_of(progress)}", hint="Give a function of two numbers: patches done, patches in all."
+        )
     options = RunOptions.of(options)
     if strategy not in ON_SEVERAL and len(names(options.device)) > 1:
         raise InputError(

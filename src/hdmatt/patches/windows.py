@@ -10,6 +10,8 @@ rows y .. y + size - 1. Read top to bottom:
     check_overlap    the limits of an overlap
     mirror, cut      the pixels of a window, mirrored where it leaves the picture
     rows_of          the rows of the picture that a window needs
+    Part, part_of    what the network computes of each window of a picture that is much narrower than one
+    restored         a window's values again, from those of its part
 """
 
 from collections.abc import Callable
@@ -19,6 +21,9 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from hdmatt.errors import InputError
+
+MARGIN = 6  # mirrored pixels that the network sees beside a narrow picture, at least; 32 were no better
+BLOCK = 32  # pixels; the network's stride is 8, and the known colours around a patch have a sample for each block
 
 Network = Callable[[Float32[np.ndarray, "b h w 3"], UInt8[np.ndarray, "b h w"]], Float32[np.ndarray, "b h w"]]
 """Display-encoded colours in [0, 1] and trimaps (0, 128, 255) -> mattes of the same size."""
@@ -108,6 +113,49 @@ def rows_of(window: Window, height: int) -> tuple[int, int]:
     """First row and one past the last row of the picture that `cut` reads for `window`."""
     rows = mirror(window.y, window.y + window.size, height)
     return int(rows.min()), int(rows.max()) + 1
+
+
+class Part(NamedTuple):
+    """Rows y0 .. y1 - 1 and columns x0 .. x1 - 1 of every window of a picture."""
+
+    y0: int
+    y1: int
+    x0: int
+    x1: int
+
+    @property
+    def inside(self) -> tuple[slice, slice]:
+        return slice(self.y0, self.y1), slice(self.x0, self.x1)
+
+
+def part_of(height: int, width: int, *, size: int) -> Part:
+    """What the network computes of each window: all of it, unless the picture is much narrower than a window.
+
+    Along a side of the picture of at most about a third of a window, most of a window would be mirrored. There it is
+    cut to the picture, MARGIN or more of its mirrored surroundings on either side, and a multiple of BLOCK. The part is
+    the same for all windows of a picture.
+    """
+    return Part(*_part(height, size), *_part(width, size))
+
+
+def restored(values: np.ndarray, window: Window, part: Part, *, height: int, width: int) -> np.ndarray:
+    """A window's values, size x size, from those of its part; mirrored outside of the picture, like its pixels."""
+    rows = _inside_part(window.y, window.size, (part.y0, part.y1), height)
+    columns = _inside_part(window.x, window.size, (part.x0, part.x1), width)
+    return values[rows[:, None], columns[None, :]]
+
+
+def _part(length: int, size: int) -> tuple[int, int]:
+    start = _starts(length, size=size, step=size)[0]
+    first = max(0, (-start - MARGIN) // BLOCK * BLOCK)
+    last = min(size, -(-(length - start + MARGIN) // BLOCK) * BLOCK)
+    return (first, last) if last - first <= size // 2 else (0, size)
+
+
+def _inside_part(start: int, size: int, part: tuple[int, int], length: int) -> np.ndarray:
+    if part == (0, size):
+        return np.arange(size)
+    return mirror(start, start + size, length) - start - part[0]
 
 
 def _starts(length: int, *, size: int, step: int) -> list[int]:

@@ -19,6 +19,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float16, Float32, UInt8, UInt16
 
+from hdmatt.system.values import whole_number, word
+
 DEFAULT_MAX_PIXELS = 1_000_000_000
 
 PathLike = str | os.PathLike[str]
@@ -45,6 +47,11 @@ class InputOptions:
 
     layer: str | None = None
     max_pixels: int = DEFAULT_MAX_PIXELS
+
+    def __post_init__(self) -> None:
+        if self.layer is not None:
+            word("the layer", self.layer)
+        object.__setattr__(self, "max_pixels", whole_number("max_pixels", self.max_pixels, 1))
 
     def of_others(self) -> "InputOptions":
         """The same for the trimap and the background, which lie in other files: the layer is the picture's alone."""

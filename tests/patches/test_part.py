@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from repeated import examples
 
 from hdmatt.network.config import STRIDE
+from hdmatt.overview.known_colours import SAMPLE
 from hdmatt.patches.windows import BLOCK, MARGIN, Part, Window, cut, grid, part_of, restored
 
 SIDES = st.integers(1, 700)
@@ -21,7 +22,7 @@ def test_a_part_holds_the_picture_and_a_margin_of_every_window(height, width, si
             assert 0 <= first < last <= size
             if last - first < size:
                 assert first <= -start - MARGIN and length - start + MARGIN <= last <= first + size // 2
-                assert first % BLOCK == last % BLOCK == 0 == BLOCK % STRIDE
+                assert first % BLOCK == last % BLOCK == 0 == BLOCK % STRIDE == BLOCK - SAMPLE
 
 
 @pytest.mark.parametrize("sides", [(320, 320), (2000, 3000), (333, 257), (150, 4000)])

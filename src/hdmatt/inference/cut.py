@@ -20,7 +20,7 @@ from jaxtyping import Float32, UInt8
 from hdmatt.inference import needs
 from hdmatt.inference.options import Counters, Plan, Rows
 from hdmatt.inference.threads import prefetch
-from hdmatt.overview.known_colours import SAMPLE, KnownColours, KnownColoursBuilder, alpha_step, cell_size
+from hdmatt.overview.known_colours import KnownColours, KnownColoursBuilder, alpha_step, cell_size
 from hdmatt.patches.windows import Window, cut, rows_of
 from hdmatt.pictures.reader import PictureReader, network_colours
 
@@ -143,9 +143,8 @@ def cut_row(
         trimaps = np.stack([cut(band, w, first_row=top, height=plan.height)[inside] for w in windows])
         surroundings = None
         if known_colours:
-            samples = tuple(slice(side.start // SAMPLE, -(-side.stop // SAMPLE)) for side in inside)
             around = [known_colours.surroundings(w.y, w.x, size=size, patch=size) for w in windows]
-            surroundings = np.stack([one[samples] for one in around])
+            surroundings = np.stack([one[plan.part.blocks] for one in around])
         yield CutPatches(windows, colours, trimaps, surroundings)
 
 

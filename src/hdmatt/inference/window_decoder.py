@@ -25,7 +25,7 @@ from hdmatt.inference.run import check_finite, decode_patches
 from hdmatt.inference.small_first import prepare
 from hdmatt.network.model import HDMatt
 from hdmatt.patches.stitch import Stitcher, blending_weight
-from hdmatt.patches.windows import Window, cut, rows_of
+from hdmatt.patches.windows import Window, cut, restored, rows_of
 from hdmatt.pictures.info import PictureInfo
 from hdmatt.pictures.reader import BandReader, network_colours
 
@@ -86,21 +86,25 @@ class WindowDecoder:
         Raises:
             ModelError: The network's answer is not a number.
         """
-        size, info = window.size, self._picture.info
+        size, info, part = window.size, self._picture.info, self.plan.part
         top, bottom = rows_of(window, info.height)
         left, right = rows_of(Window(window.x, 0, size), info.width)
         inside = window if (left, right) == (0, info.width) else window._replace(x=window.x - left)
         place = {"first_row": top, "height": info.height}
-        colours = cut(self._picture.window(top, bottom, left, right), inside, **place)
-        trimap = cut(labels(top, bottom, left, right), inside, **place)[None]
+        colours = cut(self._picture.window(top, bottom, left, right), inside, **place)[part.inside]
+        trimap = cut(labels(top, bottom, left, right), inside, **place)[part.inside][None]
         surroundings = None
         if self.known_colours:
-            surroundings = self.known_colours.surroundings(window.y, window.x, size=size, patch=size)[None]
+            surroundings = self.known_colours.surroundings(window.y, window.x, size=size, patch=size)
+            surroundings = surroundings[part.blocks][None]
         patch = CutPatches([window], network_colours(colours, linear=info.linear)[None], trimap, surroundings)
         upload = self._worker.link.upload(patch.arrays())
         alpha = decode_patches(self.plan, UploadedPatches([window], trimap, upload), self._worker, self._pool).array()
         check_finite(alpha, [window])
-        return self.small_matte.corrected(window, alpha[0], trimap[0]) if self.small_matte else alpha[0]
+        whole, marks = (
+            restored(values[0], window, part, height=info.height, width=info.width) for values in (alpha, trimap)
+        )
+        return self.small_matte.corrected(window, whole, marks) if self.small_matte else whole
 
 
 class _Watched:

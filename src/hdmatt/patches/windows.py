@@ -125,7 +125,14 @@ class Part(NamedTuple):
 
     @property
     def inside(self) -> tuple[slice, slice]:
+        """Of a window's pixels."""
         return slice(self.y0, self.y1), slice(self.x0, self.x1)
+
+    @property
+    def blocks(self) -> tuple[slice, slice]:
+        """Of what a window has one of for BLOCK pixels."""
+        rows, columns = (slice(side.start // BLOCK, -(-side.stop // BLOCK)) for side in self.inside)
+        return rows, columns
 
 
 def part_of(height: int, width: int, *, size: int) -> Part:

@@ -68,12 +68,13 @@ class Outputs:
     plate: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("alpha", "foreground", "cutout", "composite", "psd"):
+        for name in ("alpha", "foreground", "cutout", "composite", "psd", "layered"):
             if getattr(self, name) is not None:
                 path_of(name, getattr(self, name))
         if self.background is not None:
             path_of("background", self.background, hint='Give a path, or a colour as text: "#d8d2c8".')
         switch("clean", self.clean)
+        switch("plate", self.plate)
 
     def paths(self) -> list[Path]:
         """The files that are written, the matte first."""

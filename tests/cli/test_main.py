@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from inspect import signature
 from typing import get_args
 
@@ -113,6 +114,20 @@ def test_no_unknown_pixel_is_a_warning_and_the_matte_is_the_trimap(scene, weight
     assert call(scene, weights, trimap="known.png") == 0
     assert "the trimap has no unknown pixel: the matte is the trimap" in capsys.readouterr().err
     assert (cv2.imread(str(scene / "alpha.png"), cv2.IMREAD_UNCHANGED) == trimap).all()
+
+
+def test_warnings_of_others_are_not_swallowed(scene, weights, monkeypatch):
+    from hdmatt.inference import files
+
+    run = files.matte_files
+
+    def warned(*arguments, **more):
+        warnings.warn("a library grumbles", ResourceWarning, stacklevel=2)
+        return run(*arguments, **more)
+
+    monkeypatch.setattr(files, "matte_files", warned)
+    with pytest.warns(ResourceWarning, match="a library grumbles"):
+        assert call(scene, weights) == 0
 
 
 def test_snapped_trimap_pixels_are_counted(scene, weights, capsys):
@@ -334,7 +349,12 @@ def test_the_plan_is_printed_and_nothing_is_written(scene, weights, capsys):
 
 
 def test_a_plan_meets_the_same_mistakes_as_the_job(scene, weights, capsys):
+    (scene / "picture_alpha.png").write_bytes(b"mine")
     before = names(scene)
+    plan = ["matte", str(scene / "picture.png"), str(scene / "trimap.png"), "--plan", "--model", str(weights)]
+    refused(capsys, scene, before, main(plan), "picture_alpha.png exists already")
+    assert main([*plan, "--overwrite", "--device", "cpu"]) == 0
+    capsys.readouterr()
     for options, text in (
         (["--memory", "10MiB"], "a memory limit of 10MiB is too small"),
         (["--strategy", "whole"], "cuts no patches"),

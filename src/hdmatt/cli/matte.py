@@ -4,7 +4,7 @@ import json
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -75,15 +75,15 @@ def matte_command(
     outputs = Outputs(
         output, foreground, cutout, composite, background, bit_depth, psd=psd, clean=clean, layered=layered, plate=plate
     )
+    if not outputs.paths():
+        outputs = replace(outputs, alpha=picture.with_name(f"{picture.stem}_alpha.png"))
+        shared.refuse_existing(outputs.paths(), option="-o", overwrite=overwrite)
     if plan:
         forecast = plan_files(
             picture, trimap, outputs, options=options, network=network, strategy=strategy, input_options=reading
         )
         typer.echo(json.dumps(asdict(forecast), indent=1) if as_json else _plan_text(forecast))
         return
-    if not outputs.paths():
-        outputs = Outputs(picture.with_name(f"{picture.stem}_alpha.png"), background=background, bit_depth=bit_depth)
-        shared.refuse_existing(outputs.paths(), option="-o", overwrite=overwrite)
     with _warnings_on_stderr(), shared.progress_bar() as show:
         summary = matte_files(
             picture,
@@ -100,13 +100,18 @@ def matte_command(
 
 @contextmanager
 def _warnings_on_stderr() -> Generator[None]:
-    """Warnings of hdmatt as lines on stderr, once the work is done and the progress bar is gone."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", NoUnknownWarning)
-        yield
-    for warning in caught:
-        if issubclass(warning.category, NoUnknownWarning):
-            shared.print_error(f"hdmatt: warning: {warning.message}")
+    """Warnings on stderr, once the work is done and the progress bar is gone: hdmatt's as lines, others as ever."""
+    caught: list[warnings.WarningMessage] = []
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", NoUnknownWarning)
+            yield
+    finally:
+        for warning in caught:
+            if issubclass(warning.category, NoUnknownWarning):
+                shared.print_error(f"hdmatt: warning: {warning.message}")
+            else:
+                warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 def _print_summary(summary: "RunSummary", *, as_json: bool) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hdmatt.cli import shared
+from hdmatt.cli.mask import given_trimap
 from hdmatt.errors import NoUnknownWarning
 from hdmatt.system.memory import MIB
 
@@ -18,12 +19,16 @@ if TYPE_CHECKING:
     from hdmatt.inference.files import RunForecast, RunSummary
 
 BitDepth = Literal["auto", "8", "16", "half", "float"]
+_MASK = "A mask instead of a trimap (more of them: hdmatt trimap make)"
 
 
 def matte_command(
     context: shared.Context,
     picture: shared.Picture,
-    trimap: shared.Trimap,
+    trimap: Annotated[
+        Path | None,
+        typer.Argument(help="Same size; below 85 background, 170 and above foreground, else unknown. Or --mask."),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="The matte. Without any output: STEM_alpha.png beside PICTURE."),
@@ -44,6 +49,15 @@ def matte_command(
         Path | None, typer.Option(help="EXR with layers: cut-out (R G B A) and straight foreground (fg).")
     ] = None,
     plate: Annotated[bool, typer.Option("--plate", help="The picture as layer plate of --layered, too.")] = False,
+    mask: Annotated[
+        Path | None, typer.Option(help="Makes the trimap from a mask, matte or cut-out.", rich_help_panel=_MASK)
+    ] = None,
+    band: Annotated[
+        str, typer.Option(metavar="auto|PX|%", help="Unknown band of --mask.", rich_help_panel=_MASK)
+    ] = "auto",
+    save_trimap: Annotated[
+        Path | None, typer.Option(help="Where the trimap of --mask is kept.", rich_help_panel=_MASK)
+    ] = None,
     input_layer: shared.InputLayer = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print what would be done and what it takes, and stop.")] = False,
     model: shared.Model = "hdmatt-s",
@@ -65,7 +79,7 @@ def matte_command(
     as_json: shared.AsJson = False,
     debug: shared.Debug = False,
 ) -> None:
-    """Alpha matte of a PICTURE, given a TRIMAP: full resolution, in bounded memory."""
+    """Alpha matte of a PICTURE, given a TRIMAP or a --mask: full resolution, in bounded memory."""
     from hdmatt.inference.files import matte_files, plan_files
     from hdmatt.inference.outputs import Outputs
     from hdmatt.pictures.info import InputOptions
@@ -78,23 +92,27 @@ def matte_command(
     if not outputs.paths():
         outputs = replace(outputs, alpha=picture.with_name(f"{picture.stem}_alpha.png"))
         shared.refuse_existing(outputs.paths(), option="-o", overwrite=overwrite)
-    if plan:
-        forecast = plan_files(
-            picture, trimap, outputs, options=options, network=network, strategy=strategy, input_options=reading
-        )
-        typer.echo(json.dumps(asdict(forecast), indent=1) if as_json else _plan_text(forecast))
-        return
-    with _warnings_on_stderr(), shared.progress_bar() as show:
-        summary = matte_files(
-            picture,
-            trimap,
-            outputs,
-            options=options,
-            network=network,
-            strategy=strategy,
-            input_options=reading,
-            progress=lambda done, total: show("patches", done, total),
-        )
+    with given_trimap(
+        picture, trimap, mask, band=band, save=save_trimap, outputs=outputs, network=network, reading=reading,
+        memory=options.memory,
+    ) as marks:  # fmt: skip
+        if plan:
+            forecast = plan_files(
+                picture, marks, outputs, options=options, network=network, strategy=strategy, input_options=reading
+            )
+            typer.echo(json.dumps(asdict(forecast), indent=1) if as_json else _plan_text(forecast))
+            return
+        with _warnings_on_stderr(), shared.progress_bar() as show:
+            summary = matte_files(
+                picture,
+                marks,
+                outputs,
+                options=options,
+                network=network,
+                strategy=strategy,
+                input_options=reading,
+                progress=lambda done, total: show("patches", done, total),
+            )
     _print_summary(summary, as_json=as_json)
 
 

@@ -36,6 +36,11 @@ _DEEPEST = 0.6  # of the way to the innermost pixel: what of a side the wide ban
 class AutomaticBand:
     """The numbers of the automatic band; lengths are shares of the smaller picture's diagonal.
 
+    Chosen on rendered foregrounds over photographs, with their alphas above 0.5 as masks, opened and smoothed as
+    segmentation networks give them: 90 % of the soft pixels are unknown, with 33 % of the picture. With a margin of
+    0.003 it is 88 % with 28 %, of 0.012 91 % with 40 %; with `soft` of 0.02 90 % with 35 %. If mask and matte need not
+    agree, twice as many sure pixels are wrong. A fixed band of 4 % has 81 % with 37 %.
+
     Attributes:
         inside: The wide band's reach into the mask.
         outside: Its reach away from the mask.
@@ -46,9 +51,9 @@ class AutomaticBand:
 
     inside: float = 0.05
     outside: float = 0.10
-    soft: float = 0.02
+    soft: float = 0.04
     margin: float = 0.006
-    narrow: float = 0.003
+    narrow: float = 0.006
 
 
 def automatic_band_rows(
@@ -58,6 +63,7 @@ def automatic_band_rows(
     *,
     network: AnyNetwork,
     numbers: AutomaticBand | None = None,
+    memory: int | str | None = None,
 ) -> Iterator[UInt8[np.ndarray, "_ w"]]:
     """The trimap's rows from top to bottom.
 
@@ -66,12 +72,15 @@ def automatic_band_rows(
 
     Args:
         widths: How far the wide band reaches at most; None of a side: as far as `numbers` say.
+        memory: Limit in bytes, as in Options.
     """
     info = picture.info
     step = step_for(info.height, info.width, side=_SIDE)
     colours, small_mask = smaller_picture(picture, step, mask.rows)
     reach = [_small_reach(width, step, info.height, info.width) for width in (widths.inside, widths.outside)]
-    small = decide(colours, small_mask, network=network, reach=(reach[0], reach[1]), numbers=numbers or AutomaticBand())
+    options = Options(small_first=False, memory=memory)
+    chosen = numbers or AutomaticBand()
+    small = decide(colours, small_mask, network=network, options=options, reach=(reach[0], reach[1]), numbers=chosen)
     columns = np.arange(info.width) // step
     for y0 in range(0, info.height, _ROWS):
         y1 = min(y0 + _ROWS, info.height)
@@ -84,6 +93,7 @@ def decide(
     mask: UInt8[np.ndarray, "h w"],
     *,
     network: AnyNetwork,
+    options: Options,
     reach: tuple[float | None, float | None] = (None, None),
     numbers: AutomaticBand,
 ) -> UInt8[np.ndarray, "h w"]:
@@ -107,7 +117,7 @@ def decide(
     edge[1:] |= (inside[1:] & outside[:-1]) | (outside[1:] & inside[:-1])
     if not (wide == UNKNOWN).any():  # the mask is all inside or all outside
         return wide
-    alpha = matte(eight_bits(colours), wide, network=network, options=Options(small_first=False)).alpha
+    alpha = matte(eight_bits(colours), wide, network=network, options=options).alpha
     front, back = alpha >= 1 - numbers.soft, alpha <= numbers.soft
     doubt = ~((front & inside) | (back & outside))  # soft, or the mask says otherwise
     unknown = _near(doubt, numbers.margin * diagonal) | _near(edge, numbers.narrow * diagonal)

@@ -105,9 +105,7 @@ def write_trimap(
         opened = _open(stack, picture, input_options)
         widths = BandWidths.parse(band, inside, outside, picture=opened is not None)
         made = trimap_rows(stack, source, opened, widths, network=network, input_options=input_options)
-        with PictureWriter(output, made.height, made.width, channels=1, bit_depth="8") as writer:
-            for rows in made.rows():
-                writer.write(as_float(rows))
+        write_rows(made, output)
     background, unknown, foreground = (count / (made.height * made.width) for count in made.counts)
     return TrimapSummary(
         width=made.width,
@@ -143,8 +141,13 @@ def trimap_rows(
     *,
     network: AnyNetwork = DEFAULT_MODEL,
     input_options: InputOptions = DEFAULT_INPUT,
+    memory: int | str | None = None,
 ) -> "MadeTrimap":
-    """A trimap that is made row by row while it is read; files are closed with the stack."""
+    """A trimap that is made row by row while it is read; files are closed with the stack.
+
+    Args:
+        memory: Limit of the automatic band's matte in bytes, as in Options.
+    """
     mask = open_mask(stack, source, picture, input_options)
     if not widths.auto:
         assert widths.inside is not None and widths.outside is not None
@@ -155,7 +158,15 @@ def trimap_rows(
     from hdmatt.trimaps.automatic import automatic_band_rows
 
     assert picture is not None
-    return MadeTrimap(source.name, mask, automatic_band_rows(picture, mask, widths, network=network), "auto")
+    rows = automatic_band_rows(picture, mask, widths, network=network, memory=memory)
+    return MadeTrimap(source.name, mask, rows, "auto")
+
+
+def write_rows(made: "MadeTrimap", output: str | Path) -> None:
+    """Write a trimap while it is made; the file appears once it is complete."""
+    with PictureWriter(output, made.height, made.width, channels=1, bit_depth="8") as writer:
+        for rows in made.rows():
+            writer.write(as_float(rows))
 
 
 class MadeTrimap:

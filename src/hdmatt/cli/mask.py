@@ -1,0 +1,66 @@
+"""The trimap of `hdmatt matte`: the one that is given, or one made from --mask."""
+
+import tempfile
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hdmatt.errors import InputError
+
+if TYPE_CHECKING:
+    from hdmatt.inference.options import NetworkChoice
+    from hdmatt.inference.outputs import Outputs
+    from hdmatt.pictures.info import InputOptions
+
+
+@contextmanager
+def given_trimap(
+    picture: Path,
+    trimap: Path | None,
+    mask: Path | None,
+    *,
+    band: str,
+    save: Path | None,
+    outputs: "Outputs",
+    network: "NetworkChoice",
+    reading: "InputOptions",
+    memory: int | str | None,
+) -> Generator[Path]:
+    """The trimap's file. One made from a mask lies in a temporary folder, or where `save` says.
+
+    Raises:
+        InputError: Both or neither of trimap and mask, or a mask that makes no trimap.
+        OutputError: An output is one of the inputs or cannot be written; told before the trimap is made.
+    """
+    if mask is None:
+        if trimap is None:
+            raise InputError("there is no trimap and no mask", hint="Give TRIMAP after PICTURE, or --mask FILE.")
+        if save is not None:
+            raise InputError("--save-trimap keeps the trimap of a --mask, and there is none", hint="Leave it out.")
+        yield trimap
+        return
+    if trimap is not None:
+        raise InputError(f"both a trimap ({trimap}) and --mask {mask} were given", hint="Leave one of them out.")
+    from hdmatt.inference.outputs import check_outputs
+    from hdmatt.pictures.reader import open_picture
+    from hdmatt.trimaps.make import check_trimap_path, trimap_rows, write_rows
+    from hdmatt.trimaps.masks import MaskSource
+    from hdmatt.trimaps.widths import BandWidths
+
+    check_outputs(outputs, picture, mask)
+    if save is not None:
+        check_trimap_path(save, [picture, mask])
+        if save.resolve() in [path.resolve() for path in outputs.paths()]:
+            raise InputError("--save-trimap and an output have the same path", hint="Give each its own file.")
+    widths = BandWidths.parse(band, None, None, picture=True)
+    with tempfile.TemporaryDirectory(prefix="hdmatt-") as folder:
+        path = save or Path(folder) / "trimap.png"
+        with ExitStack() as stack:
+            opened = stack.enter_context(open_picture(picture, reading))
+            source = MaskSource(mask)
+            made = trimap_rows(
+                stack, source, opened, widths, network=network, input_options=reading, memory=memory
+            )  # fmt: skip
+            write_rows(made, path)
+        yield path

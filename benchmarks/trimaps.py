@@ -3,7 +3,7 @@
     python -m benchmarks.trimaps --data DATA [--pictures 14] [--mattes 14] [--out FILE]
     python -m benchmarks.trimaps --table [--out FILE]
 
-DATA holds image/, alpha/ and trimap1/ (hand-made). The mask is what a segmentation network gives: alpha above 0.5,
+DATA holds image/, alpha/ and trimap1/ or trimap/ (hand-made). The mask is what a segmentation network gives: alpha above 0.5,
 opened and smoothed, so that no single strand is in it. For every trimap: the share of the soft pixels (alpha from 0.02
 to 0.98) that are unknown in it, the share of the picture that is unknown, and how many sure pixels are wrong (by more
 than 0.05), as a share of the soft ones. For the first --mattes pictures also the SAD of the matte over the whole
@@ -33,7 +33,7 @@ RESULTS = ROOT / "benchmarks" / "results" / "trimaps" / "bands.json"
 PAGE = ROOT / "docs" / "trimaps.md"
 BEGIN, END = "<!-- bands: made by python -m benchmarks.trimaps --table -->", "<!-- end of bands -->"
 FIXED = ("1%", "2%", "4%", "6%")
-MATTED = ("hand-made", "auto", "2%", "4%")
+MATTED = ("hand-made", "auto", "2%")
 NAMES = {"hand-made": "hand-made", "auto": "auto", **{width: f"fixed, {width}" for width in FIXED}}
 
 
@@ -72,7 +72,8 @@ def rough_mask(alpha: np.ndarray) -> np.ndarray:
 
 def measure(data: Path, path: Path, *, mattes: bool) -> dict[str, Any]:
     """The numbers of one picture, by trimap."""
-    alpha, hand = (read_grey(next((data / folder).glob(f"{path.stem}.*"))) for folder in ("alpha", "trimap1"))
+    trimaps = "trimap1" if (data / "trimap1").is_dir() else "trimap"
+    alpha, hand = (read_grey(next((data / folder).glob(f"{path.stem}.*"))) for folder in ("alpha", trimaps))
     mask = rough_mask(alpha)
     started = time.process_time()
     made = {"auto": hdmatt.make_trimap(mask, path)}

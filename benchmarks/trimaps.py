@@ -3,11 +3,11 @@
     python -m benchmarks.trimaps --data DATA [--pictures 14] [--mattes 14] [--out FILE]
     python -m benchmarks.trimaps --table [--out FILE]
 
-DATA holds image/, alpha/ and trimap1/ or trimap/ (hand-made). The mask is what a segmentation network gives: alpha above 0.5,
-opened and smoothed, so that no single strand is in it. For every trimap: the share of the soft pixels (alpha from 0.02
-to 0.98) that are unknown in it, the share of the picture that is unknown, and how many sure pixels are wrong (by more
-than 0.05), as a share of the soft ones. For the first --mattes pictures also the SAD of the matte over the whole
-picture, in thousands: known pixels count, because they may be wrong.
+DATA holds image/, alpha/ and trimap1/ or trimap/ (hand-made). The mask is what a segmentation network gives: alpha
+above 0.5, opened and smoothed, so that no single strand is in it. For every trimap: the share of the soft pixels (alpha
+from 0.02 to 0.98) that are unknown in it, the share of the picture that is unknown, and how many sure pixels are wrong
+(by more than 0.05), as a share of the soft ones. For the first --mattes pictures also the SAD of the matte over the
+whole picture, in thousands: known pixels count, because they may be wrong.
 
 Measures only: nothing is chosen on these pictures. --out keeps a record a picture; pictures that it has are not
 measured again. --table writes the table of docs/trimaps.md from the records.

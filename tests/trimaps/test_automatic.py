@@ -184,6 +184,10 @@ def test_rembg_makes_the_mask_only_when_a_model_is_named(scene, capsys, monkeypa
     assert scene.call(*made) == 0
     assert "Apache-2.0" in capsys.readouterr().err
     np.testing.assert_array_equal(read(scene.folder / "t.png"), hdmatt.make_trimap(scene.folder / "mask.png", band=5))
+    made[-3] = "withoutbg"
+    assert scene.call(*made) == 2
+    assert "a service that the picture would be sent to" in capsys.readouterr().err
+    made[-3] = "u2net"
     monkeypatch.setattr(rembg, "import_module", importlib.import_module)
     monkeypatch.setitem(__import__("sys").modules, "rembg", None)
     assert scene.call(*made) == 2

@@ -92,10 +92,18 @@ def matte_command(
     if not outputs.paths():
         outputs = replace(outputs, alpha=picture.with_name(f"{picture.stem}_alpha.png"))
         shared.refuse_existing(outputs.paths(), option="-o", overwrite=overwrite)
+    keep = None if plan else save_trimap  # --plan writes nothing
     with given_trimap(
-        picture, trimap, mask, band=band, save=save_trimap, outputs=outputs, network=network, reading=reading,
+        picture,
+        trimap,
+        mask,
+        band=band,
+        save=keep,
+        outputs=outputs,
+        network=network,
+        reading=reading,
         memory=options.memory,
-    ) as marks:  # fmt: skip
+    ) as marks:
         if plan:
             forecast = plan_files(
                 picture, marks, outputs, options=options, network=network, strategy=strategy, input_options=reading

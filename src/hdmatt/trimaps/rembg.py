@@ -4,6 +4,7 @@ rembg downloads a network on its first use, and several of them must not be used
 it is named, and what is known of its licence is printed.
 
     LICENCES         what we know of the networks' licences
+    SERVICES         what is no network, and is refused
     licence_note     a line about one of them
     mask_by_rembg    the mask of a picture
 """
@@ -28,6 +29,8 @@ LICENCES = {  # read on their pages in 2026; the weights' licence where it is an
     "bria-rmbg": "BRIA RMBG: not for commercial use without a contract",
 }
 
+SERVICES = ("atlascloud", "withoutbg")  # "models" of rembg that send the picture to somebody's servers
+
 
 def licence_note(model: str) -> str:
     """What is known of a model's licence, as a line to print."""
@@ -39,8 +42,13 @@ def mask_by_rembg(picture: BandReader, model: str) -> EnlargedMask:
     """The mask that a model of rembg makes of a picture.
 
     Raises:
-        InputError: rembg is not installed, knows no such model, or fails.
+        InputError: rembg is not installed, knows no such model, or fails; or the model is a service on the internet.
     """
+    if model in SERVICES:
+        raise InputError(
+            f"rembg's {model} is no model but a service that the picture would be sent to",
+            hint="Name a model that runs here, such as u2net.",
+        )
     try:
         rembg = import_module("rembg")
     except (ImportError, SystemExit) as error:  # it ends the process where its runtime is missing

@@ -1,0 +1,1 @@
+"""Many pictures: found, paired with trimaps, shared out, recorded. Knows nothing about patches or the command line."""

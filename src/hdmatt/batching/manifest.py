@@ -1,0 +1,108 @@
+"""A manifest: a CSV or JSON-lines file that says which trimap, outputs and options each picture has.
+
+read_manifest    the file -> pictures, with what was wrong in it
+
+Columns (CSV) or keys (JSON): picture, and trimap or mask; any output by its name in `Outputs` (alpha, cutout, ...), as
+a path below the batch's folder or a template; and options of the picture alone. Paths are relative to the manifest.
+"""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hdmatt.batching.entry import Problem, shown
+from hdmatt.batching.find import Found
+from hdmatt.errors import InputError
+
+FILES = ("picture", "trimap", "mask")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A picture as a line of a manifest has it."""
+
+    found: Found
+    trimap: Path | None
+    mask: Path | None
+    outputs: dict[str, str] = field(default_factory=dict[str, str])
+    settings: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+def read_manifest(path: Path, *, outputs: Sequence[str], settings: Sequence[str]) -> tuple[list[Line], list[Problem]]:
+    """The pictures of a manifest in its order.
+
+    Args:
+        outputs: Names of outputs that may be columns.
+        settings: Names of options that may be columns.
+
+    Returns:
+        The pictures, and the lines that cannot be used.
+
+    Raises:
+        InputError: The file cannot be read, or is neither CSV with a header nor JSON lines.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
+    except OSError as error:
+        raise InputError(f"{shown(path)} cannot be read ({error.strerror})", hint="Check its name.") from error
+    rows = list(_json_rows(text, path) if text.lstrip().startswith("{") else _csv_rows(text, path))
+    known = {*FILES, *outputs, *settings}
+    lines, problems = list[Line](), list[Problem]()
+    for number, row in rows:
+        where = f"{shown(path)}, line {number}"
+        unknown = sorted(set(row) - known)
+        if unknown:
+            named = f"{unknown[0]!r} is not one of: {', '.join(sorted(known))}"
+            problems.append(Problem("manifest", f"{where}: {named}"))
+        elif not row.get("picture"):
+            problems.append(Problem("manifest", f"{where} names no picture"))
+        elif bool(row.get("trimap")) == bool(row.get("mask")):
+            problems.append(Problem("manifest", f"{where} needs either a trimap or a mask"))
+        else:
+            line = _line(row, path.parent, outputs, settings)
+            lines.append(line)
+            files = [file for file in (line.found.path, line.trimap, line.mask) if file and not file.is_file()]
+            problems += [Problem("missing", f"{where}: {shown(file)} is no file") for file in files]
+    return lines, problems
+
+
+def _csv_rows(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        for row in reader:
+            if None in row or None in row.values():
+                raise InputError(
+                    f"{shown(path)}, line {reader.line_num} has not as many cells as the header",
+                    hint="Quote cells that hold commas.",
+                )
+            yield reader.line_num, {name.strip(): cell for name, cell in row.items() if cell != ""}
+    except csv.Error as error:
+        raise InputError(f"{shown(path)}, line {reader.line_num}: {error}", hint="Write CSV with a header.") from error
+
+
+def _json_rows(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise InputError(f"{shown(path)}, line {number}: {error}", hint="Write one JSON object a line.") from error
+        if not isinstance(row, dict):
+            raise InputError(f"{shown(path)}, line {number} is no object", hint="Write one JSON object a line.")
+        yield number, {str(key): value for key, value in row.items() if value is not None}
+
+
+def _line(row: Mapping[str, Any], base: Path, outputs: Sequence[str], settings: Sequence[str]) -> Line:
+    given = Path(str(row["picture"]))
+    whole = Path(os.path.normpath(given))
+    inside = "" if whole.is_absolute() or ".." in whole.parts else whole.parent.as_posix()
+    found = Found(base, "" if inside == "." else inside, base / given)
+    trimap, mask = (base / str(row[kind]) if row.get(kind) else None for kind in ("trimap", "mask"))
+    named = {name: str(row[name]) for name in outputs if name in row}
+    return Line(found, trimap, mask, named, {name: row[name] for name in settings if name in row})

@@ -1,0 +1,63 @@
+"""How a batch is put together and run.
+
+BatchOptions    where trimaps are, what is done again, how much at a time
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hdmatt.errors import InputError
+
+REDO = ("changed", "failed", "all")
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """How a batch is put together and run.
+
+    Attributes:
+        trimaps: The only folder to look for trimaps in. None: beside the pictures (docs/batch.md).
+        masks: A folder of masks; trimaps are made from them for the pictures that have none.
+        manifest: A CSV or JSON-lines file of pictures, trimaps, outputs and options, in place of `inputs`.
+        listed: The inputs are names of a list: relative ones keep their folders in the outputs.
+        root: What the folders of listed names are relative to.
+        sequence: The pictures are frames: the frame number stays last in the outputs' names, missing ones are named.
+        frames: Only these frames, as "1001-1100"; one that is missing is an error.
+        shard: Part "I/N" of the batch, or "auto": by the variables of SLURM or Kubernetes.
+        skip_unmatched: Leave pictures without a trimap out.
+        overwrite: Replace outputs that no batch wrote.
+        redo: "changed" computes what is missing or changed, "failed" also what failed, "all" everything.
+        max_failures: Stop after so many pictures failed. None: never.
+        workers: Pictures computed at once. None: by cores and memory.
+        threads: Threads a picture. None: by its size.
+        ledger: Where the ledger lies. None: in `.hdmatt` of the folder of results.
+
+    Raises:
+        InputError: A value that cannot work.
+    """
+
+    trimaps: str | Path | None = None
+    masks: str | Path | None = None
+    manifest: str | Path | None = None
+    listed: bool = False
+    root: str | Path | None = None
+    sequence: bool = False
+    frames: str | None = None
+    shard: str | None = None
+    skip_unmatched: bool = False
+    overwrite: bool = False
+    redo: str = "changed"
+    max_failures: int | None = None
+    workers: int | None = None
+    threads: int | None = None
+    ledger: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.redo not in REDO:
+            raise InputError(f"redo is {self.redo!r}", hint=f"Choose one of: {', '.join(REDO)}.")
+        for name in ("max_failures", "workers", "threads"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} is {value}", hint="Give 1 or more.")
+        if self.trimaps is not None and self.manifest is not None:
+            raise InputError("both trimaps and a manifest were given", hint="Name the trimaps in the manifest.")

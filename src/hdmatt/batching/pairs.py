@@ -1,0 +1,146 @@
+"""Which trimap belongs to which picture, by names alone.
+
+Folders     the files of folders by their stems, each folder read once
+pair        pictures -> their trimaps or masks, and what does not fit
+
+Where a trimap of sub/NAME.jpg is looked for, in any format that we read:
+
+    --trimaps DIR       DIR/sub/NAME.*, also NAME.trimap.*, NAME_trimap.*, NAME-trimap.*; then nowhere else
+    beside the picture  NAME.trimap.*, NAME_trimap.*, NAME-trimap.*
+    trimap folders      trimap, trimaps, AlphaHint: in the picture's folder, beside it, or at the top of the input
+    --masks DIR         DIR/sub/NAME.*, where none of these has a trimap: a mask that the trimap is made from
+"""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hdmatt.batching.entry import Problem, shown
+from hdmatt.batching.find import TRIMAP_ENDINGS, TRIMAP_FOLDERS, Found
+from hdmatt.pictures.folders import PICTURE_SUFFIXES
+
+MASK_ENDINGS = (".mask", "_mask", "-mask", ".matte", "_matte", "-matte", ".alpha", "_alpha", "-alpha")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A picture with its trimap, or with the mask that one is made from."""
+
+    found: Found
+    trimap: Path | None
+    mask: Path | None = None
+
+
+class Folders:
+    """The files of folders by their stems; every folder is read once."""
+
+    def __init__(self) -> None:
+        self._stems: dict[str, dict[str, list[Path]]] = {}
+        self._trimap_folders: dict[str, list[Path]] = {}
+
+    def named(self, folder: Path, stem: str) -> list[Path]:
+        """The pictures `stem.*` of a folder, in any format that we read."""
+        key = os.fspath(folder)
+        if key not in self._stems:
+            self._read(key)
+        return self._stems[key].get(stem, [])
+
+    def trimap_folders(self, folder: Path) -> list[Path]:
+        """The folders below it that are called trimap, trimaps or AlphaHint; case does not count."""
+        key = os.fspath(folder)
+        if key not in self._stems:
+            self._read(key)
+        return self._trimap_folders[key]
+
+    def _read(self, folder: str) -> None:
+        stems: dict[str, list[Path]] = defaultdict(list)
+        trimaps: list[Path] = []
+        try:
+            names = sorted(os.listdir(folder or "."))
+        except OSError:
+            names = []
+        for name in names:
+            stem, suffix = os.path.splitext(name)
+            path = Path(folder, name)
+            if suffix.lower() in PICTURE_SUFFIXES and not name.startswith("."):
+                stems[stem].append(path)
+            elif name.lower() in TRIMAP_FOLDERS and path.is_dir():
+                trimaps.append(path)
+        self._stems[folder], self._trimap_folders[folder] = stems, trimaps
+
+
+def pair(
+    pictures: Sequence[Found], *, trimaps: Path | None = None, masks: Path | None = None
+) -> tuple[list[Pair], list[Problem]]:
+    """Each picture with its trimap or mask.
+
+    Args:
+        trimaps: The only folder to look for trimaps in.
+        masks: A folder of masks, for the pictures that have no trimap.
+
+    Returns:
+        The pairs, and the pictures that have no trimap ("unmatched"), several, or one that another picture has, too
+        ("ambiguous").
+    """
+    folders, pairs, problems = Folders(), list[Pair](), list[Problem]()
+    of: dict[str, list[Found]] = defaultdict(list)
+    for found in pictures:
+        several = list(_unique(_trimaps(found, folders, trimaps)))
+        mask = [] if several or masks is None else list(_unique(_masks(found, folders, masks)))
+        kind = "trimaps" if several else "masks"
+        if len(several + mask) > 1:
+            named = ", ".join(map(shown, several + mask))
+            problems.append(Problem("ambiguous", f"{shown(found.path)} has several {kind}: {named}"))
+        elif not several + mask:
+            problems.append(Problem("unmatched", f"{shown(found.path)} has no trimap{_looked(trimaps, masks)}"))
+        else:
+            pairs.append(Pair(found, *several) if several else Pair(found, None, *mask))
+            of[os.path.abspath((several + mask)[0])].append(found)
+    for path, owners in of.items():
+        if len(owners) > 1:
+            named = ", ".join(shown(owner.path) for owner in owners)
+            problems.append(Problem("ambiguous", f"{shown(path)} is the trimap of several pictures: {named}"))
+    return pairs, problems
+
+
+def _trimaps(found: Found, folders: Folders, given: Path | None) -> Iterator[Path]:
+    stem, here = found.path.stem, found.path.parent
+    if given is not None:
+        yield from _either(folders, given / found.folder, stem)
+        return
+    for ending in TRIMAP_ENDINGS:
+        yield from folders.named(here, stem + ending)
+    for place in (here, here.parent):
+        for folder in folders.trimap_folders(place):
+            yield from _either(folders, folder, stem)
+    for folder in folders.trimap_folders(found.base):
+        yield from _either(folders, folder / found.folder, stem)
+
+
+def _masks(found: Found, folders: Folders, given: Path) -> Iterator[Path]:
+    folder = given / found.folder
+    yield from folders.named(folder, found.path.stem)
+    for ending in MASK_ENDINGS:
+        yield from folders.named(folder, found.path.stem + ending)
+
+
+def _either(folders: Folders, folder: Path, stem: str) -> Iterator[Path]:
+    yield from folders.named(folder, stem)
+    for ending in TRIMAP_ENDINGS:
+        yield from folders.named(folder, stem + ending)
+
+
+def _unique(paths: Iterable[Path]) -> Iterator[Path]:
+    seen: set[str] = set()
+    for path in paths:
+        key = os.path.abspath(path)
+        if key not in seen:
+            seen.add(key)
+            yield path
+
+
+def _looked(trimaps: Path | None, masks: Path | None) -> str:
+    places = [f" in {shown(trimaps)}" if trimaps else "", f" and no mask in {shown(masks)}" if masks else ""]
+    return "".join(places)

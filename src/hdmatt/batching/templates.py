@@ -1,0 +1,57 @@
+"""Names of output files by template: {dir}, {stem}, {ext}, {base}, {frame}.
+
+FIELDS          what may stand in braces
+DEFAULT, SEQUENCE    the matte's template, for pictures and for frames of sequences
+check_template  refuses a template with other fields
+fill            a template and a picture -> the path of its output
+"""
+
+import os
+from pathlib import Path
+from string import Formatter
+
+from hdmatt.batching.find import Found
+from hdmatt.batching.sequences import numbered
+from hdmatt.errors import InputError
+
+FIELDS = ("dir", "stem", "ext", "base", "frame")
+DEFAULT = "{dir}/{stem}_alpha.png"
+SEQUENCE = "{dir}/{base}_alpha.{frame}.png"
+
+
+def check_template(template: str) -> None:
+    """Refuse a template that could not be filled, or that has the same name for every picture.
+
+    Raises:
+        InputError: A field that we do not know, or none.
+    """
+    try:
+        parts = list(Formatter().parse(template))
+    except ValueError as error:
+        raise InputError(f"the template {template!r}: {error}", hint="Write {{ and }} for braces.") from error
+    fields = [name for _, name, _, _ in parts if name is not None]
+    unknown = [name for name in fields if name not in FIELDS]
+    plain = all(not form and not conversion for _, _, form, conversion in parts)
+    if unknown or not plain or not {"stem", "frame"} & set(fields):
+        got = f"has {{{unknown[0]}}}" if unknown else "names no picture" if plain else "has a format"
+        raise InputError(
+            f"the template {template!r} {got}",
+            hint="Use {dir} {stem} {ext}, and {base} {frame} for sequences; {stem} or {frame} must be there.",
+        )
+
+
+def fill(template: str, found: Found, out: Path) -> str:
+    """The output of a picture: the filled template, below `out` unless it is absolute.
+
+    {dir} is the picture's folder below its input, {stem} its name without suffix, {ext} the suffix without the dot;
+    {base} and {frame} are the stem's parts: all before the frame number, and its digits with their padding.
+    """
+    parts = numbered(found.path.stem)
+    values = {
+        "dir": found.folder or ".",
+        "stem": found.path.stem,
+        "ext": found.path.suffix[1:],
+        "base": parts.base,
+        "frame": parts.frame,
+    }
+    return os.path.normpath(out / template.format(**values))

@@ -49,8 +49,8 @@ from hdmatt.evaluation.scenes import TILE, Generated
 from hdmatt.inference.load import load_model
 from hdmatt.inference.options import Counters, NetworkChoice, Options, RunOptions
 from hdmatt.inference.strategies import matte_rows
-from hdmatt.network.checkpoint import models
 from hdmatt.network.model import HDMatt
+from hdmatt.network.names import models
 from hdmatt.pictures.reader import ArrayReader
 from hdmatt.pictures.trimap import UNKNOWN, open_trimap
 from hdmatt.runtimes import devices

@@ -196,8 +196,9 @@ def r34_weights(given: argparse.Namespace) -> Iterator[Path]:
     """Weights of a network of hdmatt-r34's width, with the extra channels and patches of the default model."""
     import torch
 
-    from hdmatt.network.checkpoint import load_model, models, save_model
+    from hdmatt.network.checkpoint import load_model, save_model
     from hdmatt.network.model import HDMatt
+    from hdmatt.network.names import models
 
     if given.r34:
         yield given.r34

@@ -17,6 +17,9 @@ FIELDS = {  # what is built or read by a caller
     "Finding": "name severity message advice count share places",
     "InputOptions": "layer max_pixels",
     "MaskSource": "file layer scribbles box rembg fit",
+    "BatchOptions": "trimaps masks manifest listed root sequence frames shard skip_unmatched overwrite redo "
+    "max_failures workers threads ledger",
+    "BatchResult": "name picture outputs state reason hint now seconds warnings summary seconds_left",
     "Matte": "alpha picture linear",
     "NetworkChoice": "model runtime precision device",
     "Options": "patch overlap topk candidates windows blend small_first memory batch",
@@ -35,6 +38,7 @@ FIELDS = {  # what is built or read by a caller
 PARAMETERS = {
     "check_trimap": "trimap picture matte * input_options",
     "attend": "picture trimap * y x options network linear max_pixels",
+    "batch": "inputs out * outputs options network strategy input_options batch_options",
     "load_model": "name",
     "make_trimap": "mask picture * band inside outside network input_options",
     "matte": "picture trimap * options network strategy linear input_layer max_pixels progress",

@@ -2,6 +2,8 @@
 
     matte            picture and trimap -> Matte (arrays or paths in, arrays out)
     Matte            alpha, foreground, cut-out, composite
+    batch            many files in, files out, in processes of their own; a second call goes on where one stopped
+    BatchOptions     where a batch finds trimaps, what it computes again; BatchResult is what became of a picture
     matte_files      files in, files out, in bounded memory; plan_files says what that would take
     Outputs          which files matte_files writes; RunSummary and RunForecast are what the two return
     Options          how patches are placed, chosen and joined, and the memory limit; Options.paper() is the paper's way
@@ -26,6 +28,9 @@ from hdmatt.errors import HDMattError, InputError, MemoryLimitError, ModelError,
 
 if TYPE_CHECKING:
     from hdmatt.api import Matte, matte
+    from hdmatt.batching.batch import batch
+    from hdmatt.batching.options import BatchOptions
+    from hdmatt.batching.run import BatchResult
     from hdmatt.evaluation.metrics import Scores, score
     from hdmatt.figures.attention import Attention, attend
     from hdmatt.inference.files import RunForecast, RunSummary, matte_files, plan_files
@@ -43,6 +48,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Attention",
+    "BatchOptions",
+    "BatchResult",
     "Finding",
     "HDMattError",
     "InputError",
@@ -64,6 +71,7 @@ __all__ = [
     "Stroke",
     "TrimapCheck",
     "attend",
+    "batch",
     "check_trimap",
     "load_model",
     "make_trimap",
@@ -78,6 +86,9 @@ _MODULES = {  # a public name -> the module that is loaded when it is first used
     "attend": "figures.attention",
     "check_trimap": "trimaps.check",
     "Finding": "trimaps.findings",
+    "batch": "batching.batch",
+    "BatchOptions": "batching.options",
+    "BatchResult": "batching.run",
     "InputOptions": "pictures.info",
     "load_model": "inference.load",
     "make_trimap": "trimaps.make",

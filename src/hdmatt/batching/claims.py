@@ -13,14 +13,14 @@ import threading
 from pathlib import Path
 
 from hdmatt.errors import OutputError
-from hdmatt.system.files import make_folder, unwritable
+from hdmatt.system.files import make_folder
+from hdmatt.system.hidden import unwritable
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None
 
-_RUN = 2**62  # the byte that every run shares
 _open: dict[str, "_File"] = {}  # closing any descriptor of a file drops all locks of the process on it: so one for all
 _guard = threading.Lock()
 
@@ -48,7 +48,9 @@ class Claims:
         key = os.path.realpath(self._path)
         with _guard:
             try:
-                self._file = _open.setdefault(key, _File(self._path)) if key not in _open else _open[key]
+                if key not in _open:
+                    _open[key] = _File(self._path)
+                self._file = _open[key]
             except OSError as error:
                 raise unwritable(self._path, error) from error
             self._file.users += 1
@@ -80,17 +82,6 @@ class Claims:
             self._file.taken.discard(place)
             if fcntl:
                 fcntl.lockf(self._file.descriptor, fcntl.LOCK_UN, 1, place)
-
-    def alone(self) -> bool:
-        """Whether no other run uses this folder now. Until this one ends, others see that it does."""
-        with _guard:
-            alone = self._file.users == 1 and self._lock(_RUN)
-            if fcntl:
-                try:
-                    fcntl.lockf(self._file.descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, _RUN)
-                except OSError:
-                    return False
-            return alone
 
     def _lock(self, place: int) -> bool:
         if fcntl is None:

@@ -1,17 +1,18 @@
 """Everything that is known before a picture is opened: which pictures, which trimaps, which outputs, what is wrong.
 
-Collected    the pictures of a batch, and what a user should be told
-collect      inputs and options -> the pictures, or one error that lists all that is wrong
+Collected    the pictures of a batch, what a user should be told, and what is wrong
+Request      what a caller asked for
+collect      a request -> the pictures, and all that is wrong
 """
 
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from hdmatt.batching.entry import Entry, Problem, refuse, shown
+from hdmatt.batching.entry import Entry, Problem, shown
 from hdmatt.batching.find import Found, find, find_listed
 from hdmatt.batching.ledger import Ledger
 from hdmatt.batching.manifest import Line, read_manifest
@@ -26,47 +27,54 @@ NAME_BYTES = 255  # of a file name, on nearly every file system
 
 
 @dataclass(frozen=True)
+class Request:
+    """What a caller asked for.
+
+    Attributes:
+        inputs: Folders, files and patterns, or names of a list.
+        results: The folder of results.
+        templates: Output -> template.
+        options: See `BatchOptions`.
+        outputs, settings: Names of outputs, and names and types of options, that a manifest may have.
+    """
+
+    inputs: Sequence[str]
+    results: Path
+    templates: Mapping[str, str]
+    options: BatchOptions
+    outputs: Sequence[str] = ()
+    settings: Mapping[str, type] = field(default_factory=dict[str, type])
+
+
+@dataclass(frozen=True)
 class Collected:
-    """The pictures of a batch, and what a user should be told: missing frames, pictures that were left out."""
+    """The pictures of a batch, what a user should be told (missing frames, pictures left out), and what is wrong."""
 
     entries: list[Entry]
     notes: list[str]
+    problems: list[Problem]
 
 
-def collect(
-    inputs: Sequence[str],
-    results: Path,
-    templates: Mapping[str, str],
-    options: BatchOptions,
-    ledger: Ledger,
-    *,
-    settings: Sequence[str] = (),
-) -> Collected:
+def collect(request: Request, ledger: Ledger) -> Collected:
     """The pictures of a batch with their trimaps and outputs; the same ones on every run.
 
-    Args:
-        inputs: Folders, files and patterns, or names of a list.
-        results: The folder of results.
-        templates: Output -> template; the first is the matte's or whatever is asked for.
-        settings: Names of options that a manifest may have.
-
     Raises:
-        InputError: Something does not fit; all of it is listed.
+        InputError: The request itself makes no sense.
     """
+    options, results, templates = request.options, request.results, request.templates
     for template in templates.values():
         check_template(template)
     notes: list[str] = []
     if options.manifest is not None:
-        if inputs:
+        if request.inputs:
             raise InputError("both inputs and a manifest were given", hint="Give one of the two.")
-        lines, problems = read_manifest(Path(options.manifest), outputs=tuple(_KINDS(templates)), settings=settings)
+        lines, problems = read_manifest(Path(options.manifest), outputs=request.outputs, settings=request.settings)
     else:
-        found, problems = _found(inputs, results, options)
+        found, problems = _found(request.inputs, results, options)
         found = _without_outputs(found, results, templates, ledger, notes)
         pairs, unpaired = pair(found, trimaps=_path(options.trimaps), masks=_path(options.masks))
         if options.skip_unmatched:
-            skipped = [problem for problem in unpaired if problem.kind == "unmatched"]
-            notes += [f"left out: {problem.text}" for problem in skipped]
+            notes += [f"left out: {problem.text}" for problem in unpaired if problem.kind == "unmatched"]
             unpaired = [problem for problem in unpaired if problem.kind != "unmatched"]
         problems += unpaired
         lines = [Line(one.found, one.trimap, one.mask) for one in pairs]
@@ -76,8 +84,7 @@ def collect(
     entries = _shard(entries, options)
     if not options.overwrite:
         problems += _existing(entries, ledger)
-    refuse(problems)
-    return Collected(entries, notes)
+    return Collected(entries, notes, problems)
 
 
 def _found(inputs: Sequence[str], results: Path, options: BatchOptions) -> tuple[list[Found], list[Problem]]:
@@ -115,7 +122,8 @@ def _frames(lines: list[Line], options: BatchOptions, notes: list[str]) -> tuple
         return lines, []
     wanted = parse_frames(options.frames) if options.frames is not None else None
     number = [(numbered(line.found.path.stem).frame, line) for line in lines]
-    problems = [Problem("missing", f"{shown(line.found.path)} has no frame number") for frame, line in number if not frame]
+    bare = [line.found.path for frame, line in number if not frame]
+    problems = [Problem("missing", f"{shown(path)} has no frame number", (str(path),)) for path in bare]
     asked = None if wanted is None else set(wanted)
     kept = [line for frame, line in number if frame and (asked is None or int(frame) in asked)]
     names = [os.path.splitext(line.found.name)[0] for line in (lines if wanted is not None else kept)]
@@ -136,32 +144,29 @@ def _entry(line: Line, results: Path, templates: Mapping[str, str]) -> Entry:
     return Entry(found.name, os.fspath(found.path), trimap, mask, outputs, line.settings)
 
 
-def _collisions(entries: Iterable[Entry]) -> list[Problem]:
+def _collisions(entries: Sequence[Entry]) -> list[Problem]:
     """Outputs that two pictures share or that are an input, names that two pictures share, names that are too long."""
-    entries = list(entries)
-    read = {_place(path): path for entry in entries for path in entry.inputs().values()}
+    read = {_place(path) for entry in entries for path in entry.inputs().values()}
     writers: dict[str, list[str]] = defaultdict(list)
     named: dict[str, list[str]] = defaultdict(list)
-    problems: list[Problem] = []
+    found: list[tuple[str, list[str]]] = []
     for entry in entries:
         named[entry.name].append(entry.picture)
         for output in entry.outputs.values():
-            place = _place(output)
-            writers[place].append(entry.picture)
-            if place in read:
-                problems.append(Problem("collision", f"{shown(output)} would be written over, but it is read"))
+            writers[_place(output)].append(entry.picture)
+            if _place(output) in read:
+                found.append((f"{shown(output)} would be written over, but it is read", [entry.picture]))
             if len(os.fsencode(os.path.basename(output))) > NAME_BYTES:
-                text = f"{shown(output)} has a name of more than {NAME_BYTES} bytes"
-                problems.append(Problem("collision", text))
+                found.append((f"{shown(output)} has a name of more than {NAME_BYTES} bytes", [entry.picture]))
     for place, pictures in writers.items():
         if len(pictures) > 1:
             several = ", ".join(map(shown, pictures))
-            problems.append(Problem("collision", f"{shown(place)} would be written by several pictures: {several}"))
+            found.append((f"{shown(place)} would be written by several pictures: {several}", pictures))
     for name, pictures in named.items():
-        if len(pictures) > 1 and not problems:
+        if len(pictures) > 1 and not found:
             several = ", ".join(map(shown, pictures))
-            problems.append(Problem("collision", f"the name {shown(name)} stands for several pictures: {several}"))
-    return problems
+            found.append((f"the name {shown(name)} stands for several pictures: {several}", pictures))
+    return [Problem("collision", text, tuple(pictures)) for text, pictures in found]
 
 
 def _shard(entries: list[Entry], options: BatchOptions) -> list[Entry]:
@@ -173,16 +178,16 @@ def _shard(entries: list[Entry], options: BatchOptions) -> list[Entry]:
 
 def _existing(entries: Sequence[Entry], ledger: Ledger) -> list[Problem]:
     """Outputs that are there and that no batch wrote. The ledger is read after the disk: others may be at work."""
-    there = [path for entry in entries for path in entry.outputs.values() if os.path.lexists(path)]
+    there = [(path, entry) for entry in entries for path in entry.outputs.values() if os.path.lexists(path)]
     ledger.refresh()
     known = {_place(path) for path in ledger.outputs}
-    strange = [path for path in there if _place(path) not in known]
-    return [Problem("existing", f"{shown(path)} is there, and not by this batch") for path in strange]
+    strange = [(path, entry) for path, entry in there if _place(path) not in known]
+    return [Problem("existing", f"{shown(path)} is there, and not by a batch", (one.picture,)) for path, one in strange]
 
 
 def _place(path: str | os.PathLike[str]) -> str:
     """The path with its folder's links resolved: two spellings of one place are equal."""
-    folder, name = os.path.split(os.fspath(path))
+    folder, name = os.path.split(os.path.abspath(path))
     return os.path.join(_real(folder), name)
 
 

@@ -49,17 +49,19 @@ class Problem:
     """What keeps a batch from starting.
 
     Attributes:
-        kind: "missing", "unmatched", "ambiguous", "collision" or "manifest".
+        kind: "missing", "unmatched", "ambiguous", "collision", "existing" or "manifest".
         text: What is wrong, with the names of the files.
+        pictures: The pictures that it is about.
     """
 
     kind: str
     text: str
+    pictures: tuple[str, ...] = ()
 
 
 HINTS = {
     "missing": "Check the names; quote patterns, so that hdmatt and not the shell expands them.",
-    "unmatched": "Add the trimaps, name their folder with --trimaps, or leave these pictures out with --skip-unmatched.",
+    "unmatched": "Add the trimaps, name their folder with --trimaps, or leave pictures out with --skip-unmatched.",
     "ambiguous": "Keep one of the trimaps, or say which by --trimaps DIR or by --manifest FILE.",
     "collision": "Give the outputs different names: {dir}, {stem} and {ext} in the templates tell pictures apart.",
     "existing": "Give --overwrite to replace these files, or write to another folder.",

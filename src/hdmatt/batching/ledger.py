@@ -16,13 +16,14 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from hdmatt.batching.entry import Entry
-from hdmatt.system.files import make_folder, unwritable
+from hdmatt.system.files import make_folder
+from hdmatt.system.hidden import unwritable
 
 FOLDER = ".hdmatt"  # inside the folder of results
 Fingerprint = dict[str, str]
@@ -129,10 +130,12 @@ class Ledger:
         row = self.rows.get(entry.name)
         if row is None:
             return "new"
-        if row.inputs != inputs or (row.state == "done" and set(row.outputs) != set(map(self.place, entry.outputs.values()))):
+        if row.inputs != inputs:
             return "changed"
         if row.state == "failed":
             return "again" if row.again else "failed"
+        if set(row.outputs) != set(map(self.place, entry.outputs.values())):
+            return "changed"
         sizes = (_size(os.path.join(self.results, path)) == size for path, size in row.outputs.items())
         return "done" if all(sizes) else "gone"
 
@@ -174,7 +177,7 @@ def fingerprint(entry: Entry, settings: str) -> Fingerprint:
     return {kind: _stamp(path) for kind, path in entry.inputs().items()} | {"settings": settings}
 
 
-def settings_digest(settings: Mapping[str, Any]) -> str:
+def settings_digest(settings: Mapping[str, Any] | Sequence[Any]) -> str:
     """A short digest of everything that JSON can hold, the same for equal settings."""
     text = json.dumps(settings, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

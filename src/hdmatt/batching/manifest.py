@@ -20,6 +20,8 @@ from hdmatt.batching.find import Found
 from hdmatt.errors import InputError
 
 FILES = ("picture", "trimap", "mask")
+_YES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_KINDS: dict[type, str] = {bool: "true or false", int: "a whole number", float: "a number"}
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,14 @@ class Line:
     settings: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
-def read_manifest(path: Path, *, outputs: Sequence[str], settings: Sequence[str]) -> tuple[list[Line], list[Problem]]:
+def read_manifest(
+    path: Path, *, outputs: Sequence[str], settings: Mapping[str, type]
+) -> tuple[list[Line], list[Problem]]:
     """The pictures of a manifest in its order.
 
     Args:
         outputs: Names of outputs that may be columns.
-        settings: Names of options that may be columns.
+        settings: Options that may be columns, with their types.
 
     Returns:
         The pictures, and the lines that cannot be used.
@@ -64,7 +68,9 @@ def read_manifest(path: Path, *, outputs: Sequence[str], settings: Sequence[str]
         elif bool(row.get("trimap")) == bool(row.get("mask")):
             problems.append(Problem("manifest", f"{where} needs either a trimap or a mask"))
         else:
-            line = _line(row, path.parent, outputs, settings)
+            own, wrong = _settings(row, settings)
+            problems += [Problem("manifest", f"{where}: {text}") for text in wrong]
+            line = _line(row, path.parent, outputs, own)
             lines.append(line)
             files = [file for file in (line.found.path, line.trimap, line.mask) if file and not file.is_file()]
             problems += [Problem("missing", f"{where}: {shown(file)} is no file") for file in files]
@@ -98,11 +104,24 @@ def _json_rows(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, {str(key): value for key, value in row.items() if value is not None}
 
 
-def _line(row: Mapping[str, Any], base: Path, outputs: Sequence[str], settings: Sequence[str]) -> Line:
+def _settings(row: Mapping[str, Any], types: Mapping[str, type]) -> tuple[dict[str, Any], list[str]]:
+    """The options of a line as values of their types, and those that are none."""
+    own: dict[str, Any] = {}
+    wrong: list[str] = []
+    for name in (name for name in types if name in row):
+        kind, value = types[name], row[name]
+        try:
+            own[name] = _YES[str(value).lower()] if kind is bool else kind(value)
+        except (KeyError, TypeError, ValueError):
+            wrong.append(f"{name} is {value!r}, it must be {_KINDS.get(kind, kind.__name__)}")
+    return own, wrong
+
+
+def _line(row: Mapping[str, Any], base: Path, outputs: Sequence[str], settings: dict[str, Any]) -> Line:
     given = Path(str(row["picture"]))
     whole = Path(os.path.normpath(given))
     inside = "" if whole.is_absolute() or ".." in whole.parts else whole.parent.as_posix()
     found = Found(base, "" if inside == "." else inside, base / given)
     trimap, mask = (base / str(row[kind]) if row.get(kind) else None for kind in ("trimap", "mask"))
     named = {name: str(row[name]) for name in outputs if name in row}
-    return Line(found, trimap, mask, named, {name: row[name] for name in settings if name in row})
+    return Line(found, trimap, mask, named, settings)

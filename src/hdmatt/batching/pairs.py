@@ -92,16 +92,19 @@ def pair(
         kind = "trimaps" if several else "masks"
         if len(several + mask) > 1:
             named = ", ".join(map(shown, several + mask))
-            problems.append(Problem("ambiguous", f"{shown(found.path)} has several {kind}: {named}"))
+            text = f"{shown(found.path)} has several {kind}: {named}"
+            problems.append(Problem("ambiguous", text, (str(found.path),)))
         elif not several + mask:
-            problems.append(Problem("unmatched", f"{shown(found.path)} has no trimap{_looked(trimaps, masks)}"))
+            text = f"{shown(found.path)} has no trimap{_looked(trimaps, masks)}"
+            problems.append(Problem("unmatched", text, (str(found.path),)))
         else:
             pairs.append(Pair(found, *several) if several else Pair(found, None, *mask))
             of[os.path.abspath((several + mask)[0])].append(found)
     for path, owners in of.items():
         if len(owners) > 1:
             named = ", ".join(shown(owner.path) for owner in owners)
-            problems.append(Problem("ambiguous", f"{shown(path)} is the trimap of several pictures: {named}"))
+            text = f"{shown(path)} is the trimap of several pictures: {named}"
+            problems.append(Problem("ambiguous", text, tuple(str(owner.path) for owner in owners)))
     return pairs, problems
 
 

@@ -46,6 +46,8 @@ def fill(template: str, found: Found, out: Path) -> str:
     {dir} is the picture's folder below its input, {stem} its name without suffix, {ext} the suffix without the dot;
     {base} and {frame} are the stem's parts: all before the frame number, and its digits with their padding.
     """
+    if not any(f"{{{name}}}" in template for name in FIELDS):  # a manifest may name files
+        return os.path.normpath(out / template)
     parts = numbered(found.path.stem)
     values = {
         "dir": found.folder or ".",

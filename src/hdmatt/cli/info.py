@@ -14,7 +14,8 @@ def info_command(as_json: shared.AsJson = False, debug: shared.Debug = False) ->
     import torch
 
     from hdmatt import __version__
-    from hdmatt.network.checkpoint import load_model, models
+    from hdmatt.network.checkpoint import load_model
+    from hdmatt.network.names import models
 
     devices = ["cpu", *(f"cuda:{i} {torch.cuda.get_device_name(i)}" for i in range(torch.cuda.device_count()))]
     if torch.backends.mps.is_available():

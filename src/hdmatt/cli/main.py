@@ -12,6 +12,7 @@ import typer
 
 from hdmatt.cli import shared
 from hdmatt.cli.attention import attention_command
+from hdmatt.cli.batch import batch_command
 from hdmatt.cli.bench import bench_command
 from hdmatt.cli.eval import eval_command
 from hdmatt.cli.export import export_command
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 app.command("matte")(matte_command)
 app.add_typer(trimap_app, name="trimap")
+app.command("batch")(batch_command)
 app.command("info")(info_command)
 app.command("export")(export_command)
 app.command("eval", rich_help_panel=_RESEARCH)(eval_command)

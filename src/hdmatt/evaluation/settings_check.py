@@ -137,7 +137,7 @@ def _check_settings(settings: Settings) -> str:
     from hdmatt.inference import load
     from hdmatt.inference.options import RunOptions
     from hdmatt.inference.plan import make_plan
-    from hdmatt.network.checkpoint import models
+    from hdmatt.network.names import models
 
     loaded = load.load_network(settings.network)
     marks = np.full((64, 64), UNKNOWN, np.uint8)

@@ -97,7 +97,7 @@ def _load(file: str | Path, stamp: int) -> HDMatt:
 
 def _file_of(name: str | Path) -> tuple[str | Path, int]:
     """The file of a model, or its name where there is none, and the time of the file's last change."""
-    from hdmatt.network.checkpoint import models
+    from hdmatt.network.names import models
 
     path = models().get(str(name)) or Path(name)
     return (path, path.stat().st_mtime_ns) if path.is_file() else (name, 0)

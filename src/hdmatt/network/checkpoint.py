@@ -1,6 +1,5 @@
 """Weights on disk: safetensors files with the configuration inside. No pickle is ever loaded.
 
-models                        the weights in the package, by name
 save_model, load_model        a network (half precision for the package, single precision for training)
 load_card                     the description of the weights in a file
 save_state, load_state        tensors and numbers of a training run
@@ -22,16 +21,11 @@ from torch import Tensor
 from hdmatt.errors import ModelError
 from hdmatt.network.config import ModelConfig
 from hdmatt.network.model import HDMatt
+from hdmatt.network.names import models
 from hdmatt.system.files import replacing
 from hdmatt.system.hidden import unwritable
 
 FORMAT = "hdmatt-1"
-WEIGHTS = Path(__file__).parent / "weights"
-
-
-def models() -> dict[str, Path]:
-    """Name -> file of every model in the package."""
-    return {path.stem: path for path in sorted(WEIGHTS.glob("*.safetensors"))}
 
 
 def save_model(model: HDMatt, path: Path, *, half: bool, card: Mapping[str, str] | None = None) -> None:

@@ -1,0 +1,224 @@
+"""Many pictures in one go: what `hdmatt batch` and `hdmatt.batch` call.
+
+batch        inputs and a folder of results -> what became of each picture, as they finish
+Prepared     everything that is known before the first picture is opened
+prepare      checks a request; all that is wrong is one error
+run          computes what is missing or changed
+run_watched  the same, again and again
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, suppress
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from hdmatt.batching.claims import Claims
+from hdmatt.batching.collect import Collected, Request, collect
+from hdmatt.batching.division import Division, divide
+from hdmatt.batching.entry import refuse
+from hdmatt.batching.executor import Executor
+from hdmatt.batching.ledger import Ledger, settings_digest
+from hdmatt.batching.options import BatchOptions
+from hdmatt.batching.processes import Processes
+from hdmatt.batching.run import BatchResult, Job, Loop
+from hdmatt.batching.templates import DEFAULT, SEQUENCE
+from hdmatt.batching.watch import Watching, watch
+from hdmatt.errors import HDMattError, InputError, ModelError
+from hdmatt.inference.names import DEFAULT_MODEL
+from hdmatt.inference.options import NetworkChoice, Options
+from hdmatt.inference.outputs import Outputs
+from hdmatt.network.names import models
+from hdmatt.pictures.formats import writable
+from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions
+from hdmatt.system.files import digest
+
+_NOT_PIXELS = {"options": ("memory", "batch"), "network": ("device",), "reading": ("max_pixels",)}
+
+MakeExecutor = Callable[[Division], Executor]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that is known before the first picture is opened."""
+
+    request: Request
+    collected: Collected
+    job: Job
+    ledger: Ledger
+    division: Division
+    device: str
+
+
+def batch(
+    inputs: str | Path | Sequence[str | Path],
+    out: str | Path,
+    *,
+    outputs: Outputs | None = None,
+    options: Options | None = None,
+    network: NetworkChoice | str | Path = DEFAULT_MODEL,
+    strategy: str = "hdmatt",
+    input_options: InputOptions = DEFAULT_INPUT,
+    batch_options: BatchOptions | None = None,
+) -> Iterator[BatchResult]:
+    """Mattes of many picture files, in processes of their own; yields what became of each as it finishes.
+
+    Computes what is missing or changed: a second call goes on where the first was stopped. Closing the iterator stops.
+    Everything is checked before this returns.
+
+    Args:
+        inputs: Folders, files and patterns.
+        out: The folder of results; the ledger lies in its `.hdmatt`.
+        outputs: What is written, as templates: Outputs(cutout="{dir}/{stem}.png"). Default: the matte.
+        options: As for `matte_files`; the memory limit counts for all processes together.
+        network: Weights by name or file, or a NetworkChoice.
+        strategy: "hdmatt", "crop", "tiles", "downsample" or "whole".
+        input_options: How picture files are read.
+        batch_options: Where trimaps are, what is done again, how much at a time. Default: BatchOptions().
+
+    Raises:
+        InputError: What was given cannot be used; all problems with names are listed.
+    """
+    choice = network if isinstance(network, NetworkChoice) else NetworkChoice(network)
+    named = [inputs] if isinstance(inputs, str | Path) else list(inputs)
+    how = batch_options or BatchOptions()
+    work = Work(outputs or Outputs(), options or Options(), choice, strategy, input_options)
+    return run(prepare([os.fspath(one) for one in named], Path(out), work, how))
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is computed of every picture; the paths of the outputs are templates."""
+
+    outputs: Outputs
+    options: Options
+    network: NetworkChoice
+    strategy: str
+    reading: InputOptions
+
+
+def prepare(inputs: Sequence[str], out: Path, work: Work, options: BatchOptions, *, watched: bool = False) -> Prepared:
+    """Everything that is known before the first picture is opened.
+
+    Args:
+        watched: Pictures without trimaps wait for them; there may be no picture yet.
+
+    Raises:
+        InputError: Something does not fit; all that is wrong with names is listed.
+    """
+    templates = _templates(work.outputs, options)
+    ledger = Ledger(out, None if options.ledger is None else Path(options.ledger))
+    plain = _plain(work)
+    request = Request(inputs, out, templates, options, output_kinds(), _types(plain))
+    job = Job(plain, _digest(plain), options.redo, options.max_failures)
+    collected = collect(request, ledger)
+    waiting = ("unmatched", "missing") if watched else ()
+    refuse([problem for problem in collected.problems if problem.kind not in waiting])
+    memory = work.options.memory
+    assert not isinstance(memory, str)
+    pictures = len(collected.entries) if not watched else max(2, len(collected.entries))
+    division = divide(memory=memory, pictures=pictures, workers=options.workers, threads=options.threads)
+    return Prepared(request, collected, job, ledger, division, work.network.device)
+
+
+def run(prepared: Prepared, make: MakeExecutor | None = None) -> Iterator[BatchResult]:
+    """Compute what is missing or changed.
+
+    Args:
+        make: Makes what computes the pictures. None: local processes.
+    """
+    with ExitStack() as stack:
+        loop = _loop(stack, prepared, make)
+        yield from loop.run(prepared.collected.entries)
+
+
+def run_watched(
+    prepared: Prepared, say: Callable[[str], None], how: Watching, make: MakeExecutor | None = None
+) -> Iterator[BatchResult]:
+    """Compute what appears in the inputs, until `how.ended`."""
+    with ExitStack() as stack:
+        loop = _loop(stack, prepared, make)
+        yield from watch(lambda: collect(prepared.request, prepared.ledger), loop.run, say, how)
+
+
+def output_kinds() -> tuple[str, ...]:
+    """The outputs that are files, by their names in `Outputs`."""
+    kinds: list[str] = []
+    for one in fields(Outputs):
+        with suppress(HDMattError, TypeError, ValueError, AttributeError):
+            if Outputs(**{one.name: "name.png"}).paths():
+                kinds.append(one.name)
+    return tuple(kinds)
+
+
+def _loop(stack: ExitStack, prepared: Prepared, make: MakeExecutor | None) -> Loop:
+    ledger, division = prepared.ledger, prepared.division
+    stack.callback(ledger.close)
+    claims = stack.enter_context(Claims(ledger.folder))
+    executor = make(division) if make else Processes(division, probe=prepared.device != "cpu")
+    stack.enter_context(closing(executor))
+    loop = Loop(prepared.job, ledger, claims, executor, division)
+    stack.callback(loop.sizes.stop)
+    return loop
+
+
+def _templates(outputs: Outputs, options: BatchOptions) -> dict[str, str]:
+    given = {kind: getattr(outputs, kind) for kind in output_kinds()}
+    templates = {kind: os.fspath(path) for kind, path in given.items() if path is not None}
+    if ("composite" in templates) != (outputs.background is not None):
+        raise InputError(
+            "composites need both a background and a template",
+            hint="Give --background PICTURE|COLOUR together with --composite TEMPLATE.",
+        )
+    templates = templates or {"alpha": SEQUENCE if options.sequence or options.frames else DEFAULT}
+    for template in templates.values():
+        writable(Path(template))
+    return templates
+
+
+def _plain(work: Work) -> dict[str, Any]:
+    """The work as JSON can hold it, without the templates and the memory limit."""
+    kinds = output_kinds()
+    values = {name: value for name, value in asdict(work.outputs).items() if name not in kinds}
+    background = values.get("background")
+    if background is not None and os.path.isfile(background):
+        values["background"] = os.path.abspath(background)
+    model = models().get(str(work.network.model)) or Path(work.network.model)
+    if not model.is_file():
+        raise ModelError(
+            f"there is no model {work.network.model}",
+            hint=f"Give one of {', '.join(models())}, or a safetensors file.",
+        )
+    name = str(work.network.model)
+    network = replace(work.network, model=name if name in models() else os.path.abspath(name))
+    return {
+        "outputs": values,
+        "options": {**asdict(work.options), "memory": None},
+        "network": asdict(network),
+        "strategy": work.strategy,
+        "reading": asdict(work.reading),
+    }
+
+
+def _types(plain: dict[str, Any]) -> dict[str, type]:
+    """The options that a manifest may set for a picture, with their types."""
+    values = {**plain["outputs"], **plain["options"], **plain["reading"], "strategy": plain["strategy"]}
+    numbers = {name: value for name, value in values.items() if name not in ("memory", "batch", "max_pixels")}
+    return {name: str if value is None else type(value) for name, value in numbers.items()}
+
+
+def _digest(plain: dict[str, Any]) -> str:
+    """Of everything that the pixels depend on: the settings, the weights' bytes, the background's size and time."""
+    kept = {
+        part: {name: one for name, one in value.items() if name not in _NOT_PIXELS.get(part, ())}
+        for part, value in plain.items()
+        if isinstance(value, dict)
+    }
+    name = str(plain["network"]["model"])
+    kept["network"]["model"] = digest(models().get(name) or Path(name))
+    background = plain["outputs"].get("background")
+    if background is not None and os.path.isfile(background):
+        status = os.stat(background)
+        kept["background"] = {"size": status.st_size, "time": status.st_mtime_ns}
+    return settings_digest({**kept, "strategy": {"strategy": plain["strategy"]}})

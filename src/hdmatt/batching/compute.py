@@ -1,0 +1,111 @@
+"""One picture of a batch: what a worker does with a task. Loads torch when the first task comes.
+
+compute    a task -> its outcome; errors are outcomes, never raised
+"""
+
+import os
+import tempfile
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from hdmatt.batching.executor import Outcome, Task
+from hdmatt.errors import HDMattError, MemoryLimitError, NoUnknownWarning, OutputError
+from hdmatt.inference.options import NetworkChoice, Options
+from hdmatt.pictures.info import InputOptions
+from hdmatt.system import memory
+from hdmatt.system.files import make_folder
+
+
+def compute(task: Task) -> Outcome:
+    """Compute a picture and write its outputs. The network is loaded once a process."""
+    return reported(task, _matte)
+
+
+def reported(task: Task, work: Callable[[Task], Outcome]) -> Outcome:
+    """What `work` gives, or what it raised as an outcome, with the seconds that it took."""
+    started = time.monotonic()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", NoUnknownWarning)
+        try:
+            outcome = work(task)
+        except HDMattError as error:
+            short = isinstance(error, MemoryLimitError)
+            again = short or isinstance(error, OutputError)
+            outcome = Outcome("failed", reason=error.message, hint=error.hint, again=again, short_of_memory=short)
+        except Exception as error:  # the other pictures go on
+            outcome = _unexpected(error)
+    told = [str(one.message) for one in caught if issubclass(one.category, NoUnknownWarning)]
+    return replace(outcome, seconds=time.monotonic() - started, warnings=[*outcome.warnings, *told])
+
+
+@contextmanager
+def _trimap(task: Task, network: NetworkChoice, reading: InputOptions) -> Generator[str]:
+    """The trimap's file: the task's own, or one that is made from the mask and removed afterwards."""
+    if task.trimap is not None:
+        yield task.trimap
+        return
+    from hdmatt.trimaps.make import write_trimap
+    from hdmatt.trimaps.masks import MaskSource
+
+    assert task.mask is not None
+    with tempfile.TemporaryDirectory(prefix="hdmatt-") as folder:
+        made = os.path.join(folder, "trimap.png")
+        source = MaskSource(Path(task.mask))
+        write_trimap(source, made, picture=task.picture, network=network, input_options=reading)
+        yield made
+
+
+def _unexpected(error: Exception) -> Outcome:
+    if memory.is_out_of_memory(error):
+        hint = "Give --memory, or fewer --workers."
+        return Outcome("failed", reason="there was no memory left", hint=hint, again=True, short_of_memory=True)
+    if isinstance(error, OSError):
+        return Outcome("failed", reason=str(error), hint="Check the disk and the network.", again=True)
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    at = f"{Path(where.filename).name}:{where.lineno}"
+    return Outcome(
+        "failed",
+        reason=f"internal error: {type(error).__name__}: {error} ({at})",
+        hint="This is our mistake: run hdmatt matte --debug on this picture and report what it prints.",
+    )
+
+
+def _matte(task: Task) -> Outcome:
+    import torch
+
+    from hdmatt.inference.files import matte_files
+    from hdmatt.inference.load import load_network
+    from hdmatt.inference.outputs import Outputs
+
+    torch.set_num_threads(task.threads)
+    work = task.work
+    network = NetworkChoice(**work["network"])
+    try:
+        load_network(network)
+    except HDMattError as error:
+        return Outcome("refused", reason=error.message, hint=error.hint)
+    for output in task.outputs.values():
+        make_folder(Path(output).parent)
+    reading = InputOptions(**work["reading"])
+    with _trimap(task, network, reading) as trimap:
+        summary = matte_files(
+            task.picture,
+            trimap,
+            Outputs(**{**work["outputs"], **task.outputs}),
+            options=replace(Options(**work["options"]), memory=task.memory),
+            network=network,
+            strategy=work["strategy"],
+            input_options=reading,
+        )
+    return Outcome(
+        "done",
+        sizes={output: os.stat(output).st_size for output in task.outputs.values()},
+        megapixels=summary.width * summary.height / 1e6,
+        summary=asdict(summary),
+        device=summary.device,
+    )

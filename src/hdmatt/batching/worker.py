@@ -1,0 +1,63 @@
+"""A process that computes tasks: JSON lines in on stdin, JSON lines out on stdout.
+
+    python -m hdmatt.batching.worker MODULE:FUNCTION
+
+The first line out says that the process is ready. When stdin ends, the process that started this one is gone or wants
+no more: then this one stops too, in the middle of a picture, and removes its temporary files.
+"""
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+from importlib import import_module
+from typing import BinaryIO
+
+from hdmatt.batching.executor import Compute, task_of, to_json
+
+_END = b""
+
+
+def main(arguments: list[str]) -> None:
+    """Compute until stdin ends."""
+    for name in ("SIGINT", "SIGHUP"):  # the process that started this one is told, too, and ends us
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exit removes temporary files
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)  # whatever prints must not end up between the answers
+    module, _, function = arguments[0].partition(":")
+    work: Compute = getattr(import_module(module), function)
+    lines: queue.Queue[bytes] = queue.Queue()
+    busy = threading.Event()
+    threading.Thread(target=_read, args=(sys.stdin.buffer, lines, busy), daemon=True).start()
+    _say(answers, {"ready": os.getpid()})
+    while (line := lines.get()) != _END:
+        busy.set()
+        outcome = work(task_of(json.loads(line)))
+        busy.clear()
+        _say(answers, to_json(outcome))
+
+
+def _read(stdin: BinaryIO, lines: "queue.Queue[bytes]", busy: threading.Event) -> None:
+    for line in stdin:
+        lines.put(line)
+    lines.put(_END)
+    if busy.is_set():
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _say(answers: BinaryIO, value: object) -> None:
+    try:
+        answers.write(json.dumps(value).encode() + b"\n")
+    except BrokenPipeError:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    from hdmatt.system.memory import keep_freed
+
+    keep_freed()
+    main(sys.argv[1:])

@@ -1,0 +1,308 @@
+"""`hdmatt batch`: folders of pictures; what is missing or changed is computed."""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from hdmatt.cli import shared
+from hdmatt.errors import InputError, plural
+
+if TYPE_CHECKING:
+    from hdmatt.batching.batch import Prepared
+    from hdmatt.batching.run import BatchResult
+
+FAILED = 3  # exit code when some pictures failed
+
+BitDepth = Literal["auto", "8", "16", "half", "float"]
+
+_FIND = "Pictures and trimaps"
+_OUTPUTS = "Outputs: templates of {dir} {stem} {ext}, and {base} {frame} for sequences"
+_RUN = "What is computed, and when to stop"
+_SPEED = "Speed and memory"
+
+Found = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="INPUT...", help="Folders, files, patterns; - reads a list of names from stdin."),
+]
+Template = Annotated[str | None, typer.Option(metavar="TEMPLATE", rich_help_panel=_OUTPUTS)]
+
+
+def batch_command(
+    context: shared.Context,
+    out: Annotated[Path, typer.Option("-o", "--output", help="The folder of results.")],
+    inputs: Found = None,
+    trimaps: Annotated[
+        Path | None, typer.Option(help="Their only folder. Default: beside the pictures.", rich_help_panel=_FIND)
+    ] = None,
+    masks: Annotated[
+        Path | None, typer.Option(help="Masks to make trimaps from, by the same names.", rich_help_panel=_FIND)
+    ] = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="CSV or JSON lines: picture, trimap, outputs, options.", rich_help_panel=_FIND)
+    ] = None,
+    list_file: Annotated[
+        Path | None,
+        typer.Option("--list", help="A list of names: one a line, or separated by NUL.", rich_help_panel=_FIND),
+    ] = None,
+    root: Annotated[
+        Path | None, typer.Option(help="What the folders of listed names are relative to.", rich_help_panel=_FIND)
+    ] = None,
+    skip_unmatched: Annotated[
+        bool, typer.Option("--skip-unmatched", help="Leave pictures without trimap out.", rich_help_panel=_FIND)
+    ] = False,
+    sequence: Annotated[
+        bool,
+        typer.Option("--sequence", help="Frames: numbers stay last, gaps are named.", rich_help_panel=_FIND),
+    ] = False,
+    frames: Annotated[
+        str | None, typer.Option(help="Only these, as 1001-1100x2; none may be missing.", rich_help_panel=_FIND)
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Part I of N; auto: by SLURM or Kubernetes.", rich_help_panel=_FIND),
+    ] = None,
+    alpha: Template = None,
+    foreground: Template = None,
+    cutout: Template = None,
+    composite: Template = None,
+    psd: Template = None,
+    layered: Template = None,
+    plate: Annotated[
+        bool, typer.Option("--plate", help="The picture as layer plate of --layered.", rich_help_panel=_OUTPUTS)
+    ] = False,
+    clean: Annotated[
+        bool, typer.Option("--clean", help="Colours are 0 where alpha is 0.", rich_help_panel=_OUTPUTS)
+    ] = False,
+    background: Annotated[
+        str | None, typer.Option(help="Picture or colour behind --composite.", rich_help_panel=_OUTPUTS)
+    ] = None,
+    bit_depth: Annotated[
+        BitDepth, typer.Option(help="Of the outputs; auto: as the picture.", rich_help_panel=_OUTPUTS)
+    ] = "auto",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that no batch wrote.", rich_help_panel=_OUTPUTS)
+    ] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Print what would be done.", rich_help_panel=_RUN)] = False,
+    redo: Annotated[bool, typer.Option("--redo", help="Compute everything again.", rich_help_panel=_RUN)] = False,
+    redo_failed: Annotated[
+        bool, typer.Option("--redo-failed", help="Compute what failed again.", rich_help_panel=_RUN)
+    ] = False,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Stop after the first failure.", rich_help_panel=_RUN)
+    ] = False,
+    max_failures: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many failures.", rich_help_panel=_RUN)
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Compute what appears, until Ctrl-C.", rich_help_panel=_RUN)
+    ] = False,
+    settle: Annotated[
+        float, typer.Option(min=0, help="Seconds without change before a file counts.", rich_help_panel=_RUN)
+    ] = 3.0,
+    ledger: Annotated[
+        Path | None, typer.Option(help="Its folder. Default: .hdmatt in the results.", rich_help_panel=_RUN)
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Pictures at once. Default: by cores, memory.", rich_help_panel=_SPEED)
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads a picture. Default: by its size.", rich_help_panel=_SPEED)
+    ] = None,
+    input_layer: shared.InputLayer = None,
+    model: shared.Model = "hdmatt-s",
+    runtime: shared.RuntimeName = "auto",
+    precision: shared.PrecisionName = "auto",
+    device: shared.Devices = "auto",
+    memory: shared.Memory = None,
+    max_pixels: shared.MaxPixels = shared.MAX_PIXELS,
+    paper: shared.Paper = False,
+    strategy: shared.StrategyName = "hdmatt",
+    patch: shared.Patch = 320,
+    overlap: shared.Overlap = 64,
+    topk: shared.TopK = 7,
+    candidates: shared.Candidates = 30,
+    windows: shared.WindowsName = "fewest",
+    blend: shared.BlendName = "smooth",
+    small_first: shared.SmallFirst = True,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.", rich_help_panel="What is printed")] = False,
+    debug: shared.Debug = False,
+) -> None:
+    """Alpha mattes of many pictures. Run it again to go on: only what is missing or changed is computed.
+
+    Exit code: 0 all are done, 3 some failed, 2 nothing could be started, 130 stopped by Ctrl-C.
+    """
+    from hdmatt.batching.batch import Work, prepare
+    from hdmatt.batching.options import BatchOptions
+    from hdmatt.inference.outputs import Outputs
+    from hdmatt.pictures.info import InputOptions
+
+    names, listed = _names(inputs or [], list_file)
+    options = BatchOptions(
+        trimaps=trimaps,
+        masks=masks,
+        manifest=manifest,
+        listed=listed,
+        root=root,
+        sequence=sequence,
+        frames=frames,
+        shard=shard,
+        skip_unmatched=skip_unmatched,
+        overwrite=overwrite,
+        redo="all" if redo else "failed" if redo_failed else "changed",
+        max_failures=1 if fail_fast else max_failures,
+        workers=workers,
+        threads=threads,
+        ledger=ledger,
+    )
+    outputs = Outputs(
+        alpha, foreground, cutout, composite, background, bit_depth, psd=psd, clean=clean, layered=layered, plate=plate
+    )
+    reading = InputOptions(layer=input_layer, max_pixels=max_pixels)
+    work = Work(outputs, shared.options_of(context), shared.network_of(context), strategy, reading)
+    prepared = prepare(names, out, work, options, watched=watch)
+    for note in prepared.collected.notes:
+        shared.print_error(f"hdmatt: note: {note}")
+    if plan:
+        return _print_plan(prepared, as_json=as_json)
+    _stop_by_hangup()
+    if watch:
+        return _watch(prepared, settle, as_json=as_json)
+    code = _run(prepared, as_json=as_json)
+    if code:
+        raise typer.Exit(code)
+
+
+def _names(inputs: list[str], list_file: Path | None) -> tuple[list[str], bool]:
+    """Inputs as they were typed, or the names of a list; and which of the two."""
+    from hdmatt.batching.find import read_list
+
+    if list_file is None and inputs != ["-"]:
+        return inputs, False
+    if list_file is not None and inputs:
+        raise InputError("both inputs and --list were given", hint="Give one of the two.")
+    if list_file is None or str(list_file) == "-":
+        return read_list(sys.stdin.buffer.read()), True
+    try:
+        return read_list(list_file.read_bytes()), True
+    except OSError as error:
+        raise InputError(f"{list_file} cannot be read ({error.strerror})", hint="Check its name.") from error
+
+
+def _stop_by_hangup() -> None:
+    """A terminal that is closed ends the batch as Ctrl-C does; not under nohup, which has the signal ignored."""
+    import signal
+
+    hangup = getattr(signal, "SIGHUP", None)
+    if hangup is not None and signal.getsignal(hangup) == signal.SIG_DFL:
+        try:
+            signal.signal(hangup, lambda *_: sys.exit(129))
+        except ValueError:
+            return  # not the main thread: somebody else's program
+
+
+def _run(prepared: "Prepared", *, as_json: bool) -> int:
+    """All pictures; returns the exit code."""
+    from hdmatt.batching.batch import run
+
+    counts = {"done": 0, "unchanged": 0, "failed": 0}
+    every = len(prepared.collected.entries)
+    results = run(prepared)
+    try:
+        for result in _with_progress(results, every, as_json=as_json):
+            counts[result.state] += 1
+            _print_result(result, as_json=as_json)
+    finally:
+        results.close()  # type: ignore[attr-defined]  it is a generator
+        left = every - sum(counts.values())
+        _print_summary(counts, left, as_json=as_json)
+    return FAILED if counts["failed"] else 0
+
+
+def _watch(prepared: "Prepared", settle: float, *, as_json: bool) -> None:
+    from hdmatt.batching.batch import run_watched
+    from hdmatt.batching.watch import Watching
+
+    shared.print_error("hdmatt: watching; Ctrl-C stops")
+
+    def say(text: str) -> None:
+        shared.print_error(f"hdmatt: waiting: {text}")
+
+    for result in run_watched(prepared, say, Watching(settle=settle)):
+        _print_result(result, as_json=as_json)
+
+
+def _with_progress(results: "Iterator[BatchResult]", every: int, *, as_json: bool) -> "Iterator[BatchResult]":
+    """The results; on a terminal with a bar of forecast seconds below them."""
+    import time
+
+    if as_json or not sys.stderr.isatty():
+        yield from results
+        return
+    from rich import progress
+    from rich.console import Console
+
+    columns = progress.TextColumn("{task.description}"), progress.BarColumn(), progress.TimeRemainingColumn()
+    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task, started = bar.add_task("pictures", total=None), time.monotonic()
+        for count, result in enumerate(results, 1):
+            spent = time.monotonic() - started
+            total = spent + result.seconds_left
+            about = f"{count} of {every}, about {_minutes(result.seconds_left)} left"
+            bar.update(task, description=about, completed=spent, total=total)
+            yield result
+
+
+def _print_result(result: "BatchResult", *, as_json: bool) -> None:
+    from hdmatt.batching.entry import shown
+
+    if as_json:
+        typer.echo(json.dumps({"event": "picture", **asdict(result)}))
+        return
+    if result.state == "failed":
+        before = "" if result.now else " (in an earlier run; --redo-failed tries again)"
+        shared.print_error(f"hdmatt: {shown(result.picture)} failed{before}: {result.reason}")
+        if result.hint and result.now:
+            shared.print_error(f"  {result.hint}")
+    elif result.now:
+        left = f", about {_minutes(result.seconds_left)} left" if result.seconds_left >= 1 else ""
+        for output in result.outputs[:1]:
+            typer.echo(f"{shown(output)}: {result.seconds:.1f} s{left}")
+    for warning in result.warnings:
+        shared.print_error(f"hdmatt: warning: {shown(result.picture)}: {warning}")
+
+
+def _print_summary(counts: dict[str, int], left: int, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"event": "summary", **counts, "left": left}))
+        return
+    parts = [f"{counts['done']} done", f"{counts['unchanged']} unchanged", f"{counts['failed']} failed"]
+    typer.echo(", ".join(parts + ([f"{left} left: run the same command again" if left else ""] if left else [])))
+
+
+def _print_plan(prepared: "Prepared", *, as_json: bool) -> None:
+    from hdmatt.batching.plan import plan_batch
+
+    made = plan_batch(prepared)
+    if as_json:
+        typer.echo(json.dumps(asdict(made)))
+        return
+    lines: dict[str, Any] = {
+        "pictures": f"{made.pictures}: {made.new} new, {made.changed} changed or gone, {made.done} done, "
+        f"{made.failed} failed before",
+        "computed": f"{plural(made.to_compute, 'picture')}, {made.megapixels:.1f} megapixels",
+        "at once": f"{plural(made.at_once, 'picture')} on {plural(made.cores, 'core')}, "
+        f"{made.memory // 2**20} MiB for all",
+        "time": f"about {_minutes(made.seconds)} (an estimate{'' if made.measured else ', nothing was measured yet'})",
+    }
+    typer.echo("\n".join(f"{name:8} {text}" for name, text in lines.items()))
+
+
+def _minutes(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

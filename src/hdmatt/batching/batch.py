@@ -172,8 +172,9 @@ def _templates(outputs: Outputs, options: BatchOptions) -> dict[str, str]:
             hint="Give --background PICTURE|COLOUR together with --composite TEMPLATE.",
         )
     templates = templates or {"alpha": SEQUENCE if options.sequence or options.frames else DEFAULT}
-    for template in templates.values():
-        writable(Path(template))
+    for kind, template in templates.items():
+        if kind != "psd":  # its suffixes are no picture format's
+            writable(Path(template))
     return templates
 
 

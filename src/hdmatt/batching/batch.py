@@ -146,8 +146,9 @@ def output_kinds() -> tuple[str, ...]:
     """The outputs that are files, by their names in `Outputs`."""
     kinds: list[str] = []
     for one in fields(Outputs):
+        value: dict[str, Any] = {one.name: "name.png"}
         with suppress(HDMattError, TypeError, ValueError, AttributeError):
-            if Outputs(**{one.name: "name.png"}).paths():
+            if Outputs(**value).paths():
                 kinds.append(one.name)
     return tuple(kinds)
 

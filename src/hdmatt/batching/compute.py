@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from hdmatt.batching.executor import Outcome, Task
 from hdmatt.errors import HDMattError, MemoryLimitError, NoUnknownWarning, OutputError
@@ -91,12 +92,13 @@ def _matte(task: Task) -> Outcome:
         return Outcome("refused", reason=error.message, hint=error.hint)
     for output in task.outputs.values():
         make_folder(Path(output).parent)
+    outputs: dict[str, Any] = {**work["outputs"], **task.outputs}
     reading = InputOptions(**work["reading"])
     with _trimap(task, network, reading) as trimap:
         summary = matte_files(
             task.picture,
             trimap,
-            Outputs(**{**work["outputs"], **task.outputs}),
+            Outputs(**outputs),
             options=replace(Options(**work["options"]), memory=task.memory),
             network=network,
             strategy=work["strategy"],

@@ -20,7 +20,7 @@ from hdmatt.errors import InputError
 from hdmatt.pictures.exr_header import attributes_of, windows_of
 from hdmatt.pictures.exr_layers import choose_layer, refuse_subsampled
 from hdmatt.pictures.info import DEFAULT_INPUT, TYPES, WHITE, InputOptions, Part, PictureInfo
-from hdmatt.pictures.openimageio import Opened, first_line, open_input, openimageio, size_limit
+from hdmatt.pictures.openimageio import Opened, complaint_of, first_line, open_input, openimageio, size_limit
 from hdmatt.pictures.tiff_kinds import check_tiff, complement_of
 from hdmatt.system import memory
 from hdmatt.system.memory import GIB, MIB
@@ -198,7 +198,7 @@ class Decoder:
                 pixels = file.input.read_tiles(left, right, top, bottom, spec.z, spec.z + 1, *channels, depth)
             else:
                 pixels = file.input.read_scanlines(top, bottom, spec.z, *channels, depth)
-        trouble = file.complaint + str(file.input.geterror())
+        trouble = file.complaint + complaint_of(file.input)
         if pixels is None or (trouble and not self._harmless(trouble)):
             # the next try opens the file anew: libjpeg complains once and then goes on with grey rows
             self._drop_input()

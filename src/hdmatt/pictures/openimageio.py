@@ -5,6 +5,7 @@ Knows which files may be opened; nothing of what is in them.
     openimageio           the library
     open_input, Opened    a file opened for reading
     size_limit            a block in which such a file may be read
+    complaint_of          the library's complaint, whatever bytes are in it
     first_line            the first line of a complaint of the library
 
 OpenImageIO refuses pictures larger than the machine's memory. We stream, and bound a picture by its pixels
@@ -50,12 +51,12 @@ def open_input(path: Path) -> Opened:
     """
     _check_readable(path)
     source = _open(path)
-    reason = openimageio().geterror() if source is None else ""
+    reason = complaint_of(openimageio()) if source is None else ""
     beyond = _SIZE_LIMIT in reason
     if beyond:
         with size_limit(lifted=True):
             source = _open(path)
-            reason = openimageio().geterror()
+            reason = complaint_of(openimageio())
     # "null" makes pictures out of nothing for any file of that name
     if source is None or source.format_name() in ("null", "term"):
         reason = first_line(reason).replace(str(path), path.name)
@@ -63,7 +64,7 @@ def open_input(path: Path) -> Opened:
             f"{path} is not a picture that we can read ({reason or 'unknown format'})",
             hint="We need PNG, JPEG, TIFF, EXR or WebP.",
         )
-    return Opened(source, str(source.geterror()), beyond)
+    return Opened(source, complaint_of(source), beyond)
 
 
 class _Lifted:
@@ -95,6 +96,14 @@ def size_limit(*, lifted: bool) -> Generator[None]:
             _lifted.threads -= 1
             if not _lifted.threads:
                 openimageio().attribute(_SIZE_LIMIT, _lifted.found)
+
+
+def complaint_of(source: Any) -> str:
+    """What the library or one of its files complains of; bytes of a damaged file that are no text are replaced."""
+    try:
+        return str(source.geterror())
+    except UnicodeDecodeError as error:
+        return error.object.decode(errors="replace")
 
 
 def first_line(text: str | None) -> str:

@@ -92,8 +92,7 @@ class _Mattes:
     def __init__(self, folder: Path) -> None:
         import torch
 
-        from hdmatt.inference.load import load_network
-        from hdmatt.inference.options import NetworkChoice
+        from hdmatt.inference.load import load_model
         from hdmatt.network.checkpoint import save_model
         from hdmatt.network.config import ModelConfig
         from hdmatt.network.model import HDMatt
@@ -101,7 +100,7 @@ class _Mattes:
         torch.manual_seed(0)
         torch.set_num_threads(1)
         save_model(HDMatt(ModelConfig(width=4)), folder / "tiny.safetensors", half=False)
-        self._network = load_network(NetworkChoice(folder / "tiny.safetensors", device="cpu"))
+        self._network = load_model(folder / "tiny.safetensors")
         self._folder = folder
         self._out = folder / "out"
         self._out.mkdir()

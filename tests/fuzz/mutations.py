@@ -35,11 +35,11 @@ _LONGEST = 2**16
 
 
 def mutated(file_format: str, number: int) -> bytes:
-    """One of the format's seeds with one to six damages, half of them in its first bytes."""
+    """One of the format's seeds with one to four damages, many of them in its first bytes."""
     chance = random.Random(f"{file_format} {number}")
     files = seeds(file_format)
     data = bytearray(chance.choice(files))
-    for _ in range(chance.choice((1, 1, 1, 2, 3, 6))):
+    for _ in range(chance.choice((1, 1, 1, 1, 2, 4))):
         if data:
             chance.choice(_DAMAGES)(data, chance, files)
     data = data[:_LONGEST]
@@ -48,7 +48,7 @@ def mutated(file_format: str, number: int) -> bytes:
 
 
 def _place(data: bytearray, chance: random.Random) -> int:
-    return chance.randrange(min(len(data), _HEAD) if chance.random() < 0.5 else len(data))
+    return chance.randrange(min(len(data), _HEAD) if chance.random() < 0.4 else len(data))
 
 
 def _flip_bits(data: bytearray, chance: random.Random, files: tuple[bytes, ...]) -> None:

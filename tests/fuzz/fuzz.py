@@ -22,14 +22,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "src")]
 
 from file_seeds import COMMON, OTHERS  # noqa: E402
 from mutations import mutated  # noqa: E402
 
-SECONDS = 30.0  # for one file
-_START_SECONDS = 120.0  # for a process to load its libraries
+SECONDS = 30.0  # of computing for one file
+WAIT = 600.0  # for one file, whether it computes or not, on a machine that is busy with other things
+_LOOK = 5.0
 
 
 @dataclass
@@ -89,7 +92,7 @@ def _one_process(kind: str, file_format: str, numbers: range, report: Report) ->
         if hung or code or not done:
             errors.seek(0)
             said = [line.strip() for line in errors if line.strip()]
-            reason = f"hung for {SECONDS:g} s" if hung else f"ended its process with code {code}"
+            reason = f"took more than {SECONDS:g} s" if hung else f"ended its process with code {code}"
             report.outcomes["hung" if hung else "crashed"] += 1
             report.troubles.append(f"{kind} {file_format} {number}: {reason} ({' | '.join(said[-12:])[-600:]})")
             number = max(number, numbers.start)  # a process that never began would be started for ever
@@ -97,7 +100,7 @@ def _one_process(kind: str, file_format: str, numbers: range, report: Report) ->
 
 
 def _lines(process: "subprocess.Popen[str]") -> Iterator[str | None]:
-    """The process's lines; None, once, when none came for too long."""
+    """The process's lines; None when it computed or waited for too long without one."""
     lines: queue.Queue[str | None] = queue.Queue()
 
     def listen() -> None:
@@ -107,17 +110,30 @@ def _lines(process: "subprocess.Popen[str]") -> Iterator[str | None]:
         lines.put(None)
 
     threading.Thread(target=listen, daemon=True).start()
-    limit = _START_SECONDS
+    since, used = time.monotonic(), 0.0
     while True:
         try:
-            line = lines.get(timeout=limit)
+            line = lines.get(timeout=_LOOK)
         except queue.Empty:
-            yield None
-            return
+            if time.monotonic() - since > WAIT or _computed(process.pid) - used > SECONDS:
+                yield None
+                return
+            continue
         if line is None:
             return
         yield line
-        limit = SECONDS
+        since = time.monotonic()
+        if line.startswith(">"):
+            used = _computed(process.pid)
+
+
+def _computed(pid: int) -> float:
+    """Seconds that a process has computed."""
+    try:
+        times = psutil.Process(pid).cpu_times()
+    except psutil.Error:
+        return 0.0
+    return times.user + times.system
 
 
 def main(words: Sequence[str]) -> int:

@@ -120,24 +120,25 @@ class _Mattes:
         picture, trimap = (other, path) if as_trimap else (path, other)
         try:
             matte_files(
-                picture,
-                trimap,
-                outputs,
+                *(picture, trimap, outputs),
                 options=Options(patch=64, overlap=16),
                 network=self._network,
                 input_options=options,
             )
         except BaseException:
-            left = [one.name for one in self._out.iterdir()]
-            assert not left, f"a run that failed left {left}"
+            assert not self._left(), "a run that failed left files"
             raise
-        assert {one.name for one in self._out.iterdir()} == set(names)
-        for one in names[:2]:
-            with Image.open(self._out / one) as picture:
-                picture.load()
-                assert picture.size == (width, height)
-        for one in names:
-            (self._out / one).unlink()
+        else:
+            assert {one.name for one in self._out.iterdir()} == set(names)
+            for name in names:
+                with open_picture(self._out / name) as written:
+                    assert written.rows(0, height).shape == (height, width, 3)
+        finally:
+            for one in self._left():
+                one.unlink()
+
+    def _left(self) -> list[Path]:
+        return list(self._out.iterdir())
 
 
 def _size(path: Path, options: InputOptions) -> tuple[int, int]:

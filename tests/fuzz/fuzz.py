@@ -18,7 +18,8 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,41 +54,40 @@ class Report:
         return sum(self.outcomes.values())
 
 
-def fuzz(kind: str, file_format: str, numbers: range) -> Report:
+def fuzz(kind: str, file_format: str, numbers: range, *, program: Path = HERE / "examine.py") -> Report:
     """The files of these numbers, through "read" or "matte"; another process goes on behind a file that ends one."""
     report, started, at = Report(), time.monotonic(), numbers.start
     while at < numbers.stop:
-        at = _one_process(kind, file_format, range(at, numbers.stop), report) + 1
+        at = _one_process(kind, file_format, range(at, numbers.stop), report, program) + 1
     report.seconds = time.monotonic() - started
     return report
 
 
-def _one_process(kind: str, file_format: str, numbers: range, report: Report) -> int:
+def _one_process(kind: str, file_format: str, numbers: range, report: Report, program: Path) -> int:
     """The last file that the process has begun."""
     arguments = [kind, file_format, str(numbers.start), str(numbers.stop)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parents[1] / "src")}
-    with tempfile.TemporaryFile("w+", errors="replace") as errors:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+", errors="replace") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-X", "faulthandler", str(HERE / "examine.py"), *arguments],
+            [sys.executable, "-X", "faulthandler", str(program), *arguments],
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            env=environment,
+            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parents[1] / "src"), "TMPDIR": folder},
         )
         number, done, hung = numbers.start - 1, True, False
-        for line in _lines(process):
-            if line is None:
-                hung = True
-                process.kill()
-                break
-            mark, _, text = line.strip().partition(" ")
-            if mark == ">":
-                number, done = int(text), False
-            elif mark == "=":
-                report.outcomes[text] += 1
-                done = True
-            else:
-                report.troubles.append(f"{kind} {file_format} {number}: {text}")
+        with closing(_lines(process)) as lines:
+            for line in lines:
+                if line is None:
+                    hung = True
+                    break
+                mark, _, text = line.strip().partition(" ")
+                if mark == ">":
+                    number, done = int(text), False
+                elif mark == "=":
+                    report.outcomes[text] += 1
+                    done = True
+                else:
+                    report.troubles.append(f"{kind} {file_format} {number}: {text}")
         code = process.wait()
         if hung or code or not done:
             errors.seek(0)
@@ -99,32 +99,39 @@ def _one_process(kind: str, file_format: str, numbers: range, report: Report) ->
     return number
 
 
-def _lines(process: "subprocess.Popen[str]") -> Iterator[str | None]:
+def _lines(process: "subprocess.Popen[str]") -> Generator[str | None]:
     """The process's lines; None when it computed or waited for too long without one."""
     lines: queue.Queue[str | None] = queue.Queue()
 
     def listen() -> None:
         assert process.stdout
-        for line in process.stdout:
-            lines.put(line)
+        with process.stdout as stream:
+            for line in stream:
+                lines.put(line)
         lines.put(None)
 
-    threading.Thread(target=listen, daemon=True).start()
+    thread = threading.Thread(target=listen, daemon=True)
+    thread.start()
     since, used = time.monotonic(), 0.0
-    while True:
-        try:
-            line = lines.get(timeout=_LOOK)
-        except queue.Empty:
-            if time.monotonic() - since > WAIT or _computed(process.pid) - used > SECONDS:
-                yield None
+    try:
+        while True:
+            try:
+                line = lines.get(timeout=_LOOK)
+            except queue.Empty:
+                if time.monotonic() - since > WAIT or _computed(process.pid) - used > SECONDS:
+                    yield None
+                    return
+                continue
+            if line is None:
+                process.wait(WAIT)
                 return
-            continue
-        if line is None:
-            return
-        yield line
-        since = time.monotonic()
-        if line.startswith(">"):
-            used = _computed(process.pid)
+            yield line
+            since = time.monotonic()
+            if line.startswith(">"):
+                used = _computed(process.pid)
+    finally:
+        process.kill()
+        thread.join()
 
 
 def _computed(pid: int) -> float:

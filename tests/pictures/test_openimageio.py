@@ -62,3 +62,15 @@ def test_a_damaged_file_leaves_the_limit_as_it_was(tmp_path, one_mebibyte):
     with pytest.raises(InputError, match="is not a picture that we can read"):
         open_input(tmp_path / "a.png")
     assert oiio.get_int_attribute(LIMIT) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "damaged"), [(b"chlist", b"chl\xccst"), (b"box2i", b"box\xcci"), (b"v2f", b"v\xccf")]
+)
+def test_a_complaint_with_bytes_that_are_no_text_is_an_input_error(tmp_path, before, damaged):
+    path = save(tmp_path / "a.exr", noise(3, np.float16))
+    data = path.read_bytes()
+    assert before in data
+    path.write_bytes(data.replace(before, damaged))
+    with pytest.raises(InputError, match="\ufffd"), open_picture(path) as picture:
+        picture.rows(0, 1)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from hdmatt.errors import InputError
+from hdmatt.pictures.openimageio import complaint_of
 
 _PICTURES = ("rgba", "beauty", "c", "combined")  # what programs call the picture's layer, the likeliest first
 _DATA = {"n", "normal", "normals", "p", "position", "depth", "z", "uv", "st", "motion", "velocity"}  # no pictures
@@ -132,7 +133,7 @@ def _layers_of(source: Any) -> list[Layer]:
     parts = max(1, int(source.spec().get_int_attribute("oiio:subimages", 1)))
     for part in range(parts):
         if not source.seek_subimage(part, 0):
-            source.geterror()
+            complaint_of(source)  # or it would be told of the next read
             break
         spec = source.spec()
         part_name = str(spec.get_string_attribute("name")) if parts > 1 else ""

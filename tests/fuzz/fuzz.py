@@ -160,6 +160,8 @@ def main(words: Sequence[str]) -> int:
     for kind, number in (("read", given.files), ("matte", given.mattes)):
         for place, file_format in enumerate(formats):
             share = number // len(formats) + (place < number % len(formats))
+            if not share:
+                continue
             report = fuzz(kind, file_format, range(given.first, given.first + share))
             counts = ", ".join(f"{count} {what}" for what, count in sorted(report.outcomes.items()))
             print(f"{kind} {file_format}: {report.files} files, {counts}, {report.seconds:.0f} s", flush=True)

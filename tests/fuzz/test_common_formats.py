@@ -14,3 +14,10 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(file_format):
     assert report.files == 2000
     # neither so gentle that nothing is damaged nor so rough that all stop at the first byte
     assert 100 < report.outcomes["opened"] < 1900, report.outcomes
+
+
+@pytest.mark.parametrize("file_format", COMMON)
+def test_a_matte_of_a_damaged_file_is_whole_or_not_there(file_format):
+    report = fuzz("matte", file_format, range(20))
+    assert report.troubles == []
+    assert report.files == 20

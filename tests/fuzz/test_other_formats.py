@@ -1,7 +1,7 @@
-"""Damaged files of formats that OpenImageIO opens besides, and damaged files through a tiny matte."""
+"""Damaged files of the formats that OpenImageIO opens besides the common ones."""
 
 import pytest
-from file_seeds import COMMON, OTHERS
+from file_seeds import OTHERS
 from fuzz import fuzz
 
 pytestmark = pytest.mark.release
@@ -12,10 +12,3 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(file_format):
     report = fuzz("read", file_format, range(2000))
     assert report.troubles == []
     assert report.files == 2000
-
-
-@pytest.mark.parametrize("file_format", COMMON)
-def test_a_matte_of_a_damaged_file_is_whole_or_not_there(file_format):
-    report = fuzz("matte", file_format, range(20))
-    assert report.troubles == []
-    assert report.files == 20

@@ -10,8 +10,8 @@ A PSB has longer lengths than a PSD in some places, and in others the same. Laye
 the usual place of layers is empty.
 
 Source:
-    Adobe Photoshop File Formats Specification, 2019. In the order of Photoshop's own files "Mt16", which says that the
-    merged picture has an alpha, stands before "Lr16"; ImageMagick and Krita rely on it.
+    Adobe Photoshop File Formats Specification, 2019. A block "Mt16" before "Lr16" may also say that the merged picture
+    has an alpha. We leave it out: the number of layers says so, and GIMP 2.10 finds no layers behind that block.
 """
 
 import struct
@@ -85,8 +85,7 @@ class Layout:
         if self.depth == 8:
             before, rest = self._length(info), len(self._no_global_mask())
         else:
-            merged_alpha = b"8BIMMt16" + self._length(0)
-            before = self._length(0) + self._no_global_mask() + merged_alpha + b"8BIMLr16" + self._length(info)
+            before = self._length(0) + self._no_global_mask() + b"8BIMLr16" + self._length(info)
             rest = 0
         section = self._length(len(before) + info + rest)
         no_palette = struct.pack(">I", 0)

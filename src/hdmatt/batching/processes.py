@@ -60,7 +60,9 @@ class _Process:
             self.popen.kill()
             self.popen.wait()
         self._reader.join()
-        assert self.popen.stdout
+        assert self.popen.stdin and self.popen.stdout
+        with suppress(OSError):
+            self.popen.stdin.close()
         self.popen.stdout.close()
 
     def _read(self, said: "queue.Queue[tuple[_Process, bytes]]") -> None:

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 from small_pictures import DTYPES, HEIGHT, LOSSLESS, WIDTH, noise, photo, raw, save, save_named, whole, write
@@ -166,3 +168,10 @@ def test_grey_pictures_come_whole_as_floats(tmp_path):
     assert read_grey(save(tmp_path / "d.exr", np.full((1, 1, 1), 1.5, np.float32))).tolist() == [[1]]
     with pytest.raises(InputError, match="looks like a colour picture, we need a grey picture"):
         read_grey(tmp_path / "a.png")
+
+
+def test_a_name_that_is_not_utf8_is_read_and_written(tmp_path):
+    strange = tmp_path / os.fsdecode(b"n\xff\n.png")
+    os.rename(save(tmp_path / "a.png", noise()), strange)
+    np.testing.assert_array_equal(whole(strange), noise())
+    np.testing.assert_array_equal(whole(write(strange, as_float(noise())[:, ::-1], "8")), noise()[:, ::-1])

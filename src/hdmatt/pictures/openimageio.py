@@ -13,11 +13,15 @@ OpenImageIO refuses pictures larger than the machine's memory. We stream, and bo
 rely on it. So it is lifted only for files that it refuses, while they are opened and read, and then put back.
 """
 
+import atexit
+import hashlib
 import os
+import shutil
 import stat
+import tempfile
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -114,7 +118,28 @@ def first_line(text: str | None) -> str:
 def _open(path: Path) -> Any:
     config = openimageio().ImageSpec()
     config.attribute("oiio:UnassociatedAlpha", 1)
-    return openimageio().ImageInput.open(str(path), config)
+    return openimageio().ImageInput.open(_as_utf8(path), config)
+
+
+def _as_utf8(path: Path) -> str:
+    """A name that OpenImageIO takes: the path's own, or that of a link where it is not UTF-8."""
+    with suppress(UnicodeEncodeError):
+        str(path).encode()
+        return str(path)
+    absolute = os.path.abspath(path)
+    suffix = path.suffix.encode("ascii", "ignore").decode()
+    link = os.path.join(_links(), hashlib.sha256(os.fsencode(absolute)).hexdigest() + suffix)
+    with suppress(FileExistsError):
+        os.symlink(absolute, link)
+    return link
+
+
+@cache
+def _links() -> str:
+    """A folder for such links, removed when the process ends."""
+    folder = tempfile.mkdtemp(prefix="hdmatt-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _check_readable(path: Path) -> None:

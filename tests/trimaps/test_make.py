@@ -173,6 +173,12 @@ def test_a_mask_of_one_kind_is_refused(value, word):
         hdmatt.make_trimap(np.full((20, 20), value, np.uint8), band=2)
 
 
+def test_a_mask_without_a_sure_side_makes_a_trimap_without_it():
+    smoke = np.where(disc(), np.float32(0.4), np.float32(0))
+    trimap = hdmatt.make_trimap(smoke, band=3)
+    assert (trimap[disc()] == 128).all() and set(np.unique(trimap)) == {0, 128}
+
+
 def test_a_band_that_leaves_nothing_known_on_a_side_is_refused(tmp_path):
     with pytest.raises(InputError, match="band of 25 px has no sure foreground left"):
         write_trimap(MaskSource(disc()), tmp_path / "trimap.png", band=25)

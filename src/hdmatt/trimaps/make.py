@@ -60,8 +60,9 @@ def make_trimap(
     width all around.
 
     Args:
-        mask: A path, an array (bool, or 1 or 255 is inside; of H x W x 4 its alpha), or a MaskSource: a PSD's layer, a
-            box, coloured strokes. What is between 5 % and 95 % white is always unknown.
+        mask: A path, an array, or a MaskSource (a PSD's layer, a box, coloured strokes). White is inside: True, 255 of
+            uint8, 65535 of uint16, 1 of floats; of H x W x 4 the alpha counts. What is between 5 % and 95 % white is
+            always unknown.
         picture: A path or an array of the mask's size, as for `matte`.
         band: "auto", or a width for both sides: 20, "20px", "2%" of the diagonal. Default: "auto" with a picture, "2%"
             without.
@@ -148,7 +149,7 @@ def trimap_rows(
     Args:
         memory: Limit of the automatic band's matte in bytes, as in Options.
     """
-    mask = open_mask(stack, source, picture, input_options)
+    mask = _Seen(open_mask(stack, source, picture, input_options))
     if not widths.auto:
         assert widths.inside is not None and widths.outside is not None
         inside, outside = (width.pixels(mask.height, mask.width) for width in (widths.inside, widths.outside))
@@ -172,7 +173,7 @@ def write_rows(made: "MadeTrimap", output: str | Path) -> None:
 class MadeTrimap:
     """A trimap in the making: its size, its rows (once), and then how many of its pixels are of which kind."""
 
-    def __init__(self, name: str, mask: MaskRows, rows: Iterator[np.ndarray], band: str) -> None:
+    def __init__(self, name: str, mask: "_Seen", rows: Iterator[np.ndarray], band: str) -> None:
         self._name, self._mask, self._rows = name, mask, rows
         self.height, self.width, self.band = mask.height, mask.width, band
         self.counts = (0, 0, 0)  # background, unknown, foreground
@@ -181,15 +182,16 @@ class MadeTrimap:
         """The rows from top to bottom.
 
         Raises:
-            InputError: At the end, if the trimap has no foreground or no background left.
+            InputError: At the end, if nothing is left of a side that the mask has.
         """
         from hdmatt.trimaps.grabcut import ScribbledMask
 
+        mask = self._mask.mask
         y0, background, foreground = 0, 0, 0
         for made in self._rows:
             rows = made
-            if isinstance(self._mask, ScribbledMask):  # what was drawn stays known, however wide the band
-                rows = self._mask.with_strokes(rows, y0, y0 + len(rows))
+            if isinstance(mask, ScribbledMask):  # what was drawn stays known, however wide the band
+                rows = mask.with_strokes(rows, y0, y0 + len(rows))
             background += int(np.count_nonzero(rows == BACKGROUND))
             foreground += int(np.count_nonzero(rows == FOREGROUND))
             y0 += len(rows)
@@ -201,15 +203,39 @@ class MadeTrimap:
         background, unknown, foreground = self.counts
         if foreground and background:
             return
-        missing = "background" if foreground or not background else "foreground"
         if not unknown:
             white = "white" if foreground else "black"
-            raise InputError(f"{self._name} is {white} everywhere, we need a mask with both", hint="Look at the file.")
-        raise InputError(
-            f"the trimap of {self._name} with a band of {self.band} has no sure {missing} left",
-            hint="Give a narrower band, such as --band 0.5%"
-            + ("." if self.band == "auto" else ", or --picture FILE with --band auto."),
-        )
+            raise InputError(
+                f"{self._name} is {white} everywhere, we need a mask with both",
+                hint="Look at the file; an array of 0 and 1 must be of bool or float: mask > 0.",
+            )
+        lost = [
+            name
+            for name, count, value in (("foreground", foreground, FOREGROUND), ("background", background, BACKGROUND))
+            if not count and value in self._mask.values  # smoke has no sure foreground to begin with
+        ]
+        if lost:
+            wider = "." if self.band == "auto" else ", or --picture FILE with --band auto."
+            raise InputError(
+                f"the trimap of {self._name} with a band of {self.band} has no sure {lost[0]} left",
+                hint=f"Give a narrower band, such as --band 0.5%{wider}",
+            )
+
+
+class _Seen:
+    """A mask, and which values its rows had."""
+
+    def __init__(self, mask: MaskRows) -> None:
+        self.mask = mask
+        self.height, self.width = mask.height, mask.width
+        self.values: set[int] = set()
+
+    def rows(self, y0: int, y1: int) -> UInt8[np.ndarray, "h w"]:
+        rows = self.mask.rows(y0, y1)
+        self.values |= {
+            value for value in (BACKGROUND, FOREGROUND) if value not in self.values and (rows == value).any()
+        }
+        return rows
 
 
 def _open(stack: ExitStack, picture: Any, options: InputOptions) -> BandReader | None:

@@ -17,6 +17,7 @@ import secrets
 import socket
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -149,11 +150,12 @@ class Ledger:
         make_folder(self.folder)
         name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{os.getpid()}-{secrets.token_hex(4)}.jsonl"
         self._own = (self.folder / name).open("xb")
-        folder = os.open(self.folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # the name of the new file, too
-        finally:
-            os.close(folder)
+        with suppress(OSError):  # Windows opens no folders
+            folder = os.open(self.folder, os.O_RDONLY)
+            try:
+                os.fsync(folder)  # the name of the new file, too
+            finally:
+                os.close(folder)
         return self._own
 
     def _take(self, line: bytes) -> None:

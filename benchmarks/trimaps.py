@@ -108,7 +108,7 @@ def table(records: Mapping[str, Any]) -> str:
     """Markdown: a row for each set and trimap, means over its pictures."""
     lines = [
         "| pictures | trimap | soft pixels covered | picture unknown | sure and wrong | SAD |",
-        "| -- | -- | --: | --: | --: | --: |",
+        "| -- | -- | -: | -: | -: | -: |",
     ]
     for data in dict.fromkeys(name.split("/")[0] for name in records):
         some = [record for name, record in records.items() if name.startswith(f"{data}/")]

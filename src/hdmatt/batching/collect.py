@@ -187,8 +187,8 @@ def _existing(entries: Sequence[Entry], ledger: Ledger) -> list[Problem]:
 
 def _place(path: str | os.PathLike[str]) -> str:
     """The path with its folder's links resolved: two spellings of one place are equal."""
-    folder, name = os.path.split(os.path.abspath(path))
-    return os.path.join(_real(folder), name)
+    folder, name = os.path.split(path)
+    return f"{_real(folder if os.path.isabs(folder) else os.path.abspath(folder))}{os.sep}{name}"
 
 
 @cache

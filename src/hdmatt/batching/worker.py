@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> None:
     work: Compute = getattr(import_module(module), function)
     lines: queue.Queue[bytes] = queue.Queue()
     busy = threading.Event()
-    threading.Thread(target=_read, args=(sys.stdin.buffer, lines, busy), daemon=True).start()
+    threading.Thread(target=_read, args=(0, lines, busy), daemon=True).start()
     _say(answers, {"ready": os.getpid()})
     while (line := lines.get()) != _END:
         busy.set()
@@ -41,9 +41,13 @@ def main(arguments: list[str]) -> None:
         _say(answers, to_json(outcome))
 
 
-def _read(stdin: BinaryIO, lines: "queue.Queue[bytes]", busy: threading.Event) -> None:
-    for line in stdin:
-        lines.put(line)
+def _read(stdin: int, lines: "queue.Queue[bytes]", busy: threading.Event) -> None:
+    """Not by sys.stdin: its lock, which a waiting thread holds, lets Python abort when the process ends."""
+    rest = b""
+    while data := os.read(stdin, 65536):
+        *whole, rest = (rest + data).split(b"\n")
+        for line in whole:
+            lines.put(line)
     lines.put(_END)
     if busy.is_set():
         os.kill(os.getpid(), signal.SIGTERM)

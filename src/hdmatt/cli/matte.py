@@ -151,6 +151,8 @@ def _print_summary(summary: "RunSummary", *, as_json: bool) -> None:
         shared.print_error(
             f"hdmatt: note: {others[0]} holds the picture's data window, {width}x{height} at {x},{y} of what is shown"
         )
+    for note in summary.notes:
+        shared.print_error(f"hdmatt: note: {note}")
     if summary.snapped:
         shared.print_error(f"hdmatt: note: {summary.snapped} trimap pixels were not 0, 128 or 255 and were snapped")
     if as_json:

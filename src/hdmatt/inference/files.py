@@ -78,6 +78,7 @@ class RunSummary(PlanFacts):
     network_seconds: float  # of them in the network alone
     peak_memory: int  # what the process held at most
     outputs: list[str]
+    notes: list[str]  # what a user should know about how the files were read
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def matte_files(
         coarse = coarse_colours(sure_foreground(pixels, marks)) if outputs.continued() else None
         _write(job, picture, pixels.info, outputs, background, input_options, coarse)
     facts = _facts(job, pixels.info, marks.info, given, loaded, strategy, patches=counters.decoded)
-    return _summary(facts, counters, outputs, snapped=marks.snapped, started=started)
+    return _summary(facts, counters, outputs, pixels.info, marks, started=started)
 
 
 def plan_files(
@@ -269,10 +270,12 @@ def _facts(
     )
 
 
-def _summary(facts: PlanFacts, counters: Counters, outputs: Outputs, *, snapped: int, started: float) -> RunSummary:
+def _summary(
+    facts: PlanFacts, counters: Counters, outputs: Outputs, info: PictureInfo, marks: TrimapReader, *, started: float
+) -> RunSummary:
     return RunSummary(
         **asdict(facts),
-        snapped=snapped,
+        snapped=marks.snapped,
         encoded=counters.encoded,
         cache_hits=counters.cache_hits,
         cache_misses=counters.cache_misses,
@@ -280,6 +283,7 @@ def _summary(facts: PlanFacts, counters: Counters, outputs: Outputs, *, snapped:
         network_seconds=counters.network_seconds,
         peak_memory=memory.peak(),
         outputs=[str(path) for path in outputs.paths()],
+        notes=[f"{read.path} {note}" for read in (info, marks.info) for note in read.notes],
     )
 
 

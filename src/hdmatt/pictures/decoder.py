@@ -17,16 +17,27 @@ from typing import Any
 import numpy as np
 
 from hdmatt.errors import InputError
+from hdmatt.pictures.codings import coding_of, is_animated, unusual_coding
 from hdmatt.pictures.exr_header import attributes_of, windows_of
 from hdmatt.pictures.exr_layers import choose_layer, refuse_subsampled
 from hdmatt.pictures.info import DEFAULT_INPUT, TYPES, WHITE, InputOptions, Part, PictureInfo
-from hdmatt.pictures.openimageio import Opened, complaint_of, first_line, open_input, openimageio, size_limit
+from hdmatt.pictures.openimageio import (
+    Opened,
+    check_readable,
+    complaint_of,
+    first_line,
+    open_input,
+    openimageio,
+    size_limit,
+)
+from hdmatt.pictures.pillow_files import PillowInput, pillow_kind
 from hdmatt.pictures.tiff_kinds import check_tiff, complement_of
 from hdmatt.system import memory
 from hdmatt.system.memory import GIB, MIB
 
 MAX_CHANNELS = 1024  # of a file; compositing programs end at 1023
 LARGEST_CHUNK = GIB  # of what a file makes us decode at once: a tile, or the rows of a strip, of all its channels
+_ASSOCIATED = {"openexr", "tiff", "rla", "heic"}  # formats whose colours may be multiplied by alpha in the file
 _KEPT_BYTES = 64 * MIB  # of the rows read last; an overlap of 64 rows of a 100 000 pixel wide 16-bit picture is 38 MB
 
 
@@ -61,13 +72,16 @@ class Decoder:
         self.channels = len(self._picks)
         self.dtype = _dtype(spec, self._picks)
         self._stored = str(spec.format)
-        # OpenImageIO marks straight alpha, and leaves it straight because open_input asks for it
-        associated = self._alpha is not None and not spec.get_int_attribute("oiio:UnassociatedAlpha")
-        self._associated = associated and part == "straight"
+        # OpenImageIO leaves straight alpha straight because open_input asks for it, but marks it in some formats only
+        associated = self._format in _ASSOCIATED and not spec.get_int_attribute("oiio:UnassociatedAlpha")
+        self._associated = self._alpha is not None and associated and part == "straight"
         self._tile = (int(spec.tile_height), int(spec.tile_width)) if spec.tile_width else None
         self._chunk = _chunk_rows(spec)
         self._kept, self._kept_y = np.empty((0, self.width, self.channels), self.dtype), 0
         self._tiles: dict[int, dict[int, np.ndarray]] = {}  # the tile rows that were asked for last, by row and column
+        self._notes = _notes(path, self._opened.input, self._format)
+        self.decoded = 0
+        self._try_unusual()
         self.decoded = 0
 
     @property
@@ -109,6 +123,7 @@ class Decoder:
             layer=self._layer,
             windows=windows_of(spec) if self._format == "openexr" and self.orientation == 1 else None,
             attributes=attributes_of(spec) if self._format == "openexr" else (),
+            notes=self._notes,
             white=2**32 - 1 if self._stored == "uint" else 0,
         )
 
@@ -209,6 +224,18 @@ class Decoder:
             )
         return pixels.reshape(y1 - y0, x1 - x0, channels[1] - channels[0])
 
+    def _try_unusual(self) -> None:
+        """Decode the first rows of a file that may be coded in a way that our libraries were not built for."""
+        coding = unusual_coding(self._path, self._format, self._spec)
+        if coding is None:
+            return
+        try:
+            self._native(0, self._up(1), 0, min(self.width, self._tile[1]) if self._tile else self.width)
+        except InputError as error:
+            self.close()
+            message = f"{self._path} is {coding.name}, which we cannot read"
+            raise InputError(message, hint=coding.hint) from error
+
     def _harmless(self, trouble: str) -> bool:
         """Whether the complaint is about bytes that cameras leave between a JPEG's markers.
 
@@ -247,13 +274,32 @@ class Decoder:
 
 
 def _open(path: Path) -> Opened:
+    check_readable(path)
+    if kind := pillow_kind(path):
+        return Opened(PillowInput(path, kind), "", False)
     try:
         return open_input(path)
     except InputError as error:
         if found := re.search(r"(\d+) channels exceeds", error.message):
             raise _too_many_channels(path, int(found[1])) from error
         refuse_subsampled(path, error.message)
+        if coding := coding_of(path):
+            raise InputError(f"{path} is {coding.name}, which we cannot read", hint=coding.hint) from error
         raise
+
+
+def _notes(path: Path, source: Any, file_format: str) -> tuple[str, ...]:
+    """What a user should know about how a file is read; the input is at its first picture before and after."""
+    if isinstance(source, PillowInput):
+        return tuple(source.notes)
+    if file_format in ("openexr", "psd"):
+        return ()  # parts and layers: others choose among them
+    several = is_animated(path, file_format)
+    if not several and file_format not in ("png", "webp", "jpeg") and source.seek_subimage(1, 0):
+        several = not source.spec().get_int_attribute("tiff:subfiletype") & 1  # no smaller copy of the first
+    source.seek_subimage(0, 0)
+    source.geterror()
+    return ("holds several pictures: the first one was taken",) if several else ()
 
 
 def _check_layout(path: Path, spec: Any, file_format: str) -> None:

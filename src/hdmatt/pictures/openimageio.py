@@ -4,6 +4,7 @@ Knows which files may be opened; nothing of what is in them.
 
     openimageio           the library
     open_input, Opened    a file opened for reading
+    check_readable        refuses what is no regular file that we may read
     size_limit            a block in which such a file may be read
     complaint_of          the library's complaint, whatever bytes are in it
     first_line            the first line of a complaint of the library
@@ -53,7 +54,7 @@ def open_input(path: Path) -> Opened:
     Raises:
         InputError: The file is missing, closed to us, no regular file, empty, or no picture.
     """
-    _check_readable(path)
+    check_readable(path)
     source = _open(path)
     reason = complaint_of(openimageio()) if source is None else ""
     beyond = _SIZE_LIMIT in reason
@@ -66,9 +67,29 @@ def open_input(path: Path) -> Opened:
         reason = first_line(reason).replace(str(path), path.name)
         raise InputError(
             f"{path} is not a picture that we can read ({reason or 'unknown format'})",
-            hint="We need PNG, JPEG, TIFF, EXR or WebP.",
+            hint="We need PNG, JPEG, TIFF, EXR, WebP, AVIF or HEIC.",
         )
     return Opened(source, complaint_of(source), beyond)
+
+
+def check_readable(path: Path) -> None:
+    """Refuse what is missing, closed to us, no regular file, or empty."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise InputError(f"{path} does not exist", hint="Check the spelling and the folder.") from error
+        raise InputError(f"{path} cannot be read ({error.strerror})", hint="Check the path and permissions.") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise InputError(f"{path} is a folder, we need a picture file", hint="Name one of the pictures in it.")
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(
+            f"{path} is not a regular file, we need one that can be read twice", hint="Save it to a file first."
+        )
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{path} cannot be read (permission denied)", hint=f"Allow it: chmod u+r {path}")
+    if status.st_size == 0:
+        raise InputError(f"{path} is empty (0 bytes), we need a picture", hint="Copy or download it again.")
 
 
 class _Lifted:
@@ -140,22 +161,3 @@ def _links() -> str:
     folder = tempfile.mkdtemp(prefix="hdmatt-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
-
-
-def _check_readable(path: Path) -> None:
-    try:
-        status = path.stat()
-    except OSError as error:
-        if isinstance(error, FileNotFoundError | NotADirectoryError):
-            raise InputError(f"{path} does not exist", hint="Check the spelling and the folder.") from error
-        raise InputError(f"{path} cannot be read ({error.strerror})", hint="Check the path and permissions.") from error
-    if stat.S_ISDIR(status.st_mode):
-        raise InputError(f"{path} is a folder, we need a picture file", hint="Name one of the pictures in it.")
-    if not stat.S_ISREG(status.st_mode):
-        raise InputError(
-            f"{path} is not a regular file, we need one that can be read twice", hint="Save it to a file first."
-        )
-    if not os.access(path, os.R_OK):
-        raise InputError(f"{path} cannot be read (permission denied)", hint=f"Allow it: chmod u+r {path}")
-    if status.st_size == 0:
-        raise InputError(f"{path} is empty (0 bytes), we need a picture", hint="Copy or download it again.")

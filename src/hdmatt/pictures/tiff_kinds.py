@@ -56,6 +56,11 @@ def check_tiff(path: Path, spec: Any) -> None:
     kind, names = str(spec.format), list(spec.channelnames)
     # OpenImageIO converts YCbCr by libtiff's RGBA interface: 8 bit, and turned for some orientations but not all
     odd_ycbcr = photometric == _YCBCR and spec.get_int_attribute("tiff:Compression", 1) != _JPEG
+    if spec.get_int_attribute("tiff:subfiletype") & 1:
+        raise InputError(
+            f"{path} begins with a smaller copy of its picture, as camera raw files do (DNG, NEF, ARW)",
+            hint=f"Develop it to a 16-bit TIFF in a raw converter, for example: darktable-cli {path} developed.tif",
+        )
     if photometric in _UNREADABLE:
         raise _not_readable(path, f"holds {_UNREADABLE[photometric]}", "grey, RGB, palette, CMYK or YCbCr")
     if kind == "double":

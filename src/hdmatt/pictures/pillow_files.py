@@ -57,7 +57,8 @@ class PillowInput:
     """
 
     def __init__(self, path: Path, kind: str) -> None:
-        self._path, self._kind, self._pixels = path, kind, None
+        self._path, self._kind = path, kind
+        self._pixels: np.ndarray | None = None
         self.notes: list[str] = []
         try:
             self._source, self._spec = self._avif() if kind == "avif" else self._heic()
@@ -108,7 +109,7 @@ class PillowInput:
         from PIL.AvifImagePlugin import AvifImageFile  # not Image.open, which has a limit of size of its own
 
         data = self._path.read_bytes()
-        source = AvifImageFile(BytesIO(data))
+        source: Any = AvifImageFile(BytesIO(data))
         spec = self._new_spec(source.mode, source.size, 8, source.info)
         spec.attribute("Orientation", int(source.getexif().get(_ORIENTATION, 1)))
         head = data[:_HEAD]
@@ -128,7 +129,7 @@ class PillowInput:
                 f"{self._path} is a HEIC file, and the package pillow-heif that reads them is not installed",
                 hint="Install it: pip install 'hdmatt[heic]'",
             ) from error
-        source = pillow_heif.open_heif(str(self._path), convert_hdr_to_8bit=False)
+        source: Any = pillow_heif.open_heif(str(self._path), convert_hdr_to_8bit=False)
         mode, bits = str(source.mode), int(source.info.get("bit_depth") or 8)
         spec = self._new_spec(mode.replace("RGB;16", "RGB").replace("RGBA;16", "RGBA"), source.size, bits, source.info)
         if mode.startswith("RGBa"):

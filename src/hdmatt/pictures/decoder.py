@@ -251,13 +251,15 @@ class Decoder:
         """The open file, also after a read that failed."""
         if self._opened is None:
             self._opened = _open(self._path)
-            self._opened.input.seek_subimage(self._part, 0)
+            with size_limit(lifted=self._opened.beyond):
+                self._opened.input.seek_subimage(self._part, 0)
         return self._opened
 
     def _choose_channels(self, file: Opened, layer: str | None, *, grey: bool) -> tuple[list[int], int | None]:
         """The numbers of the colour channels (one or three) and of alpha; the input is set to their part."""
         if self._format == "openexr":
-            chosen = choose_layer(self._path, file.input, layer, grey=grey)
+            with size_limit(lifted=file.beyond):
+                chosen = choose_layer(self._path, file.input, layer, grey=grey)
             self._part, self._layer = chosen.part, chosen.name
             return chosen.colours, chosen.alpha
         if layer is not None:

@@ -17,7 +17,7 @@ FIELDS = {  # what is built or read by a caller
     "Finding": "name severity message advice count share places",
     "InputOptions": "layer max_pixels",
     "MaskSource": "file layer scribbles box rembg fit",
-    "BatchOptions": "trimaps masks manifest listed root sequence frames shard skip_unmatched overwrite redo "
+    "BatchOptions": "trimaps masks band manifest listed root sequence frames shard skip_unmatched overwrite redo "
     "max_failures workers threads ledger",
     "BatchResult": "name picture outputs state reason hint now seconds warnings summary seconds_left",
     "Matte": "alpha picture linear",

@@ -33,6 +33,7 @@ from hdmatt.network.names import models
 from hdmatt.pictures.formats import writable
 from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions
 from hdmatt.system.files import digest
+from hdmatt.trimaps.widths import BandWidths
 
 _NOT_PIXELS = {"options": ("memory", "batch"), "network": ("device",), "reading": ("max_pixels",)}
 
@@ -109,7 +110,7 @@ def prepare(inputs: Sequence[str], out: Path, work: Work, options: BatchOptions,
     """
     templates = _templates(work.outputs, options)
     ledger = Ledger(out, None if options.ledger is None else Path(options.ledger))
-    plain = _plain(work)
+    plain = _plain(work, options)
     request = Request(inputs, out, templates, options, output_kinds(), _types(plain))
     job = Job(plain, _digest(plain), options.redo, options.max_failures)
     collected = collect(request, ledger)
@@ -179,8 +180,9 @@ def _templates(outputs: Outputs, options: BatchOptions) -> dict[str, str]:
     return templates
 
 
-def _plain(work: Work) -> dict[str, Any]:
+def _plain(work: Work, options: BatchOptions) -> dict[str, Any]:
     """The work as JSON can hold it, without the templates and the memory limit."""
+    BandWidths.parse(options.band, None, None, picture=True)
     kinds = output_kinds()
     values = {name: value for name, value in asdict(work.outputs).items() if name not in kinds}
     background = values.get("background")
@@ -200,12 +202,15 @@ def _plain(work: Work) -> dict[str, Any]:
         "network": asdict(network),
         "strategy": work.strategy,
         "reading": asdict(work.reading),
+        "mask": {"band": str(options.band)},
     }
 
 
 def _types(plain: dict[str, Any]) -> dict[str, type]:
     """The options that a manifest may set for a picture, with their types."""
-    values = {**plain["outputs"], **plain["options"], **plain["reading"], "strategy": plain["strategy"]}
+    values = {"strategy": plain["strategy"]}
+    for part in ("outputs", "options", "reading", "mask"):
+        values |= plain[part]
     numbers = {name: value for name, value in values.items() if name not in ("memory", "batch", "max_pixels")}
     return {name: str if value is None else type(value) for name, value in numbers.items()}
 

@@ -57,7 +57,8 @@ def _trimap(task: Task, network: NetworkChoice, reading: InputOptions) -> Genera
     with tempfile.TemporaryDirectory(prefix="hdmatt-") as folder:
         made = os.path.join(folder, "trimap.png")
         source = MaskSource(Path(task.mask))
-        write_trimap(source, made, picture=task.picture, network=network, input_options=reading)
+        band = task.work["mask"]["band"]
+        write_trimap(source, made, picture=task.picture, band=band, network=network, input_options=reading)
         yield made
 
 

@@ -18,6 +18,7 @@ class BatchOptions:
     Attributes:
         trimaps: The only folder to look for trimaps in. None: beside the pictures (docs/batch.md).
         masks: A folder of masks; trimaps are made from them for the pictures that have none.
+        band: Width of the unknown band of trimaps made from masks: "auto", 20, "20px", "2%" (docs/trimaps.md).
         manifest: A CSV or JSON-lines file of pictures, trimaps, outputs and options, in place of `inputs`.
         listed: The inputs are names of a list: relative ones keep their folders in the outputs.
         root: What the folders of listed names are relative to.
@@ -38,6 +39,7 @@ class BatchOptions:
 
     trimaps: str | Path | None = None
     masks: str | Path | None = None
+    band: str | int | float = "auto"
     manifest: str | Path | None = None
     listed: bool = False
     root: str | Path | None = None

@@ -42,6 +42,9 @@ def batch_command(
     masks: Annotated[
         Path | None, typer.Option(help="Masks to make trimaps from, by the same names.", rich_help_panel=_FIND)
     ] = None,
+    band: Annotated[
+        str, typer.Option(metavar="auto|PX|%", help="Unknown band of trimaps from --masks.", rich_help_panel=_FIND)
+    ] = "auto",
     manifest: Annotated[
         Path | None, typer.Option(help="CSV or JSON lines: picture, trimap, outputs, options.", rich_help_panel=_FIND)
     ] = None,
@@ -145,6 +148,7 @@ def batch_command(
     options = BatchOptions(
         trimaps=trimaps,
         masks=masks,
+        band=band,
         manifest=manifest,
         listed=listed,
         root=root,

@@ -31,6 +31,7 @@ from hdmatt.inference.options import NetworkChoice
 from hdmatt.network.encoder import Body
 from hdmatt.network.inputs import labels, network_input
 from hdmatt.network.model import HDMatt
+from hdmatt.pictures.encoding import SRGB
 from hdmatt.pictures.info import InputOptions
 from hdmatt.pictures.reader import network_colours, open_picture
 from hdmatt.pictures.trimap import UNKNOWN, open_trimap
@@ -51,7 +52,7 @@ def patches(size: int, count: int) -> torch.Tensor:
         open_trimap(EXAMPLES / "hair-trimap.png", InputOptions(max_pixels=LIMIT)) as trimap,
     ):
         height, width = picture.info.height, picture.info.width
-        colours, marks = network_colours(picture.rows(0, height), linear=False), trimap.rows(0, height)
+        colours, marks = network_colours(picture.rows(0, height), SRGB), trimap.rows(0, height)
     places = [(y, x) for y in range(0, height - size, size // 2) for x in range(0, width - size, size // 2)]
     cuts = [(slice(y, y + size), slice(x, x + size)) for y, x in places]
     cuts = [cut for cut in cuts if (marks[cut] == UNKNOWN).mean() > 0.2]

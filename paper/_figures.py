@@ -149,7 +149,7 @@ def _cut(path: Path, y: int, x: int, crop: int) -> np.ndarray:
     with reader.open_picture(path) as opened:
         info = opened.info
         pixels = opened.window(y, min(y + crop, info.height), x, min(x + crop, info.width))
-        return np.rint(255 * reader.network_colours(pixels, linear=info.linear)).astype(np.uint8)
+        return np.rint(255 * reader.network_colours(pixels, info.encoding)).astype(np.uint8)
 
 
 def _difference(others: Sequence[Path], reference: Path, trimap: Path) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import OpenImageIO as oiio
 
+from hdmatt.pictures.encoding import SRGB
 from hdmatt.pictures.info import TYPES, PictureInfo
 from hdmatt.pictures.reader import open_picture
 from hdmatt.pictures.writer import PictureWriter
@@ -111,7 +112,7 @@ def info(**changes: Any) -> PictureInfo:
         "channels": 3,
         "has_alpha": False,
         "dtype": np.dtype(np.uint8),
-        "linear": False,
+        "encoding": SRGB,
         "icc": None,
         "resolution": None,
     }

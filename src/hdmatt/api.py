@@ -20,10 +20,11 @@ from hdmatt.inference.options import Options, Progress, RunOptions, options_give
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.pictures import colour
 from hdmatt.pictures.continued import CELL, cleared, coarse_colours, continued_foreground
+from hdmatt.pictures.encoding import LINEAR, convert
 from hdmatt.pictures.foreground import estimate_foreground
 from hdmatt.pictures.info import DEFAULT_MAX_PIXELS, WHITE, InputOptions
 from hdmatt.pictures.objects import array_of
-from hdmatt.pictures.reader import ArrayReader, as_float
+from hdmatt.pictures.reader import ArrayReader, BandReader, as_float
 from hdmatt.system.values import switch
 
 
@@ -125,6 +126,7 @@ def matte(
     strategy: str = "hdmatt",
     linear: bool = False,
     input_layer: str | None = None,
+    transfer: str | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     progress: Progress | None = None,
 ) -> Matte:
@@ -142,6 +144,8 @@ def matte(
         strategy: "hdmatt", "crop", "tiles", "downsample" or "whole".
         linear: An array's float colours are scene-linear; files say so themselves.
         input_layer: The layer of a picture file with several (EXR), by its name.
+        transfer: The transfer function of a file or an array that does not say it: "sRGB", "linear", "Rec.709", or a
+            curve of a camera; `hdmatt info` lists all. The matte of a camera's curve comes out linear.
         max_pixels: Larger pictures are refused.
         progress: Called with (patches done, patches in all).
 
@@ -151,7 +155,7 @@ def matte(
     """
     switch("linear", linear)
     loaded = load_network(network)
-    reading = InputOptions(layer=input_layer, max_pixels=max_pixels)
+    reading = InputOptions(layer=input_layer, transfer=transfer, max_pixels=max_pixels)
     with ExitStack() as stack:
         pixels, marks = open_inputs(stack, picture, trimap, reading, linear=linear)
         given = RunOptions.of(options_given(options), device=loaded.device)
@@ -159,9 +163,17 @@ def matte(
         stack.callback(job.close)  # before the files are closed that its thread reads
         warn_if_known(job.unknown)
         alpha = np.concatenate([rows for _, rows in job.rows])
-        whole = as_float(pixels.rows(0, pixels.info.height))
+        whole, is_linear = _colours_and_linear(pixels)
         coarse = coarse_colours(sure_foreground(ArrayReader(whole, linear=True), marks))
-        return Matte(alpha, whole, pixels.info.linear, coarse)
+        return Matte(alpha, whole, is_linear, coarse)
+
+
+def _colours_and_linear(pixels: BandReader) -> tuple[Float32[np.ndarray, "h w 3"], bool]:
+    """The picture's colours, and whether they are linear; those of a camera's curve become linear."""
+    whole, encoding = as_float(pixels.rows(0, pixels.info.height)), pixels.info.encoding
+    if encoding.light and not encoding.linear:
+        return convert(whole, encoding, LINEAR), True
+    return whole, encoding.linear
 
 
 def _floats(value: Any, what: str) -> Float32[np.ndarray, "..."]:

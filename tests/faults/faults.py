@@ -76,9 +76,9 @@ FAULTS = [
     ),
     Fault(
         "light is taken for display values",
-        "pictures/reader.py",
-        "    if not linear:\n        return colours\n",
-        "    if linear:\n        return colours\n",
+        "pictures/encoding.py",
+        "    if not encoding.light:\n",
+        "    if encoding.light:\n",
         "pictures",
     ),
     Fault(

@@ -15,6 +15,7 @@ from hdmatt.inference.outputs import Outputs
 from hdmatt.network.checkpoint import save_model
 from hdmatt.network.config import ModelConfig
 from hdmatt.network.model import HDMatt
+from hdmatt.pictures.colour import linear_to_srgb
 from hdmatt.pictures.foreground import TILE
 
 WIDTH = 2 * TILE + 300  # three tiles, of which one has soft pixels
@@ -88,12 +89,17 @@ def test_the_matte_and_the_composite_do_not_change(scene, network, tmp_path):
             np.testing.assert_array_equal(read(tmp_path / f"{name}-{kind}.png"), read(tmp_path / f"plain-{kind}.png"))
 
 
+def encoded(rgba):
+    """Display-encoded; a TIFF of floats is linear."""
+    return np.concatenate([linear_to_srgb(rgba[..., :3]), rgba[..., 3:]], axis=2)
+
+
 def test_python_gives_what_the_files_hold(scene, network, tmp_path):
     matte = hdmatt.matte(scene / "picture.png", scene / "trimap.png", network=network, strategy="tiles")
     run(scene, network, Outputs(cutout=tmp_path / "c.tif", bit_depth="float"))
-    np.testing.assert_array_equal(matte.cutout(), read(tmp_path / "c.tif"))
+    np.testing.assert_allclose(matte.cutout(), encoded(read(tmp_path / "c.tif")), rtol=0, atol=2e-6)
     run(scene, network, Outputs(cutout=tmp_path / "c.tif", bit_depth="float", clean=True))
-    np.testing.assert_array_equal(matte.cutout(clean=True), read(tmp_path / "c.tif"))
+    np.testing.assert_allclose(matte.cutout(clean=True), encoded(read(tmp_path / "c.tif")), rtol=0, atol=2e-6)
 
 
 def test_a_matte_of_the_callers_own_continues_what_is_opaque(scene, network):

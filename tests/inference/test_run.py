@@ -435,13 +435,14 @@ from hdmatt.inference.options import Options
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.config import ModelConfig
 from hdmatt.network.model import HDMatt
+from hdmatt.pictures.encoding import SRGB
 from hdmatt.pictures.info import PictureInfo
 from hdmatt.system import memory
 
 class Made:  # side x side pixels that exist only while they are looked at
     def __init__(self, trimap):
         self.trimap = trimap
-        self.info = PictureInfo(None, side, side, 3, False, np.dtype(np.uint8), False, None, None)
+        self.info = PictureInfo(None, side, side, 3, False, np.dtype(np.uint8), SRGB, None, None)
     def rows(self, y0, y1):
         y, x = np.mgrid[y0:y1, :side]
         if self.trimap:

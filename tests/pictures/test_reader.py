@@ -5,6 +5,7 @@ import pytest
 from small_pictures import DTYPES, HEIGHT, LOSSLESS, WIDTH, noise, photo, raw, save, save_named, whole, write
 
 from hdmatt.errors import InputError
+from hdmatt.pictures.encoding import LINEAR, SRGB
 from hdmatt.pictures.info import InputOptions
 from hdmatt.pictures.reader import ArrayReader, as_float, network_colours, open_picture, read_grey
 from hdmatt.pictures.trimap import open_trimap
@@ -21,7 +22,7 @@ def test_what_was_written_is_read_back_exactly(tmp_path, suffix, depth, channels
     assert picture.info.dtype == got.dtype == DTYPES[depth]
     assert (picture.info.height, picture.info.width, picture.info.path) == (HEIGHT, WIDTH, path)
     assert picture.info.channels == (3 if suffix == ".webp" else channels)
-    assert picture.info.linear == (suffix == ".exr") and not picture.info.has_alpha
+    assert picture.info.linear == (suffix == ".exr" or depth == "float") and not picture.info.has_alpha
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -155,9 +156,9 @@ def test_the_network_sees_display_encoded_colours_between_0_and_1():
     linear = np.array([[[-1.0, 0.0, 0.0031308], [0.5, 1.0, 40.0]]], np.float32)
     # IEC 61966-2-1: 12.92 x below the knee, 1.055 x^(1/2.4) - 0.055 above; 1e-6 for float32's powers
     expected = [[[0, 0, 0.0031308 * 12.92], [1.055 * 0.5 ** (1 / 2.4) - 0.055, 1, 1]]]
-    np.testing.assert_allclose(network_colours(linear, linear=True), expected, atol=1e-6)
-    np.testing.assert_array_equal(network_colours(linear, linear=False), linear.clip(0, 1))
-    np.testing.assert_array_equal(network_colours(photo(), linear=False), as_float(photo()))
+    np.testing.assert_allclose(network_colours(linear, LINEAR), expected, atol=1e-6)
+    np.testing.assert_array_equal(network_colours(linear, SRGB), linear.clip(0, 1))
+    np.testing.assert_array_equal(network_colours(photo(), SRGB), as_float(photo()))
 
 
 def test_grey_pictures_come_whole_as_floats(tmp_path):

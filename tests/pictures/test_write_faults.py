@@ -16,6 +16,7 @@ from hdmatt.errors import OutputError
 from hdmatt.inference.outputs import OutputFiles, Outputs
 from hdmatt.inference.threads import WriteQueue
 from hdmatt.pictures import reader
+from hdmatt.pictures.encoding import SRGB
 from hdmatt.pictures.info import PictureInfo
 from hdmatt.pictures.writer import PictureWriter
 from hdmatt.system import hidden, staged
@@ -139,7 +140,7 @@ def test_encoded_rows_do_not_pile_up_in_memory(tmp_path, suffix, depth, channels
 
 
 def test_of_several_outputs_none_appears_when_one_fails_and_what_is_queued_is_dropped(tmp_path, monkeypatch):
-    info = PictureInfo(None, HEIGHT, WIDTH, 3, False, np.dtype(np.uint8), False, None, None)
+    info = PictureInfo(None, HEIGHT, WIDTH, 3, False, np.dtype(np.uint8), SRGB, None, None)
     outputs = Outputs(tmp_path / "a.png", tmp_path / "f.exr", tmp_path / "c.tif", bit_depth="auto")
     for path in outputs.paths():
         path.write_bytes(b"old")

@@ -1,4 +1,4 @@
-"""`hdmatt info`: version, models and devices."""
+"""`hdmatt info`: version, models, devices and transfer functions."""
 
 import json
 from dataclasses import asdict
@@ -10,12 +10,13 @@ from hdmatt.cli import shared
 
 
 def info_command(as_json: shared.AsJson = False, debug: shared.Debug = False) -> None:
-    """Version, installed models and devices."""
+    """Version, installed models, devices, and what --transfer knows."""
     import torch
 
     from hdmatt import __version__
     from hdmatt.network.checkpoint import load_model
     from hdmatt.network.names import models
+    from hdmatt.pictures.encoding import transfer_names
 
     devices = ["cpu", *(f"cuda:{i} {torch.cuda.get_device_name(i)}" for i in range(torch.cuda.device_count()))]
     if torch.backends.mps.is_available():
@@ -25,6 +26,7 @@ def info_command(as_json: shared.AsJson = False, debug: shared.Debug = False) ->
         "torch": torch.__version__,
         "models": {name: asdict(load_model(path).config) for name, path in models().items()},
         "devices": devices,
+        "transfers": transfer_names(),
     }
     if as_json:
         typer.echo(json.dumps(found, indent=1))
@@ -34,3 +36,4 @@ def info_command(as_json: shared.AsJson = False, debug: shared.Debug = False) ->
         typer.echo(f"model   {name}: " + ", ".join(f"{k} {v}" for k, v in config.items()))
     for device in devices:
         typer.echo(f"device  {device}")
+    typer.echo("transfer  " + ", ".join(found["transfers"]))

@@ -59,6 +59,7 @@ def matte_command(
         Path | None, typer.Option(help="Where the trimap of --mask is kept.", rich_help_panel=_MASK)
     ] = None,
     input_layer: shared.InputLayer = None,
+    transfer: shared.Transfer = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print what would be done and what it takes, and stop.")] = False,
     model: shared.Model = "hdmatt-s",
     runtime: shared.RuntimeName = "auto",
@@ -84,7 +85,7 @@ def matte_command(
     from hdmatt.inference.outputs import Outputs
     from hdmatt.pictures.info import InputOptions
 
-    reading = InputOptions(layer=input_layer, max_pixels=max_pixels)
+    reading = InputOptions(layer=input_layer, transfer=transfer, max_pixels=max_pixels)
     options, network = shared.options_of(context), shared.network_of(context)
     outputs = Outputs(
         output, foreground, cutout, composite, background, bit_depth, psd=psd, clean=clean, layered=layered, plate=plate

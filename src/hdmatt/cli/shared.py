@@ -83,6 +83,14 @@ InputLayer = Annotated[
     str | None,
     typer.Option(help="Layer of a PICTURE with several (EXR), by its name.", rich_help_panel=_INPUT),
 ]
+Transfer = Annotated[
+    str | None,
+    typer.Option(
+        help="Transfer function of a PICTURE that does not say it: sRGB, linear, Rec.709 or a curve of a camera; "
+        "hdmatt info lists all.",
+        rich_help_panel=_INPUT,
+    ),
+]
 MaxPixels = Annotated[int, typer.Option(min=1, help="Refuse larger pictures.", rich_help_panel=_SPEED)]
 
 Paper = Annotated[

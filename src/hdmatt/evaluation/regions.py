@@ -97,7 +97,7 @@ def _region(place: Place, item: Item, mattes: Mapping[str, Path], methods: Seque
     y1, x1 = min(y0 + side, truth.shape[0]), min(x0 + side, truth.shape[1])
     here = slice(y0, y1), slice(x0, x1)
     with open_item(item) as picture:
-        colours = reader.network_colours(picture.window(y0, y1, x0, x1), linear=picture.info.linear)
+        colours = reader.network_colours(picture.window(y0, y1, x0, x1), picture.info.encoding)
     photo = cv2.imencode(".jpg", np.rint(colours[..., ::-1] * 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 88])
     pictures = [RegionPicture("", "picture", "jpeg", photo[1].tobytes()), _png("", "truth", truth[here])]
     for method, path in mattes.items():

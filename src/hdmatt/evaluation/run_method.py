@@ -126,7 +126,7 @@ def _in_one_piece(network: Network) -> Callable[[Item, Path], None]:
     def compute(item: Item, path: Path) -> None:
         with opened(item) as (picture, trimap):
             height = picture.info.height
-            colours = reader.network_colours(picture.rows(0, height), linear=picture.info.linear)
+            colours = reader.network_colours(picture.rows(0, height), picture.info.encoding)
             marks = trimap.rows(0, height)
         write_matte(path, height, colours.shape[1], network(colours[None], marks[None]))
 

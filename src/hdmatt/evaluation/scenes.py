@@ -208,7 +208,7 @@ def _read(picture: Path, trimap: Path) -> tuple[UInt8[np.ndarray, "h w 3"], UInt
         bands: list[np.ndarray] = []
         for y0 in range(0, info.height, TILE):
             rows = pixels.rows(y0, min(y0 + TILE, info.height))
-            bands.append(np.rint(reader.network_colours(rows, linear=info.linear) * 255).astype(np.uint8))
+            bands.append(np.rint(reader.network_colours(rows, info.encoding) * 255).astype(np.uint8))
         return np.concatenate(bands), marks.rows(0, info.height)
 
 

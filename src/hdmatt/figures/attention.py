@@ -388,7 +388,7 @@ def _overviews(
 
 def _patch(pixels: BandReader, window: Window) -> np.ndarray:
     top, bottom = rows_of(window, pixels.info.height)
-    rows = reader.network_colours(pixels.rows(top, bottom), linear=pixels.info.linear)
+    rows = reader.network_colours(pixels.rows(top, bottom), pixels.info.encoding)
     colours = cut(rows, window, first_row=top, height=pixels.info.height)
     return enlarged(np.rint(255 * colours).astype(np.uint8), SIDE / window.size)
 

@@ -148,7 +148,7 @@ def shrunk(reader: BandReader, *, long_side: int) -> tuple[Pixels, float]:
     edges = (np.arange(0, height + 1) * info.height / height).round().astype(int)
     for first in range(0, height, 64):
         last = min(first + 64, height)
-        rows = network_colours(reader.rows(int(edges[first]), int(edges[last])), linear=info.linear)
+        rows = network_colours(reader.rows(int(edges[first]), int(edges[last])), info.encoding)
         parts.append(cv2.resize(rows, (width, last - first), interpolation=cv2.INTER_AREA))
     return _bytes(np.concatenate(parts)), scale
 

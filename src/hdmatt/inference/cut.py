@@ -22,6 +22,7 @@ from hdmatt.inference.options import Counters, Plan, Rows
 from hdmatt.inference.threads import prefetch
 from hdmatt.overview.known_colours import KnownColours, KnownColoursBuilder, alpha_step, cell_size
 from hdmatt.patches.windows import Window, cut, rows_of
+from hdmatt.pictures.encoding import Encoding
 from hdmatt.pictures.reader import PictureReader, network_colours
 
 FINISHED_ROWS = needs.BAND  # rows handed out at a time, at most
@@ -103,7 +104,7 @@ def read_known_colours(picture: Rows, trimap: Rows, counters: Counters) -> Known
     def bands() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for y in range(0, info.height, builder.cell):
             y1 = min(y + builder.cell, info.height)
-            yield network_colours(picture.rows(y, y1), linear=info.linear), trimap.rows(y, y1)
+            yield network_colours(picture.rows(y, y1), info.encoding), trimap.rows(y, y1)
 
     for colours, marks in prefetch(bands()):
         builder.add(colours, marks)
@@ -120,7 +121,7 @@ def cut_picture(
     for y, row in groupby(plan.queries, key=lambda w: w.y):
         yield from _known_rows(marks, first, max(first, y))
         first = max(first, y)
-        yield from cut_row(plan, list(row), pixels, marks, known_colours, linear=picture.info.linear)
+        yield from cut_row(plan, list(row), pixels, marks, known_colours, picture.info.encoding)
     yield from _known_rows(marks, first, plan.height)
     counters.rows_read += pixels.rows_read
 
@@ -131,15 +132,14 @@ def cut_row(
     pixels: PatchPixels,
     trimap: RowBand,
     known_colours: KnownColours | None,
-    *,
-    linear: bool,
+    encoding: Encoding,
 ) -> Iterator[CutPatches]:
     """The windows of one row, cut out, a batch at a time."""
     top, bottom = rows_of(row[0], plan.height)
     band, size, inside = trimap.rows(top, bottom), plan.options.patch, plan.part.inside
     for start in range(0, len(row), plan.batch):
         windows = row[start : start + plan.batch]
-        colours = np.stack([network_colours(pixels.cut(w)[inside], linear=linear) for w in windows])
+        colours = np.stack([network_colours(pixels.cut(w)[inside], encoding) for w in windows])
         trimaps = np.stack([cut(band, w, first_row=top, height=plan.height)[inside] for w in windows])
         surroundings = None
         if known_colours:

@@ -29,6 +29,7 @@ from hdmatt.inference.small_first import extra_work
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.inference.threads import WriteQueue
 from hdmatt.pictures.continued import CELL, KnownBand, coarse_colours, continued_bands
+from hdmatt.pictures.encoding import check_usable
 from hdmatt.pictures.foreground import PIECE, Band, foreground_bands
 from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions, PictureInfo
 from hdmatt.pictures.objects import path_or_array
@@ -202,7 +203,8 @@ def open_inputs(
                 f"the picture is an array and has no layer {options.layer!r}",
                 hint="Leave the layer out, or give a file.",
             )
-        pixels = stack.enter_context(ArrayReader(source, linear=linear))
+        pixels = stack.enter_context(ArrayReader(source, linear=linear, transfer=options.transfer))
+    check_usable(pixels.info.encoding, str(pixels.info.path or "the array"))
     return pixels, stack.enter_context(open_trimap(marks, options.of_others(), like=pixels.info))
 
 

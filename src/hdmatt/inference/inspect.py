@@ -38,7 +38,7 @@ def inspect_patch(plan: Plan, query: Window, picture: Rows, trimap: Rows, model:
     known_colours = read_known_colours(picture, trimap, counters) if plan.known_colours else None
     pool = fill_pool(plan, picture, trimap, known_colours, workers, counters)
     pixels, marks = PatchPixels(picture, plan), RowBand(trimap, plan.options.band)
-    patches = next(cut_row(plan, [query], pixels, marks, known_colours, linear=picture.info.linear))
+    patches = next(cut_row(plan, [query], pixels, marks, known_colours, picture.info.encoding))
     with workers[0].computing():
         inputs, surroundings = uploaded_inputs(workers[0], link.upload(patches.arrays()))
         body = bodies_of([query], model.encoder.stem(inputs, surroundings), workers[0], pool)

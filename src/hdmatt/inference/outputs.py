@@ -23,8 +23,10 @@ from hdmatt.errors import InputError
 from hdmatt.inference.needs import layered_bytes
 from hdmatt.pictures import colour
 from hdmatt.pictures.continued import cleared
-from hdmatt.pictures.formats import DEPTHS, EXR, FORMATS, default_bit_depth
+from hdmatt.pictures.encoding import SRGB, Encoding, check_convertible, check_usable, convert
+from hdmatt.pictures.formats import DEPTHS, EXR, FORMATS, Format, default_bit_depth, writable
 from hdmatt.pictures.info import WHITE, InputOptions, PictureInfo
+from hdmatt.pictures.labels import written_as
 from hdmatt.pictures.placed import placed
 from hdmatt.pictures.psd import LAYERED, PsdWriter
 from hdmatt.pictures.reader import as_float, open_picture
@@ -143,7 +145,7 @@ class OutputFiles:
 
     def __init__(self, outputs: Outputs, info: PictureInfo) -> None:
         self._outputs, self._info = outputs, info
-        self._encoded: set[PictureWriter | PsdWriter] = set()  # colours are linear here and display-encoded in the file
+        self._written_as: dict[PictureWriter | PsdWriter, Encoding] = {}
         self._white: dict[PictureWriter, int] = {}  # the largest number of a file of integers, else 0
         self._stack = ExitStack()
         self._alpha = self._foreground = self._cutout = self._composite = self._layered = None
@@ -214,12 +216,12 @@ class OutputFiles:
         if depth == "auto":
             depth = "half" if layers else default_bit_depth(path, info)
         size, publish = (info.height, info.width), self._together.add
+        like = info if channels == 1 else self._like(writable(path), depth)
         writer = PictureWriter(
-            path, *size, channels=channels, bit_depth=depth, like=info, publish=publish, layers=layers
+            path, *size, channels=channels, bit_depth=depth, like=like, publish=publish, layers=layers
         )
         self._white[writer] = WHITE.get(np.dtype(DEPTHS[depth]).name, 0)
-        if info.linear and depth in {"8", "16"}:
-            self._encoded.add(writer)
+        self._written_as[writer] = like.encoding
         return stack.enter_context(writer)
 
     def _layered_writer(self, stack: ExitStack, path: str | Path | None) -> PsdWriter | None:
@@ -228,18 +230,23 @@ class OutputFiles:
         info, depth = self._info, self._outputs.bit_depth
         if depth == "auto":
             depth = "8" if info.dtype == np.uint8 else "16"
-        publish = self._together.add
-        writer = PsdWriter(path, info.height, info.width, bit_depth=depth, like=info, publish=publish)
-        if info.linear:
-            self._encoded.add(writer)
+        publish, like = self._together.add, self._like(None, depth)
+        writer = PsdWriter(path, info.height, info.width, bit_depth=depth, like=like, publish=publish)
+        self._written_as[writer] = like.encoding
         return stack.enter_context(writer)
+
+    def _like(self, file_format: Format | None, depth: str) -> PictureInfo:
+        """The picture as a file with colours holds it; refused before anything is computed if that cannot be."""
+        like = written_as(self._info, file_format, depth)
+        check_convertible(self._info.encoding, like.encoding)
+        return like
 
     def _cleared(self, writer: PictureWriter, foreground: np.ndarray, alpha: np.ndarray) -> np.ndarray:
         colours = self._as_in_file(writer, foreground)
         return cleared(colours, alpha, white=self._white[writer]) if self._outputs.clean else colours
 
     def _as_in_file(self, writer: PictureWriter | PsdWriter, colours: np.ndarray) -> np.ndarray:
-        return colour.linear_to_srgb(colours) if writer in self._encoded else colours
+        return convert(colours, self._info.encoding, self._written_as[writer])
 
 
 def background_rows(
@@ -248,12 +255,12 @@ def background_rows(
     """What gives the rows of the background, in the picture's encoding; a picture is closed with the stack.
 
     Raises:
-        InputError: The background is a picture of another size.
+        InputError: The background is a picture of another size, or of an encoding that we cannot convert.
     """
     if background is None:
         return None
     if isinstance(background, np.ndarray):
-        flat = colour.srgb_to_linear(background) if info.linear else background
+        flat = convert(background[None, None], SRGB, info.encoding)[0, 0] if info.encoding.curves else background
         return lambda y0, y1: np.broadcast_to(flat, (y1 - y0, info.width, 3))
     reader = placed(stack.enter_context(open_picture(background, options.of_others())), info)
     if (reader.info.height, reader.info.width) != (info.height, info.width):
@@ -263,11 +270,11 @@ def background_rows(
             hint="Give a background of the picture's size, or a colour.",
         )
 
+    check_usable(reader.info.encoding, str(background))
+    check_convertible(reader.info.encoding, info.encoding)
+
     def rows(y0: int, y1: int) -> np.ndarray:
-        values = as_float(reader.rows(y0, y1))
-        if reader.info.linear == info.linear:
-            return values
-        return colour.srgb_to_linear(values) if info.linear else colour.linear_to_srgb(values)
+        return convert(as_float(reader.rows(y0, y1)), reader.info.encoding, info.encoding)
 
     return rows
 

@@ -60,7 +60,7 @@ def fill_pool(
     kept_bodies, kept_stems = set(kept), set(kept[: plan.stems])
     pixels, marks = PatchPixels(picture, plan), RowBand(trimap, plan.options.band)
     rows = (list(row) for _, row in groupby(plan.pool, key=lambda w: w.y))
-    pieces = (p for row in rows for p in cut_row(plan, row, pixels, marks, known_colours, linear=picture.info.linear))
+    pieces = (p for row in rows for p in cut_row(plan, row, pixels, marks, known_colours, picture.info.encoding))
 
     def encode(number: int, piece: KnownRows | UploadedPatches) -> list[EncodedCandidate]:
         assert isinstance(piece, UploadedPatches)

@@ -98,7 +98,7 @@ def _small_matte(task: Task, step: int) -> SmallMatte | None:
             y1 = min(y + band, info.height)
             trimap = task.trimap.rows(y, y1)
             known.update(kind for kind in (FOREGROUND, BACKGROUND) if (trimap == kind).any())
-            yield network_colours(task.picture.rows(y, y1), linear=info.linear), trimap
+            yield network_colours(task.picture.rows(y, y1), info.encoding), trimap
 
     colours, trimap = small_matte.small_picture(prefetch(bands()), step)
     if not all((trimap == kind).any() for kind in known):

@@ -97,7 +97,7 @@ class WindowDecoder:
         if self.known_colours:
             surroundings = self.known_colours.surroundings(window.y, window.x, size=size, patch=size)
             surroundings = surroundings[part.blocks][None]
-        patch = CutPatches([window], network_colours(colours, linear=info.linear)[None], trimap, surroundings)
+        patch = CutPatches([window], network_colours(colours, info.encoding)[None], trimap, surroundings)
         upload = self._worker.link.upload(patch.arrays())
         alpha = decode_patches(self.plan, UploadedPatches([window], trimap, upload), self._worker, self._pool).array()
         check_finite(alpha, [window])

@@ -78,7 +78,7 @@ def patch_rows(
         batch: Patches given to the network at once.
     """
     counters = counters if counters is not None else Counters()
-    height, width, linear = picture.info.height, picture.info.width, picture.info.linear
+    height, width, encoding = picture.info.height, picture.info.width, picture.info.encoding
     stitcher = Stitcher(height, width)
     weight = blending_weight(windows[0].size, overlap, blend="paper") if windows else np.empty(0)
     first = 0
@@ -91,7 +91,7 @@ def patch_rows(
         counters.rows_read += len(pixels)
         for start in range(0, len(row), batch):
             some = row[start : start + batch]
-            colours = [network_colours(cut(pixels, w, first_row=top, height=height), linear=linear) for w in some]
+            colours = [network_colours(cut(pixels, w, first_row=top, height=height), encoding) for w in some]
             known = [cut(marks, w, first_row=top, height=height) for w in some]
             with counters.network():  # the answer is an array, so a GPU has finished
                 alphas = network(np.stack(colours), np.stack(known))
@@ -169,7 +169,7 @@ def _small_picture(picture: Rows, size: tuple[int, int], band: int) -> Float32[n
     parts = []
     step = max(1, band // factor) * factor
     for y0 in range(0, info.height, step):
-        rows = network_colours(picture.rows(y0, min(y0 + step, info.height)), linear=info.linear)
+        rows = network_colours(picture.rows(y0, min(y0 + step, info.height)), info.encoding)
         blocks = max(1, len(rows) // factor), max(1, rows.shape[1] // factor)
         parts.append(cv2.resize(rows, blocks[::-1], interpolation=cv2.INTER_AREA) if factor > 1 else rows)
     joined = np.concatenate(parts)

@@ -21,6 +21,7 @@ from hdmatt.pictures.codings import coding_of, is_animated, unusual_coding
 from hdmatt.pictures.exr_header import attributes_of, windows_of
 from hdmatt.pictures.exr_layers import choose_layer, refuse_subsampled
 from hdmatt.pictures.info import DEFAULT_INPUT, TYPES, WHITE, InputOptions, Part, PictureInfo
+from hdmatt.pictures.labels import encoding_of
 from hdmatt.pictures.openimageio import (
     Opened,
     check_readable,
@@ -51,7 +52,7 @@ class Decoder:
     """
 
     def __init__(self, path: Path, options: InputOptions = DEFAULT_INPUT, *, part: Part = "straight") -> None:
-        self._path, self._part, self._layer = path, 0, ""
+        self._path, self._options, self._part, self._layer = path, options, 0, ""
         self._opened: Opened | None = _open(path)
         self._closed = False
         self._format = str(self._opened.input.format_name())
@@ -107,8 +108,7 @@ class Decoder:
         if turned:
             height, width = width, height
             resolution = resolution and (resolution[1], resolution[0], resolution[2])
-        space = str(spec.get_string_attribute("oiio:ColorSpace")).lower()
-        encoded = self.dtype.kind != "f" or not (space.startswith("lin") or space == "scene_linear")
+        icc = _profile(spec, self.channels)
         return PictureInfo(
             path=self._path,
             height=height,
@@ -116,8 +116,8 @@ class Decoder:
             channels=self.channels,
             has_alpha=self._alpha is not None,
             dtype=self.dtype,
-            linear=self._format == "openexr" or not encoded,
-            icc=_profile(spec, self.channels),
+            encoding=encoding_of(self._path, spec, self._format, icc=icc, transfer=self._options.transfer),
+            icc=None if self._format == "openexr" else icc,
             resolution=resolution,
             chunk_rows=self._chunk,
             layer=self._layer,

@@ -19,6 +19,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float16, Float32, UInt8, UInt16
 
+from hdmatt.pictures.encoding import Encoding
 from hdmatt.system.values import whole_number, word
 
 DEFAULT_MAX_PIXELS = 1_000_000_000
@@ -42,20 +43,24 @@ class InputOptions:
 
     Attributes:
         layer: The layer of a file with several, by its name. None: the file must make clear which one is the picture.
+        transfer: The transfer function of a file that does not say it, as `hdmatt info` lists them.
         max_pixels: Larger pictures are refused.
     """
 
     layer: str | None = None
+    transfer: str | None = None
     max_pixels: int = DEFAULT_MAX_PIXELS
 
     def __post_init__(self) -> None:
         if self.layer is not None:
             word("the layer", self.layer)
+        if self.transfer is not None:
+            word("the transfer function", self.transfer)
         object.__setattr__(self, "max_pixels", whole_number("max_pixels", self.max_pixels, 1))
 
     def of_others(self) -> "InputOptions":
-        """The same for the trimap and the background, which lie in other files: the layer is the picture's alone."""
-        return replace(self, layer=None)
+        """The same for the trimap and the background, in other files: layer and transfer are the picture's."""
+        return replace(self, layer=None, transfer=None)
 
 
 DEFAULT_INPUT = InputOptions()
@@ -82,7 +87,7 @@ class PictureInfo:
         channels: Colour channels, 1 (grey) or 3 (RGB); alpha is not counted.
         has_alpha: Whether the file or array has an alpha channel.
         dtype: uint8, uint16, float16 or float32.
-        linear: True for scene-linear values (EXR), False for display-encoded ones (like sRGB).
+        encoding: What the numbers mean: sRGB, linear light (EXR), or what the file says.
         icc: The ICC profile, if it is one for as many colours.
         resolution: Along x, along y, unit ("in", "cm" or "none").
         chunk_rows: Rows that can only be decoded together: of a tile, or of a strip.
@@ -99,7 +104,7 @@ class PictureInfo:
     channels: int
     has_alpha: bool
     dtype: np.dtype[Any]
-    linear: bool
+    encoding: Encoding
     icc: bytes | None
     resolution: tuple[float, float, str] | None
     chunk_rows: int = 1
@@ -108,3 +113,8 @@ class PictureInfo:
     attributes: Any = ()
     white: int = 0
     notes: tuple[str, ...] = ()
+
+    @property
+    def linear(self) -> bool:
+        """Whether the numbers are linear light."""
+        return self.encoding.linear

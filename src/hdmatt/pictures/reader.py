@@ -22,7 +22,9 @@ import numpy as np
 from jaxtyping import Float32, Shaped
 
 from hdmatt.errors import InputError
+from hdmatt.pictures import encoding as encodings
 from hdmatt.pictures.decoder import Decoder
+from hdmatt.pictures.encoding import LINEAR, SRGB, Encoding, as_displayed
 from hdmatt.pictures.info import DEFAULT_INPUT, WHITE, InputOptions, Part, PathLike, PictureInfo, Rows
 from hdmatt.pictures.turned import TurnedRows
 from hdmatt.system.memory import MIB
@@ -158,12 +160,13 @@ class ArrayReader(BandReader):
         array: uint8, uint16, float16 or float32 (float64 becomes float32), straight colours. Not copied: it must not
             change while it is read.
         linear: True for scene-linear values, False for display-encoded ones, in which floats span 0 to 1.
+        transfer: The values' transfer function, by a name that `encoding.transfer` knows, instead.
 
     Raises:
         InputError: Another shape or type, no pixels, NaN or infinite values, or display-encoded floats above 8.
     """
 
-    def __init__(self, array: np.ndarray, *, linear: bool = False) -> None:
+    def __init__(self, array: np.ndarray, *, linear: bool = False, transfer: str | None = None) -> None:
         if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
             raise InputError(
                 f"an array of shape {array.shape} is no picture, we need H x W or H x W x 1, 3 or 4",
@@ -177,7 +180,13 @@ class ArrayReader(BandReader):
         pixels = array.reshape(*array.shape[:2], -1)
         channels = 1 if pixels.shape[2] == 1 else 3
         self._pixels = _known_dtype(pixels)[..., :channels]
-        _check_array(self._pixels, linear=linear)
+        if linear and transfer is not None:
+            raise InputError(
+                f"linear=True contradicts transfer={transfer!r}",
+                hint='Leave one of them out; "linear" is a transfer, too.',
+            )
+        encoding = encodings.transfer(transfer) if transfer is not None else LINEAR if linear else SRGB
+        _check_array(self._pixels, linear=encoding.light)
         self.info = PictureInfo(
             path=None,
             height=pixels.shape[0],
@@ -185,7 +194,7 @@ class ArrayReader(BandReader):
             channels=channels,
             has_alpha=pixels.shape[2] == 4,
             dtype=self._pixels.dtype,
-            linear=linear,
+            encoding=encoding,
             icc=None,
             resolution=None,
         )
@@ -233,21 +242,16 @@ def as_float(rows: Shaped[np.ndarray, "..."]) -> Float32[np.ndarray, "..."]:
     return values
 
 
-def network_colours(rows: Shaped[np.ndarray, "... 3"], *, linear: bool) -> Float32[np.ndarray, "... 3"]:
+def network_colours(rows: Shaped[np.ndarray, "... 3"], encoding: Encoding) -> Float32[np.ndarray, "... 3"]:
     """Rows as the network sees them: display-encoded RGB in [0, 1].
 
-    Values outside of [0, 1] are clipped; scene-linear ones then pass the sRGB curve.
+    Numbers for displays are clipped. Linear light and curves of cameras become light, which is clipped and then passes
+    the sRGB curve.
 
     Raises:
         InputError: NaN or infinite values.
     """
-    colours = as_float(rows)
-    np.clip(colours, 0, 1, out=colours)
-    if not linear:
-        return colours
-    from hdmatt.pictures.colour import linear_to_srgb
-
-    return linear_to_srgb(colours)
+    return as_displayed(as_float(rows), encoding)
 
 
 def single_channel(colours: np.ndarray, y0: int, name: str, needed: str) -> np.ndarray:

@@ -19,9 +19,11 @@ from jaxtyping import Float32
 
 from hdmatt.errors import OutputError
 from hdmatt.pictures.encoders import Encoder, EncoderError, OpenImageIOEncoder, WebPEncoder, complaint
+from hdmatt.pictures.encoding import SRGB
 from hdmatt.pictures.exr_header import set_header
 from hdmatt.pictures.formats import DEPTHS, EXR, FORMATS, PNG, TIFF, WEBP, Format, check_format, writable
 from hdmatt.pictures.info import TYPES, WHITE, PathLike, PictureInfo
+from hdmatt.pictures.labels import labelled
 from hdmatt.pictures.openimageio import openimageio
 from hdmatt.system.hidden import HiddenFile, place_of, unwritable
 
@@ -47,7 +49,8 @@ class PictureWriter:
         path: Its suffix picks the format: .png, .jpg, .jpeg, .tif, .tiff, .exr, .webp.
         channels: 1 (a matte), 3 (RGB) or 4 (RGBA; not in JPEG).
         bit_depth: "8", "16", "half" or "float"; see `default_bit_depth`.
-        like: The picture whose resolution and ICC profile are written. The profile only if it is for as many colours;
+        like: The picture whose resolution, ICC profile and encoding are written, in formats that have a place for them.
+            The profile only if it is for as many colours;
             WebP has no place for a resolution.
         publish: Called with the complete hidden file, to give it its name. Several outputs can wait for each other
             here; see inference/outputs.py.
@@ -166,9 +169,8 @@ class PictureWriter:
             spec.attribute("oiio:UnassociatedAlpha", 1)
         if self._format is TIFF and self._height * self._width * channels * self._dtype.itemsize > _CLASSIC_TIFF_BYTES:
             spec.attribute("tiff:bigtiff", 1)
-        if self._format is PNG and (icc or channels == 1):
-            # else an sRGB chunk is written, which contradicts the profile and makes colours of a matte
-            spec.attribute("oiio:ColorSpace", "data" if channels == 1 else "unknown")
+        if self._format is PNG:
+            self._label_png(spec, icc, channels)
         if icc:
             array = oiio.TypeDesc(oiio.UINT8, oiio.SCALAR, oiio.NOSEMANTICS, len(icc))
             spec.attribute("ICCProfile", array, np.frombuffer(icc, np.uint8))
@@ -180,6 +182,18 @@ class PictureWriter:
         if self._like and self._like.resolution:
             _set_resolution(spec, self._like.resolution, self._format)
         return spec
+
+    def _label_png(self, spec: Any, icc: bytes | None, channels: int) -> None:
+        """Say what the numbers mean; OpenImageIO writes an sRGB chunk where nothing is said."""
+        if icc or channels == 1:
+            # an sRGB chunk would contradict the profile, and make colours of a matte
+            spec.attribute("oiio:ColorSpace", "data" if channels == 1 else "unknown")
+            return
+        for name, value in labelled(self._like.encoding if self._like else SRGB):
+            if isinstance(value, str):
+                spec.attribute(name, value)
+            else:
+                spec.attribute(name, openimageio().TypeDesc(f"int[{len(value)}]"), value)
 
     def _failure(self, error: EncoderError) -> OutputError:
         return unwritable(self._path, OSError(complaint(error)))

@@ -120,7 +120,7 @@ class _Strokes:
 
     def rows(self, y0: int, y1: int) -> np.ndarray:
         info = self._picture.info
-        pixels = network_colours(self._picture.rows(y0, y1), linear=info.linear)
+        pixels = network_colours(self._picture.rows(y0, y1), info.encoding)
         values = np.full(pixels.shape[:2], UNKNOWN, np.uint8)
         for value, wanted in zip((FOREGROUND, BACKGROUND), self._colours, strict=True):
             values[(np.abs(pixels - wanted) <= _NEAR).all(axis=2)] = value

@@ -38,7 +38,7 @@ def smaller_picture(
         for y0 in range(0, info.height, together):
             y1 = min(y0 + together, info.height)
             values = np.full((y1 - y0, info.width), UNKNOWN, np.uint8) if rows is None else rows(y0, y1)
-            yield network_colours(picture.rows(y0, y1), linear=info.linear), values
+            yield network_colours(picture.rows(y0, y1), info.encoding), values
 
     return small_picture(bands(), step)
 

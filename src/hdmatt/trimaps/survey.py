@@ -99,7 +99,7 @@ class Survey:
             if picture is not None and len(ys):
                 top, bottom = band.y0 + int(ys.min()), band.y0 + int(ys.max()) + 1
                 above, under = max(0, top - REACH), min(bottom + REACH + 1, self.height)
-                colours = network_colours(picture.rows(above, under), linear=picture.info.linear)
+                colours = network_colours(picture.rows(above, under), picture.info.encoding)
                 soft = soft_contacts(colours, ys + band.y0 - above, xs, along_y=along_y)
                 self.places["soft"].add_points(ys[soft], xs[soft], band.y0)
 

@@ -1,0 +1,59 @@
+"""ICC profiles of curves and primaries, made tag by tag, for the tests."""
+
+import struct
+
+D65 = (0.3127, 0.3290)
+REC709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, *D65)
+ADOBE = (0.64, 0.33, 0.21, 0.71, 0.15, 0.06, *D65)
+# red, green and blue in XYZ, adapted to D50: the profiles of Adobe and Kodak, of Apple, and of the ICC
+COLORANTS = {
+    "sRGB": ((0.43607, 0.22249, 0.01392), (0.38515, 0.71687, 0.09708), (0.14307, 0.06061, 0.71410)),
+    "Adobe RGB": ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457)),
+    "ProPhoto RGB": ((0.79767, 0.28804, 0.0), (0.13519, 0.71188, 0.0), (0.03134, 0.00009, 0.82491)),
+    "Display P3": ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407)),
+}
+
+
+def gamma(value: float) -> bytes:
+    """A curve of one number."""
+    return b"curv" + bytes(4) + struct.pack(">IH", 1, round(value * 256))
+
+
+def table(values: list[float]) -> bytes:
+    """A curve of samples in [0, 1]."""
+    return b"curv" + bytes(4) + struct.pack(f">I{len(values)}H", len(values), *(round(v * 65535) for v in values))
+
+
+def parametric(kind: int, *numbers: float) -> bytes:
+    return b"para" + bytes(4) + struct.pack(f">HH{len(numbers)}i", kind, 0, *(round(n * 65536) for n in numbers))
+
+
+SRGB_CURVE = parametric(3, 2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+
+
+def make_profile(curve: bytes, space: str = "sRGB", *, grey: bool = False, **more: bytes) -> bytes:
+    """A display profile, version 4; `more` are further tags."""
+    tags = {b"desc": _text(space), b"cprt": _text("none"), b"wtpt": _xyz(0.9642, 1.0, 0.8249)}
+    if grey:
+        tags[b"kTRC"] = curve
+    else:
+        tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
+        tags |= {name: _xyz(*xyz) for name, xyz in zip((b"rXYZ", b"gXYZ", b"bXYZ"), COLORANTS[space], strict=True)}
+    tags |= {name.encode(): value for name, value in more.items()}
+    body, entries, start = b"", b"", 132 + 12 * len(tags)
+    for name, value in tags.items():
+        entries += struct.pack(">4sII", name, start + len(body), len(value))
+        body += value + bytes(-len(value) % 4)
+    size = start + len(body)
+    head = struct.pack(">I4sI4s4s4s", size, bytes(4), 0x04300000, b"mntr", b"GRAY" if grey else b"RGB ", b"XYZ ")
+    head += struct.pack(">6H4s28x3i", 2026, 1, 1, 0, 0, 0, b"acsp", 0xF6D6, 0x10000, 0xD32D)
+    return head.ljust(128, b"\0") + struct.pack(">I", len(tags)) + entries + body
+
+
+def _xyz(*values: float) -> bytes:
+    return b"XYZ " + bytes(4) + struct.pack(">3i", *(round(v * 65536) for v in values))
+
+
+def _text(text: str) -> bytes:
+    encoded = text.encode("utf-16-be")
+    return b"mluc" + bytes(4) + struct.pack(">II4sII", 1, 12, b"enUS", len(encoded), 28) + encoded

@@ -62,6 +62,7 @@ ERRORS = {
     "MemoryLimitError": "InputError",
     "ModelError": "InputError",
     "NoUnknownWarning": UserWarning,
+    "InexactWarning": UserWarning,
     "OutputError": "InputError",
 }
 

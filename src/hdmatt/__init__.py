@@ -17,6 +17,7 @@
     score            a matte against the truth, as Scores (SAD, MSE, Grad, Conn, MAD)
     HDMattError      base of every error raised here: InputError, ModelError, OutputError, MemoryLimitError
     NoUnknownWarning the trimap has no unknown pixel
+    InexactWarning   the matte's format changes sure pixels
 
 Nothing else is public. Importing this package loads neither torch nor any picture library.
 """
@@ -24,7 +25,15 @@ Nothing else is public. Importing this package loads neither torch nor any pictu
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from hdmatt.errors import HDMattError, InputError, MemoryLimitError, ModelError, NoUnknownWarning, OutputError
+from hdmatt.errors import (
+    HDMattError,
+    InexactWarning,
+    InputError,
+    MemoryLimitError,
+    ModelError,
+    NoUnknownWarning,
+    OutputError,
+)
 
 if TYPE_CHECKING:
     from hdmatt.api import Matte, matte
@@ -52,6 +61,7 @@ __all__ = [
     "BatchResult",
     "Finding",
     "HDMattError",
+    "InexactWarning",
     "InputError",
     "InputOptions",
     "MaskSource",

@@ -9,6 +9,7 @@ returns the error's exit code: 2 for a caller's mistake, 1 for ours.
     OutputError         a place that we cannot write to
     MemoryLimitError    the memory limit is below what the job needs
     NoUnknownWarning    the trimap has no unknown pixel
+    InexactWarning      the matte's format changes sure pixels
     plural              a number with its noun, for messages
 """
 
@@ -55,3 +56,7 @@ def plural(number: int, noun: str) -> str:
 
 class NoUnknownWarning(UserWarning):
     """The trimap has no unknown pixel, so the matte is the trimap."""
+
+
+class InexactWarning(UserWarning):
+    """The matte's file format is lossy: pixels that the trimap is sure of are no longer exactly 0 or 1."""

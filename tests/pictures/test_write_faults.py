@@ -154,7 +154,7 @@ def test_of_several_outputs_none_appears_when_one_fails_and_what_is_queued_is_dr
     ):
         for y in range(0, HEIGHT, 10):
             queue.submit(files.write_alpha, alpha[y : y + 10])
-            queue.submit(files.write_colours, colours[y : y + 10], alpha[y : y + 10], None)
+            queue.submit(files.write_colours, colours[y : y + 10], alpha[y : y + 10])
     assert disk.failures == 1
     assert sorted(os.listdir(tmp_path)) == ["a.png", "c.tif", "f.exr"]
     assert all(path.read_bytes() == b"old" for path in outputs.paths())

@@ -1,16 +1,16 @@
 """The command line: the commands, and what becomes of errors. Loads torch only when a command needs it.
 
 app     the commands; each is a module of this folder
-main    exit codes: 0 done, 2 a mistake in what we were given, 1 a mistake of ours, 130 Ctrl-C, 143 SIGTERM
+main    exit codes: 0 done, 2 a mistake in what we were given, 1 a mistake of ours, 74 done but not printed, 130 Ctrl-C,
+        143 SIGTERM, 129 SIGHUP
 """
 
-import signal
 import sys
 from typing import Annotated
 
 import typer
 
-from hdmatt.cli import shared
+from hdmatt.cli import process, shared
 from hdmatt.cli.attention import attention_command
 from hdmatt.cli.batch import batch_command
 from hdmatt.cli.bench import bench_command
@@ -56,9 +56,17 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments is None:  # as a program: the process is ours
         from hdmatt.system.memory import keep_freed
 
-        arguments = sys.argv[1:]
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # SIGTERM cleans up like Ctrl-C
+        process.take_over()
         keep_freed()
+        code = _run(sys.argv[1:])
+        if (error := process.all_printed()) and code == 0:
+            shared.print_error(f"hdmatt: the work is done, but stdout cannot be written ({error.strerror})")
+            return process.NOT_PRINTED
+        return code
+    return _run(arguments)
+
+
+def _run(arguments: list[str]) -> int:
     shared.TYPED.set(tuple(arguments))
     try:
         code = app(arguments, prog_name="hdmatt", standalone_mode=False)

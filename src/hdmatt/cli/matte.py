@@ -12,12 +12,13 @@ import typer
 
 from hdmatt.cli import shared
 from hdmatt.cli.mask import given_trimap
-from hdmatt.errors import NoUnknownWarning
+from hdmatt.errors import InexactWarning, NoUnknownWarning
 from hdmatt.system.memory import MIB
 
 if TYPE_CHECKING:
     from hdmatt.inference.files import RunForecast, RunSummary
 
+_OURS = (NoUnknownWarning, InexactWarning)  # warnings that are printed as lines
 BitDepth = Literal["auto", "8", "16", "half", "float"]
 _MASK = "A mask instead of a trimap (more of them: hdmatt trimap make)"
 
@@ -91,7 +92,7 @@ def matte_command(
         output, foreground, cutout, composite, background, bit_depth, psd=psd, clean=clean, layered=layered, plate=plate
     )
     if not outputs.paths():
-        outputs = replace(outputs, alpha=picture.with_name(f"{picture.stem}_alpha.png"))
+        outputs = replace(outputs, alpha=picture.parent / f"{picture.stem}_alpha.png")
         shared.refuse_existing(outputs.paths(), option="-o", overwrite=overwrite)
     keep = None if plan else save_trimap  # --plan writes nothing
     with given_trimap(
@@ -131,11 +132,12 @@ def _warnings_on_stderr() -> Generator[None]:
     caught: list[warnings.WarningMessage] = []
     try:
         with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", NoUnknownWarning)
+            for category in _OURS:
+                warnings.simplefilter("always", category)
             yield
     finally:
         for warning in caught:
-            if issubclass(warning.category, NoUnknownWarning):
+            if issubclass(warning.category, _OURS):
                 shared.print_error(f"hdmatt: warning: {warning.message}")
             else:
                 warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)

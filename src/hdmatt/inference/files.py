@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from hdmatt.errors import InputError, NoUnknownWarning
+from hdmatt.errors import InexactWarning, InputError, NoUnknownWarning
 from hdmatt.inference import needs
 from hdmatt.inference.job import Job
 from hdmatt.inference.load import AnyNetwork, LoadedNetwork, load_network
@@ -31,6 +31,7 @@ from hdmatt.inference.threads import WriteQueue
 from hdmatt.pictures.continued import CELL, KnownBand, coarse_colours, continued_bands
 from hdmatt.pictures.encoding import check_usable
 from hdmatt.pictures.foreground import PIECE, Band, foreground_bands
+from hdmatt.pictures.formats import FORMATS, JPEG
 from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions, PictureInfo
 from hdmatt.pictures.objects import path_or_array
 from hdmatt.pictures.placed import data_window
@@ -134,6 +135,7 @@ def matte_files(
         job = matte_rows(strategy, pixels, marks, loaded.model, given, progress=progress, counters=counters)
         stack.callback(job.close)  # before the files are closed that its thread reads
         warn_if_known(job.unknown)
+        _warn_if_lossy(outputs.alpha)
         coarse = coarse_colours(sure_foreground(pixels, marks)) if outputs.continued() else None
         _write(job, picture, pixels.info, outputs, background, input_options, coarse)
     facts = _facts(job, pixels.info, marks.info, given, loaded, strategy, patches=counters.decoded)
@@ -223,6 +225,17 @@ def warn_if_known(unknown: int) -> None:
     """Warn the caller's caller of a trimap without unknown pixels."""
     if not unknown:
         warnings.warn("the trimap has no unknown pixel: the matte is the trimap", NoUnknownWarning, stacklevel=3)
+
+
+def _warn_if_lossy(alpha: str | Path | None) -> None:
+    """Warn the caller's caller of a matte in JPEG."""
+    if alpha is not None and FORMATS.get(Path(alpha).suffix.lower()) is JPEG:
+        warnings.warn(
+            f"{alpha} is JPEG, which changes pixels: those that the trimap is sure of are no longer exactly 0 or 1; "
+            "PNG and TIFF keep them",
+            InexactWarning,
+            stacklevel=3,
+        )
 
 
 def _run_options(options: Options | None, loaded: LoadedNetwork, outputs: Outputs, info: PictureInfo) -> RunOptions:

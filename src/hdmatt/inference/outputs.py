@@ -10,6 +10,7 @@ Knows files and colours; nothing of networks and plans. Read top to bottom:
 """
 
 import os
+import re
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from hdmatt.pictures.encoding import SRGB, Encoding, check_convertible, check_us
 from hdmatt.pictures.formats import DEPTHS, EXR, FORMATS, Format, default_bit_depth, writable
 from hdmatt.pictures.info import WHITE, InputOptions, PictureInfo
 from hdmatt.pictures.labels import written_as
+from hdmatt.pictures.openimageio import check_readable
 from hdmatt.pictures.placed import placed
 from hdmatt.pictures.psd import LAYERED, PsdWriter
 from hdmatt.pictures.reader import as_float, open_picture
@@ -282,9 +284,13 @@ def background_rows(
 def _parse_background(background: str | Path | None) -> Path | np.ndarray | None:
     if background is None:
         return None
-    if Path(background).is_file():
-        return Path(background)
-    return colour.parse_colour(str(background))
+    path, text = Path(background), str(background)
+    is_there = os.path.lexists(path) and not os.path.isdir(path)
+    looks_like_one = "(" not in text and (os.sep in text or re.fullmatch(r"\.[A-Za-z]\w{1,3}", path.suffix))
+    if isinstance(background, Path) or is_there or looks_like_one:
+        check_readable(path)
+        return path
+    return colour.parse_colour(text)
 
 
 class _Together:

@@ -14,15 +14,11 @@ OpenImageIO refuses pictures larger than the machine's memory. We stream, and bo
 rely on it. So it is lifted only for files that it refuses, while they are opened and read, and then put back.
 """
 
-import atexit
-import hashlib
 import os
-import shutil
 import stat
-import tempfile
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,6 +42,7 @@ class Opened(NamedTuple):
     input: Any  # OpenImageIO's ImageInput
     complaint: str  # on the way: progressive JPEG is read right there
     beyond: bool  # larger than OpenImageIO's limit of size
+    descriptor: "_Descriptor | None" = None  # open as long as the input may read
 
 
 def open_input(path: Path) -> Opened:
@@ -55,41 +52,22 @@ def open_input(path: Path) -> Opened:
         InputError: The file is missing, closed to us, no regular file, empty, or no picture.
     """
     check_readable(path)
-    source = _open(path)
+    name, descriptor = _name(path)
+    source = _open(name)
     reason = complaint_of(openimageio()) if source is None else ""
     beyond = _SIZE_LIMIT in reason
     if beyond:
         with size_limit(lifted=True):
-            source = _open(path)
+            source = _open(name)
             reason = complaint_of(openimageio())
     # "null" makes pictures out of nothing for any file of that name
     if source is None or source.format_name() in ("null", "term"):
-        reason = first_line(reason).replace(str(path), path.name)
+        reason = first_line(reason).replace(name, path.name)
         raise InputError(
             f"{path} is not a picture that we can read ({reason or 'unknown format'})",
             hint="We need PNG, JPEG, TIFF, EXR, WebP, AVIF or HEIC.",
         )
-    return Opened(source, complaint_of(source), beyond)
-
-
-def check_readable(path: Path) -> None:
-    """Refuse what is missing, closed to us, no regular file, or empty."""
-    try:
-        status = path.stat()
-    except OSError as error:
-        if isinstance(error, FileNotFoundError | NotADirectoryError):
-            raise InputError(f"{path} does not exist", hint="Check the spelling and the folder.") from error
-        raise InputError(f"{path} cannot be read ({error.strerror})", hint="Check the path and permissions.") from error
-    if stat.S_ISDIR(status.st_mode):
-        raise InputError(f"{path} is a folder, we need a picture file", hint="Name one of the pictures in it.")
-    if not stat.S_ISREG(status.st_mode):
-        raise InputError(
-            f"{path} is not a regular file, we need one that can be read twice", hint="Save it to a file first."
-        )
-    if not os.access(path, os.R_OK):
-        raise InputError(f"{path} cannot be read (permission denied)", hint=f"Allow it: chmod u+r {path}")
-    if status.st_size == 0:
-        raise InputError(f"{path} is empty (0 bytes), we need a picture", hint="Copy or download it again.")
+    return Opened(source, complaint_of(source), beyond, descriptor)
 
 
 class _Lifted:
@@ -136,28 +114,52 @@ def first_line(text: str | None) -> str:
     return (text or "").strip().split("\n")[0].strip()
 
 
-def _open(path: Path) -> Any:
+class _Descriptor:
+    """A file that is open as long as this object lives."""
+
+    def __init__(self, path: Path) -> None:
+        self.number = os.open(path, os.O_RDONLY)
+
+    def __del__(self) -> None:
+        os.close(self.number)
+
+
+def _name(path: Path) -> tuple[str, _Descriptor | None]:
+    """What OpenImageIO opens, which takes UTF-8 only; a file of another name is opened by us."""
+    try:
+        return os.fsencode(path).decode(), None
+    except UnicodeDecodeError:
+        descriptor = _Descriptor(path)
+        return f"/dev/fd/{descriptor.number}", descriptor
+
+
+def _open(name: str) -> Any:
     config = openimageio().ImageSpec()
     config.attribute("oiio:UnassociatedAlpha", 1)
-    return openimageio().ImageInput.open(_as_utf8(path), config)
+    return openimageio().ImageInput.open(name, config)
 
 
-def _as_utf8(path: Path) -> str:
-    """A name that OpenImageIO takes: the path's own, or that of a link where it is not UTF-8."""
-    with suppress(UnicodeEncodeError):
-        str(path).encode()
-        return str(path)
-    absolute = os.path.abspath(path)
-    suffix = path.suffix.encode("ascii", "ignore").decode()
-    link = os.path.join(_links(), hashlib.sha256(os.fsencode(absolute)).hexdigest() + suffix)
-    with suppress(FileExistsError):
-        os.symlink(absolute, link)
-    return link
+def check_readable(path: Path) -> None:
+    """Refuse what is no regular file that we may read.
 
-
-@cache
-def _links() -> str:
-    """A folder for such links, removed when the process ends."""
-    folder = tempfile.mkdtemp(prefix="hdmatt-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+    Raises:
+        InputError: It is missing, closed to us, a folder, a device or empty.
+    """
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:  # ValueError: a NUL byte
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise InputError(f"{path} does not exist", hint="Check the spelling and the folder.") from error
+        raise InputError(
+            f"{path} cannot be read ({getattr(error, 'strerror', error)})", hint="Check the path and permissions."
+        ) from error
+    if stat.S_ISDIR(status.st_mode):
+        raise InputError(f"{path} is a folder, we need a picture file", hint="Name one of the pictures in it.")
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(
+            f"{path} is not a regular file, we need one that can be read twice", hint="Save it to a file first."
+        )
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{path} cannot be read (permission denied)", hint=f"Allow it: chmod u+r {path}")
+    if status.st_size == 0:
+        raise InputError(f"{path} is empty (0 bytes), we need a picture", hint="Copy or download it again.")

@@ -172,8 +172,8 @@ while True:
 """
 
 
-def kill_at_random(folder: Path, suffix: str, depth: str, channels: int, seconds: float) -> None:
-    """A process that writes a picture again and again, killed; there must be a whole picture or none."""
+def kill_at_random(folder: Path, suffix: str, depth: str, channels: int, seconds: float) -> str:
+    """A process that writes a picture again and again, killed; what it left, a whole picture or none."""
     paths = os.pathsep.join([str(Path(reader.__file__).parents[2]), str(Path(__file__).parents[1])])
     command = [sys.executable, "-c", _KILLED, str(folder), suffix, depth, str(channels)]
     process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths}, stdout=subprocess.PIPE)
@@ -187,8 +187,11 @@ def kill_at_random(folder: Path, suffix: str, depth: str, channels: int, seconds
     path = folder / f"a{suffix}"
     assert not path.exists() or whole(path).shape[:2] == (600, 400)
     assert all(name == path.name or name.startswith(".hdmatt-") for name in os.listdir(folder))
+    left = len(os.listdir(folder)) - path.exists()
     hidden.remove_stale(folder)
     assert set(os.listdir(folder)) <= {path.name}
+    whole_or_none = "a whole picture" if path.exists() else "no picture yet"
+    return f"{whole_or_none}, {'a hidden file, removed by the next run' if left else 'no hidden file'}"
 
 
 @pytest.mark.release

@@ -111,6 +111,8 @@ def test_a_message_holds_the_bytes_of_a_name_and_json_their_numbers(tmp_path):
         (("p.png", "t.png", "--composite", "c.png", "--background", "b" * 300), b"is not a colour"),
         (("p.png", "t.png", "--composite", "c.png", "--background", "beach.jpg"), b"beach.jpg does not exist"),
         (("p.png", "t.png", "--composite", "c.png", "--background", "no/beach"), b"no/beach does not exist"),
+        (("p.png", "t.png", "--quality", "80"), b"a quality is for JPEG and WebP"),
+        (("p.png", "t.png", "--cutout", "c.webp", "--quality", "0"), b"the quality is 0, we need 1 to 100"),
         (("-p.png", "t.png"), b"No such option: -p"),
         (("--", "-p.png", "t.png"), b"-p.png does not exist"),
         (("l.png", "t.png"), b"l.png cannot be read (Too many levels of symbolic links)"),

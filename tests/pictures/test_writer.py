@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from small_pictures import HEIGHT, WHITE, info, noise, photo, profile, raw, whole, write
 
 from hdmatt.errors import OutputError
 from hdmatt.pictures import reader
+from hdmatt.pictures.formats import Extras
 from hdmatt.pictures.reader import as_float, open_picture
 from hdmatt.pictures.writer import PictureWriter, check_output_path
 
@@ -207,3 +209,35 @@ def test_a_folder_closed_to_us_is_no_place_for_output(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda folder, mode: False)  # to root no folder is closed
     with pytest.raises(OutputError, match="we may not write into its folder"):
         check_output_path(tmp_path / "a.png", [])
+
+
+def test_a_quality_makes_colours_smaller_and_leaves_alpha_exact(tmp_path):
+    pixels = as_float(noise(4))
+    pixels[..., :3] = as_float(photo())
+    pixels[..., 3] = np.linspace(0, 1, HEIGHT, dtype=np.float32)[:, None]
+    sizes = {}
+    for quality in (None, 90, 20):
+        path = tmp_path / f"{quality}.webp"
+        extras = Extras(quality=quality)
+        with PictureWriter(path, *pixels.shape[:2], channels=4, bit_depth="8", extras=extras) as file:
+            file.write(pixels)
+        alpha = np.asarray(Image.open(path))[..., 3]  # Pillow reads what it wrote, but our numbers are these
+        np.testing.assert_array_equal(alpha, np.rint(pixels[..., 3] * 255))
+        sizes[quality] = path.stat().st_size
+    assert sizes[20] < sizes[90]
+    for quality in (95, 20):
+        path = tmp_path / f"{quality}.jpg"
+        with PictureWriter(
+            path, HEIGHT, pixels.shape[1], channels=3, bit_depth="8", extras=Extras((), quality)
+        ) as file:
+            file.write(as_float(noise()))
+        sizes[quality] = path.stat().st_size
+    assert sizes[20] < sizes[95]
+
+
+def test_a_matte_in_webp_is_lossless_whatever_the_quality(tmp_path):
+    matte = as_float(noise(1))
+    path = tmp_path / "a.webp"
+    with PictureWriter(path, *matte.shape[:2], channels=1, bit_depth="8", extras=Extras(quality=10)) as file:
+        file.write(matte)
+    np.testing.assert_array_equal(np.asarray(Image.open(path))[..., :1], noise(1))

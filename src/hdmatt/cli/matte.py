@@ -42,6 +42,10 @@ def matte_command(
         Path | None, typer.Option(help="Layers for Photoshop, the matte as mask; .psb for large ones.")
     ] = None,
     bit_depth: Annotated[BitDepth, typer.Option(help="Of the outputs; auto: as the picture.")] = "auto",
+    quality: Annotated[
+        int | None,
+        typer.Option(metavar="1-100", help="Of colours in JPEG (95) and WebP (lossless); alpha stays exact."),
+    ] = None,
     clean: Annotated[
         bool, typer.Option("--clean", help="Colours of foreground and cut-out are 0 where alpha is 0.")
     ] = False,
@@ -89,7 +93,17 @@ def matte_command(
     reading = InputOptions(layer=input_layer, transfer=transfer, max_pixels=max_pixels)
     options, network = shared.options_of(context), shared.network_of(context)
     outputs = Outputs(
-        output, foreground, cutout, composite, background, bit_depth, psd=psd, clean=clean, layered=layered, plate=plate
+        output,
+        foreground,
+        cutout,
+        composite,
+        background,
+        bit_depth,
+        psd=psd,
+        clean=clean,
+        layered=layered,
+        plate=plate,
+        quality=quality,
     )
     if not outputs.paths():
         outputs = replace(outputs, alpha=picture.parent / f"{picture.stem}_alpha.png")

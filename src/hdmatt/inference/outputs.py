@@ -25,7 +25,7 @@ from hdmatt.inference.needs import layered_bytes
 from hdmatt.pictures import colour
 from hdmatt.pictures.continued import cleared
 from hdmatt.pictures.encoding import SRGB, Encoding, check_convertible, check_usable, convert
-from hdmatt.pictures.formats import DEPTHS, EXR, FORMATS, Format, default_bit_depth, writable
+from hdmatt.pictures.formats import DEPTHS, EXR, FORMATS, Extras, Format, default_bit_depth, writable
 from hdmatt.pictures.info import WHITE, InputOptions, PictureInfo
 from hdmatt.pictures.labels import written_as
 from hdmatt.pictures.openimageio import check_readable
@@ -58,6 +58,7 @@ class Outputs:
         layered: One EXR: the cut-out as R G B A, multiplied by alpha, and the straight foreground as layer fg. Half
             floats unless `bit_depth` says "float".
         plate: The picture as layer plate of `layered`, too.
+        quality: Of colours in JPEG (else 95) and WebP (else lossless), 1 to 100; alpha stays exact.
     """
 
     alpha: str | Path | None = None
@@ -70,6 +71,7 @@ class Outputs:
     clean: bool = False
     layered: str | Path | None = None
     plate: bool = False
+    quality: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("alpha", "foreground", "cutout", "composite", "psd", "layered"):
@@ -117,6 +119,8 @@ def check_outputs(outputs: Any, picture: Path, trimap: Path) -> Path | np.ndarra
         )
     if outputs.plate and outputs.layered is None:
         raise InputError("--plate is a layer of --layered, which is not written", hint="Give --layered FILE.exr, too.")
+    if outputs.quality is not None:
+        _check_quality(outputs)
     background = _parse_background(outputs.background)
     if isinstance(background, Path):
         inputs.append(background)
@@ -220,7 +224,13 @@ class OutputFiles:
         size, publish = (info.height, info.width), self._together.add
         like = info if channels == 1 else self._like(writable(path), depth)
         writer = PictureWriter(
-            path, *size, channels=channels, bit_depth=depth, like=like, publish=publish, layers=layers
+            path,
+            *size,
+            channels=channels,
+            bit_depth=depth,
+            like=like,
+            publish=publish,
+            extras=Extras(layers, self._outputs.quality),
         )
         self._white[writer] = WHITE.get(np.dtype(DEPTHS[depth]).name, 0)
         self._written_as[writer] = like.encoding
@@ -279,6 +289,18 @@ def background_rows(
         return convert(as_float(reader.rows(y0, y1)), reader.info.encoding, info.encoding)
 
     return rows
+
+
+def _check_quality(outputs: Outputs) -> None:
+    if not isinstance(outputs.quality, int) or not 1 <= outputs.quality <= 100:
+        raise InputError(
+            f"the quality is {outputs.quality!r}, we need 1 to 100", hint="Give --quality 90, for example."
+        )
+    if not {path.suffix.lower() for path in outputs.paths()} & {".jpg", ".jpeg", ".webp"}:
+        raise InputError(
+            "a quality is for JPEG and WebP, and none of the outputs is one",
+            hint="Leave --quality out, or write to a file.webp.",
+        )
 
 
 def _parse_background(background: str | Path | None) -> Path | np.ndarray | None:

@@ -21,7 +21,7 @@ from hdmatt.errors import OutputError
 from hdmatt.pictures.encoders import Encoder, EncoderError, OpenImageIOEncoder, WebPEncoder, complaint
 from hdmatt.pictures.encoding import SRGB
 from hdmatt.pictures.exr_header import set_header
-from hdmatt.pictures.formats import DEPTHS, EXR, FORMATS, PNG, TIFF, WEBP, Format, check_format, writable
+from hdmatt.pictures.formats import DEPTHS, EXR, FORMATS, JPEG, PNG, TIFF, WEBP, Extras, Format, check_format, writable
 from hdmatt.pictures.info import TYPES, WHITE, PathLike, PictureInfo
 from hdmatt.pictures.labels import labelled
 from hdmatt.pictures.openimageio import openimageio
@@ -54,7 +54,7 @@ class PictureWriter:
             WebP has no place for a resolution.
         publish: Called with the complete hidden file, to give it its name. Several outputs can wait for each other
             here; see inference/outputs.py.
-        layers: Names of further channels of an EXR behind R G B A, as "fg.R"; they are written as they are given.
+        extras: Layers of an EXR, quality of a JPEG or WebP. A matte in WebP is always lossless.
 
     Raises:
         InputError: A bit depth that the format lacks.
@@ -71,14 +71,15 @@ class PictureWriter:
         bit_depth: str,
         like: PictureInfo | None = None,
         publish: Callable[[HiddenFile], None] = HiddenFile.publish,
-        layers: Sequence[str] = (),
+        extras: Extras = Extras(),  # noqa: B008, it is frozen
     ) -> None:
         assert channels in (1, 3, 4) and height > 0 and width > 0, (channels, height, width)
         self._path, self._publish = Path(path), publish
         self._format = writable(self._path)
         check_format(self._path, self._format, height, width, channels=channels, bit_depth=bit_depth)
-        assert not layers or (channels == 4 and self._format is EXR), (path, layers)
-        self._layers, self._channels = tuple(layers), channels + len(layers)
+        assert not extras.layers or (channels == 4 and self._format is EXR), (path, extras)
+        self._layers, self._channels = extras.layers, channels + len(extras.layers)
+        self._quality = extras.quality
         self._height, self._width, self._like = height, width, like
         self._dtype = np.dtype(DEPTHS[bit_depth])
         self._hidden: HiddenFile | None = None
@@ -152,7 +153,11 @@ class PictureWriter:
     def _open(self, hidden: HiddenFile) -> Encoder:
         profile = profile_for(self._like, self._channels)
         if self._format is WEBP:
-            options = {**dict(self._format.attributes), **({"icc_profile": profile} if profile else {})}
+            options: dict[str, Any] = dict(self._format.attributes)
+            if self._quality is not None and self._channels > 1:
+                options = {"quality": self._quality, "alpha_quality": 100}  # 100: alpha is compressed without loss
+            if profile:
+                options["icc_profile"] = profile
             return WebPEncoder(hidden, self._height, self._width, options=options)
         # libpng refuses to write profiles that JPEG and TIFF carry without a look; better a picture without than none
         specs = [self._spec(icc) for icc in ((profile, None) if profile else (None,))]
@@ -165,6 +170,8 @@ class PictureWriter:
         spec.attribute("DateTime", "")  # else TIFF and EXR hold the time of writing, and no two runs the same bytes
         for name, value in self._format.attributes:
             spec.attribute(name, value)
+        if self._format is JPEG and self._quality is not None:
+            spec.attribute("compression", f"jpeg:{self._quality}")
         if channels == 4 and self._format is not EXR:
             spec.attribute("oiio:UnassociatedAlpha", 1)
         if self._format is TIFF and self._height * self._width * channels * self._dtype.itemsize > _CLASSIC_TIFF_BYTES:

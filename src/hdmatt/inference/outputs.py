@@ -38,6 +38,7 @@ from hdmatt.system.values import kind_of, path_of, switch
 
 FOREGROUND_LAYER = ("fg.R", "fg.G", "fg.B")  # beside R G B A of an EXR with layers
 PLATE_LAYER = ("plate.R", "plate.G", "plate.B")
+_WEBP_BYTES = 32  # a pixel, at most; 3 megapixels took 27 (RGBA) and 31 (RGB) with the encoder
 BackgroundRows = Callable[[int, int], np.ndarray]  # y0, y1 -> [y1 - y0, W, 3] in the picture's encoding
 
 
@@ -136,7 +137,7 @@ def check_outputs(outputs: Any, picture: Path, trimap: Path) -> Path | np.ndarra
 
 def held_bytes(outputs: Outputs, info: PictureInfo) -> int:
     """Bytes that outputs hold: WebP is encoded in one piece; the picture's own rows become a layer."""
-    webp = sum(path.suffix.lower() == ".webp" for path in outputs.paths()) * 20 * info.height * info.width
+    webp = sum(path.suffix.lower() == ".webp" for path in outputs.paths()) * _WEBP_BYTES * info.height * info.width
     layered = sum(path is not None for path in (outputs.psd, outputs.layered))
     return webp + layered * layered_bytes(info.width, pixel=3 * info.dtype.itemsize)
 

@@ -92,19 +92,8 @@ def matte_command(
 
     reading = InputOptions(layer=input_layer, transfer=transfer, max_pixels=max_pixels)
     options, network = shared.options_of(context), shared.network_of(context)
-    outputs = Outputs(
-        output,
-        foreground,
-        cutout,
-        composite,
-        background,
-        bit_depth,
-        psd=psd,
-        clean=clean,
-        layered=layered,
-        plate=plate,
-        quality=quality,
-    )
+    outputs = Outputs(output, foreground, cutout, composite, background, bit_depth, psd, clean=clean)
+    outputs = replace(outputs, layered=layered, plate=plate, quality=quality)
     if not outputs.paths():
         outputs = replace(outputs, alpha=picture.parent / f"{picture.stem}_alpha.png")
         shared.refuse_existing(outputs.paths(), option="-o", overwrite=overwrite)

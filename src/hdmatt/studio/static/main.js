@@ -1,0 +1,313 @@
+// The page: opens a picture and joins view, brush, keys, panels and server.
+//
+// Knows all the others; none of them knows this one. The address's part after # says which picture: #2.
+//
+//     main         opens the picture that the address names
+//     Studio       one picture: what each action does, and what each event of the server changes
+//     Status       the line at the bottom, and the note over the picture
+
+import { Brush } from "./brush.js";
+import { Export, Start, askBand, showHelp } from "./dialogs.js";
+import { listen } from "./keys.js";
+import { Problems } from "./problems.js";
+import { Failure, Server, openPictures } from "./server.js";
+import { State, VIEWS } from "./state.js";
+import { bind, bindSplit } from "./toolbar.js";
+import { View } from "./view.js";
+
+const byId = (id) => document.getElementById(id);
+const WHAT = { matte: "Matte", refresh: "Refreshing", export: "Export", picture: "Reading the picture" };
+const QUIET = 500; // milliseconds between two lines of progress, for who listens to them
+
+class Status {
+  #progress = ""; #saidAt = 0; #state = "";
+
+  constructor() {
+    byId("note-close").addEventListener("click", () => this.note(""));
+  }
+
+  note(message, hint = "") {
+    byId("note").hidden = !message;
+    byId("note-message").textContent = message;
+    byId("note-hint").textContent = hint;
+  }
+
+  fail(error) {
+    this.note(error.message, error.hint);
+    if (!(error instanceof Failure)) console.error(error);
+  }
+
+  progress({ what, done, of, seconds_left: seconds }) {
+    const bar = byId("progress"), over = done >= of;
+    bar.hidden = over;
+    [bar.max, bar.value] = [Math.max(of, 1e-9), Math.min(done, of)];
+    const left = seconds == null ? "" : `, ${lengthOf(seconds)} left`;
+    this.#progress = over ? "" : `${WHAT[what] ?? what}: ${done} of ${of}${left}`;
+    this.#say(over);
+  }
+
+  state({ pending, stale, known }, automatic) {
+    if (known === false || known === 0) this.#state = "Nothing is painted yet";
+    else if (pending) this.#state = `Preview: ${pending} patches ${automatic ? "to compute" : "wait for Update (R)"}`;
+    else this.#state = stale ? "Preview; it settles when the pen rests" : "Preview; export computes the final matte";
+    this.#say(true);
+  }
+
+  say(text) {
+    byId("status").textContent = text;
+  }
+
+  #say(now) {
+    if (!now && performance.now() - this.#saidAt < QUIET) return;
+    this.#saidAt = performance.now();
+    const text = this.#progress || this.#state;
+    if (byId("status").textContent !== text) this.say(text);
+  }
+}
+
+function lengthOf(seconds) {
+  return seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`;
+}
+
+class Studio {
+  constructor(info, pictures) {
+    this.info = info;
+    this.state = new State();
+    this.status = new Status();
+    this.server = new Server(info.id, (away, error) => this.#away(away, error));
+    this.view = new View(byId("viewer"), info, this.server, this.state);
+    this.pictures = pictures;
+  }
+
+  async open() {
+    await this.view.open();
+    this.brush = new Brush(byId("paint"), this.view, this.state, (stroke) => this.#paint(stroke));
+    const problems = () => this.server.problems(), show = (box) => this.view.show(box);
+    this.problems = new Problems(problems, show, () => this.info.version);
+    this.export = new Export((values) => this.server.export(values));
+    this.start = new Start((what, mask) => this.#begin(what, mask));
+    const picture = byId("paint"), actions = this.#actions();
+    bind(this.state, actions, () => picture.focus({ preventScroll: true }));
+    bindSplit(this.state, byId("stage"));
+    listen(actions, (what, on) => what === "pan" ? this.brush.setPanning(on) : this.state.set(what, on));
+    this.#bindRest();
+    this.#told({ type: "state", ...this.info });
+    this.server.listen((event) => this.#told(event), () => this.#catchUp());
+    const { trimap_file: file, undo, redo, known } = this.info;
+    if (!file && !undo && !redo && !known) this.start.open(this.info.has_alpha);
+  }
+
+  #actions() {
+    const guarded = (action) => async (value) => {
+      try {
+        return await action(value);
+      } catch (error) {
+        return this.status.fail(error);
+      }
+    };
+    const actions = {
+      label: (label) => this.state.set("label", label),
+      tool: (tool) => this.state.set("tool", tool),
+      resize: (factor) => this.state.resize(factor),
+      toggle: (name) => this.state.toggle(name),
+      view: (name) => this.state.set("view", name),
+      nextView: (by) => this.#nextView(by),
+      pan: ([dx, dy]) => this.view.pan(dx, dy),
+      zoom: (factor) => this.view.zoomAtCentre(factor),
+      home: () => this.view.home(),
+      fullSize: () => this.view.fullSize(),
+      undo: async () => this.#changed(await this.server.undo()),
+      redo: async () => this.#changed(await this.server.redo()),
+      run: async () => { await this.#tellPlace(); await this.server.run(); },
+      mark: () => this.#mark(),
+      check: () => this.problems.check(),
+      problem: (by) => this.problems.step(by),
+      save: () => { this.state.set("panel", true); byId("save-name").focus(); byId("save-name").select(); },
+      export: () => this.export.open(this.stem, this.info.output_folder),
+      start: () => this.start.open(this.info.has_alpha),
+      band: () => this.#band(),
+      scribbles: () => this.#endScribbles(true),
+      noScribbles: () => this.#endScribbles(false),
+      help: showHelp,
+    };
+    return Object.fromEntries(Object.entries(actions).map(([name, action]) => [name, guarded(action)]));
+  }
+
+  #bindRest() {
+    const choice = byId("pictures");
+    choice.replaceChildren(...this.pictures.map(({ id, name }) => new Option(name, id, false, id === this.info.id)));
+    choice.addEventListener("change", () => {
+      window.open(`#${choice.value}`, "_blank");
+      choice.value = this.info.id;
+    });
+    document.title = `${this.info.name} – hdmatt studio`;
+    byId("save-name").value = `${this.stem}-trimap.png`;
+    byId("save").addEventListener("submit", (event) => { event.preventDefault(); this.#save(); });
+    byId("background-file").addEventListener("change", (event) => this.#setBackground(event.target.value.trim()));
+    this.state.set("automatic", this.info.automatic);
+    this.state.on(["automatic"], (automatic) => {
+      if (automatic === this.info.automatic) return;
+      this.info.automatic = automatic;
+      this.server.settings({ automatic }).catch((error) => this.status.fail(error));
+      this.status.state(this.info, automatic);
+    });
+    if (matchMedia("(max-width: 1000px)").matches) this.state.set("panel", false);
+    window.addEventListener("beforeunload", (event) => {
+      if (this.info.unsaved || this.server.waiting) event.preventDefault();
+    });
+    window.addEventListener("hashchange", () => location.reload());
+  }
+
+  get stem() {
+    return this.info.name.replace(/\.[^.]+$/, "");
+  }
+
+  // changes of the trimap
+
+  async #paint(stroke) {
+    try {
+      await this.#changed(await this.server.stroke(stroke));
+    } catch (error) {
+      this.status.fail(error); // the stroke disappears: the trimap is as it was
+    }
+  }
+
+  async #changed(answer) {
+    Object.assign(this.info, { version: answer.version, undo: answer.undo, redo: answer.redo });
+    this.#showSteps();
+    if (answer.box) await this.view.dirty("trimap", answer.box);
+    return answer;
+  }
+
+  #showSteps() {
+    byId("undo").disabled = !this.info.undo;
+    byId("redo").disabled = !this.info.redo;
+  }
+
+  #begin(what, mask) {
+    const task = { alpha: { alpha: true }, mask: { mask } }[what];
+    if (task) return this.#startFrom(task);
+    if (what === "paint") {
+      byId("scribbles").hidden = false;
+      this.state.set("label", 255);
+      return undefined;
+    }
+    this.view.home();
+    this.status.note("Draw a box around the object.");
+    this.brush.boxed = (box) => { this.status.note(""); this.#startFrom({ box }); };
+    return undefined;
+  }
+
+  #endScribbles(use) {
+    byId("scribbles").hidden = true;
+    return use ? this.#startFrom({ scribbles: true }) : undefined;
+  }
+
+  async #startFrom(task) {
+    try {
+      this.status.say("Finding the object…");
+      await this.#changed(await this.server.start(task));
+      this.status.state(this.info, this.state.get("automatic"));
+      await this.#band();
+    } catch (error) {
+      this.status.fail(error);
+    }
+  }
+
+  async #band() {
+    const band = await askBand();
+    if (!band) return;
+    this.status.say("Widening the border…");
+    await this.#changed(await this.server.band(band));
+    this.status.state(this.info, this.state.get("automatic"));
+  }
+
+  // the rest
+
+  #nextView(by) {
+    const at = VIEWS.findIndex(({ name }) => name === this.state.get("view"));
+    this.state.set("view", VIEWS[(at + by + VIEWS.length) % VIEWS.length].name);
+  }
+
+  async #mark() {
+    await this.server.mark();
+    this.view.dirty("before", null);
+    this.state.set("view", "alpha");
+    this.state.set("splitView", "before");
+    this.state.set("split", true);
+  }
+
+  #tellPlace() {
+    const near = this.brush.pointer;
+    return near ? this.server.settings({ near }) : undefined;
+  }
+
+  async #save() {
+    try {
+      const { file } = await this.server.save(byId("save-name").value.trim());
+      this.status.note(`The trimap is saved: ${file}`);
+    } catch (error) {
+      this.status.fail(error);
+    }
+  }
+
+  async #setBackground(background) {
+    if (!background) return;
+    try {
+      await this.server.settings({ background });
+      this.view.backgroundChanged();
+      this.state.set("view", "picture");
+    } catch (error) {
+      this.status.fail(error);
+    }
+  }
+
+  #away(away, error) {
+    if (!away) return this.status.note("");
+    const wait = this.server.waiting ? ` ${this.server.waiting} strokes wait for it; leave this window open.` : "";
+    const again = error?.status === 401 ? "Open the address that the terminal shows in this browser." : "";
+    return this.status.note("The server does not answer.", `${again}${wait}`);
+  }
+
+  async #catchUp() {
+    Object.assign(this.info, await this.server.info());
+    this.#told({ type: "state", ...this.info });
+    await this.view.dirtyAll();
+  }
+
+  #told(event) {
+    if (event.type === "tiles") {
+      const known = event.layer === "trimap" && event.client === this.server.client; // by the stroke's answer
+      if (!known) this.view.dirty(event.layer, event.box);
+    } else if (event.type === "progress") {
+      this.status.progress(event);
+    } else if (event.type === "state") {
+      Object.assign(this.info, event);
+      this.info.known ||= event.undo > 0;
+      this.#showSteps();
+      this.status.state(this.info, this.state.get("automatic"));
+    } else if (event.type === "exported") {
+      this.status.note("Exported:", event.files.join(", "));
+    } else if (event.type === "changed") {
+      this.status.note("The picture file changed on disk.", "What is painted may not fit any more: start anew.");
+    } else if (event.type === "error") {
+      this.status.fail(event);
+    }
+  }
+}
+
+async function main() {
+  try {
+    const pictures = await openPictures();
+    const wanted = decodeURIComponent(location.hash.slice(1));
+    const { id } = pictures.find((picture) => picture.id === wanted) ?? pictures[0];
+    const studio = new Studio(await new Server(id, () => {}).info(), pictures);
+    await studio.open();
+    window.studio = studio; // for whoever looks with the browser's own tools
+    document.body.dataset.ready = "true";
+  } catch (error) {
+    new Status().fail(error);
+  }
+}
+
+main();

@@ -1,0 +1,286 @@
+// What is seen: layers of tiles in OpenSeadragon, views made of them, and two views beside each other.
+//
+// Knows OpenSeadragon, the server's tiles and the settings; nothing of brushes. Places on the screen are pixels of the
+// stage, x before y as OpenSeadragon has them; places in the picture are [y, x].
+//
+//     Versions   which tiles were changed how often
+//     Layer      a source of tiles; each tile remembers the version that it shows
+//     View       the layers in one viewer; dirty boxes are fetched again without a flicker
+//
+// A dirty tile stays on the screen until its new bytes are there: `requestInvalidate` raises "tile-invalidated", whose
+// handler fetches the tile and hands it over. Hidden layers catch up when they are shown.
+
+import { MORE_VIEWS, VIEWS } from "./state.js";
+
+const FEEDS = { picture: ["picture", "foreground", "composite"], alpha: ["alpha", "foreground", "composite"] };
+const SHARP_FROM = 2; // screen pixels to a picture's pixel, from which on pixels are drawn as squares
+const { Point, Rect, TileSource } = window.OpenSeadragon;
+
+class Versions {
+  #tile; #levels; #all = 0; #last = 0;
+  #tiles = new Map();
+
+  constructor(tile, levels) {
+    this.#tile = tile;
+    this.#levels = levels;
+  }
+
+  touch([y0, x0, y1, x1]) {
+    const version = ++this.#last;
+    for (let level = 0, side = this.#tile; level < this.#levels; level++, side *= 2) {
+      for (let row = Math.floor(y0 / side); row * side < y1; row++) {
+        for (let column = Math.floor(x0 / side); column * side < x1; column++) {
+          this.#tiles.set(`${level}/${row}/${column}`, version);
+        }
+      }
+    }
+  }
+
+  touchAll() {
+    this.#all = ++this.#last;
+    this.#tiles.clear();
+  }
+
+  of(level, row, column) {
+    return this.#tiles.get(`${level}/${row}/${column}`) ?? this.#all;
+  }
+}
+
+class Layer extends TileSource {
+  constructor(server, info, name, background, versions) {
+    super({ width: info.width, height: info.height, tileSize: info.tile, minLevel: 0, maxLevel: info.levels - 1 });
+    Object.assign(this, { server, levels: info.levels, layer: name, background, versions });
+  }
+
+  // the server counts levels from the full size, OpenSeadragon from the smallest
+  getTileUrl(level, x, y) {
+    return `${this.layer}/${this.background ?? ""}/${this.levels - 1 - level}/${y}/${x}`;
+  }
+
+  hasTransparency() { // then OpenSeadragon lays tiles edge to edge, not one over the other: no lines between them
+    return this.layer === "trimap";
+  }
+
+  wanted(tile) {
+    return this.versions.of(this.levels - 1 - tile.level, tile.y, tile.x);
+  }
+
+  fetch(tile, version, signal) {
+    return this.server.tile(this.layer, this.levels - 1 - tile.level, tile.y, tile.x, version, this.background, signal);
+  }
+
+  async downloadTileStart(job) {
+    const stop = job.userData.stop = new AbortController();
+    const version = this.wanted(job.tile);
+    try {
+      const bytes = await this.fetch(job.tile, version, stop.signal);
+      job.tile.shown = version;
+      job.finish(bytes, null, "rasterBlob");
+    } catch (error) {
+      job.fail(String(error), null);
+    }
+  }
+
+  downloadTileAbort(job) {
+    job.userData.stop.abort();
+  }
+}
+
+export class View {
+  #viewer; #info; #server; #state; #versions = new Map(); #items = new Map(); #running = new Map(); #stamp = 0;
+  #background = 0; // counts the files chosen as background
+  moved = () => {}; // called whenever the picture lies elsewhere on the screen
+
+  constructor(element, info, server, state) {
+    [this.#info, this.#server, this.#state] = [info, server, state];
+    this.#viewer = window.OpenSeadragon({
+      element, drawer: "canvas", tabIndex: "", mouseNavEnabled: false, keyboardNavEnabled: false,
+      showNavigationControl: false, showNavigator: false, animationTime: 0.12, blendTime: 0, immediateRender: true,
+      imageLoaderLimit: 4, minZoomImageRatio: 0.5, maxZoomPixelRatio: 40, visibilityRatio: 0.2, timeout: 120000,
+      subPixelRoundingForTransparency: window.OpenSeadragon.SUBPIXEL_ROUNDING_OCCURRENCES.ALWAYS,
+    });
+    for (const name of ["picture", "trimap", "alpha", "foreground", "composite", "before"]) {
+      this.#versions.set(name, new Versions(info.tile, info.levels));
+    }
+    this.#viewer.addHandler("tile-invalidated", (event) => this.#renew(event));
+    this.#viewer.addHandler("tile-unloaded", (event) => { event.tile.shown = -1; });
+    this.#viewer.addHandler("tile-loaded", ({ tile, tiledImage }) => {
+      if (tile.shown < tiledImage.source.wanted(tile)) setTimeout(() => this.#catchUp(tiledImage));
+    });
+    this.#viewer.addHandler("viewport-change", () => this.#follow());
+    this.#viewer.addHandler("resize", () => this.#follow());
+    this.#viewer.world.addHandler("add-item", () => this.#follow());
+  }
+
+  async open() {
+    await this.#item("picture");
+    this.home(true);
+    this.#state.on(["view", "trimap", "original", "split", "splitView", "colour"], () => this.#apply());
+    this.#state.on(["strength"], () => this.#apply());
+    this.#state.on(["splitAt"], () => this.#follow());
+  }
+
+  // places
+
+  toPicture(x, y) {
+    const place = this.#base.viewerElementToImageCoordinates(new Point(x, y));
+    return [place.y, place.x];
+  }
+
+  toScreen(y, x) {
+    const place = this.#base.imageToViewerElementCoordinates(new Point(x, y));
+    return [place.x, place.y];
+  }
+
+  get scale() { // screen pixels to a pixel of the picture
+    return this.toScreen(0, 1)[0] - this.toScreen(0, 0)[0];
+  }
+
+  pan(dx, dy) {
+    const viewport = this.#viewer.viewport;
+    viewport.panBy(viewport.deltaPointsFromPixels(new Point(-dx, -dy), true), true);
+  }
+
+  zoom(factor, x, y) {
+    const viewport = this.#viewer.viewport;
+    viewport.zoomBy(factor, viewport.pointFromPixel(new Point(x, y), true), true);
+    viewport.applyConstraints(true);
+  }
+
+  zoomAtCentre(factor) {
+    const { clientWidth, clientHeight } = this.#viewer.element;
+    this.zoom(factor, clientWidth / 2, clientHeight / 2);
+  }
+
+  home(immediately = false) {
+    this.#viewer.viewport.goHome(immediately);
+  }
+
+  fullSize() {
+    this.zoomAtCentre(1 / (this.scale * window.devicePixelRatio));
+  }
+
+  show([y0, x0, y1, x1]) { // with some of what is around it
+    const around = Math.max(60, 0.5 * Math.max(y1 - y0, x1 - x0));
+    const box = new Rect(x0 - around, y0 - around, x1 - x0 + 2 * around, y1 - y0 + 2 * around);
+    this.#viewer.viewport.fitBounds(this.#base.imageToViewportRectangle(box), true);
+  }
+
+  // layers
+
+  // What changed is fetched again. Resolves when it is on the screen; at once for what is hidden.
+  async dirty(layer, box) {
+    const layers = FEEDS[layer] ?? [layer];
+    for (const name of layers) box ? this.#versions.get(name)?.touch(box) : this.#versions.get(name)?.touchAll();
+    const isSeen = (item) => layers.includes(item.source?.layer) && item.getOpacity() > 0;
+    const seen = [...this.#items.values()].filter(isSeen);
+    await Promise.all(seen.map((item) => this.#catchUp(item)));
+  }
+
+  dirtyAll() {
+    return Promise.all([...this.#versions.keys()].map((name) => this.dirty(name, null)));
+  }
+
+  backgroundChanged() {
+    this.dirty("composite", null);
+  }
+
+  get #base() {
+    return this.#items.get("picture");
+  }
+
+  #item(name) { // "layer" or "layer|background"
+    const [layer, background] = name.split("|");
+    if (!this.#items.has(name)) {
+      this.#items.set(name, { getOpacity: () => 0 }); // until it is there
+      return new Promise((done, failed) => this.#viewer.addTiledImage({
+        tileSource: new Layer(this.#server, this.#info, layer, background, this.#versions.get(layer)),
+        index: layer === "trimap" ? undefined : 0,
+        opacity: name === "picture" ? 1 : 0,
+        success: ({ item }) => { this.#items.set(name, item); done(item); },
+        error: ({ message }) => failed(new Error(message)),
+      }));
+    }
+    return Promise.resolve(this.#items.get(name));
+  }
+
+  #namesOf(viewName) {
+    const view = [...VIEWS, ...MORE_VIEWS].find(({ name }) => name === viewName);
+    const background = view.background === "colour" ? this.#state.get("colour").slice(1) : view.background;
+    const names = [background ? `${view.base}|${background}` : view.base];
+    return view.trimap || (this.#state.get("trimap") && view.name !== "original") ? [...names, "trimap"] : names;
+  }
+
+  #apply() {
+    const left = this.#namesOf(this.#state.get("original") ? "original" : this.#state.get("view"));
+    const right = this.#state.get("split") ? this.#namesOf(this.#state.get("splitView")) : left;
+    for (const name of new Set([...left, ...right])) {
+      if (!this.#items.has(name)) this.#item(name).then(() => this.#apply());
+    }
+    for (const [name, item] of this.#items) {
+      if (!item.source) continue;
+      const seen = left.includes(name) || right.includes(name);
+      const opacity = !seen ? 0 : name === "trimap" ? Math.max(0.01, this.#state.get("strength") / 100) : 1;
+      item.side = left.includes(name) === right.includes(name) ? "both" : left.includes(name) ? "left" : "right";
+      const shown = item.getOpacity() === 0 && opacity > 0;
+      item.setOpacity(opacity);
+      if (shown) this.#catchUp(item);
+    }
+    this.#dropOldColours(new Set([...left, ...right]));
+    this.#follow();
+  }
+
+  #dropOldColours(used) { // one colour's tiles are kept, not those of each that a slider went over
+    const others = VIEWS.map(({ background }) => `composite|${background}`);
+    for (const [name, item] of this.#items) {
+      if (item.source?.layer === "composite" && !used.has(name) && !others.includes(name)) {
+        this.#items.delete(name);
+        this.#viewer.world.removeItem(item);
+      }
+    }
+  }
+
+  #follow() { // what hangs on where the picture lies: the split, the pixels' look, the brush's canvas
+    if (!this.#base?.source) return;
+    const { width, height } = this.#info;
+    const stageWidth = this.#viewer.element.clientWidth;
+    const at = this.toPicture(this.#state.get("splitAt") * stageWidth, 0)[1];
+    const x = Math.min(width, Math.max(0, at));
+    for (const item of this.#items.values()) {
+      if (!item.source) continue;
+      const clip = { left: new Rect(0, 0, x, height), right: new Rect(x, 0, width - x, height) }[item.side];
+      item.setClip(this.#state.get("split") ? clip ?? null : null);
+    }
+    this.#viewer.drawer.setImageSmoothingEnabled(this.scale < SHARP_FROM);
+    this.moved();
+  }
+
+  // One pass at a time for each layer. What was touched while it ran is fetched by the pass after it.
+  #catchUp(item) {
+    const running = this.#running.get(item);
+    if (running) {
+      running.again ??= running.done.then(() => this.#catchUp(item));
+      return running.again;
+    }
+    this.#stamp = Math.max(this.#stamp + 1, window.OpenSeadragon.now()); // a stamp that was used is passed over
+    const done = item.requestInvalidate(false, false, this.#stamp).finally(() => this.#running.delete(item));
+    this.#running.set(item, { done });
+    return done;
+  }
+
+  async #renew(event) {
+    const source = event.tiledImage.source, version = source.wanted(event.tile);
+    if (event.tile.shown >= version) return;
+    const bytes = await source.fetch(event.tile, version).catch(() => null);
+    if (!bytes || event.outdated()) return; // the old tile stays; the next event asks again
+    const bitmap = await createImageBitmap(bytes);
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [bitmap.width, bitmap.height];
+    const context = canvas.getContext("2d");
+    context.drawImage(bitmap, 0, 0);
+    bitmap.close();
+    if (event.outdated()) return;
+    await event.setData(context, "context2d");
+    event.tile.shown = version;
+  }
+}

@@ -110,7 +110,9 @@ def person(assets: Path) -> np.ndarray:
     faces, face_uvs = ([part[k] for k in seen] for part in (base.faces, base.face_uvs))
     mesh("body", Obj(body, base.uvs, faces, face_uvs), skin, levels=2)
     eyes = data / "eyes"
-    part(eyes / "high-poly", eyes / "materials" / "brown_eye.png", body, hsv=(0.53, 0.75, 0.9), roughness=0.05, levels=1)
+    part(
+        eyes / "high-poly", eyes / "materials" / "brown_eye.png", body, hsv=(0.53, 0.75, 0.9), roughness=0.05, levels=1
+    )
     for folder in PARTS:
         part(system / folder, next((system / folder).glob("*.png")), body, roughness=0.6, hsv=(0.5, 1, 0.5))
     return body

@@ -7,6 +7,7 @@ import cheap_compute
 from hdmatt.batching.batch import Work, prepare, run
 from hdmatt.batching.executor import Inline
 from hdmatt.batching.options import BatchOptions
+from hdmatt.batching.urls import path_of
 from hdmatt.inference.options import NetworkChoice, Options
 from hdmatt.inference.outputs import Outputs
 from hdmatt.pictures.info import InputOptions
@@ -31,7 +32,7 @@ def pairs(folder: Path, *stems: str) -> None:
 def prepared(inputs, out, *, outputs=None, strategy="hdmatt", **options):
     named = [str(one) for one in (inputs if isinstance(inputs, list) else [inputs])]
     work = Work(outputs or Outputs(), Options(memory=MEMORY), NetworkChoice(), strategy, InputOptions())
-    return prepare(named, out, work, BatchOptions(**options))
+    return prepare(named, path_of(out), work, BatchOptions(**options))
 
 
 def results(inputs, out, *, compute=cheap_compute.copy, **options):

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from hdmatt.batching.claims import Claims
@@ -24,6 +24,7 @@ from hdmatt.batching.options import BatchOptions
 from hdmatt.batching.processes import Processes
 from hdmatt.batching.run import BatchResult, Job, Loop
 from hdmatt.batching.templates import DEFAULT, SEQUENCE
+from hdmatt.batching.urls import Url, check_writable, is_url, path_of
 from hdmatt.batching.watch import Watching, watch
 from hdmatt.errors import HDMattError, InputError, ModelError
 from hdmatt.inference.names import DEFAULT_MODEL
@@ -85,7 +86,7 @@ def batch(
     named = [inputs] if isinstance(inputs, str | Path) else list(inputs)
     how = batch_options or BatchOptions()
     work = Work(outputs or Outputs(), options or Options(), choice, strategy, input_options)
-    return run(prepare([os.fspath(one) for one in named], Path(out), work, how))
+    return run(prepare([os.fspath(one) for one in named], path_of(out), work, how))
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,9 @@ class Work:
     reading: InputOptions
 
 
-def prepare(inputs: Sequence[str], out: Path, work: Work, options: BatchOptions, *, watched: bool = False) -> Prepared:
+def prepare(
+    inputs: Sequence[str], out: PurePath, work: Work, options: BatchOptions, *, watched: bool = False
+) -> Prepared:
     """Everything that is known before the first picture is opened.
 
     Args:
@@ -109,6 +112,7 @@ def prepare(inputs: Sequence[str], out: Path, work: Work, options: BatchOptions,
         InputError: Something does not fit; all that is wrong with names is listed.
     """
     templates = _templates(work.outputs, options)
+    _check_urls(out, templates, work, options)
     ledger = Ledger(out, None if options.ledger is None else Path(options.ledger))
     plain = _plain(work, options)
     request = Request(inputs, out, templates, options, output_kinds(), _types(plain))
@@ -178,6 +182,20 @@ def _templates(outputs: Outputs, options: BatchOptions) -> dict[str, str]:
         if kind != "psd":  # its suffixes are no picture format's
             writable(Path(template))
     return templates
+
+
+def _check_urls(out: PurePath, templates: dict[str, str], work: Work, options: BatchOptions) -> None:
+    for one in (os.fspath(out), *templates.values()):
+        if is_url(one):
+            check_writable(one)
+    if isinstance(out, Url) and options.ledger is None:
+        raise InputError(
+            f"the results go to {out}, where a ledger cannot be locked",
+            hint="Name a folder of this machine, or of a disk that all share, for it: --ledger DIR.",
+        )
+    for name, value in (("--ledger", options.ledger), ("--background", work.outputs.background)):
+        if isinstance(value, str | os.PathLike) and is_url(value):
+            raise InputError(f"{name} is {value}", hint="It cannot be a URL: name a local one.")
 
 
 def _plain(work: Work, options: BatchOptions) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
+from pathlib import PurePath
 
 from hdmatt.batching.entry import Entry, Problem, shown
 from hdmatt.batching.find import Found, find, find_listed
@@ -21,6 +21,7 @@ from hdmatt.batching.pairs import pair
 from hdmatt.batching.sequences import frame_ranges, missing_frames, numbered, parse_frames
 from hdmatt.batching.shard import parse_shard
 from hdmatt.batching.templates import check_template, fill
+from hdmatt.batching.urls import exists, forget, is_url, path_of
 from hdmatt.errors import InputError, plural
 
 NAME_BYTES = 255  # of a file name, on nearly every file system
@@ -39,7 +40,7 @@ class Request:
     """
 
     inputs: Sequence[str]
-    results: Path
+    results: PurePath
     templates: Mapping[str, str]
     options: BatchOptions
     outputs: Sequence[str] = ()
@@ -64,11 +65,12 @@ def collect(request: Request, ledger: Ledger) -> Collected:
     options, results, templates = request.options, request.results, request.templates
     for template in templates.values():
         check_template(template)
+    forget()
     notes: list[str] = []
     if options.manifest is not None:
         if request.inputs:
             raise InputError("both inputs and a manifest were given", hint="Give one of the two.")
-        lines, problems = read_manifest(Path(options.manifest), outputs=request.outputs, settings=request.settings)
+        lines, problems = read_manifest(path_of(options.manifest), outputs=request.outputs, settings=request.settings)
     else:
         found, problems = _found(request.inputs, results, options)
         found = _without_outputs(found, results, templates, ledger, notes)
@@ -87,7 +89,7 @@ def collect(request: Request, ledger: Ledger) -> Collected:
     return Collected(entries, notes, problems)
 
 
-def _found(inputs: Sequence[str], results: Path, options: BatchOptions) -> tuple[list[Found], list[Problem]]:
+def _found(inputs: Sequence[str], results: PurePath, options: BatchOptions) -> tuple[list[Found], list[Problem]]:
     if not inputs:
         raise InputError("there are no pictures: no input was given", hint="Give folders, files, patterns, or a list.")
     if options.listed:
@@ -104,7 +106,7 @@ def _found(inputs: Sequence[str], results: Path, options: BatchOptions) -> tuple
 
 
 def _without_outputs(
-    found: list[Found], results: Path, templates: Mapping[str, str], ledger: Ledger, notes: list[str]
+    found: list[Found], results: PurePath, templates: Mapping[str, str], ledger: Ledger, notes: list[str]
 ) -> list[Found]:
     """The pictures without those that a batch wrote here, or would write."""
     written = {_place(path) for path in ledger.outputs}
@@ -136,7 +138,7 @@ def _frames(lines: list[Line], options: BatchOptions, notes: list[str]) -> tuple
     return kept, problems
 
 
-def _entry(line: Line, results: Path, templates: Mapping[str, str]) -> Entry:
+def _entry(line: Line, results: PurePath, templates: Mapping[str, str]) -> Entry:
     found = line.found
     named = line.outputs or templates
     outputs = {kind: fill(template, found, results) for kind, template in named.items()}
@@ -178,7 +180,7 @@ def _shard(entries: list[Entry], options: BatchOptions) -> list[Entry]:
 
 def _existing(entries: Sequence[Entry], ledger: Ledger) -> list[Problem]:
     """Outputs that are there and that no batch wrote. The ledger is read after the disk: others may be at work."""
-    there = [(path, entry) for entry in entries for path in entry.outputs.values() if os.path.lexists(path)]
+    there = [(path, entry) for entry in entries for path in entry.outputs.values() if exists(path)]
     ledger.refresh()
     known = {_place(path) for path in ledger.outputs}
     strange = [(path, entry) for path, entry in there if _place(path) not in known]
@@ -187,6 +189,8 @@ def _existing(entries: Sequence[Entry], ledger: Ledger) -> list[Problem]:
 
 def _place(path: str | os.PathLike[str]) -> str:
     """The path with its folder's links resolved: two spellings of one place are equal."""
+    if is_url(path):
+        return os.fspath(path)
     folder, name = os.path.split(path)
     return f"{_real(folder if os.path.isabs(folder) else os.path.abspath(folder))}{os.sep}{name}"
 
@@ -196,5 +200,5 @@ def _real(folder: str) -> str:
     return os.path.realpath(folder)
 
 
-def _path(path: str | Path | None) -> Path | None:
-    return None if path is None else Path(path)
+def _path(path: str | os.PathLike[str] | None) -> PurePath | None:
+    return None if path is None else path_of(path)

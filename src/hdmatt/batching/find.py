@@ -14,10 +14,11 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from hdmatt.batching.entry import Problem, shown
 from hdmatt.batching.sequences import pattern_of
+from hdmatt.batching.urls import Url, is_file, path_of, walk
 from hdmatt.pictures.folders import PICTURE_SUFFIXES
 
 TRIMAP_ENDINGS = (".trimap", "_trimap", "-trimap")
@@ -35,9 +36,9 @@ class Found:
         path: The file.
     """
 
-    base: Path
+    base: PurePath
     folder: str
-    path: Path
+    path: PurePath
 
     @property
     def name(self) -> str:
@@ -45,7 +46,7 @@ class Found:
         return f"{self.folder}/{self.path.name}" if self.folder else self.path.name
 
 
-def find(inputs: Sequence[str], skip: Collection[Path] = ()) -> tuple[list[Found], list[Problem]]:
+def find(inputs: Sequence[str], skip: Collection[PurePath] = ()) -> tuple[list[Found], list[Problem]]:
     """The pictures of the inputs, each once, folder by folder in natural order.
 
     Args:
@@ -60,13 +61,15 @@ def find(inputs: Sequence[str], skip: Collection[Path] = ()) -> tuple[list[Found
     problems: list[Problem] = []
     skipped = {os.path.abspath(folder) for folder in skip}
     for one in inputs:
-        path = Path(one)
-        if path.is_dir():
+        path = path_of(one)
+        if isinstance(path, Path) and path.is_dir():
             here = list(_walk(path, skipped))
-        elif path.is_file():
+        elif is_file(path):
             here = [Found(path.parent, "", path)]
         else:
-            here = list(_matching(one, skipped))
+            here = list(_matching(path, skipped))
+            if not here and isinstance(path, Url):  # a store knows no empty folders
+                here = list(_walk(path, skipped))
         if not here:
             problems.append(Problem("missing", _nothing(one, path)))
         for picture in here:
@@ -74,7 +77,7 @@ def find(inputs: Sequence[str], skip: Collection[Path] = ()) -> tuple[list[Found
     return list(found.values()), problems
 
 
-def find_listed(names: Iterable[str], root: Path | None = None) -> tuple[list[Found], list[Problem]]:
+def find_listed(names: Iterable[str], root: PurePath | None = None) -> tuple[list[Found], list[Problem]]:
     """The pictures that a list names, in its order, each once.
 
     Args:
@@ -84,8 +87,8 @@ def find_listed(names: Iterable[str], root: Path | None = None) -> tuple[list[Fo
     found: dict[str, Found] = {}
     problems: list[Problem] = []
     for one in names:
-        path = Path(one)
-        if not path.is_file():
+        path = path_of(one)
+        if not is_file(path):
             problems.append(Problem("missing", f"{shown(one)} is in the list but is no file"))
             continue
         picture = _placed(path, root)
@@ -119,8 +122,18 @@ def is_picture_name(name: str) -> bool:
     return not stem.lower().endswith(TRIMAP_ENDINGS)
 
 
-def _walk(base: Path, skipped: set[str]) -> Iterator[Found]:
-    """Pictures of a folder and all below; links to folders are followed, each folder once."""
+def _walk(base: Path | Url, skipped: set[str]) -> Iterator[Found]:
+    """Pictures of a folder and all below."""
+    for top, folders, files in walk(base) if isinstance(base, Url) else _walk_here(base):
+        folders[:] = sorted((one for one in folders if not _no_pictures(top, one, skipped)), key=natural)
+        relative = os.path.relpath(top, base)
+        folder = "" if relative == "." else Path(relative).as_posix()
+        for name in sorted(filter(is_picture_name, files), key=natural):
+            yield Found(base, folder, base / folder / name)
+
+
+def _walk_here(base: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """As os.walk; links to folders are followed, each folder once."""
     seen: set[tuple[int, int]] = set()
     for top, folders, files in os.walk(base, followlinks=True):
         status = os.stat(top)
@@ -128,11 +141,7 @@ def _walk(base: Path, skipped: set[str]) -> Iterator[Found]:
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted((one for one in folders if not _no_pictures(top, one, skipped)), key=natural)
-        relative = os.path.relpath(top, base)
-        folder = "" if relative == "." else Path(relative).as_posix()
-        for name in sorted(filter(is_picture_name, files), key=natural):
-            yield Found(base, folder, Path(top, name))
+        yield top, folders, files
 
 
 def _no_pictures(top: str, folder: str, skipped: set[str]) -> bool:
@@ -140,18 +149,18 @@ def _no_pictures(top: str, folder: str, skipped: set[str]) -> bool:
     return hidden_or_trimaps or os.path.abspath(os.path.join(top, folder)) in skipped
 
 
-def _matching(text: str, skipped: set[str]) -> Iterator[Found]:
+def _matching(path: Path | Url, skipped: set[str]) -> Iterator[Found]:
     """Pictures by a pattern; the folders before its first special character are the base."""
-    parts = Path(text).parts
+    parts = path.parts
     name = pattern_of(parts[-1]) if parts else None
     if name is not None:
         parts = (*parts[:-1], name)
     magic = next((index for index, part in enumerate(parts) if _MAGIC.search(part)), None)
     if magic is None:
         return
-    base = Path(*parts[:magic])
+    base = type(path)(*parts[:magic])
     wanted = parts[magic:]
-    for found in _walk(base, skipped) if base.is_dir() else ():
+    for found in _walk(base, skipped) if isinstance(base, Url) or base.is_dir() else ():
         if _fits(tuple(found.name.split("/")), wanted):
             yield found
 
@@ -169,9 +178,9 @@ def _fits(names: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
     return fnmatchcase(names[0], patterns[0]) and _fits(names[1:], patterns[1:])
 
 
-def _placed(path: Path, root: Path | None) -> Found | None:
+def _placed(path: PurePath, root: PurePath | None) -> Found | None:
     if root is None:
-        folder = "" if path.is_absolute() or ".." in path.parts else path.parent.as_posix()
+        folder = "" if isinstance(path, Url) or path.is_absolute() or ".." in path.parts else path.parent.as_posix()
         return Found(Path(), "" if folder == "." else folder, path)
     try:
         inside = Path(os.path.abspath(path)).relative_to(os.path.abspath(root)).parent.as_posix()
@@ -180,7 +189,7 @@ def _placed(path: Path, root: Path | None) -> Found | None:
     return Found(root, "" if inside == "." else inside, path)
 
 
-def _nothing(text: str, path: Path) -> str:
-    if path.is_dir():
+def _nothing(text: str, path: PurePath) -> str:
+    if os.path.isdir(path):
         return f"{shown(text)} holds no pictures ({', '.join(PICTURE_SUFFIXES)})"
     return f"{shown(text)}: there is no such file, folder or match"

@@ -2,7 +2,7 @@
 
 Row          one line
 Ledger       all rows of a folder, and the file that this process adds to
-fingerprint  size and time of each input, and the settings' digest
+fingerprint  size and time (or ETag) of each input, and the settings' digest
 settings_digest    the digest of everything else that the pixels depend on
 
 A picture is done if its last row says so, the row's fingerprint is the one of now, and each output has the recorded
@@ -19,10 +19,11 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, BinaryIO
 
 from hdmatt.batching.entry import Entry
+from hdmatt.batching.urls import is_url, size_of, stamp_of
 from hdmatt.system.files import make_folder
 from hdmatt.system.hidden import unwritable
 
@@ -74,9 +75,9 @@ class Ledger:
         folder: Where the ledger lies. None: in the folder of results, under `.hdmatt`.
     """
 
-    def __init__(self, results: Path, folder: Path | None = None) -> None:
+    def __init__(self, results: PurePath, folder: Path | None = None) -> None:
         self.results = results
-        self.folder = (results / FOLDER) if folder is None else folder
+        self.folder = Path(results / FOLDER) if folder is None else folder
         self.rows: dict[str, Row] = {}  # name -> its last row that is done or failed
         self.outputs: set[str] = set()  # every file that a batch wrote, or began to write, here
         self._read: dict[str, int] = {}  # file -> bytes that were read
@@ -118,6 +119,8 @@ class Ledger:
 
     def place(self, output: str) -> str:
         """An output as the ledger names it: below the folder of results if it lies there, with "/"."""
+        if is_url(output):
+            return output.removeprefix(f"{self.results}/")
         inside = os.path.relpath(output, self.results)
         return os.path.abspath(output) if inside.startswith("..") else Path(inside).as_posix()
 
@@ -137,7 +140,7 @@ class Ledger:
             return "again" if row.again else "failed"
         if set(row.outputs) != set(map(self.place, entry.outputs.values())):
             return "changed"
-        sizes = (_size(os.path.join(self.results, path)) == size for path, size in row.outputs.items())
+        sizes = (_size(self._whole(path)) == size for path, size in row.outputs.items())
         return "done" if all(sizes) else "gone"
 
     def close(self) -> None:
@@ -145,6 +148,9 @@ class Ledger:
         if self._own:
             self._own.close()
         self._own = None
+
+    def _whole(self, place: str) -> str:
+        return place if is_url(place) else os.path.join(self.results, place)
 
     def _opened(self) -> BinaryIO:
         make_folder(self.folder)
@@ -168,7 +174,8 @@ class Ledger:
         self._keep(row)
 
     def _keep(self, row: Row) -> None:
-        self.outputs.update(os.path.abspath(os.path.join(self.results, path)) for path in row.outputs)
+        whole = map(self._whole, row.outputs)
+        self.outputs.update(path if is_url(path) else os.path.abspath(path) for path in whole)
         before = self.rows.get(row.name)
         if row.state != "started" and (before is None or before.time <= row.time):
             self.rows[row.name] = row
@@ -187,14 +194,13 @@ def settings_digest(settings: Mapping[str, Any] | Sequence[Any]) -> str:
 
 def _stamp(path: str) -> str:
     try:
-        status = os.stat(path)
+        return stamp_of(path)
     except OSError:
         return "missing"
-    return f"{status.st_size}-{status.st_mtime_ns}"
 
 
 def _size(path: str) -> int | None:
     try:
-        return os.stat(path).st_size
+        return size_of(path)
     except OSError:
         return None

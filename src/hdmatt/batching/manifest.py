@@ -12,11 +12,12 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from hdmatt.batching.entry import Problem, shown
 from hdmatt.batching.find import Found
+from hdmatt.batching.urls import is_file, is_url, joined, read
 from hdmatt.errors import InputError
 
 FILES = ("picture", "trimap", "mask")
@@ -29,14 +30,14 @@ class Line:
     """A picture as a line of a manifest has it."""
 
     found: Found
-    trimap: Path | None
-    mask: Path | None
+    trimap: PurePath | None
+    mask: PurePath | None
     outputs: dict[str, str] = field(default_factory=dict[str, str])
     settings: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 def read_manifest(
-    path: Path, *, outputs: Sequence[str], settings: Mapping[str, type]
+    path: PurePath, *, outputs: Sequence[str], settings: Mapping[str, type]
 ) -> tuple[list[Line], list[Problem]]:
     """The pictures of a manifest in its order.
 
@@ -51,9 +52,9 @@ def read_manifest(
         InputError: The file cannot be read, or is neither CSV with a header nor JSON lines.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
+        text = read(path).decode("utf-8-sig", "surrogateescape")
     except OSError as error:
-        raise InputError(f"{shown(path)} cannot be read ({error.strerror})", hint="Check its name.") from error
+        raise InputError(f"{shown(path)} cannot be read ({error.strerror or error})", hint="Check its name.") from error
     rows = list(_json_rows(text, path) if text.lstrip().startswith("{") else _csv_rows(text, path))
     known = {*FILES, *outputs, *settings}
     lines, problems = list[Line](), list[Problem]()
@@ -72,12 +73,12 @@ def read_manifest(
             problems += [Problem("manifest", f"{where}: {text}") for text in wrong]
             line = _line(row, path.parent, outputs, own)
             lines.append(line)
-            files = [file for file in (line.found.path, line.trimap, line.mask) if file and not file.is_file()]
+            files = [file for file in (line.found.path, line.trimap, line.mask) if file and not is_file(file)]
             problems += [Problem("missing", f"{where}: {shown(file)} is no file") for file in files]
     return lines, problems
 
 
-def _csv_rows(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _csv_rows(text: str, path: PurePath) -> Iterator[tuple[int, dict[str, Any]]]:
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         for row in reader:
@@ -91,7 +92,7 @@ def _csv_rows(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise InputError(f"{shown(path)}, line {reader.line_num}: {error}", hint="Write CSV with a header.") from error
 
 
-def _json_rows(text: str, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _json_rows(text: str, path: PurePath) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
@@ -117,11 +118,11 @@ def _settings(row: Mapping[str, Any], types: Mapping[str, type]) -> tuple[dict[s
     return own, wrong
 
 
-def _line(row: Mapping[str, Any], base: Path, outputs: Sequence[str], settings: dict[str, Any]) -> Line:
-    given = Path(str(row["picture"]))
+def _line(row: Mapping[str, Any], base: PurePath, outputs: Sequence[str], settings: dict[str, Any]) -> Line:
+    given = str(row["picture"])
     whole = Path(os.path.normpath(given))
-    inside = "" if whole.is_absolute() or ".." in whole.parts else whole.parent.as_posix()
-    found = Found(base, "" if inside == "." else inside, base / given)
-    trimap, mask = (base / str(row[kind]) if row.get(kind) else None for kind in ("trimap", "mask"))
+    inside = "" if is_url(given) or whole.is_absolute() or ".." in whole.parts else whole.parent.as_posix()
+    found = Found(base, "" if inside == "." else inside, joined(base, given))
+    trimap, mask = (joined(base, str(row[kind])) if row.get(kind) else None for kind in ("trimap", "mask"))
     named = {name: str(row[name]) for name in outputs if name in row}
     return Line(found, trimap, mask, named, settings)

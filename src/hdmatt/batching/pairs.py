@@ -15,10 +15,12 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from hdmatt.batching.entry import Problem, shown
 from hdmatt.batching.find import TRIMAP_ENDINGS, TRIMAP_FOLDERS, Found
+from hdmatt.batching.urls import Url, path_of, walk
+from hdmatt.errors import InputError
 from hdmatt.pictures.folders import PICTURE_SUFFIXES
 
 MASK_ENDINGS = (".mask", "_mask", "-mask", ".matte", "_matte", "-matte", ".alpha", "_alpha", "-alpha")
@@ -29,25 +31,25 @@ class Pair:
     """A picture with its trimap, or with the mask that one is made from."""
 
     found: Found
-    trimap: Path | None
-    mask: Path | None = None
+    trimap: PurePath | None
+    mask: PurePath | None = None
 
 
 class Folders:
     """The files of folders by their stems; every folder is read once."""
 
     def __init__(self) -> None:
-        self._stems: dict[str, dict[str, list[Path]]] = {}
-        self._trimap_folders: dict[str, list[Path]] = {}
+        self._stems: dict[str, dict[str, list[PurePath]]] = {}
+        self._trimap_folders: dict[str, list[PurePath]] = {}
 
-    def named(self, folder: Path, stem: str) -> list[Path]:
+    def named(self, folder: PurePath, stem: str) -> list[PurePath]:
         """The pictures `stem.*` of a folder, in any format that we read."""
         key = os.fspath(folder)
         if key not in self._stems:
             self._read(key)
         return self._stems[key].get(stem, [])
 
-    def trimap_folders(self, folder: Path) -> list[Path]:
+    def trimap_folders(self, folder: PurePath) -> list[PurePath]:
         """The folders below it that are called trimap, trimaps or AlphaHint; case does not count."""
         key = os.fspath(folder)
         if key not in self._stems:
@@ -55,24 +57,20 @@ class Folders:
         return self._trimap_folders[key]
 
     def _read(self, folder: str) -> None:
-        stems: dict[str, list[Path]] = defaultdict(list)
-        trimaps: list[Path] = []
-        try:
-            names = sorted(os.listdir(folder or "."))
-        except OSError:
-            names = []
+        stems: dict[str, list[PurePath]] = defaultdict(list)
+        trimaps: list[PurePath] = []
+        base = path_of(folder)
+        names, folders = _listed(base)
         for name in names:
             stem, suffix = os.path.splitext(name)
-            path = Path(folder, name)
             if suffix.lower() in PICTURE_SUFFIXES and not name.startswith("."):
-                stems[stem].append(path)
-            elif name.lower() in TRIMAP_FOLDERS and path.is_dir():
-                trimaps.append(path)
+                stems[stem].append(base / name)
+        trimaps += [base / name for name in folders if name.lower() in TRIMAP_FOLDERS]
         self._stems[folder], self._trimap_folders[folder] = stems, trimaps
 
 
 def pair(
-    pictures: Sequence[Found], *, trimaps: Path | None = None, masks: Path | None = None
+    pictures: Sequence[Found], *, trimaps: PurePath | None = None, masks: PurePath | None = None
 ) -> tuple[list[Pair], list[Problem]]:
     """Each picture with its trimap or mask.
 
@@ -108,7 +106,7 @@ def pair(
     return pairs, problems
 
 
-def _trimaps(found: Found, folders: Folders, given: Path | None) -> Iterator[Path]:
+def _trimaps(found: Found, folders: Folders, given: PurePath | None) -> Iterator[PurePath]:
     stem, here = found.path.stem, found.path.parent
     if given is not None:
         yield from _either(folders, given / found.folder, stem)
@@ -122,20 +120,20 @@ def _trimaps(found: Found, folders: Folders, given: Path | None) -> Iterator[Pat
         yield from _either(folders, folder / found.folder, stem)
 
 
-def _masks(found: Found, folders: Folders, given: Path) -> Iterator[Path]:
+def _masks(found: Found, folders: Folders, given: PurePath) -> Iterator[PurePath]:
     folder = given / found.folder
     yield from folders.named(folder, found.path.stem)
     for ending in MASK_ENDINGS:
         yield from folders.named(folder, found.path.stem + ending)
 
 
-def _either(folders: Folders, folder: Path, stem: str) -> Iterator[Path]:
+def _either(folders: Folders, folder: PurePath, stem: str) -> Iterator[PurePath]:
     yield from folders.named(folder, stem)
     for ending in TRIMAP_ENDINGS:
         yield from folders.named(folder, stem + ending)
 
 
-def _unique(paths: Iterable[Path]) -> Iterator[Path]:
+def _unique(paths: Iterable[PurePath]) -> Iterator[PurePath]:
     seen: set[str] = set()
     for path in paths:
         key = os.path.abspath(path)
@@ -144,6 +142,23 @@ def _unique(paths: Iterable[Path]) -> Iterator[Path]:
             yield path
 
 
-def _looked(trimaps: Path | None, masks: Path | None) -> str:
+def _listed(folder: Path | Url) -> tuple[list[str], list[str]]:
+    """The names in a folder, and those of them that may be folders."""
+    if isinstance(folder, Url):
+        try:
+            _, folders, files = next(walk(folder))
+        except InputError as error:
+            if isinstance(error.__cause__, PermissionError):  # a folder above the one that was named
+                return [], []
+            raise
+        return sorted(files), sorted(folders)
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        names = []
+    return names, [name for name in names if name.lower() in TRIMAP_FOLDERS and (folder / name).is_dir()]
+
+
+def _looked(trimaps: PurePath | None, masks: PurePath | None) -> str:
     places = [f" in {shown(trimaps)}" if trimaps else "", f" and no mask in {shown(masks)}" if masks else ""]
     return "".join(places)

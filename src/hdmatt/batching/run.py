@@ -23,6 +23,7 @@ from hdmatt.batching.executor import Answer, Executor, Outcome, Task
 from hdmatt.batching.forecast import Forecast
 from hdmatt.batching.ledger import Fingerprint, Ledger, Row, fingerprint, settings_digest
 from hdmatt.batching.sizes import Sizes
+from hdmatt.batching.urls import forget
 from hdmatt.errors import InputError
 
 LOOK_SECONDS = 0.5  # between two looks at a picture that another run computes
@@ -176,6 +177,7 @@ class Loop:
             elsewhere.append(entry)
             return
         self.ledger.refresh()
+        _look_again(entry)
         before = self.job.fingerprint(entry)
         standing = self.ledger.standing(entry, before)
         row = self.ledger.rows.get(entry.name)
@@ -206,6 +208,7 @@ class Loop:
             reason = f"{answer.lost}, {task.attempt} times"
             outcome = Outcome("failed", reason=reason, hint="Give it more memory, or leave it out.", again=True)
         entry, before = self._entries.pop(task.name), self._before.pop(task.name)
+        _look_again(entry)
         if outcome.state == "done" and self.job.fingerprint(entry) != before:
             outcome = Outcome("failed", reason="it changed while it was computed", hint="Run again.", again=True)
         self.ledger.add(self._row(entry, before, outcome))
@@ -274,3 +277,7 @@ class Loop:
     def _seconds(self, megapixels: float) -> float:
         """Expected seconds that a picture adds to the whole run."""
         return self.forecast.seconds(megapixels) / self.division.beside(megapixels)
+
+
+def _look_again(entry: Entry) -> None:
+    forget(*entry.inputs().values(), *entry.outputs.values())

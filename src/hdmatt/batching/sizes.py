@@ -4,10 +4,13 @@ Sizes    megapixels by picture, and which files are read next
 """
 
 import os
+import tempfile
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 from hdmatt.batching.entry import Entry
+from hdmatt.batching.urls import fetch, is_url, opened
 
 THREADS = 4
 UNKNOWN_MEGAPIXELS = 1.0  # of a file that cannot be read: it will fail, and fast
@@ -58,10 +61,18 @@ def megapixels_of(picture: str) -> float:
     from PIL import Image
 
     try:
-        with Image.open(picture) as header:
+        with opened(picture) if is_url(picture) else open(picture, "rb") as file, Image.open(file) as header:
             return header.width * header.height / 1e6
     except Exception:  # Pillow raises many kinds; what it cannot read OpenImageIO may
-        return _by_openimageio(picture)
+        if not is_url(picture):
+            return _by_openimageio(picture)
+    with tempfile.TemporaryDirectory(prefix="hdmatt-") as folder:
+        local = Path(folder, picture.rpartition("/")[2])
+        try:
+            fetch(picture, local)
+        except OSError:
+            return UNKNOWN_MEGAPIXELS
+        return _by_openimageio(os.fspath(local))
 
 
 def _by_openimageio(picture: str) -> float:

@@ -6,12 +6,12 @@ check_template  refuses a template with other fields
 fill            a template and a picture -> the path of its output
 """
 
-import os
-from pathlib import Path
+from pathlib import PurePath
 from string import Formatter
 
 from hdmatt.batching.find import Found
 from hdmatt.batching.sequences import numbered
+from hdmatt.batching.urls import joined, normal
 from hdmatt.errors import InputError
 
 FIELDS = ("dir", "stem", "ext", "base", "frame")
@@ -40,14 +40,14 @@ def check_template(template: str) -> None:
         )
 
 
-def fill(template: str, found: Found, out: Path) -> str:
-    """The output of a picture: the filled template, below `out` unless it is absolute.
+def fill(template: str, found: Found, out: PurePath) -> str:
+    """The output of a picture: the filled template, below `out` unless it is absolute or a URL.
 
     {dir} is the picture's folder below its input, {stem} its name without suffix, {ext} the suffix without the dot;
     {base} and {frame} are the stem's parts: all before the frame number, and its digits with their padding.
     """
     if not any(f"{{{name}}}" in template for name in FIELDS):  # a manifest may name files
-        return os.path.normpath(out / template)
+        return normal(joined(out, template))
     parts = numbered(found.path.stem)
     values = {
         "dir": found.folder or ".",
@@ -56,4 +56,4 @@ def fill(template: str, found: Found, out: Path) -> str:
         "base": parts.base,
         "frame": parts.frame,
     }
-    return os.path.normpath(out / template.format(**values))
+    return normal(joined(out, template.format(**values)))

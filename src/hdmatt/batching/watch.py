@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from hdmatt.batching.collect import Collected
 from hdmatt.batching.entry import Entry
 from hdmatt.batching.run import BatchResult
+from hdmatt.batching.urls import is_url, size_of, stamp_of
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Settled:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._since: dict[str, tuple[tuple[int, ...], float]] = {}
+        self._since: dict[str, tuple[str, float]] = {}
 
     def has(self, files: Iterable[str], now: float) -> bool:
         """Whether all files are there and have been the same for the time. Call it at every look."""
@@ -50,16 +51,17 @@ class Settled:
 
     def _one(self, file: str, now: float) -> bool:
         try:
-            status = os.stat(file)
+            stamp, size = stamp_of(file), size_of(file)
+            if not is_url(file):
+                stamp = f"{stamp}-{os.stat(file).st_ino}"
         except OSError:
             self._since.pop(file, None)
             return False
-        stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
-        before, since = self._since.get(file, ((), now))
+        before, since = self._since.get(file, ("", now))
         if before != stamp:
             since = now
         self._since[file] = stamp, since
-        return status.st_size > 0 and now - since >= self._seconds
+        return size > 0 and now - since >= self._seconds
 
 
 def watch(

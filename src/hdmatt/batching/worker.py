@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import BinaryIO
 
 from hdmatt.batching.executor import Compute, task_of, to_json
+from hdmatt.batching.spool import computed_locally
 
 _END = b""
 
@@ -36,7 +37,7 @@ def main(arguments: list[str]) -> None:
     _say(answers, {"ready": os.getpid()})
     while (line := lines.get()) != _END:
         busy.set()
-        outcome = work(task_of(json.loads(line)))
+        outcome = computed_locally(task_of(json.loads(line)), work)
         busy.clear()
         _say(answers, to_json(outcome))
 

@@ -34,26 +34,39 @@ Template = Annotated[str | None, typer.Option(metavar="TEMPLATE", rich_help_pane
 
 def batch_command(
     context: shared.Context,
-    out: Annotated[Path, typer.Option("-o", "--output", help="The folder of results.")],
+    out: Annotated[str, typer.Option("-o", "--output", metavar="DIR|URL", help="The folder of results.")],
     inputs: Found = None,
     trimaps: Annotated[
-        Path | None, typer.Option(help="Their only folder. Default: beside the pictures.", rich_help_panel=_FIND)
+        str | None,
+        typer.Option(metavar="DIR|URL", help="Their only folder. Default: beside pictures.", rich_help_panel=_FIND),
     ] = None,
     masks: Annotated[
-        Path | None, typer.Option(help="Masks to make trimaps from, by the same names.", rich_help_panel=_FIND)
+        str | None,
+        typer.Option(metavar="DIR|URL", help="Masks to make trimaps from, by the same names.", rich_help_panel=_FIND),
     ] = None,
     band: Annotated[
         str, typer.Option(metavar="auto|PX|%", help="Unknown band of trimaps from --masks.", rich_help_panel=_FIND)
     ] = "auto",
     manifest: Annotated[
-        Path | None, typer.Option(help="CSV or JSON lines: picture, trimap, outputs, options.", rich_help_panel=_FIND)
+        str | None,
+        typer.Option(
+            metavar="FILE|URL", help="CSV or JSON lines: picture, trimap, outputs, options.", rich_help_panel=_FIND
+        ),
     ] = None,
     list_file: Annotated[
-        Path | None,
-        typer.Option("--list", help="A list of names: one a line, or separated by NUL.", rich_help_panel=_FIND),
+        str | None,
+        typer.Option(
+            "--list",
+            metavar="FILE|URL",
+            help="A list of names: one a line, or separated by NUL.",
+            rich_help_panel=_FIND,
+        ),
     ] = None,
     root: Annotated[
-        Path | None, typer.Option(help="What the folders of listed names are relative to.", rich_help_panel=_FIND)
+        str | None,
+        typer.Option(
+            metavar="DIR|URL", help="What the folders of listed names are relative to.", rich_help_panel=_FIND
+        ),
     ] = None,
     skip_unmatched: Annotated[
         bool, typer.Option("--skip-unmatched", help="Leave pictures without trimap out.", rich_help_panel=_FIND)
@@ -141,6 +154,7 @@ def batch_command(
     """
     from hdmatt.batching.batch import Work, prepare
     from hdmatt.batching.options import BatchOptions
+    from hdmatt.batching.urls import path_of
     from hdmatt.inference.outputs import Outputs
     from hdmatt.pictures.info import InputOptions
 
@@ -168,7 +182,7 @@ def batch_command(
     )
     reading = InputOptions(layer=input_layer, max_pixels=max_pixels)
     work = Work(outputs, shared.options_of(context), shared.network_of(context), strategy, reading)
-    prepared = prepare(names, out, work, options, watched=watch)
+    prepared = prepare(names, path_of(out), work, options, watched=watch)
     for note in prepared.collected.notes:
         shared.print_error(f"hdmatt: note: {note}")
     if plan:
@@ -181,20 +195,21 @@ def batch_command(
         raise typer.Exit(code)
 
 
-def _names(inputs: list[str], list_file: Path | None) -> tuple[list[str], bool]:
+def _names(inputs: list[str], list_file: str | None) -> tuple[list[str], bool]:
     """Inputs as they were typed, or the names of a list; and which of the two."""
     from hdmatt.batching.find import read_list
+    from hdmatt.batching.urls import path_of, read
 
     if list_file is None and inputs != ["-"]:
         return inputs, False
     if list_file is not None and inputs:
         raise InputError("both inputs and --list were given", hint="Give one of the two.")
-    if list_file is None or str(list_file) == "-":
+    if list_file is None or list_file == "-":
         return read_list(sys.stdin.buffer.read()), True
     try:
-        return read_list(list_file.read_bytes()), True
+        return read_list(read(path_of(list_file))), True
     except OSError as error:
-        raise InputError(f"{list_file} cannot be read ({error.strerror})", hint="Check its name.") from error
+        raise InputError(f"{list_file} cannot be read ({error.strerror or error})", hint="Check its name.") from error
 
 
 def _stop_by_hangup() -> None:

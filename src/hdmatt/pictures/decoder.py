@@ -18,9 +18,10 @@ import numpy as np
 
 from hdmatt.errors import InputError
 from hdmatt.pictures.codings import coding_of, is_animated, unusual_coding
+from hdmatt.pictures.description import description_of
 from hdmatt.pictures.exr_header import attributes_of, windows_of
 from hdmatt.pictures.exr_layers import choose_layer, refuse_subsampled
-from hdmatt.pictures.info import DEFAULT_INPUT, TYPES, WHITE, InputOptions, Part, PictureInfo
+from hdmatt.pictures.info import DEFAULT_INPUT, NO_DESCRIPTION, TYPES, WHITE, InputOptions, Part, PictureInfo
 from hdmatt.pictures.labels import encoding_of
 from hdmatt.pictures.openimageio import (
     Opened,
@@ -80,7 +81,10 @@ class Decoder:
         self._chunk = _chunk_rows(spec)
         self._kept, self._kept_y = np.empty((0, self.width, self.channels), self.dtype), 0
         self._tiles: dict[int, dict[int, np.ndarray]] = {}  # the tile rows that were asked for last, by row and column
-        self._notes = _notes(path, self._opened.input, self._format)
+        with size_limit(lifted=self._opened.beyond):
+            self._notes = _notes(path, self._opened.input, self._format)
+        described = part == "straight"
+        self._description = description_of(path, self._format, self._opened.input) if described else NO_DESCRIPTION
         self.decoded = 0
         self._try_unusual()
         self.decoded = 0
@@ -123,7 +127,8 @@ class Decoder:
             layer=self._layer,
             windows=windows_of(spec) if self._format == "openexr" and self.orientation == 1 else None,
             attributes=attributes_of(spec) if self._format == "openexr" else (),
-            notes=self._notes,
+            description=self._description,
+            notes=(*self._notes, *self._description.notes),
             white=2**32 - 1 if self._stored == "uint" else 0,
         )
 

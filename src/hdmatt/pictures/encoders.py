@@ -11,13 +11,16 @@ A write that fails is the hidden file's matter: an encoder never meets one.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import partial
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 
 from hdmatt.errors import HDMattError, InputError
-from hdmatt.pictures.formats import JPEG, PNG, Format
+from hdmatt.pictures.description import complete_tiff, spliced
+from hdmatt.pictures.formats import JPEG, PNG, TIFF, Format
+from hdmatt.pictures.info import NO_DESCRIPTION, Description
 from hdmatt.pictures.openimageio import first_line, open_input, openimageio, size_limit
 from hdmatt.system.hidden import HiddenFile
 from hdmatt.system.staged import Staged
@@ -53,14 +56,19 @@ class OpenImageIOEncoder(Encoder):
 
     Args:
         specs: OpenImageIO's ImageSpec, and others to be tried when the library refuses the first.
+        description: Exif and XMP, which we add to what the library writes; not to EXR.
 
     Raises:
         EncoderError: The library complains; also of `write` and `finish`.
     """
 
-    def __init__(self, hidden: HiddenFile, file_format: Format, specs: Sequence[Any]) -> None:
+    def __init__(
+        self, hidden: HiddenFile, file_format: Format, specs: Sequence[Any], description: Description = NO_DESCRIPTION
+    ) -> None:
         self._hidden, self._format, self._next = hidden, file_format, 0
-        self._staged = Staged(hidden)
+        self._description = description if description.exif or description.xmp else None
+        described = self._description and file_format in (PNG, JPEG)
+        self._staged = Staged(hidden, partial(spliced, file_format, description) if described else None)
         self._output: Any = None
         spec = specs[0]
         self._top, self._height = int(spec.y), int(spec.height)  # number of the first row
@@ -97,6 +105,9 @@ class OpenImageIOEncoder(Encoder):
             trouble = ""
         if not fine or trouble or not self._is_complete():
             raise EncoderError(trouble)
+        if self._description and self._format is TIFF:
+            complete_tiff(self._hidden, self._description)
+            self._hidden.sync()
 
     def abandon(self) -> None:
         if self._output is not None and self._format is PNG:

@@ -2,6 +2,7 @@
 
     PictureInfo          size, depth and metadata
     Windows              of an EXR: where its pixels lie
+    Description          Exif and XMP of a picture
     InputOptions         how a file is read where it does not say itself
     Rows, PathLike       types of bands of rows and of paths
     Part                 which numbers of a file are read
@@ -78,6 +79,24 @@ class Windows(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Description:
+    """What describes a picture, without what would be wrong of an output.
+
+    Attributes:
+        exif: An Exif block, without the six bytes of "Exif"; b"" for none.
+        xmp: An XMP packet; b"" for none.
+        notes: What was left out, and why.
+    """
+
+    exif: bytes = b""
+    xmp: bytes = b""
+    notes: tuple[str, ...] = ()
+
+
+NO_DESCRIPTION = Description()
+
+
+@dataclass(frozen=True)
 class PictureInfo:
     """Size, depth and metadata of a picture, after EXIF rotation.
 
@@ -94,6 +113,7 @@ class PictureInfo:
         layer: Of an EXR, the layer that is read, as the file names it; "" for channels without a layer.
         windows: Of an EXR, where its pixels lie; None for other files and where EXIF turns the picture.
         attributes: Of an EXR, what its header says of the picture; see pictures/exr_header.py.
+        description: Exif and XMP that describe the picture, of other files than EXR.
         white: The largest number of 32-bit integers, which become floats; 0 where `dtype` is the file's own.
         notes: What a user should know about how the file was read, one sentence each, without its name.
     """
@@ -111,6 +131,7 @@ class PictureInfo:
     layer: str = ""
     windows: Windows | None = None
     attributes: Any = ()
+    description: Description = NO_DESCRIPTION
     white: int = 0
     notes: tuple[str, ...] = ()
 

@@ -51,6 +51,7 @@ class PillowInput:
 
     Attributes:
         notes: What a user should know of how it is read.
+        metadata: Pillow's, with "exif" and "xmp" among it.
 
     Raises:
         InputError: The file is damaged, larger than 1 GiB decoded, or HEIC and pillow-heif is not installed.
@@ -60,6 +61,7 @@ class PillowInput:
         self._path, self._kind = path, kind
         self._pixels: np.ndarray | None = None
         self.notes: list[str] = []
+        self.metadata: dict[str, Any] = {}
         try:
             self._source, self._spec = self._avif() if kind == "avif" else self._heic()
         except (OSError, ValueError, RuntimeError, SyntaxError, EOFError) as error:
@@ -146,6 +148,7 @@ class PillowInput:
         if names is None:
             raise InputError(f"{self._path} has pixels of a kind that we do not know ({mode})", hint="Save it as PNG.")
         oiio = openimageio()
+        self.metadata = info
         spec = oiio.ImageSpec(*size, len(names), "uint16" if bits > 8 else "uint8")
         spec.channelnames, spec.alpha_channel = tuple(names), names.find("A")
         spec.attribute("oiio:BitsPerSample", bits)

@@ -4,7 +4,7 @@ Knows no pixels and opens no file; pictures/psd.py puts the pixels between these
 
     Layer        name, visibility and channels of a layer
     Layout       sizes of planes, and the bytes before, between and behind them
-    resources    resolution and ICC profile
+    resources    resolution, ICC profile, Exif and XMP
 
 A PSB has longer lengths than a PSD in some places, and in others the same. Layers of 16 bits lie in a block "Lr16" and
 the usual place of layers is empty.
@@ -125,7 +125,7 @@ class Layout:
 
 
 def resources(like: PictureInfo | None, icc: bytes | None) -> bytes:
-    """The blocks of a picture's resolution and of an ICC profile, as far as there are any."""
+    """The blocks of a picture's resolution, Exif, XMP and of an ICC profile, as far as there are any."""
     blocks = b""
     if like and like.resolution and like.resolution[2] in ("in", "cm"):
         x, y, unit = like.resolution
@@ -133,6 +133,8 @@ def resources(like: PictureInfo | None, icc: bytes | None) -> bytes:
         if max(per_inch) < 2**32:
             shown = 2 if unit == "cm" else 1  # always stored per inch; how Photoshop shows it
             blocks += _resource(1005, struct.pack(">IHHIHH", per_inch[0], shown, shown, per_inch[1], shown, shown))
+    for number, block in ((1058, like.description.exif), (1060, like.description.xmp)) if like else ():
+        blocks += _resource(number, block) if block else b""
     return blocks + (_resource(1039, icc) if icc else b"")
 
 

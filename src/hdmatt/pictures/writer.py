@@ -18,11 +18,12 @@ import numpy as np
 from jaxtyping import Float32
 
 from hdmatt.errors import OutputError
+from hdmatt.pictures.description import webp_options
 from hdmatt.pictures.encoders import Encoder, EncoderError, OpenImageIOEncoder, WebPEncoder, complaint
 from hdmatt.pictures.encoding import SRGB
 from hdmatt.pictures.exr_header import set_header
 from hdmatt.pictures.formats import DEPTHS, EXR, FORMATS, JPEG, PNG, TIFF, WEBP, Extras, Format, check_format, writable
-from hdmatt.pictures.info import TYPES, WHITE, PathLike, PictureInfo
+from hdmatt.pictures.info import NO_DESCRIPTION, TYPES, WHITE, PathLike, PictureInfo
 from hdmatt.pictures.labels import labelled
 from hdmatt.pictures.openimageio import openimageio
 from hdmatt.system.hidden import HiddenFile, place_of, unwritable
@@ -49,9 +50,9 @@ class PictureWriter:
         path: Its suffix picks the format: .png, .jpg, .jpeg, .tif, .tiff, .exr, .webp.
         channels: 1 (a matte), 3 (RGB) or 4 (RGBA; not in JPEG).
         bit_depth: "8", "16", "half" or "float"; see `default_bit_depth`.
-        like: The picture whose resolution, ICC profile and encoding are written, in formats that have a place for them.
-            The profile only if it is for as many colours;
-            WebP has no place for a resolution.
+        like: The picture whose resolution, ICC profile, Exif, XMP and encoding are written, in formats that have a
+            place for them: WebP has none for a resolution, EXR none for Exif and XMP. The profile only if it is for as
+            many colours.
         publish: Called with the complete hidden file, to give it its name. Several outputs can wait for each other
             here; see inference/outputs.py.
         extras: Layers of an EXR, quality of a JPEG or WebP. A matte in WebP is always lossless.
@@ -152,16 +153,18 @@ class PictureWriter:
 
     def _open(self, hidden: HiddenFile) -> Encoder:
         profile = profile_for(self._like, self._channels)
+        described = self._like.description if self._like else NO_DESCRIPTION
         if self._format is WEBP:
             options: dict[str, Any] = dict(self._format.attributes)
             if self._quality is not None and self._channels > 1:
                 options = {"quality": self._quality, "alpha_quality": 100}  # 100: alpha is compressed without loss
             if profile:
                 options["icc_profile"] = profile
+            options |= webp_options(described)
             return WebPEncoder(hidden, self._height, self._width, options=options)
         # libpng refuses to write profiles that JPEG and TIFF carry without a look; better a picture without than none
         specs = [self._spec(icc) for icc in ((profile, None) if profile else (None,))]
-        return OpenImageIOEncoder(hidden, self._format, specs)
+        return OpenImageIOEncoder(hidden, self._format, specs, described)
 
     def _spec(self, icc: bytes | None) -> Any:
         oiio = openimageio()

@@ -1,6 +1,7 @@
 """Bytes that a library writes to a file by name, on their way through memory into a hidden file.
 
     Staged    what the library writes to, and how its bytes are handed on
+    Splice    other bytes for a part of the file's first ones
 
 Libraries that encode pictures do not all survive a write that fails: libjpeg ends the process, OpenEXR waits for ever
 (OpenImageIO 3.2). So they write to a file in memory (memfd), where writing does not fail. What they have written is
@@ -12,9 +13,10 @@ Only Linux has such files. Elsewhere the library writes to the hidden file itsel
 
 import ctypes
 import os
+from collections.abc import Callable
 from errno import EFBIG
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from hdmatt.system.hidden import HiddenFile
 
@@ -28,16 +30,35 @@ _PIECE = 2**20  # bytes that are handed on at once
 _PUNCH_HOLE = 3  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
 
 
+class Splice(NamedTuple):
+    """Bytes that take the place of the bytes begin .. end-1 of a file, of which there are not more."""
+
+    begin: int
+    end: int
+    data: bytes
+
+    def of(self, head: bytes) -> bytes:
+        """The file's first bytes with them."""
+        return head[: self.begin] + self.data + head[self.end :]
+
+
+FindSplice = Callable[[bytes], Splice | None]  # from the file's first bytes; None if more of them are needed
+
+
 class Staged:
     """A file in memory that a library writes to, on its way into a hidden file.
+
+    Args:
+        find: Says what is to be replaced among the file's first bytes, which the library does not change later.
 
     Attributes:
         name: What the library opens.
         in_memory: Whether it is in memory; if not, it is the hidden file itself.
     """
 
-    def __init__(self, hidden: HiddenFile) -> None:
-        self._hidden = hidden
+    def __init__(self, hidden: HiddenFile, find: FindSplice | None = None) -> None:
+        self._hidden, self._find = hidden, find
+        self._splice: Splice | None = None
         self._file = os.memfd_create("hdmatt") if _can_stage() else -1
         self.in_memory = self._file >= 0
         self.name = f"/dev/fd/{self._file}" if self.in_memory else str(hidden.path)
@@ -61,6 +82,8 @@ class Staged:
         if not self.in_memory:
             return
         begin, end = self._handed_on, os.fstat(self._file).st_size
+        if self._find and begin == 0 and not self._hand_on_spliced(self._find, end):
+            return
         while self._handed_on < end:
             piece = os.pread(self._file, min(_PIECE, end - self._handed_on), self._handed_on)
             self._hidden.write(piece)
@@ -72,14 +95,41 @@ class Staged:
     def finish(self) -> None:
         """Hand on the rest, once the library has closed the file, and the first bytes as they are now."""
         self.hand_on()
-        if self.in_memory:
+        if self.in_memory and not self._splice:
             self._hidden.write_at(0, os.pread(self._file, min(self._kept, self._handed_on), 0))
+        elif self._find and not self.in_memory:
+            self._splice_in_place(self._find)
 
     def close(self) -> None:
         """Free the memory. Safe to call twice."""
         if self.in_memory:
             os.close(self._file)
         self.in_memory, self._file = False, -1
+
+    def _hand_on_spliced(self, find: FindSplice, end: int) -> bool:
+        """Write all that there is, once what is to be replaced is among it."""
+        head = os.pread(self._file, end, 0)
+        self._splice = find(head)
+        if self._splice:
+            self._hidden.write(self._splice.of(head))
+            self._handed_on = end
+        return self._splice is not None
+
+    def _splice_in_place(self, find: FindSplice) -> None:
+        """Move all that stands behind, from the end on, for systems without files in memory."""
+        path, piece = self._hidden.path, 2**16
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            while not (splice := find(file.read(piece))):
+                if piece >= size:
+                    return  # an incomplete file
+                file.seek(0)
+                piece *= 2
+            for end in range(size, splice.end, -_PIECE):
+                begin = max(splice.end, end - _PIECE)
+                file.seek(begin)
+                self._hidden.write_at(splice.begin + len(splice.data) + begin - splice.end, file.read(end - begin))
+        self._hidden.write_at(splice.begin, splice.data)
 
 
 @cache

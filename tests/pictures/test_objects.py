@@ -144,7 +144,7 @@ def test_bytes_in_any_order_and_place_are_the_same_picture():
         (torch.zeros(2, 2).to_sparse(), "the trimap is a tensor of torch.float32, torch.sparse_coo"),
         (object(), "the trimap is an object, we need a path"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_what_is_no_picture_is_refused_with_one_thing_to_do(value, message):
     with pytest.raises(InputError) as caught:

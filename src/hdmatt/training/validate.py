@@ -2,13 +2,8 @@
 
 Scored        means of the four metrics over one set, and lines for a preview sheet
 HeldOut       fixed samples that no run trains on: same pictures, other compositions
-<<<<<<< HEAD
 Folders       real pictures with trimap and truth, read and scored as `hdmatt eval` does, matted as `hdmatt matte` does
 Validation    both, into a run's curves
-=======
-Folders       real pictures with trimap and truth, read and scored as `hdmatt eval` does
-Validation         both, into a run's curves
->>>>>>> 0a4d65a (Training: missing packages are named with what to install; words; nothing of the core loads pydantic)
 """
 
 from collections.abc import Sequence

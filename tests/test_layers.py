@@ -17,8 +17,8 @@ ORDER = (
 NO_TORCH = ("errors", "system", "pictures", "patches", "overview", "samples")
 LIGHT = {  # what must stay unloaded when a module is imported
     "hdmatt": ["torch", "OpenImageIO", "numba", "cv2", "pydantic"],
-    "hdmatt.cli.main": ["torch", "numba", "numpy", "cv2", "pydantic"],
     "hdmatt.batching.batch": ["torch", "numba"],
+    "hdmatt.cli.main": ["torch", "numba", "numpy", "cv2", "pydantic", "fastapi", "uvicorn"],
     "hdmatt.evaluation.evaluate": ["torch", "numba", "jinja2", "matplotlib"],
     "hdmatt.samples.sample": ["torch", "numba", "OpenImageIO"],
 }

@@ -18,6 +18,7 @@ from hdmatt.cli.eval import eval_command
 from hdmatt.cli.export import export_command
 from hdmatt.cli.info import info_command
 from hdmatt.cli.matte import matte_command
+from hdmatt.cli.studio import studio_command
 from hdmatt.cli.train import app as train_app
 from hdmatt.cli.trimap import app as trimap_app
 from hdmatt.errors import HDMattError
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.command("matte")(matte_command)
 app.add_typer(trimap_app, name="trimap")
 app.command("batch")(batch_command)
+app.command("studio")(studio_command)
 app.command("info")(info_command)
 app.command("export")(export_command)
 app.command("eval", rich_help_panel=_RESEARCH)(eval_command)

@@ -35,6 +35,11 @@ class SharedPicture(BandReader):
         self._picture, self.info = picture, picture.info
         self._lock = threading.Lock()
 
+    @property
+    def cheap(self) -> bool:
+        """Whether windows are cheap to read at once: an array, or a tiled file. Else the first read makes a copy."""
+        return not isinstance(self._picture, RawCopy)
+
     def _colours(self, y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
         with self._lock:
             return self._picture.colours(y0, y1, x0, x1)

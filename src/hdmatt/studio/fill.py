@@ -2,6 +2,7 @@
 
 Arrays only. Two pixels are connected if they share a side.
 
+    fill         paint a fill
     connected    a pixel of a trimap -> the masks of the tiles that its area touches
 """
 
@@ -12,11 +13,35 @@ import cv2
 import numpy as np
 from jaxtyping import Bool
 
-from hdmatt.studio.strokes import Box
-from hdmatt.studio.trimap_tiles import SIZE, TrimapTiles
+from hdmatt.errors import InputError
+from hdmatt.studio.strokes import Box, Stroke
+from hdmatt.studio.trimap_tiles import SIZE, Tiles, TrimapTiles
 
 Place = tuple[int, int]  # row and column of a tile
 _SIDES = ((-1, 0), (1, 0), (0, -1), (0, 1))
+
+
+def fill(trimap: TrimapTiles, stroke: Stroke) -> tuple[Tiles, Box]:
+    """Paint the area around a fill's first point. Returns the tiles that changed, as they were, and a box around it.
+
+    Raises:
+        InputError: The point lies outside of the picture.
+    """
+    y, x = (int(np.floor(value)) for value in stroke.points[0][:2])
+    height, width = trimap.size()
+    if not (0 <= y < height and 0 <= x < width):
+        raise InputError(f"a fill at ({y}, {x}), outside of the picture", hint="Begin inside of it.")
+    before: Tiles = {}
+    dirty = Box(0, 0, 0, 0)
+    if trimap.read(Box(y, x, y + 1, x + 1))[0, 0] == stroke.label:
+        return before, dirty
+    for box, mask in connected(trimap.snapshot(), y, x):
+        labels = trimap.read(box)
+        labels[mask] = stroke.label
+        for key, tile in trimap.write(box, labels).items():
+            before.setdefault(key, tile)
+        dirty = dirty.joined(box)
+    return before, dirty
 
 
 def connected(trimap: TrimapTiles, y: int, x: int) -> Iterator[tuple[Box, Bool[np.ndarray, "h w"]]]:

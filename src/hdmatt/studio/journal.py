@@ -30,10 +30,13 @@ create table if not exists tiles (level, row, col, tile, primary key (level, row
 
 
 class Edit(NamedTuple):
-    """One stroke, the box that it changed, and the tiles to exchange when it is undone or done again."""
+    """One stroke, the box that it changed, and the tiles to exchange when it is undone or done again.
+
+    The stroke is None where labels were put without one: from a mask, or a band.
+    """
 
     number: int
-    stroke: Stroke
+    stroke: Stroke | None
     box: Box
     tiles: Tiles
 
@@ -65,7 +68,7 @@ class Journal:
         """All tiles that strokes have changed, as they are now."""
         return {(level, row, column): tile for level, row, column, tile in self._base.execute("select * from tiles")}
 
-    def add(self, stroke: Stroke, box: Box, before: Tiles, after: Tiles) -> None:
+    def add(self, stroke: Stroke | None, box: Box, before: Tiles, after: Tiles) -> None:
         """A new stroke: what was undone before it is forgotten.
 
         Raises:
@@ -74,7 +77,7 @@ class Journal:
         with self._transaction():
             self._base.execute("delete from edit_tiles where edit in (select number from edits where undone)")
             self._base.execute("delete from edits where undone")
-            words = json.dumps(stroke.values())
+            words = json.dumps(stroke.values() if stroke else {"kind": "labels"})
             row = self._base.execute(
                 "insert into edits (stroke, y0, x0, y1, x1) values (?, ?, ?, ?, ?)", (words, *map(int, box))
             )
@@ -116,7 +119,9 @@ class Journal:
         number, words, *box = row
         found = self._base.execute("select level, row, col, tile from edit_tiles where edit = ?", (number,))
         tiles: dict[tuple[int, int, int], Tile] = {(level, r, c): tile for level, r, c, tile in found}
-        return Edit(number, Stroke.of(json.loads(words)), Box(*box), tiles)
+        values = json.loads(words)
+        stroke = None if values["kind"] == "labels" else Stroke.of(values)
+        return Edit(number, stroke, Box(*box), tiles)
 
     def _check(self, facts: Mapping[str, object]) -> None:
         wanted = {name: json.dumps(value) for name, value in facts.items()}

@@ -10,7 +10,7 @@ What is seen is a preview: contexts, known colours and the smaller picture's mat
 
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,14 +30,15 @@ from hdmatt.patches.windows import Window, grid
 from hdmatt.pictures import colour
 from hdmatt.pictures.foreground import estimate_foreground
 from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions
-from hdmatt.pictures.raw_copy import shared_picture
+from hdmatt.pictures.raw_copy import SharedPicture, shared_picture
 from hdmatt.pictures.reader import ArrayReader, as_float, open_picture
-from hdmatt.pictures.trimap import UNKNOWN, open_trimap
+from hdmatt.pictures.trimap import UNKNOWN
 from hdmatt.pictures.writer import PictureWriter
-from hdmatt.studio.fill import connected
+from hdmatt.studio.fill import fill
+from hdmatt.studio.first_trimap import first_trimap, stamp
 from hdmatt.studio.journal import Edit, Journal
 from hdmatt.studio.strokes import Box, Stroke
-from hdmatt.studio.trimap_tiles import SIZE, Tiles, TrimapTiles
+from hdmatt.studio.trimap_tiles import SIZE, Tiles, TrimapTiles, written
 from hdmatt.studio.window_store import WindowStore
 
 _MARGIN = 128  # pixels around a box for which colours are estimated, too
@@ -81,8 +82,8 @@ class Session:
         self.height, self.width = source.info.height, source.info.width
         self._lock = threading.RLock()
         try:
-            self._trimap, facts = _first_trimap(trimap, source.info, input_options)
-            facts |= {"picture": _stamp(self.path) or f"array of {self.width}x{self.height}"}
+            self._trimap, facts = first_trimap(trimap, source.info, input_options)
+            facts |= {"picture": stamp(self.path) or f"array of {self.width}x{self.height}"}
             self._journal = Journal(journal, facts)
         except BaseException:
             self._picture.close()
@@ -107,16 +108,46 @@ class Session:
             OutputError: The journal's disk is full; the trimap is as it was.
         """
         with self._lock:
-            before, box = self._filled(stroke) if stroke.kind == "fill" else self._trimap.paint(stroke)
+            before, box = fill(self._trimap, stroke) if stroke.kind == "fill" else self._trimap.paint(stroke)
             if box.empty:
                 return box
             try:
-                self._journal.add(stroke, box, before, self._now(before))
+                self._journal.add(stroke, box, before, self._trimap.tiles(before))
             except BaseException:
                 self._trimap.put_back(before)
                 raise
             self._touch(box)
             return box
+
+    def put(self, bands: Iterable[np.ndarray], box: Box | None = None) -> Box:
+        """Put labels into a box as one edit. Returns a box around the tiles that changed, which may be empty.
+
+        Args:
+            bands: Rows of 0, 128 and 255, from the top of the box to its end. They may take their time: painting goes
+                on meanwhile.
+            box: Default: the whole picture.
+
+        Raises:
+            InputError: The trimap was changed meanwhile; it stays as it was changed.
+            OutputError: The journal's disk is full; the trimap is as it was.
+        """
+        box = self._box(box)
+        with self._lock:
+            other, version = self._trimap.snapshot(), self.version
+        before: Tiles = {}
+        for key, tile in written(other, bands, box):
+            before.setdefault(key, tile)
+        dirty = other.around(before)
+        with self._lock:
+            if version != self.version:
+                raise InputError("the trimap was painted on meanwhile", hint="Try again.")
+            if dirty.empty:
+                return dirty
+            after = other.tiles(before)
+            self._journal.add(None, dirty, before, after)
+            self._trimap.put_back(after)
+            self._touch(dirty)
+            return dirty
 
     def undo(self) -> Box | None:
         """Take the last stroke back. Returns the box that changed; None if there is no stroke."""
@@ -148,14 +179,39 @@ class Session:
         """How many sizes `trimap` knows."""
         return self._trimap.levels
 
+    @property
+    def pixels(self) -> SharedPicture:
+        """The picture's rows and windows, for any thread."""
+        return self._picture
+
+    @property
+    def known(self) -> bool:
+        """Whether any pixel is known: nothing is computed before."""
+        with self._lock:
+            return self._trimap.any_known()
+
+    @property
+    def refreshed(self) -> bool:
+        """Whether there was a refresh, so that single patches can be computed."""
+        return self._decoder is not None
+
+    def snapshot(self) -> TrimapTiles:
+        """The trimap as it is now; it stays so while painting goes on."""
+        with self._lock:
+            return self._trimap.snapshot()
+
+    def computed(self, box: Box) -> bool:
+        """Whether any patch that touches the box was computed: else its alpha follows from the trimap alone."""
+        with self._lock:
+            return any(window in self._alphas for window in self._windows_touching(box))
+
     def save_trimap(self, path: Path) -> None:
         """Write the trimap as a grey picture of 8 bits.
 
         Raises:
             OutputError: It cannot be written.
         """
-        with self._lock:
-            still = self._trimap.snapshot()
+        still = self.snapshot()
         with PictureWriter(path, self.height, self.width, channels=1, bit_depth="8") as writer:
             for y in range(0, self.height, SIZE):
                 writer.write(as_float(still.rows(y, min(y + SIZE, self.height))))
@@ -212,7 +268,7 @@ class Session:
         """
         with self._lock:
             still, version = self._trimap.snapshot(), self.version
-        if not _any_known(still):
+        if not still.any_known():
             return False
         loaded = load_network(self._network, several=False)
         options = RunOptions.of(self._options, device=loaded.device)
@@ -312,28 +368,6 @@ class Session:
 
     # helpers
 
-    def _filled(self, stroke: Stroke) -> tuple[Tiles, Box]:
-        y, x = (int(np.floor(value)) for value in stroke.points[0][:2])
-        if not (0 <= y < self.height and 0 <= x < self.width):
-            raise InputError(f"a fill at ({y}, {x}), outside of the picture", hint="Begin inside of it.")
-        before: Tiles = {}
-        dirty = Box(0, 0, 0, 0)
-        if self._trimap.read(Box(y, x, y + 1, x + 1))[0, 0] == stroke.label:
-            return before, dirty
-        for box, mask in connected(self._trimap.snapshot(), y, x):
-            labels = self._trimap.read(box)
-            labels[mask] = stroke.label
-            for key, tile in self._trimap.write(box, labels).items():
-                before.setdefault(key, tile)
-            dirty = dirty.joined(box)
-        return before, dirty
-
-    def _now(self, tiles: Tiles) -> Tiles:
-        """The same tiles as they are now."""
-        now = self._trimap.put_back(tiles)
-        self._trimap.put_back(now)
-        return now
-
     def _exchange(self, find: Callable[[], Edit | None]) -> Box | None:
         with self._lock:
             edit = find()
@@ -364,8 +398,7 @@ class Session:
         """Those of the windows that hold an unknown pixel."""
         found = set()
         for window in windows:
-            inside = _box_of(window).clipped(self.height, self.width)
-            if (self._trimap.read(inside) == UNKNOWN).any():
+            if self._trimap.holds_unknown(_box_of(window).clipped(self.height, self.width)):
                 found.add(window)
         return found
 
@@ -410,38 +443,6 @@ class Session:
                 hint="Give (y0, x0, y1, x1), half open, inside of the picture.",
             )
         return box
-
-
-def _first_trimap(trimap: Any, info: Any, options: InputOptions) -> tuple[TrimapTiles, dict[str, object]]:
-    """The trimap as it was given, and what says whether it is the same another time."""
-    tiles = TrimapTiles(info)
-    if trimap is None:
-        return tiles, {"trimap": None}
-    given = Path(trimap) if isinstance(trimap, str | Path) else np.asarray(trimap)
-    with open_trimap(given, options.of_others()) as reader:
-        if (reader.info.height, reader.info.width) != (info.height, info.width):
-            raise InputError(
-                f"the trimap is {reader.info.width}x{reader.info.height} but the picture is "
-                f"{info.width}x{info.height} (width x height, after EXIF rotation)",
-                hint="Give a trimap of the picture's size; a trimap is never resized.",
-            )
-        for y in range(0, info.height, SIZE):
-            y1 = min(y + SIZE, info.height)
-            tiles.write(Box(y, 0, y1, info.width), reader.rows(y, y1))
-    return tiles, {"trimap": _stamp(given) if isinstance(given, Path) else "an array"}
-
-
-def _stamp(path: Path | None) -> str | None:
-    """Name, size and time of a file."""
-    if path is None:
-        return None
-    status = path.stat()
-    return f"{path.name}, {status.st_size} bytes, {status.st_mtime_ns}"
-
-
-def _any_known(trimap: TrimapTiles) -> bool:
-    height, _ = trimap.size()
-    return any((trimap.rows(y, min(y + SIZE, height)) != UNKNOWN).any() for y in range(0, height, SIZE))
 
 
 def _box_of(window: Window) -> Box:

@@ -5,10 +5,12 @@ megapixels takes about a megabyte. Read top to bottom:
 
     Tile, Tiles     a tile as it is held; the tiles that an edit changed
     TrimapTiles     read, paint, put back, smaller views; `rows` for whatever reads a trimap
+    written         labels that come in bands
+    tiles_touching  the tiles of a box
 """
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import cv2
@@ -65,7 +67,7 @@ class TrimapTiles:
     def read(self, box: Box, level: int = 0) -> UInt8[np.ndarray, "h w"]:
         """The labels inside of a box of a level; the box lies inside of it."""
         out = np.empty((box.y1 - box.y0, box.x1 - box.x0), np.uint8)
-        for (_, row, column), part in _parts(box, level):
+        for (_, row, column), part in tiles_touching(box, level):
             here = np.s_[part.y0 - box.y0 : part.y1 - box.y0, part.x0 - box.x0 : part.x1 - box.x0]
             tile = self._tiles.get((level, row, column), self._label)
             if isinstance(tile, int):
@@ -80,10 +82,36 @@ class TrimapTiles:
         tile = self._tiles.get((0, row, column), self._label)
         return tile if isinstance(tile, int) else None
 
+    def holds_unknown(self, box: Box) -> bool:
+        """Whether any pixel of a box is unknown; tiles of one label are not looked into."""
+        for (_, row, column), part in tiles_touching(box, 0):
+            label = self.label_of(row, column)
+            if label == UNKNOWN or (label is None and bool((self.read(part) == UNKNOWN).any())):
+                return True
+        return False
+
+    def any_known(self) -> bool:
+        """Whether any pixel is known: a tile of several labels has one."""
+        height, width = self.size()
+        places = tiles_touching(Box(0, 0, height, width), 0)
+        return any(self.label_of(row, column) != UNKNOWN for (_, row, column), _ in places)
+
+    def tiles(self, keys: Iterable[Key]) -> Tiles:
+        """Some tiles as they are now."""
+        return {key: self._tiles.get(key, self._label) for key in keys}
+
+    def around(self, keys: Iterable[Key]) -> Box:
+        """A box around tiles of level 0, inside of the trimap."""
+        box = Box(0, 0, 0, 0)
+        for level, row, column in keys:
+            if level == 0:
+                box = box.joined(Box(row * SIZE, column * SIZE, (row + 1) * SIZE, (column + 1) * SIZE))
+        return box.clipped(self.info.height, self.info.width)
+
     def write(self, box: Box, labels: UInt8[np.ndarray, "h w"]) -> Tiles:
         """Put labels into a box, which lies inside of the trimap. Returns the tiles that changed, as they were."""
         changed: Tiles = {}
-        for key, part in _parts(box, 0):
+        for key, part in tiles_touching(box, 0):
             new = labels[part.y0 - box.y0 : part.y1 - box.y0, part.x0 - box.x0 : part.x1 - box.x0]
             if (old := self._put(key, part, new)) is not None:
                 changed[key] = old
@@ -97,7 +125,7 @@ class TrimapTiles:
         for y0 in range(box.y0 // SIZE * SIZE, box.y1, SIZE):
             band = Box(max(y0, box.y0), box.x0, min(y0 + SIZE, box.y1), box.x1)
             mask = covered(stroke, band)
-            for key, part in _parts(band, 0):
+            for key, part in tiles_touching(band, 0):
                 inside = mask[part.y0 - band.y0 : part.y1 - band.y0, part.x0 - band.x0 : part.x1 - band.x0]
                 if not inside.any():
                     continue
@@ -175,7 +203,21 @@ class TrimapTiles:
         return before
 
 
-def _parts(box: Box, level: int) -> Iterator[tuple[Key, Box]]:
+def written(trimap: TrimapTiles, bands: Iterable[np.ndarray], box: Box) -> Iterator[tuple[Key, Tile]]:
+    """Put bands of labels into a box, from its top to its end. Yields the tiles that change, as they were before.
+
+    Bands are joined to whole rows of tiles first, so that a tile is compressed once.
+    """
+    held, y = np.empty((0, box.x1 - box.x0), np.uint8), box.y0
+    for band in bands:
+        held = np.concatenate([held, band])
+        while len(held) and (end := min((y // SIZE + 1) * SIZE, box.y1)) <= y + len(held):
+            yield from trimap.write(Box(y, box.x0, end, box.x1), held[: end - y]).items()
+            held, y = held[end - y :], end
+    assert y == box.y1 and not len(held), (y, box)
+
+
+def tiles_touching(box: Box, level: int) -> Iterator[tuple[Key, Box]]:
     """The tiles that a box touches, each with the part of the box in it."""
     for row in range(box.y0 // SIZE, -(-box.y1 // SIZE)):
         for column in range(box.x0 // SIZE, -(-box.x1 // SIZE)):

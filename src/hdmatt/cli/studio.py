@@ -1,0 +1,106 @@
+"""`hdmatt studio`: paint a trimap in the browser while the matte follows."""
+
+import socket
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hdmatt.cli import shared
+from hdmatt.errors import InputError, OutputError
+
+_SERVER = "The server"
+
+
+def studio_command(
+    context: shared.Context,
+    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE...", help="PNG, JPEG, TIFF, EXR or WebP.")],
+    trimap: Annotated[Path | None, typer.Option(help="Of the first picture, to go on with.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder of results. Default: the picture's.")
+    ] = None,
+    root: Annotated[
+        Path | None,
+        typer.Option(help="The page may also open pictures, masks and backgrounds below it.", rich_help_panel=_SERVER),
+    ] = None,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.", rich_help_panel=_SERVER)
+    ] = True,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.", rich_help_panel=_SERVER)] = 0,
+    host: Annotated[
+        str,
+        typer.Option(
+            help="Address to listen on; others than this machine's own let others in.", rich_help_panel=_SERVER
+        ),
+    ] = "127.0.0.1",
+    input_layer: shared.InputLayer = None,
+    model: shared.Model = "hdmatt-s",
+    runtime: shared.RuntimeName = "auto",
+    precision: shared.PrecisionName = "auto",
+    device: shared.Device = "auto",
+    memory: shared.Memory = None,
+    max_pixels: shared.MaxPixels = shared.MAX_PIXELS,
+    debug: shared.Debug = False,
+) -> None:
+    """Paint a trimap in the browser while the matte follows. What is painted is kept as it is painted; Ctrl-C ends.
+
+    Needs FastAPI and uvicorn: the extra studio of the package.
+    """
+    _check_installed()
+    from hdmatt.pictures.info import InputOptions
+    from hdmatt.studio.opened import Choice
+    from hdmatt.studio.security import Access
+    from hdmatt.studio.server import serve
+    from hdmatt.studio.studio import Studio
+
+    choice = Choice(
+        shared.options_of(context),
+        shared.network_of(context),
+        InputOptions(layer=input_layer, max_pixels=max_pixels),
+    )
+    listening = _listen(host, port)
+    studio = Studio(pictures, trimap=trimap, output=output, root=root, choice=choice)
+    access = Access(port=listening.getsockname()[1], host=host)
+    typer.echo(f"hdmatt studio: {access.address}")
+    typer.echo("Ctrl-C ends it; what was painted stays.")
+    if browser:
+        _open(access.address)
+    try:
+        serve(studio, access, listening)
+    except KeyboardInterrupt:
+        return  # how it is meant to end
+    finally:
+        studio.close()
+        listening.close()
+
+
+def _check_installed() -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in ("fastapi", "uvicorn") if find_spec(name) is None]
+    if missing:
+        raise InputError(
+            f"the studio needs {' and '.join(missing)}, not installed here", hint="pip install 'hdmatt[studio]'"
+        )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listening = socket.socket(found[0], found[1])
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(found[4])
+    except OSError as error:
+        raise OutputError(
+            f"nothing can listen on {host}, port {port} ({error.strerror or error})",
+            hint="Leave --port out: any free one is taken.",
+        ) from error
+    return listening
+
+
+def _open(address: str) -> None:
+    """Open the page in the browser, in a thread: some browsers return only when they end."""
+    import threading
+    import webbrowser
+
+    threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()

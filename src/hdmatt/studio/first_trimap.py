@@ -1,0 +1,43 @@
+"""The trimap that a session begins with, and what tells whether files are the same another time.
+
+first_trimap    a trimap file or array, or none -> tiles
+stamp           name, size and time of a file
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hdmatt.errors import InputError
+from hdmatt.pictures.info import InputOptions, PictureInfo
+from hdmatt.pictures.trimap import open_trimap
+from hdmatt.studio.strokes import Box
+from hdmatt.studio.trimap_tiles import SIZE, TrimapTiles
+
+
+def first_trimap(trimap: Any, info: PictureInfo, options: InputOptions) -> tuple[TrimapTiles, dict[str, object]]:
+    """The trimap as it was given, and what says whether it is the same another time."""
+    tiles = TrimapTiles(info)
+    if trimap is None:
+        return tiles, {"trimap": None}
+    given = Path(trimap) if isinstance(trimap, str | Path) else np.asarray(trimap)
+    with open_trimap(given, options.of_others()) as reader:
+        if (reader.info.height, reader.info.width) != (info.height, info.width):
+            raise InputError(
+                f"the trimap is {reader.info.width}x{reader.info.height} but the picture is "
+                f"{info.width}x{info.height} (width x height, after EXIF rotation)",
+                hint="Give a trimap of the picture's size; a trimap is never resized.",
+            )
+        for y in range(0, info.height, SIZE):
+            y1 = min(y + SIZE, info.height)
+            tiles.write(Box(y, 0, y1, info.width), reader.rows(y, y1))
+    return tiles, {"trimap": stamp(given) if isinstance(given, Path) else "an array"}
+
+
+def stamp(path: Path | None) -> str | None:
+    """Name, size and time of a file."""
+    if path is None:
+        return None
+    status = path.stat()
+    return f"{path.name}, {status.st_size} bytes, {status.st_mtime_ns}"

@@ -1,0 +1,300 @@
+"""A picture that is open in the studio: its session, its layers, and what browsers are told about it.
+
+Knows nothing of requests. Read top to bottom:
+
+    Choice           what computes: options, network, how files are read
+    OpenedPicture    strokes, undo, starts, files; tells listeners what changed
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hdmatt.errors import HDMattError
+from hdmatt.inference.load import AnyNetwork
+from hdmatt.inference.names import DEFAULT_MODEL
+from hdmatt.inference.options import Options
+from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions
+from hdmatt.studio.events import Events
+from hdmatt.studio.export import Export, file_in, run_export
+from hdmatt.studio.first_trimap import stamp
+from hdmatt.studio.places import journal_of, locked_file
+from hdmatt.studio.session import Session
+from hdmatt.studio.strokes import Box, Stroke
+from hdmatt.studio.tiles import LAYERS, Layers
+from hdmatt.studio.trimap_tiles import SIZE
+from hdmatt.studio.worker import Worker
+from hdmatt.system.values import kind_of
+from hdmatt.trimaps.check import check_trimap
+from hdmatt.trimaps.make import check_trimap_path
+
+
+class Stopped(Exception):
+    """The server is closed while a file is written."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What computes the mattes of all pictures, and how files are read."""
+
+    options: Options = field(default_factory=Options)
+    network: AnyNetwork = DEFAULT_MODEL
+    input_options: InputOptions = DEFAULT_INPUT
+
+
+class OpenedPicture:
+    """A picture of the studio; for several threads.
+
+    Versions grow by every change, also from one start of the server to the next: a browser may keep tiles by them.
+
+    Args:
+        number: Its id for browsers, which never learn its path.
+        path: The file.
+        trimap: A file, or None.
+        worker: Computes its matte.
+        output: The folder of results.
+
+    Raises:
+        InputError: The picture or the trimap cannot be read, or another studio has the picture open.
+        OutputError: There is no place for the journal.
+    """
+
+    def __init__(
+        self, number: str, path: Path, trimap: Path | None, *, choice: Choice, worker: Worker, output: Path
+    ) -> None:
+        self.id, self.path, self.output = number, path, output
+        self.choice, self._worker = choice, worker
+        self.automatic, self.near = True, None
+        self.trimap_file = trimap.name if trimap else None
+        self.version = first = time.time_ns() // 10**6
+        self.events = Events(first)
+        self._lock = threading.RLock()
+        self._journal = journal_of(path)
+        self._reserved = locked_file(self._journal)
+        try:
+            self.session = Session(
+                path,
+                trimap,
+                options=choice.options,
+                network=choice.network,
+                journal=self._journal,
+                input_options=choice.input_options,
+            )
+        except BaseException:
+            self._reserved.release()
+            raise
+        self._stamp, self._closed = stamp(path), False
+        self._saved = -1 if self.session.steps()[0] else self.session.version
+        self.layers = Layers(self.session, self._picture_progress)
+        worker.add(self)
+
+    # what is painted
+
+    def stroke(self, stroke: Stroke, client: str) -> dict[str, Any]:
+        """Paint. Returns what browsers are told: version, box, undo, redo.
+
+        Raises:
+            OutputError: The disk is full; the trimap is as it was.
+        """
+        return self._edit(lambda: self.session.paint(stroke), client)
+
+    def undo(self, client: str) -> dict[str, Any]:
+        """Take the last stroke back."""
+        return self._edit(self.session.undo, client)
+
+    def redo(self, client: str) -> dict[str, Any]:
+        """Do it again."""
+        return self._edit(self.session.redo, client)
+
+    def put(self, bands: Callable[[], Iterable[np.ndarray]], client: str) -> dict[str, Any]:
+        """Put labels into the whole picture, made in the computing thread, as one step for undo."""
+        box = self._worker.job(lambda: self.session.put(bands())).result()
+        return self._edit(lambda: box, client)
+
+    # what is seen
+
+    def facts(self) -> dict[str, Any]:
+        """What a browser must know to show the picture."""
+        session = self.session
+        return {
+            "id": self.id,
+            "name": self.path.name,
+            "width": session.width,
+            "height": session.height,
+            "tile": SIZE,
+            "levels": session.levels,
+            **self.state(),
+            "automatic": self.automatic,
+            "known": session.known,
+            "views": [layer for layer in LAYERS if layer != "before" or self.layers.marked],
+            "has_alpha": session.pixels.info.has_alpha,
+            "output_folder": str(self.output),
+            "trimap_file": self.trimap_file,
+        }
+
+    def state(self) -> dict[str, Any]:
+        """What changes while it is worked on."""
+        undo, redo = self.session.steps()
+        return {
+            "version": self.version,
+            "undo": undo,
+            "redo": redo,
+            "pending": self.session.pending,
+            "stale": self.session.stale,
+            "unsaved": self.session.version != self._saved,
+        }
+
+    def label(self, y: int, x: int) -> dict[str, Any] | None:
+        """Label and alpha of a pixel; None outside of the picture."""
+        if not (0 <= y < self.session.height and 0 <= x < self.session.width):
+            return None
+        box = Box(y, x, y + 1, x + 1)
+        return {"label": int(self.session.trimap(box)[0, 0]), "alpha": float(self.session.alpha(box)[0, 0])}
+
+    def mark(self) -> dict[str, Any]:
+        """Keep the matte of now as layer "before"."""
+        self.layers.mark()
+        with self._lock:
+            self.version += 1
+            whole = Box(0, 0, self.session.height, self.session.width)
+            self.events.publish("tiles", layer="before", version=self.version, box=list(whole), client="")
+            return {"version": self.version}
+
+    def problems(self) -> list[dict[str, Any]]:
+        """What a check of the trimap finds, one entry for each place."""
+        trimap = self.session.trimap()
+        found = check_trimap(trimap, self.path, input_options=self.choice.input_options)
+        return [
+            {
+                "name": finding.name,
+                "severity": finding.severity,
+                "text": f"{finding.message}. {finding.advice}",
+                "box": [place.y0, place.x0, place.y1, place.x1] if place else None,
+            }
+            for finding in found.findings
+            for place in finding.places or (None,)
+        ]
+
+    def ask(self) -> None:
+        """Compute now."""
+        self._worker.ask(self)
+
+    def set_automatic(self, automatic: bool) -> None:
+        """Whether the matte follows by itself."""
+        self.automatic = automatic
+        if automatic:
+            self._worker.edited(self)
+
+    # files
+
+    def save(self, name: str) -> str:
+        """Save the trimap in the folder of results; its name."""
+        path = file_in(self.output, name)
+        check_trimap_path(path, [self.path])
+        version = self.session.version
+        self.session.save_trimap(path)
+        self._saved, self.trimap_file = version, path.name
+        self.events.publish("state", **self.state())
+        return path.name
+
+    def export(self, export: Export) -> None:
+        """Write files in the computing thread, and tell when they are there."""
+        started, version = time.monotonic(), self.session.version
+
+        def progress(done: int, of: int) -> None:
+            if self._worker.closed:
+                raise Stopped
+            left = (time.monotonic() - started) / done * (of - done) if done else None
+            self.progress("export", done, of, left)
+
+        def work() -> None:
+            try:
+                run_export(self.session, export, progress)
+            except Stopped:
+                return
+            except Exception as error:
+                self.failed(error)
+                return
+            if export.trimap is not None:
+                self._saved, self.trimap_file = version, export.trimap.name
+            self.events.publish("exported", files=export.files())
+            self.events.publish("state", **self.state())
+
+        self._worker.job(work)
+
+    def close(self) -> None:
+        """Close all files; the journal stays if there is anything in it. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        self.events.close()
+        self.layers.close()
+        empty = self.session.steps() == (0, 0)
+        self.session.close()
+        if empty:
+            self._journal.unlink(missing_ok=True)
+        self._reserved.release()
+        with suppress(OSError):
+            Path(self._reserved.lock_file).unlink(missing_ok=True)
+
+    # what the computing thread tells
+
+    def computed(self, box: Box) -> None:
+        """A patch is there."""
+        with self._lock:
+            self.version += 1
+            self.layers.alpha.touch(box)
+            self.events.publish("tiles", layer="alpha", version=self.version, box=list(map(int, box)), client="")
+
+    def progress(self, what: str, done: int, of: int, seconds_left: float | None) -> None:
+        """How far a work is."""
+        left = None if seconds_left is None else round(seconds_left, 1)
+        self.events.publish("progress", what=what, done=done, of=of, seconds_left=left)
+        if what in ("matte", "refresh") and done == of:
+            self.events.publish("state", **self.state())
+
+    def failed(self, error: Exception) -> None:
+        """Something could not be done."""
+        ours = isinstance(error, HDMattError)
+        message = error.message if isinstance(error, HDMattError) else f"internal error: {kind_of(error)}: {error}"
+        self.events.publish("error", message=message, hint=error.hint if ours else "This is our mistake: report it.")
+
+    def look(self) -> None:
+        """Say once if the file on disk is no longer the one that was opened."""
+        try:
+            found = stamp(self.path)
+        except OSError:
+            found = None
+        if found != self._stamp:
+            self._stamp = found
+            self.events.publish("changed")
+
+    def _edit(self, change: Callable[[], Box | None], client: str) -> dict[str, Any]:
+        with self._lock:
+            box = change()
+            undo, redo = self.session.steps()
+            if box is None or box.empty:
+                return {"version": self.version, "box": None, "undo": undo, "redo": redo}
+            self.version += 1
+            self.layers.alpha.touch(box)
+            found = list(map(int, box))
+            for layer in ("trimap", "alpha"):  # where the trimap is known the matte follows at once
+                self.events.publish("tiles", layer=layer, version=self.version, box=found, client=client)
+            self.events.publish("state", **self.state())
+            self._worker.edited(self)
+            return {"version": self.version, "box": found, "undo": undo, "redo": redo}
+
+    def _picture_progress(self, done: int, of: int) -> None:
+        self.progress("picture", done, of, None)
+        if done == of:
+            with self._lock:
+                self.version += 1
+                box = [0, 0, self.session.height, self.session.width]
+                for layer in ("picture", "alpha"):  # the composites, too
+                    self.events.publish("tiles", layer=layer, version=self.version, box=box, client="")

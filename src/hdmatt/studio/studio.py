@@ -1,0 +1,111 @@
+"""All pictures that are open in one studio, and which others it may open. Knows nothing of requests.
+
+Studio    open, find, close
+"""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from hdmatt.errors import InputError
+from hdmatt.studio.opened import Choice, OpenedPicture
+from hdmatt.studio.places import below
+from hdmatt.studio.worker import PAUSE, REST, Worker
+from hdmatt.system.files import make_folder
+
+
+class Studio:
+    """The pictures of one server.
+
+    Args:
+        pictures: Files that are opened at once.
+        trimap: Of the first one.
+        output: The folder of results. Default: the folder of each picture.
+        root: Other files may be opened if they lie below it. None: no others.
+        choice: What computes.
+        pause: Seconds after the last stroke until the matte follows.
+        rest: Seconds without a stroke until contexts are refreshed.
+
+    Raises:
+        InputError: A picture or the trimap cannot be read.
+        OutputError: The folder of results or a journal cannot be made.
+    """
+
+    def __init__(
+        self,
+        pictures: Sequence[Path],
+        *,
+        trimap: Path | None = None,
+        output: Path | None = None,
+        root: Path | None = None,
+        choice: Choice | None = None,
+        pause: float = PAUSE,
+        rest: float = REST,
+    ) -> None:
+        if not pictures:
+            raise InputError("no picture was given", hint="Name a file: hdmatt studio PICTURE.")
+        if root is not None and not root.is_dir():
+            raise InputError(f"{root} is no folder", hint="Give the folder that pictures lie in.")
+        if output is not None:
+            make_folder(output)
+        self.root, self._output, self._choice = root, output, choice or Choice()
+        self.worker = Worker(pause=pause, rest=rest)
+        self._lock = threading.Lock()
+        self._pictures: dict[str, OpenedPicture] = {}
+        self._named = {path.resolve() for path in pictures}
+        try:
+            for number, path in enumerate(pictures):
+                self._open(path, trimap if number == 0 else None)
+        except BaseException:
+            self.close()
+            raise
+
+    def pictures(self) -> list[OpenedPicture]:
+        """All that are open."""
+        return list(self._pictures.values())
+
+    def find(self, number: str) -> OpenedPicture | None:
+        """The picture of an id."""
+        return self._pictures.get(number)
+
+    def open(self, path: str) -> OpenedPicture | None:
+        """Open a file that was named on the command line or lies below the root; None: it may not be opened.
+
+        One that is open already is found again.
+
+        Raises:
+            InputError: It is no picture.
+        """
+        whole = Path(path).resolve() if "\0" not in path else None
+        found = whole if whole in self._named else below(self.root, path)
+        return None if found is None else self._open(found, None)
+
+    def allowed(self, path: str) -> Path | None:
+        """A file below the root, to be read as mask or background; None: it may not be read."""
+        return below(self.root, path)
+
+    def close(self) -> None:
+        """Close all pictures; what was painted stays in their journals. Safe to call twice."""
+        for picture in self.pictures():
+            picture.events.close()
+        self.worker.close()
+        for picture in self.pictures():
+            picture.close()
+
+    def _open(self, path: Path, trimap: Path | None) -> OpenedPicture:
+        with self._lock:
+            whole = path.resolve()
+            for picture in self._pictures.values():
+                if picture.path.resolve() == whole:
+                    return picture
+            number = str(len(self._pictures) + 1)
+            picture = OpenedPicture(
+                number,
+                path,
+                trimap,
+                choice=self._choice,
+                worker=self.worker,
+                output=self._output or whole.parent,
+            )
+            self._pictures[number] = picture
+            return picture

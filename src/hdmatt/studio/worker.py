@@ -1,0 +1,204 @@
+"""The one thread of a process that computes mattes: nearest to the pointer first, and never what nobody waits for.
+
+Knows pictures by what the protocol below says; nothing of requests. Read top to bottom:
+
+    Computed    what a picture must offer
+    Worker      follows strokes, runs jobs
+
+A picture is computed 300 ms after its last stroke. Between two patches the thread looks whether the trimap was changed
+again, or a job waits. When the pen rests and all patches are there, contexts and colours are refreshed.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
+
+from hdmatt.errors import HDMattError
+from hdmatt.studio.session import Session
+from hdmatt.studio.strokes import Box
+
+PAUSE = 0.3  # seconds after the last stroke
+REST = 1.5  # seconds without a stroke, once all patches are there, until contexts are refreshed
+_LOOK = 2.0  # seconds between two looks at the files on disk
+_JOIN = 10.0  # seconds that closing waits for the patch that is computed
+
+
+@runtime_checkable
+class Computed(Protocol):
+    """A picture whose matte follows."""
+
+    session: Session
+    automatic: bool
+    near: tuple[float, float] | None
+
+    def computed(self, box: Box) -> None: ...  # a patch is there
+
+    def progress(self, what: str, done: int, of: int, seconds_left: float | None) -> None: ...
+
+    def failed(self, error: Exception) -> None: ...
+
+    def look(self) -> None: ...  # now and then: whether the file on disk is the same
+
+
+@dataclass
+class _Wish:
+    """When a picture is to be computed next, by the monotonic clock; None: not until it is asked for."""
+
+    due: float | None = None
+    asked: bool = False  # by a person, and not by the pause after a stroke
+    edits: int = 0
+
+
+class Worker:
+    """Computes pictures and jobs, one after the other, in a thread of its own.
+
+    Args:
+        pause: Seconds after the last stroke.
+        rest: Seconds without a stroke before a refresh.
+    """
+
+    def __init__(self, *, pause: float = PAUSE, rest: float = REST) -> None:
+        self._pause, self._rest = pause, rest
+        self._wishes: dict[Computed, _Wish] = {}
+        self._jobs: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._news = threading.Condition()
+        self._busy = False
+        self.closed = False
+        self._thread = threading.Thread(target=self._loop, name="mattes", daemon=True)
+        self._thread.start()
+
+    def add(self, picture: Computed) -> None:
+        """Follow a picture; what its journal brought is computed when it is automatic."""
+        with self._news:
+            self._wishes[picture] = _Wish(time.monotonic() if picture.automatic else None)
+            self._news.notify_all()
+
+    def edited(self, picture: Computed) -> None:
+        """The trimap was changed."""
+        with self._news:
+            wish = self._wishes[picture]
+            wish.edits += 1
+            if picture.automatic or wish.asked:
+                wish.due = time.monotonic() + self._pause
+            self._news.notify_all()
+
+    def ask(self, picture: Computed) -> None:
+        """Compute a picture now; where nothing is left to compute, refresh it."""
+        with self._news:
+            wish = self._wishes[picture]
+            wish.due, wish.asked = time.monotonic(), True
+            self._news.notify_all()
+
+    def job(self, function: Callable[[], Any]) -> Future[Any]:
+        """Run a function in the thread, before the next patch."""
+        future: Future[Any] = Future()
+        with self._news:
+            self._jobs.append((future, function))
+            self._news.notify_all()
+        return future
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Until nothing is left to do; whether that came in time (seconds)."""
+        with self._news:
+            return self._news.wait_for(lambda: not self._left(), timeout)
+
+    def close(self) -> None:
+        """Stop after the patch that is computed. Safe to call twice."""
+        with self._news:
+            self.closed = True
+            for future, _ in self._jobs:
+                future.cancel()
+            self._jobs.clear()
+            self._news.notify_all()
+        self._thread.join(_JOIN)
+
+    def _left(self) -> bool:
+        return self._busy or bool(self._jobs) or any(wish.due is not None for wish in self._wishes.values())
+
+    def _loop(self) -> None:
+        looked = time.monotonic()
+        while True:
+            with self._news:
+                self._busy = False
+                work = self._next()
+                if work is None:
+                    self._news.notify_all()
+                    self._news.wait(self._seconds())
+                    work = self._next()
+                self._busy = work is not None
+                pictures = list(self._wishes)
+            if self.closed:
+                return
+            if time.monotonic() - looked > _LOOK:
+                looked = time.monotonic()
+                for picture in pictures:
+                    picture.look()
+            if work is not None:
+                work()
+
+    def _next(self) -> Callable[[], None] | None:
+        if self._jobs:
+            return partial(_run, *self._jobs.popleft())
+        now = time.monotonic()
+        due = [(wish.due, number) for number, wish in enumerate(self._wishes.values()) if wish.due and wish.due <= now]
+        return partial(self._compute, list(self._wishes)[max(due)[1]]) if due else None
+
+    def _seconds(self) -> float:
+        now = time.monotonic()
+        return max(0.0, min([_LOOK, *(wish.due - now for wish in self._wishes.values() if wish.due is not None)]))
+
+    def _compute(self, picture: Computed) -> None:
+        wish = self._wishes[picture]
+        with self._news:
+            asked, edits = wish.asked, wish.edits
+            wish.due, wish.asked = None, False
+        try:
+            complete = self._follow(picture, lambda: self.closed or wish.edits != edits or bool(self._jobs))
+        except HDMattError as error:
+            return picture.failed(error)
+        with self._news:
+            if wish.edits != edits:
+                wish.asked = wish.asked or asked
+                if picture.automatic or wish.asked:
+                    wish.due = wish.due or time.monotonic() + self._pause
+            elif not complete:  # a job came between
+                wish.due, wish.asked = time.monotonic(), asked
+            elif picture.session.known and (picture.session.stale or picture.session.pending):
+                wish.due, wish.asked = time.monotonic() + (0 if asked else self._rest), asked
+
+    def _follow(self, picture: Computed, stopped: Callable[[], bool]) -> bool:
+        """One step of a picture: its patches, or a refresh. Whether it came to its end."""
+        session = picture.session
+        if not session.known or not (session.pending or session.stale):
+            picture.progress("matte", 0, 0, 0.0)
+            return True
+        if not session.refreshed or not session.pending:
+            picture.progress("refresh", 0, 1, None)
+            # the first one goes on while strokes come, or it would never be done
+            first = not session.refreshed
+            done = session.refresh(lambda: self.closed or (bool(self._jobs) if first else stopped()))
+            picture.progress("refresh", 1 if done else 0, 1, 0.0)
+            if not done:
+                return False
+        started = time.monotonic()
+        for done, box in enumerate(session.update(picture.near), 1):
+            picture.computed(box)
+            left = session.pending
+            picture.progress("matte", done, done + left, left * (time.monotonic() - started) / done)
+            if stopped():
+                return False
+        return True
+
+
+def _run(future: "Future[Any]", function: Callable[[], Any]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(function())
+    except BaseException as error:
+        future.set_exception(error)

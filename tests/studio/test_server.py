@@ -1,0 +1,281 @@
+"""hdmatt.studio.server: strokes, tiles, files and events through requests."""
+
+import sqlite3
+from io import BytesIO
+
+import cv2
+import numpy as np
+import pytest
+import small_network
+import studio_scene
+from PIL import Image
+from studio_scene import BLOB, events, running
+
+import hdmatt
+from hdmatt.studio.strokes import Box, Stroke
+
+ONE = "/api/pictures/1"
+
+
+@pytest.fixture(scope="module")
+def model():
+    return small_network.network()
+
+
+def pixels(answer):
+    assert answer.status_code == 200, answer.text
+    return np.asarray(Image.open(BytesIO(answer.content)))
+
+
+def labels(answer):
+    """The labels of an overlay's tile, by its colours."""
+    assert answer.headers["content-type"] == "image/png"
+    rgba = np.asarray(Image.open(BytesIO(answer.content)).convert("RGBA")).astype(int)
+    return np.select([rgba[..., 2] > 200, rgba[..., 0] > 200], [0, 128], 255)
+
+
+def test_a_picture_says_what_a_page_must_know(model, tmp_path):
+    picture, trimap = studio_scene.files(tmp_path, 700, 600)
+    with running([picture], model, trimap=trimap) as (client, _):
+        facts = client.get(ONE).json()
+        assert (facts["width"], facts["height"], facts["tile"], facts["levels"]) == (600, 700, 512, 2)
+        assert facts["known"] and not facts["unsaved"] and facts["trimap_file"] == "trimap.png"
+        assert "before" not in facts["views"] and facts["output_folder"] == str(tmp_path)
+        assert str(tmp_path) not in client.get("/api/pictures").text
+        assert client.get("/api/pictures/2").status_code == 404
+
+
+def test_tiles_of_every_level_are_those_of_the_session(model, tmp_path):
+    picture, trimap = studio_scene.files(tmp_path, 700, 600)
+    with running([picture], model, trimap=trimap) as (client, studio):
+        session = studio.find("1").session
+        assert studio.worker.wait(100)
+        studio.find("1").layers.picture.wait()
+        whole = Box(0, 0, 700, 600)
+
+        def halved(values):
+            return np.rint(values.reshape(350, 2, 300, 2, -1).mean((1, 3)).squeeze())
+
+        colours, alpha = (np.rint(values * 255) for values in (session.picture(whole), session.alpha(whole)))
+        near = {"rtol": 0, "atol": 16}  # JPEG
+        found = pixels(client.get(f"{ONE}/tiles/picture/0/1/1")).astype(float)
+        assert np.abs(found - colours[512:, 512:]).mean() < 3
+        found = pixels(client.get(f"{ONE}/tiles/picture/1/0/0")).astype(float)
+        assert np.abs(found - halved(colours)).mean() < 3
+        np.testing.assert_allclose(pixels(client.get(f"{ONE}/tiles/alpha/0/0/1")), alpha[:512, 512:], **near)
+        np.testing.assert_allclose(pixels(client.get(f"{ONE}/tiles/alpha/1/0/0")), halved(alpha), **near)
+        assert np.array_equal(labels(client.get(f"{ONE}/tiles/trimap/0/1/0")), session.trimap()[512:, :512])
+        half = session.trimap(level=1)
+        assert np.array_equal(labels(client.get(f"{ONE}/tiles/trimap/1/0/0")), half)
+        # without JPEG in between: what smaller views hold is off by their rounding alone
+        layers = studio.find("1").layers
+        assert np.abs(layers.picture.tile((1, 0, 0))[0] - halved(colours)).max() <= 1
+        assert np.abs(layers.alpha.tile((1, 0, 0)) - halved(alpha)).max() <= 1
+
+
+def test_composites_are_those_of_the_session(model, tmp_path):
+    picture, trimap = studio_scene.files(tmp_path)
+    cv2.imwrite(str(tmp_path / "behind.png"), np.full((150, 130, 3), (0, 0, 255), np.uint8))
+    with running([picture], model, trimap=trimap, root=tmp_path) as (client, studio):
+        assert studio.worker.wait(100)
+        session = studio.find("1").session
+        red = np.rint(session.composite("#ff0000") * 255)
+        over_red = pixels(client.get(f"{ONE}/tiles/composite/0/0/0?background=ff0000")).astype(float)
+        assert np.abs(over_red - red).mean() < 4  # JPEG
+        assert client.put(f"{ONE}/settings", json={"background": "behind.png"}).status_code == 200
+        assert np.array_equal(pixels(client.get(f"{ONE}/tiles/composite/0/0/0?background=picture")), over_red)
+        checker = pixels(client.get(f"{ONE}/tiles/composite/0/0/0?background=checker"))
+        assert abs(int(checker[8, 8, 0]) - 194) < 8 and abs(int(checker[8, 24, 0]) - 224) < 8
+        assert pixels(client.get(f"{ONE}/tiles/foreground/0/0/0")).shape == (150, 130, 3)
+        assert client.get(f"{ONE}/tiles/composite/0/0/0?background=nocolour").status_code == 400
+        assert client.put(f"{ONE}/settings", json={"background": "/etc/passwd"}).status_code == 403
+
+
+@pytest.mark.parametrize("place", ["0/1/0", "0/0/1", "1/0/0", "-1/0/0", "0/-1/0"])
+def test_there_is_no_tile_outside_of_the_picture(model, tmp_path, place):
+    picture, _ = studio_scene.files(tmp_path)
+    with running([picture], model) as (client, _):
+        assert client.get(f"{ONE}/tiles/picture/{place}").status_code == 404
+        assert client.get(f"{ONE}/tiles/nothing/0/0/0").status_code == 404
+
+
+def test_strokes_undo_and_redo_are_those_of_a_session(model, tmp_path):
+    picture, trimap = studio_scene.files(tmp_path)
+    with running([picture], model, trimap=trimap) as (client, _):
+        own = hdmatt.Session(str(picture), str(trimap), options=studio_scene.OPTIONS, network=model)
+        box = own.paint(Stroke.of(BLOB))
+        answer = client.post(f"{ONE}/strokes", json={**BLOB, "client": "one"}).json()
+        assert answer["box"] == list(box) and (answer["undo"], answer["redo"]) == (1, 0)
+        painted = labels(client.get(f"{ONE}/tiles/trimap/0/0/0"))
+        assert np.array_equal(painted, own.trimap())
+        undone = client.post(f"{ONE}/undo", json={"client": "one"}).json()
+        assert undone["box"] == list(box) and undone["version"] > answer["version"] and undone["redo"] == 1
+        assert np.array_equal(labels(client.get(f"{ONE}/tiles/trimap/0/0/0")), cv2.imread(str(trimap), 0))
+        assert client.post(f"{ONE}/undo").json()["box"] is None
+        client.post(f"{ONE}/redo")
+        assert np.array_equal(labels(client.get(f"{ONE}/tiles/trimap/0/0/0")), painted)
+        own.close()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"kind": "spray", "label": 0, "points": [[1, 2, 3]]},
+        {"kind": "brush", "label": 7, "points": [[1, 2, 3]]},
+        {"kind": "brush", "label": 0, "points": []},
+        {"kind": "brush", "label": 0, "points": [[1, 2]]},
+        {"kind": "brush", "label": 0, "points": [[1, 2, 3]], "else": 1},
+        {},
+    ],
+)
+def test_what_is_no_stroke_is_a_mistake_with_a_hint(model, tmp_path, body):
+    picture, _ = studio_scene.files(tmp_path)
+    with running([picture], model) as (client, studio):
+        answer = client.post(f"{ONE}/strokes", json=body)
+        assert answer.status_code == 400 and answer.json()["message"] and answer.json()["hint"]
+        assert client.post(f"{ONE}/strokes", content=b"{nonsense").status_code == 400
+        assert studio.find("1").session.steps() == (0, 0)
+
+
+def test_the_matte_follows_and_listeners_are_told_where(model, tmp_path):
+    picture, trimap = studio_scene.files(tmp_path)
+    with running([picture], model, trimap=trimap) as (client, studio):
+        assert studio.worker.wait(100)
+        session, before = studio.find("1").session, len(events(studio))
+        client.post(f"{ONE}/strokes", json={**BLOB, "client": "one"})
+        assert studio.worker.wait(100) and session.pending == 0 and not session.stale
+        told = events(studio)[before:]
+        assert [told[i]["layer"] for i in (0, 1)] == ["trimap", "alpha"] and told[0]["client"] == "one"
+        patches = [event for event in told[2:] if event["type"] == "tiles"]
+        assert patches and all(event["layer"] == "alpha" for event in patches)
+        versions = [event["version"] for event in told if event["type"] == "tiles"]
+        assert versions == sorted(versions)
+        assert {"refresh", "matte"} <= {event["what"] for event in told if event["type"] == "progress"}
+        assert told[-1]["type"] == "state" and told[-1]["pending"] == 0 and told[-1]["unsaved"]
+
+
+def test_when_it_is_not_automatic_nothing_is_computed_until_it_is_asked_for(model, tmp_path):
+    picture, trimap = studio_scene.files(tmp_path)
+    with running([picture], model, trimap=trimap) as (client, studio):
+        assert studio.worker.wait(100)
+        assert not client.put(f"{ONE}/settings", json={"automatic": False, "near": [3, 4]}).json()["automatic"]
+        client.post(f"{ONE}/strokes", json=BLOB)
+        assert studio.worker.wait(100) and studio.find("1").session.pending > 0
+        client.post(f"{ONE}/run")
+        assert studio.worker.wait(100) and studio.find("1").session.pending == 0
+
+
+def test_two_clients_see_the_same(model, tmp_path):
+    picture, trimap = studio_scene.files(tmp_path)
+    with running([picture], model, trimap=trimap) as (client, studio):
+        client.post(f"{ONE}/strokes", json={**BLOB, "client": "one"})
+        client.post(f"{ONE}/strokes", json={"kind": "fill", "label": 0, "points": [[75, 65, 0]], "client": "two"})
+        told = [event["client"] for event in events(studio) if event.get("layer") == "trimap"]
+        assert told == ["one", "two"]
+        client.post(f"{ONE}/undo", json={"client": "one"})  # of whoever painted last
+        assert client.get(f"{ONE}/label?y=75&x=65").json() == {"label": 255, "alpha": 1.0}
+        assert client.get(f"{ONE}/label?y=150&x=65").status_code == 404
+
+
+def test_the_old_matte_stays_beside_the_new_one(model, tmp_path):
+    picture, trimap = studio_scene.files(tmp_path, 700, 600)
+    with running([picture], model, trimap=trimap) as (client, studio):
+        assert studio.worker.wait(100)
+        old = [pixels(client.get(f"{ONE}/tiles/alpha/{level}/0/0")) for level in (0, 1)]
+        client.post(f"{ONE}/mark")
+        assert "before" in client.get(ONE).json()["views"]
+        client.post(f"{ONE}/strokes", json={"kind": "brush", "label": 0, "points": [[350, 150, 40], [350, 450, 40]]})
+        assert studio.worker.wait(100)
+        for level in (0, 1):
+            assert np.array_equal(pixels(client.get(f"{ONE}/tiles/before/{level}/0/0")), old[level])
+            assert not np.array_equal(pixels(client.get(f"{ONE}/tiles/alpha/{level}/0/0")), old[level])
+
+
+def test_an_export_has_the_bytes_of_the_session_s(model, tmp_path):
+    picture, trimap = studio_scene.files(tmp_path)
+    (tmp_path / "out").mkdir()
+    with running([picture], model, trimap=trimap, output=tmp_path / "out") as (client, studio):
+        client.post(f"{ONE}/strokes", json=BLOB)
+        names = {"alpha": "a.png", "cutout": "c.png", "composite": "k.png", "psd": "l.psd", "layered": "l.exr"}
+        body = {**names, "background": "#ff0000", "trimap": "t.png", "foreground": "f.png"}
+        assert client.post(f"{ONE}/export", json=body).status_code == 200
+        assert studio.worker.wait(200)
+        assert {"type": "exported", "files": ["a.png", "f.png", "c.png", "k.png", "l.psd", "l.exr", "t.png"]} in events(
+            studio
+        )
+        assert not client.get(ONE).json()["unsaved"]
+        own = tmp_path / "own"
+        own.mkdir()
+        wanted = {name: own / file for name, file in names.items()} | {"foreground": own / "f.png"}
+        studio.find("1").session.export(hdmatt.Outputs(**wanted, background="#ff0000"))
+        for file in own.iterdir():
+            assert file.read_bytes() == (tmp_path / "out" / file.name).read_bytes(), file.name
+        assert np.array_equal(cv2.imread(str(tmp_path / "out" / "t.png"), 0), studio.find("1").session.trimap())
+        answer = client.post(f"{ONE}/export", json={"alpha": "a.png"})
+        assert answer.status_code == 400 and "exists already" in answer.json()["message"]
+        assert client.post(f"{ONE}/export", json={"alpha": "a.png", "overwrite": True}).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["../a.png", "/a.png", "sub/a.png", ".a.png", "", "a.xyz", "C:\\a.png"])
+def test_files_are_written_into_the_folder_of_results_only(model, tmp_path, name):
+    picture, _ = studio_scene.files(tmp_path)
+    with running([picture], model) as (client, _):
+        assert client.post(f"{ONE}/export", json={"alpha": name}).status_code == 400
+        assert client.post(f"{ONE}/save", json={"name": name}).status_code == 400
+
+
+def test_the_picture_is_never_written_over(model, tmp_path):
+    picture, _ = studio_scene.files(tmp_path)
+    with running([picture], model) as (client, _):
+        assert client.post(f"{ONE}/save", json={"name": "picture.png"}).status_code == 400
+        assert client.post(f"{ONE}/export", json={"alpha": "picture.png", "overwrite": True}).status_code == 400
+
+
+def test_a_saved_trimap_is_the_painted_one(model, tmp_path):
+    picture, trimap = studio_scene.files(tmp_path)
+    with running([picture], model, trimap=trimap) as (client, studio):
+        client.post(f"{ONE}/strokes", json=BLOB)
+        assert client.get(ONE).json()["unsaved"]
+        assert client.post(f"{ONE}/save", json={"name": "painted.png"}).json() == {"file": "painted.png"}
+        facts = client.get(ONE).json()
+        assert not facts["unsaved"] and facts["trimap_file"] == "painted.png"
+        assert np.array_equal(cv2.imread(str(tmp_path / "painted.png"), 0), studio.find("1").session.trimap())
+
+
+def test_a_full_disk_is_said_and_the_trimap_is_as_it_was(model, tmp_path):
+    picture, trimap = studio_scene.files(tmp_path)
+    with running([picture], model, trimap=trimap) as (client, studio):
+        session = studio.find("1").session
+        base: sqlite3.Connection = session._journal._base
+        base.execute(f"pragma max_page_count = {base.execute('pragma page_count').fetchone()[0]}")
+        rng = np.random.default_rng(0)  # many small strokes fill the pages that there are
+        for _ in range(30):
+            before, path = session.trimap(), rng.uniform(0, 150, (200, 3)).tolist()
+            body = {"kind": "brush", "label": int(rng.choice([0, 128, 255])), "points": [[y, x, 2] for y, x, _ in path]}
+            answer = client.post(f"{ONE}/strokes", json=body)
+            if answer.status_code != 200:
+                break
+        assert answer.status_code == 507 and "room on the disk" in answer.json()["hint"]
+        assert np.array_equal(session.trimap(), before)
+
+
+def test_problems_are_boxes_to_jump_to(model, tmp_path):
+    picture, trimap = studio_scene.files(tmp_path)
+    with running([picture], model, trimap=trimap) as (client, _):
+        client.post(f"{ONE}/strokes", json={"kind": "brush", "label": 128, "points": [[10, 10, 1]]})
+        found = client.get(f"{ONE}/problems").json()
+        (hole,) = [problem for problem in found if problem["name"] == "pinholes"]
+        y0, x0, y1, x1 = hole["box"]
+        assert y0 <= 9 < y1 and x0 <= 9 < x1 and hole["severity"] == "warning" and hole["text"]
+
+
+def test_a_picture_that_changed_on_disk_is_noticed_once(model, tmp_path):
+    picture, _ = studio_scene.files(tmp_path)
+    with running([picture], model) as (_, studio):
+        one = studio.find("1")
+        one.look()
+        assert {"type": "changed"} not in events(studio)
+        picture.write_bytes(picture.read_bytes() + b"more")
+        one.look()
+        one.look()
+        assert events(studio).count({"type": "changed"}) == 1

@@ -57,13 +57,12 @@ def test_tiles_of_every_level_are_those_of_the_session(model, tmp_path):
             return np.rint(values.reshape(350, 2, 300, 2, -1).mean((1, 3)).squeeze())
 
         colours, alpha = (np.rint(values * 255) for values in (session.picture(whole), session.alpha(whole)))
-        near = {"rtol": 0, "atol": 16}  # JPEG
         found = pixels(client.get(f"{ONE}/tiles/picture/0/1/1")).astype(float)
         assert np.abs(found - colours[512:, 512:]).mean() < 3
         found = pixels(client.get(f"{ONE}/tiles/picture/1/0/0")).astype(float)
         assert np.abs(found - halved(colours)).mean() < 3
-        np.testing.assert_allclose(pixels(client.get(f"{ONE}/tiles/alpha/0/0/1")), alpha[:512, 512:], **near)
-        np.testing.assert_allclose(pixels(client.get(f"{ONE}/tiles/alpha/1/0/0")), halved(alpha), **near)
+        assert np.abs(pixels(client.get(f"{ONE}/tiles/alpha/0/0/1")) - alpha[:512, 512:]).mean() < 1
+        assert np.abs(pixels(client.get(f"{ONE}/tiles/alpha/1/0/0")) - halved(alpha)).mean() < 1
         assert np.array_equal(labels(client.get(f"{ONE}/tiles/trimap/0/1/0")), session.trimap()[512:, :512])
         half = session.trimap(level=1)
         assert np.array_equal(labels(client.get(f"{ONE}/tiles/trimap/1/0/0")), half)

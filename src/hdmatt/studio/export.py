@@ -59,7 +59,7 @@ class Export:
         trimap = file_in(folder, names["trimap"]) if names.get("trimap") else None
         if not outputs.paths() and trimap is None:
             raise InputError("no file is to be written", hint="Name at least one.")
-        inputs = [session.path] if session.path else []
+        inputs: list[str | Path] = [session.path] if session.path else []
         if outputs.paths():
             if session.path is None:
                 raise InputError("the picture is an array", hint="Open a file.")

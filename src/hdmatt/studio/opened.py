@@ -70,7 +70,8 @@ class OpenedPicture:
     ) -> None:
         self.id, self.path, self.output = number, path, output
         self.choice, self._worker = choice, worker
-        self.automatic, self.near = True, None
+        self.automatic = True
+        self.near: tuple[float, float] | None = None
         self.trimap_file = trimap.name if trimap else None
         self.version = first = time.time_ns() // 10**6
         self.events = Events(first)

@@ -10,7 +10,7 @@ import errno
 import re
 import socket
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -63,7 +63,7 @@ def app(studio: Studio, access: Access) -> Guard:
     """The application; it closes the studio when it ends."""
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         yield
         studio.close()
 

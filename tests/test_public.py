@@ -53,8 +53,8 @@ METHODS = {
     "Outputs": {"paths", "colours", "original", "continued"},
 }
 CLASSES = {  # that change while they are used: their methods and properties
-    "Session": "alpha close composite export foreground levels paint pending picture redo refresh save_trimap stale "
-    "steps trimap undo update",
+    "Session": "alpha close composite computed export foreground known levels paint pending picture pixels put redo "
+    "refresh refreshed save_trimap snapshot stale steps trimap undo update",
 }
 ERRORS = {
     "HDMattError": Exception,

@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Shaped, UInt8
 
 from hdmatt.errors import HDMattError
+from hdmatt.pictures.encoding import Encoding
 from hdmatt.pictures.reader import BandReader, network_colours
 from hdmatt.studio.strokes import Box
 from hdmatt.studio.tile_file import TileFile
@@ -33,13 +34,13 @@ _GREY = 128  # what is not known yet
 Report = Callable[[int, int], None]  # rows done, rows in all
 
 
-def shown(rows: Shaped[np.ndarray, "h w 3"], *, linear: bool) -> UInt8[np.ndarray, "h w 3"]:
+def shown(rows: Shaped[np.ndarray, "h w 3"], encoding: Encoding) -> UInt8[np.ndarray, "h w 3"]:
     """Rows of a picture as 8 bits, display-encoded."""
-    if rows.dtype == np.uint8:
+    if rows.dtype == np.uint8 and not encoding.light:
         return rows
-    if rows.dtype == np.uint16:
+    if rows.dtype == np.uint16 and not encoding.light:
         return ((rows.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
-    return np.rint(network_colours(rows, linear=linear) * np.float32(255)).astype(np.uint8)
+    return np.rint(network_colours(rows, encoding) * np.float32(255)).astype(np.uint8)
 
 
 def halved(pixels: UInt8[np.ndarray, "h w *c"]) -> UInt8[np.ndarray, "_ _ *c"]:
@@ -145,7 +146,7 @@ class PicturePyramid:
         return key in self._tiles or self._quick is not None
 
     def _full(self, box: Box) -> np.ndarray:
-        return shown(self._picture.window(box.y0, box.y1, box.x0, box.x1), linear=self._picture.info.linear)
+        return shown(self._picture.window(box.y0, box.y1, box.x0, box.x1), self._picture.info.encoding)
 
     def _reduced(self, box: Box, level: int) -> np.ndarray:
         """A tile of a small level from the full size."""
@@ -180,7 +181,7 @@ class PicturePyramid:
                 if self._closed:
                     return
                 y1 = min(y + SIZE, self.height)
-                rows = shown(self._picture.rows(y, y1), linear=self._picture.info.linear)
+                rows = shown(self._picture.rows(y, y1), self._picture.info.encoding)
                 self._readable = True
                 if self._levels > 1:
                     self._add(1, halved(rows), last=y1 == self.height)

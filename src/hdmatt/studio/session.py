@@ -28,6 +28,7 @@ from hdmatt.inference.window_decoder import Stopped, WindowDecoder, stitched
 from hdmatt.patches.stitch import with_known
 from hdmatt.patches.windows import Window, grid
 from hdmatt.pictures import colour
+from hdmatt.pictures.encoding import SRGB, convert
 from hdmatt.pictures.foreground import estimate_foreground
 from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions
 from hdmatt.pictures.raw_copy import SharedPicture, shared_picture
@@ -326,7 +327,7 @@ class Session:
         """
         if isinstance(background, str):
             behind = colour.parse_colour(background)
-            behind = colour.srgb_to_linear(behind) if self._picture.info.linear else behind
+            behind = convert(behind, SRGB, self._picture.info.encoding) if self._picture.info.encoding.light else behind
         else:
             behind = np.asarray(background, np.float32)
         return colour.composite(self.foreground(box), self.alpha(box), behind)

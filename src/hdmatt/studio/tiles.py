@@ -10,6 +10,7 @@ Composites of the full size are the session's. Those of smaller views are made f
 matte, which is quicker and looks the same.
 """
 
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,7 @@ from PIL import Image
 
 from hdmatt.errors import InputError
 from hdmatt.pictures import colour
+from hdmatt.pictures.encoding import SRGB, as_displayed, convert
 from hdmatt.pictures.foreground import estimate_foreground
 from hdmatt.pictures.raw_copy import shared_picture
 from hdmatt.pictures.reader import BandReader, open_picture
@@ -56,8 +58,8 @@ class Layers:
     def __init__(self, session: Session, report: Report) -> None:
         self._session = session
         pixels = session.pixels
-        self._linear = pixels.info.linear
-        profile = pixels.info.icc if pixels.info.channels == 3 else None
+        self._encoding = pixels.info.encoding
+        profile = pixels.info.icc if pixels.info.channels == 3 and not self._encoding.light else None
         self._profile = profile if profile and len(profile) <= _LARGEST_PROFILE else None
         self.picture = PicturePyramid(pixels, session.levels, session.path, cheap=pixels.cheap, report=report)
         self.alpha = AlphaPyramid(session)
@@ -190,12 +192,13 @@ class Layers:
         text = f"#{background}" if len(background) == 6 and background.isalnum() else background
         return self._as_picture(np.broadcast_to(colour.parse_colour(text), (box.y1 - box.y0, box.x1 - box.x0, 3))), True
 
-    def _as_picture(self, encoded: np.ndarray) -> Float32[np.ndarray, "... 3"]:
-        return colour.srgb_to_linear(encoded) if self._linear else encoded
+    def _as_picture(self, shown: np.ndarray) -> Float32[np.ndarray, "... 3"]:
+        """Display-encoded colours in the picture's own encoding."""
+        encoding = self._encoding
+        return convert(shown, replace(SRGB, to_rec709=encoding.to_rec709), encoding) if encoding.light else shown
 
     def _shown(self, colours: np.ndarray) -> UInt8[np.ndarray, "h w 3"]:
-        encoded = colour.linear_to_srgb(colours) if self._linear else colours
-        return np.rint(np.clip(encoded, 0, 1) * np.float32(255)).astype(np.uint8)
+        return np.rint(as_displayed(colours, self._encoding) * np.float32(255)).astype(np.uint8)
 
 
 def _lookup() -> UInt8[np.ndarray, "256"]:

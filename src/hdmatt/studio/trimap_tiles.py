@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from hdmatt.pictures.encoding import SRGB
 from hdmatt.pictures.info import PictureInfo
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 from hdmatt.studio.strokes import Box, Stroke, covered
@@ -45,7 +46,7 @@ class TrimapTiles:
     """
 
     def __init__(self, info: PictureInfo, label: int = UNKNOWN) -> None:
-        self.info = replace(info, channels=1, has_alpha=False, dtype=np.dtype(np.uint8), linear=False, icc=None)
+        self.info = replace(info, channels=1, has_alpha=False, dtype=np.dtype(np.uint8), encoding=SRGB, icc=None)
         self._label = label
         self._tiles: Tiles = {}  # those that are not `label` throughout
         self.levels = max(0, (max(info.height, info.width) - 1).bit_length() - (SIZE - 1).bit_length()) + 1

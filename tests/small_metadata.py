@@ -19,6 +19,7 @@ CAMERA = {
     0x9003: "2024:05:06 07:08:09",
     0x9204: IFDRational(-1, 3),
     0x9286: b"ASCII\0\0\0a comment",
+    0x9209: 0,  # no flash
     0x920A: IFDRational(85, 1),
     0xA432: (IFDRational(24), IFDRational(105), IFDRational(28, 10), IFDRational(4)),
     0xA434: "RF 85",

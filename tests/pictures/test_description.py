@@ -36,7 +36,7 @@ def photographed(tmp_path_factory) -> PictureInfo:
 
 def check_exif(exif: Image.Exif) -> None:
     own = {tag: value for tag, value in exif.items() if tag > 0x011F or tag in PICTURE}  # others are of the file
-    for tag in (EXIF, GPS, 0x0128, 0x013D, 0x0153, 0x02BC, 0x8773):  # pointers, unit, predictor, type, XMP, profile
+    for tag in (EXIF, GPS, 0x0128, 0x013D, 0x0152, 0x0153, 0x02BC, 0x8773):  # pointers, unit, predictor, alpha, ...
         own.pop(tag, None)
     assert own == PICTURE
     assert dict(exif.get_ifd(EXIF)) == CAMERA and dict(exif.get_ifd(GPS)) == PLACE

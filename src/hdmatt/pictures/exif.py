@@ -15,7 +15,7 @@ maker's notes, whose offsets break when they are moved.
 from io import BufferedIOBase, BytesIO
 from typing import NamedTuple
 
-from hdmatt.pictures.tags import BYTE, LONG, LONG8, Damaged, Directory, Value, form_of, packed, read_directory
+from hdmatt.pictures.tags import ASCII, BYTE, LONG, LONG8, Damaged, Directory, Value, form_of, packed, read_directory
 
 _EXIF, _GPS, _XMP = 34665, 34853, 700
 _RESOLUTION = (282, 283, 296)
@@ -64,9 +64,7 @@ def exif_of(file: BufferedIOBase) -> Exif:
         value = first.pop(pointer, None)
         wanted = (lambda tag: tag not in _WRONG) if pointer == _EXIF else (lambda tag: tag < 256)
         others.append(read_directory(file, form, value.number, wanted=wanted) if value else {})
-    return Exif(
-        *({tag: value for tag, value in found.items() if value.data.strip(b"\0 ")} for found in (first, *others))
-    )
+    return Exif(*(_without_empty_text(directory) for directory in (first, *others)))
 
 
 def xmp_of_tiff(file: BufferedIOBase) -> bytes:
@@ -110,6 +108,10 @@ def added_to(file: BufferedIOBase, block: bytes, xmp: bytes) -> tuple[int, bytes
     if not form.big and begin + len(directory) >= 2**32:
         raise Damaged("no room in a classic TIFF")
     return end, bytes(end % 2) + directory, place, begin.to_bytes(size, "little")
+
+
+def _without_empty_text(directory: Directory) -> Directory:
+    return {tag: value for tag, value in directory.items() if value.kind != ASCII or value.data.strip(b"\0 ")}
 
 
 def _together(exif: Exif, others: Directory, offset: int, *, big: bool) -> bytes:

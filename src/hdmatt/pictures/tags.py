@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 LARGEST = 2**20  # bytes of a value; larger ones are not read
-BYTE, LONG, UNDEFINED, LONG8 = 1, 4, 7, 16
+BYTE, ASCII, LONG, LONG8 = 1, 2, 4, 16
 _UNITS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _RATIONALS = (5, 10)  # two numbers of 4 bytes
 _MOST_TAGS = 4096

@@ -96,11 +96,12 @@ def test_outputs_are_never_taken_for_pictures(tmp_path, where):
 def test_a_csv_manifest_names_pictures_trimaps_outputs_and_options(tmp_path):
     put(tmp_path, "p/a, b.jpg", "t.png", "p/c.jpg")
     (tmp_path / "m.csv").write_text(
-        'picture,trimap,alpha,topk,small_first\n"p/a, b.jpg",t.png,x/{stem}.png,5,no\np/c.jpg,t.png,,,\n'
+        'picture,trimap,alpha,topk,small_first,matte_range\n"p/a, b.jpg",t.png,x/{stem}.png,5,no,0 0.9\n'
+        "p/c.jpg,t.png,,,,\n"
     )
     made = prepared([], tmp_path / "out", manifest=tmp_path / "m.csv")
     first, second = made.collected.entries
-    assert first.name == "p/a, b.jpg" and first.settings == {"topk": 5, "small_first": False}
+    assert first.name == "p/a, b.jpg" and first.settings == {"topk": 5, "small_first": False, "matte_range": [0, 0.9]}
     assert outputs(made, tmp_path / "out") == {"x/a, b.png", "p/c_alpha.png"}
     assert made.job.task(first).work["options"]["topk"] == 5 and made.job.task(second).work["options"]["topk"] == 7
 
@@ -131,6 +132,7 @@ def test_a_manifest_of_json_lines_keeps_every_name(tmp_path):
         ("picture,trimap\n,t.png\n", "names no picture"),
         ("picture,trimap\nnone.jpg,t.png\n", "is no file"),
         ("picture,trimap,topk\na.jpg,t.png,many\n", "topk is 'many', it must be a whole number"),
+        ("picture,trimap,matte_range\na.jpg,t.png,wide\n", "matte_range is 'wide', it must be two numbers"),
         ("picture,trimap\na.jpg\n", "not as many cells"),
         ('{"picture": "a.jpg"\n', "line 1"),
         ("{}\n[1]\n", "line 2 is no object"),

@@ -22,7 +22,7 @@ from hdmatt.errors import InputError
 
 FILES = ("picture", "trimap", "mask")
 _YES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-_KINDS: dict[type, str] = {bool: "true or false", int: "a whole number", float: "a number"}
+_KINDS: dict[type, str] = {bool: "true or false", int: "a whole number", float: "a number", tuple: "two numbers"}
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,10 @@ def _settings(row: Mapping[str, Any], types: Mapping[str, type]) -> tuple[dict[s
     for name in (name for name in types if name in row):
         kind, value = types[name], row[name]
         try:
-            own[name] = _YES[str(value).lower()] if kind is bool else kind(value)
+            if kind is tuple:
+                own[name] = [float(one) for one in (value.split() if isinstance(value, str) else value)]
+            else:
+                own[name] = _YES[str(value).lower()] if kind is bool else kind(value)
         except (KeyError, TypeError, ValueError):
             wrong.append(f"{name} is {value!r}, it must be {_KINDS.get(kind, kind.__name__)}")
     return own, wrong

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -94,6 +94,13 @@ def batch_command(
     clean: Annotated[
         bool, typer.Option("--clean", help="Colours are 0 where alpha is 0.", rich_help_panel=_OUTPUTS)
     ] = False,
+    matte_range: Annotated[
+        tuple[float, float],
+        typer.Option(metavar="LOW HIGH", help="Alpha is 0 up to LOW, 1 from HIGH on.", rich_help_panel=_OUTPUTS),
+    ] = (0, 1),
+    invert: Annotated[
+        bool, typer.Option("--invert", help="The file of the matte holds 1 - alpha.", rich_help_panel=_OUTPUTS)
+    ] = False,
     background: Annotated[
         str | None, typer.Option(help="Picture or colour behind --composite.", rich_help_panel=_OUTPUTS)
     ] = None,
@@ -180,6 +187,7 @@ def batch_command(
     outputs = Outputs(
         alpha, foreground, cutout, composite, background, bit_depth, psd=psd, clean=clean, layered=layered, plate=plate
     )
+    outputs = replace(outputs, matte_range=matte_range, invert=invert)
     reading = InputOptions(layer=input_layer, max_pixels=max_pixels)
     work = Work(outputs, shared.options_of(context), shared.network_of(context), strategy, reading)
     prepared = prepare(names, path_of(out), work, options, watched=watch)

@@ -49,6 +49,11 @@ def matte_command(
     clean: Annotated[
         bool, typer.Option("--clean", help="Colours of foreground and cut-out are 0 where alpha is 0.")
     ] = False,
+    matte_range: Annotated[
+        tuple[float, float],
+        typer.Option(metavar="LOW HIGH", help="Levels: alpha is 0 up to LOW, 1 from HIGH on, linear between."),
+    ] = (0, 1),
+    invert: Annotated[bool, typer.Option("--invert", help="The file of the matte holds 1 - alpha.")] = False,
     overwrite: shared.Overwrite = False,
     layered: Annotated[
         Path | None, typer.Option(help="EXR with layers: cut-out (R G B A) and straight foreground (fg).")
@@ -93,7 +98,7 @@ def matte_command(
     reading = InputOptions(layer=input_layer, transfer=transfer, max_pixels=max_pixels)
     options, network = shared.options_of(context), shared.network_of(context)
     outputs = Outputs(output, foreground, cutout, composite, background, bit_depth, psd, clean=clean)
-    outputs = replace(outputs, layered=layered, plate=plate, quality=quality)
+    outputs = replace(outputs, layered=layered, plate=plate, quality=quality, matte_range=matte_range, invert=invert)
     if not outputs.paths():
         outputs = replace(outputs, alpha=picture.parent / f"{picture.stem}_alpha.png")
         shared.refuse_existing(outputs.paths(), option="-o", overwrite=overwrite)

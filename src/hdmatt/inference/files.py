@@ -12,7 +12,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from hdmatt.errors import InexactWarning, InputError, NoUnknownWarning
 from hdmatt.inference import needs
 from hdmatt.inference.job import Job
 from hdmatt.inference.load import AnyNetwork, LoadedNetwork, load_network
+from hdmatt.inference.matte_range import in_range
 from hdmatt.inference.names import DEFAULT_MODEL
 from hdmatt.inference.options import Counters, Options, Progress, RunOptions, options_given
 from hdmatt.inference.outputs import OutputFiles, Outputs, background_rows, check_outputs, held_bytes
@@ -137,6 +138,7 @@ def matte_files(
         warn_if_known(job.unknown)
         _warn_if_lossy(outputs.alpha)
         coarse = coarse_colours(sure_foreground(pixels, marks)) if outputs.continued() else None
+        job = replace(job, rows=in_range(job.rows, outputs.matte_range))
         _write(job, picture, pixels.info, outputs, background, input_options, coarse)
     facts = _facts(job, pixels.info, marks.info, given, loaded, strategy, patches=counters.decoded)
     return _summary(facts, counters, outputs, pixels.info, marks, started=started)

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from hdmatt.errors import InputError
+from hdmatt.inference.matte_range import WHOLE, range_of
 from hdmatt.inference.needs import layered_bytes
 from hdmatt.pictures import colour
 from hdmatt.pictures.continued import cleared
@@ -60,6 +61,8 @@ class Outputs:
             floats unless `bit_depth` says "float".
         plate: The picture as layer plate of `layered`, too.
         quality: Of colours in JPEG (else 95) and WebP (else lossless), 1 to 100; alpha stays exact.
+        matte_range: LOW and HIGH: alpha is 0 at and below LOW, 1 at and above HIGH, linear between, in all outputs.
+        invert: Whether the file of the matte holds 1 - alpha. No other output changes.
     """
 
     alpha: str | Path | None = None
@@ -73,6 +76,8 @@ class Outputs:
     layered: str | Path | None = None
     plate: bool = False
     quality: int | None = None
+    matte_range: tuple[float, float] = WHOLE
+    invert: bool = False
 
     def __post_init__(self) -> None:
         for name in ("alpha", "foreground", "cutout", "composite", "psd", "layered"):
@@ -82,6 +87,8 @@ class Outputs:
             path_of("background", self.background, hint='Give a path, or a colour as text: "#d8d2c8".')
         switch("clean", self.clean)
         switch("plate", self.plate)
+        switch("invert", self.invert)
+        object.__setattr__(self, "matte_range", range_of(self.matte_range))
 
     def paths(self) -> list[Path]:
         """The files that are written, the matte first."""
@@ -120,6 +127,8 @@ def check_outputs(outputs: Any, picture: Path, trimap: Path) -> Path | np.ndarra
         )
     if outputs.plate and outputs.layered is None:
         raise InputError("--plate is a layer of --layered, which is not written", hint="Give --layered FILE.exr, too.")
+    if outputs.invert and outputs.alpha is None:
+        raise InputError("--invert is of the matte, which is not written", hint="Give -o FILE, too.")
     if outputs.quality is not None:
         _check_quality(outputs)
     background = _parse_background(outputs.background)
@@ -179,7 +188,7 @@ class OutputFiles:
     def write_alpha(self, rows: np.ndarray) -> None:
         """The next rows of the matte, [h, W] in [0, 1]."""
         if self._alpha:
-            self._alpha.write(rows)
+            self._alpha.write(1 - rows if self._outputs.invert else rows)
 
     def write_colours(
         self,

@@ -18,7 +18,7 @@ FIELDS = {  # what is built or read by a caller
     "InputOptions": "layer transfer max_pixels",
     "MaskSource": "file layer scribbles box rembg fit",
     "BatchOptions": "trimaps masks band manifest listed root sequence frames shard skip_unmatched overwrite redo "
-    "max_failures workers threads ledger",
+    "max_failures workers threads ray ledger",
     "BatchResult": "name picture outputs state reason hint now seconds warnings summary seconds_left",
     "Matte": "alpha picture linear",
     "NetworkChoice": "model runtime precision device",

@@ -22,6 +22,7 @@ from hdmatt.batching.executor import Executor
 from hdmatt.batching.ledger import Ledger, settings_digest
 from hdmatt.batching.options import BatchOptions
 from hdmatt.batching.processes import Processes
+from hdmatt.batching.ray_executor import RayTasks, load_ray
 from hdmatt.batching.run import BatchResult, Job, Loop
 from hdmatt.batching.templates import DEFAULT, SEQUENCE
 from hdmatt.batching.urls import Url, check_writable, is_url, path_of
@@ -51,6 +52,7 @@ class Prepared:
     ledger: Ledger
     division: Division
     device: str
+    memory: int | None = None
 
 
 def batch(
@@ -120,11 +122,13 @@ def prepare(
     collected = collect(request, ledger)
     waiting = ("unmatched", "missing") if watched else ()
     refuse([problem for problem in collected.problems if problem.kind not in waiting])
+    if options.ray is not None:
+        load_ray()
     memory = work.options.memory
     assert not isinstance(memory, str)
     pictures = len(collected.entries) if not watched else max(2, len(collected.entries))
     division = divide(memory=memory, pictures=pictures, workers=options.workers, threads=options.threads)
-    return Prepared(request, collected, job, ledger, division, work.network.device)
+    return Prepared(request, collected, job, ledger, division, work.network.device, memory)
 
 
 def run(prepared: Prepared, make: MakeExecutor | None = None) -> Iterator[BatchResult]:
@@ -159,14 +163,25 @@ def output_kinds() -> tuple[str, ...]:
 
 
 def _loop(stack: ExitStack, prepared: Prepared, make: MakeExecutor | None) -> Loop:
-    ledger, division = prepared.ledger, prepared.division
+    ledger = prepared.ledger
     stack.callback(ledger.close)
     claims = stack.enter_context(Claims(ledger.folder))
-    executor = make(division) if make else Processes(division, probe=prepared.device != "cpu")
+    executor, division = _executor(prepared, make)
     stack.enter_context(closing(executor))
     loop = Loop(prepared.job, ledger, claims, executor, division)
     stack.callback(loop.sizes.stop)
     return loop
+
+
+def _executor(prepared: Prepared, make: MakeExecutor | None) -> tuple[Executor, Division]:
+    options, division = prepared.request.options, prepared.division
+    if make is not None:
+        return make(division), division
+    if options.ray is None:
+        return Processes(division, probe=prepared.device != "cpu"), division
+    gpu = prepared.device.startswith("cuda")
+    tasks = RayTasks(options.ray, memory=prepared.memory, workers=options.workers, threads=options.threads, gpu=gpu)
+    return tasks, tasks.division
 
 
 def _templates(outputs: Outputs, options: BatchOptions) -> dict[str, str]:

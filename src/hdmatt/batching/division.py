@@ -32,12 +32,14 @@ class Division:
         at_once: Pictures computed at a time, at most.
         memory: Bytes for all processes that compute.
         threads: Threads of every picture. None: by its size.
+        machines: Machines of a cluster that are all shared out like this. None: it is this machine.
     """
 
     cores: int
     at_once: int
     memory: int
     threads: int | None = None
+    machines: int | None = None
 
     def threads_of(self, megapixels: float) -> int:
         """Threads for a picture of this size."""
@@ -51,7 +53,7 @@ class Division:
 
     def beside(self, megapixels: float) -> int:
         """Pictures of this size that are computed at a time."""
-        return max(1, min(self.at_once, self.cores // self.threads_of(megapixels)))
+        return max(1, min(self.at_once, self.cores // self.threads_of(megapixels))) * (self.machines or 1)
 
 
 def divide(*, memory: int | None, pictures: int, workers: int | None = None, threads: int | None = None) -> Division:

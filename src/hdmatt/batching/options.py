@@ -31,6 +31,7 @@ class BatchOptions:
         max_failures: Stop after so many pictures failed. None: never.
         workers: Pictures computed at once. None: by cores and memory.
         threads: Threads a picture. None: by its size.
+        ray: Address of a Ray cluster that computes, "auto" or HOST:PORT. None: this machine computes.
         ledger: Where the ledger lies. None: in `.hdmatt` of the folder of results.
 
     Raises:
@@ -52,6 +53,7 @@ class BatchOptions:
     max_failures: int | None = None
     workers: int | None = None
     threads: int | None = None
+    ray: str | None = None
     ledger: str | Path | None = None
 
     def __post_init__(self) -> None:

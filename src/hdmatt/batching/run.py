@@ -193,7 +193,8 @@ class Loop:
 
     def _submit(self, task: Task) -> None:
         self.executor.submit(task)
-        read_ahead(self.sizes.next_files(task.name, self.division.at_once))
+        if self.division.machines is None:
+            read_ahead(self.sizes.next_files(task.name, self.division.at_once))
 
     def _finish(self, answer: Answer) -> BatchResult | None:
         """Write the row of a picture; None if it is computed once more."""

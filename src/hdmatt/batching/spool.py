@@ -1,6 +1,7 @@
 """Remote files of a task, copied to the local disk and back: libraries for pictures read files.
 
 computed_locally    a task with URLs -> computed on copies, the outputs uploaded
+names_of            all files of a task
 moved, named_back   a task with other file names, and its outcome with the former ones
 """
 
@@ -25,7 +26,7 @@ def computed_locally(task: Task, compute: Compute) -> Outcome:
 
     What fails on the way is an outcome that the next run tries again.
     """
-    if not any(is_url(name) for name in _names(task)):
+    if not any(is_url(name) for name in names_of(task)):
         return compute(task)
     return reported(task, lambda task: _spooled(task, compute))
 
@@ -58,7 +59,7 @@ def _spooled(task: Task, compute: Compute) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="hdmatt-") as folder:
         inputs = [name for name in (task.picture, task.trimap, task.mask) if name is not None and is_url(name)]
         _check_room(folder, inputs)
-        names = {name: _place(folder, number, name) for number, name in enumerate(_names(task)) if is_url(name)}
+        names = {name: _place(folder, number, name) for number, name in enumerate(names_of(task)) if is_url(name)}
         for name in inputs:
             fetch(name, Path(names[name]))
         outcome = compute(moved(task, names))
@@ -69,7 +70,8 @@ def _spooled(task: Task, compute: Compute) -> Outcome:
         return named_back(outcome, names)
 
 
-def _names(task: Task) -> list[str]:
+def names_of(task: Task) -> list[str]:
+    """All files of a task."""
     return [name for name in (task.picture, task.trimap, task.mask, *task.outputs.values()) if name is not None]
 
 

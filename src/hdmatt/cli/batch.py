@@ -136,6 +136,10 @@ def batch_command(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads a picture. Default: by its size.", rich_help_panel=_SPEED)
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="A Ray cluster computes: auto, HOST:PORT.", rich_help_panel=_SPEED),
+    ] = None,
     input_layer: shared.InputLayer = None,
     model: shared.Model = "hdmatt-s",
     runtime: shared.RuntimeName = "auto",
@@ -165,6 +169,8 @@ def batch_command(
     from hdmatt.inference.outputs import Outputs
     from hdmatt.pictures.info import InputOptions
 
+    if plan and ray is not None:
+        raise InputError("--plan was given with --ray", hint="Leave --ray out: it plans for one machine.")
     names, listed = _names(inputs or [], list_file)
     options = BatchOptions(
         trimaps=trimaps,
@@ -182,6 +188,7 @@ def batch_command(
         max_failures=1 if fail_fast else max_failures,
         workers=workers,
         threads=threads,
+        ray=ray,
         ledger=ledger,
     )
     outputs = Outputs(

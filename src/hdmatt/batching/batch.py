@@ -245,7 +245,7 @@ def _types(plain: dict[str, Any]) -> dict[str, type]:
     for part in ("outputs", "options", "reading", "mask"):
         values |= plain[part]
     numbers = {name: value for name, value in values.items() if name not in ("memory", "batch", "max_pixels")}
-    return {name: str if value is None else type(value) for name, value in numbers.items()}
+    return {name: str if value is None else type(value) for name, value in numbers.items()} | {"quality": int}
 
 
 def _digest(plain: dict[str, Any]) -> str:

@@ -107,6 +107,9 @@ def batch_command(
     bit_depth: Annotated[
         BitDepth, typer.Option(help="Of the outputs; auto: as the picture.", rich_help_panel=_OUTPUTS)
     ] = "auto",
+    quality: Annotated[
+        int | None, typer.Option(metavar="1-100", help="Of colours in JPEG and WebP.", rich_help_panel=_OUTPUTS)
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files that no batch wrote.", rich_help_panel=_OUTPUTS)
     ] = False,
@@ -141,6 +144,7 @@ def batch_command(
         typer.Option(metavar="ADDRESS", help="A Ray cluster computes: auto, HOST:PORT.", rich_help_panel=_SPEED),
     ] = None,
     input_layer: shared.InputLayer = None,
+    transfer: shared.Transfer = None,
     model: shared.Model = "hdmatt-s",
     runtime: shared.RuntimeName = "auto",
     precision: shared.PrecisionName = "auto",
@@ -194,8 +198,8 @@ def batch_command(
     outputs = Outputs(
         alpha, foreground, cutout, composite, background, bit_depth, psd=psd, clean=clean, layered=layered, plate=plate
     )
-    outputs = replace(outputs, matte_range=matte_range, invert=invert)
-    reading = InputOptions(layer=input_layer, max_pixels=max_pixels)
+    outputs = replace(outputs, quality=quality, matte_range=matte_range, invert=invert)
+    reading = InputOptions(layer=input_layer, transfer=transfer, max_pixels=max_pixels)
     work = Work(outputs, shared.options_of(context), shared.network_of(context), strategy, reading)
     prepared = prepare(names, path_of(out), work, options, watched=watch)
     for note in prepared.collected.notes:

@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import hdmatt
 from hdmatt import NetworkChoice, Options
@@ -289,3 +290,10 @@ def test_scores_take_what_programs_hold(rng):
     for wrong in (None, "a.png", 3, one[..., None]):
         with pytest.raises(InputError):
             hdmatt.score(wrong, other, trimap)
+
+
+def test_a_matte_says_how_its_files_were_read(scene, weights, tmp_path):
+    picture, trimap = scene
+    Image.fromarray(picture).convert("CMYK").save(tmp_path / "p.tif")
+    assert "holds CMYK colours" in hdmatt.matte(tmp_path / "p.tif", trimap, network=cpu(weights)).notes[0]
+    assert hdmatt.matte(picture, trimap, network=cpu(weights)).notes == ()

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from hdmatt.errors import InputError
-from hdmatt.inference.files import open_inputs, sure_foreground, warn_if_known
+from hdmatt.inference.files import open_inputs, reading_notes, sure_foreground, warn_if_known
 from hdmatt.inference.load import AnyNetwork, load_network
 from hdmatt.inference.names import DEFAULT_MODEL
 from hdmatt.inference.options import Options, Progress, RunOptions, options_given
@@ -37,11 +37,13 @@ class Matte:
             `picture`; what the methods return is the caller's own.
         picture: H x W x 3 float32, in the encoding of the input (integers scaled to [0, 1]).
         linear: Whether the colours are scene-linear (EXR) and not display-encoded.
+        notes: What one should know about how files were read, one sentence each.
     """
 
     alpha: Float32[np.ndarray, "h w"]
     picture: Float32[np.ndarray, "h w 3"] = field(repr=False)
     linear: bool = False
+    notes: tuple[str, ...] = ()
     _coarse: Float32[np.ndarray, "down across 3"] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -165,7 +167,7 @@ def matte(
         alpha = np.concatenate([rows for _, rows in job.rows])
         whole, is_linear = _colours_and_linear(pixels)
         coarse = coarse_colours(sure_foreground(ArrayReader(whole, linear=True), marks))
-        return Matte(alpha, whole, is_linear, coarse)
+        return Matte(alpha, whole, is_linear, tuple(reading_notes(pixels.info, marks)), coarse)
 
 
 def _colours_and_linear(pixels: BandReader) -> tuple[Float32[np.ndarray, "h w 3"], bool]:

@@ -208,3 +208,11 @@ def test_pictures_without_any_have_no_note(tmp_path):
         Image.fromarray(noise()).save(tmp_path / f"a{suffix}")
         found = opened(tmp_path / f"a{suffix}")
         assert found.description == Description() and found.notes == ()
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".tif"])
+def test_cmyk_has_a_note(tmp_path, suffix):
+    Image.new("CMYK", (8, 6), (10, 200, 30, 40)).save(tmp_path / f"a{suffix}")
+    assert opened(tmp_path / f"a{suffix}").notes == ("holds CMYK colours, which became RGB by the plain formula",)
+    Image.new("CMYK", (8, 6)).save(tmp_path / f"b{suffix}", icc_profile=profile(b"CMYK"))
+    assert opened(tmp_path / f"b{suffix}").notes[0].endswith("not by its ICC profile")

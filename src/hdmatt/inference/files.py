@@ -287,6 +287,11 @@ def _facts(
     )
 
 
+def reading_notes(info: PictureInfo, marks: TrimapReader) -> list[str]:
+    """What a user should know about how picture and trimap were read, with the names of their files."""
+    return [f"{read.path} {note}" for read in (info, marks.info) for note in read.notes]
+
+
 def _summary(
     facts: PlanFacts, counters: Counters, outputs: Outputs, info: PictureInfo, marks: TrimapReader, *, started: float
 ) -> RunSummary:
@@ -300,7 +305,7 @@ def _summary(
         network_seconds=counters.network_seconds,
         peak_memory=memory.peak(),
         outputs=[str(path) for path in outputs.paths()],
-        notes=[f"{read.path} {note}" for read in (info, marks.info) for note in read.notes],
+        notes=reading_notes(info, marks),
     )
 
 

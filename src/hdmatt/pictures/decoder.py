@@ -82,7 +82,7 @@ class Decoder:
         self._kept, self._kept_y = np.empty((0, self.width, self.channels), self.dtype), 0
         self._tiles: dict[int, dict[int, np.ndarray]] = {}  # the tile rows that were asked for last, by row and column
         with size_limit(lifted=self._opened.beyond):
-            self._notes = _notes(path, self._opened.input, self._format)
+            self._notes = (*_notes(path, self._opened.input, self._format), *_note_of_inks(spec))
         described = part == "straight"
         self._description = description_of(path, self._format, self._opened.input) if described else NO_DESCRIPTION
         self.decoded = 0
@@ -307,6 +307,15 @@ def _notes(path: Path, source: Any, file_format: str) -> tuple[str, ...]:
     source.seek_subimage(0, 0)
     source.geterror()
     return ("holds several pictures: the first one was taken",) if several else ()
+
+
+def _note_of_inks(spec: Any) -> tuple[str, ...]:
+    """OpenImageIO makes RGB of CMYK without a look at the profile."""
+    colours = spec.get_string_attribute("jpeg:ColorSpace") or spec.get_string_attribute("tiff:ColorSpace")
+    if colours not in ("CMYK", "YCbCrK"):
+        return ()
+    profile = ", not by its ICC profile" if spec.getattribute("ICCProfile") is not None else ""
+    return (f"holds CMYK colours, which became RGB by the plain formula{profile}",)
 
 
 def _check_layout(path: Path, spec: Any, file_format: str) -> None:

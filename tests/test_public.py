@@ -20,7 +20,7 @@ FIELDS = {  # what is built or read by a caller
     "BatchOptions": "trimaps masks band manifest listed root sequence frames shard skip_unmatched overwrite redo "
     "max_failures workers threads ray ledger",
     "BatchResult": "name picture outputs state reason hint now seconds warnings summary seconds_left",
-    "Matte": "alpha picture linear",
+    "Matte": "alpha picture linear notes",
     "NetworkChoice": "model runtime precision device",
     "Options": "patch overlap topk candidates windows blend small_first memory batch",
     "Outputs": "alpha foreground cutout composite background bit_depth psd clean layered plate quality "

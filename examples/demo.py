@@ -1,4 +1,4 @@
-"""The main job on the shipped example: a 7-megapixel picture and its trimap in, a matte and what follows from it out.
+"""The main job on the shipped example: a 6-megapixel portrait and its trimap in, a matte and what follows from it out.
 
     python examples/demo.py [OUT_DIR]        (make demo)
 
@@ -26,7 +26,7 @@ def main(out: Path) -> None:
 
     import hdmatt
 
-    picture, trimap = HERE / "hair.jpg", HERE / "hair-trimap.png"
+    picture, trimap = HERE / "portrait.jpg", HERE / "portrait-trimap.png"
     matte = hdmatt.matte_files(picture, trimap, hdmatt.Outputs(out / "alpha.png"))
     step(
         f"matte: {matte.width}x{matte.height}, {100 * matte.unknown_share:.0f} % unknown, {matte.patches} patches, "
@@ -41,7 +41,7 @@ def main(out: Path) -> None:
     )
     full = hdmatt.matte_files(picture, trimap, everything)
     step(f"matte, foreground, cut-out and composite: {full.seconds:.1f} s, peak {full.peak_memory / 2**20:.0f} MiB")
-    paths = out / "alpha.png", HERE / "hair-alpha.png", trimap
+    paths = out / "alpha.png", HERE / "portrait-alpha.png", trimap
     scores = hdmatt.score(*(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in paths))
     step(f"against the rendered truth: SAD {scores.sad:.1f} thousand, MSE {1000 * scores.mse:.1f}e-3")
     overview(out)
@@ -54,10 +54,10 @@ def overview(out: Path) -> None:
     import cv2
     import numpy as np
 
-    paths = HERE / "hair.jpg", HERE / "hair-trimap.png", out / "alpha.png", out / "composite.jpg"
+    paths = HERE / "portrait.jpg", HERE / "portrait-trimap.png", out / "alpha.png", out / "composite.jpg"
     whole = [cv2.imread(str(path)) for path in paths]
-    small = [cv2.resize(picture, (480, 384), interpolation=cv2.INTER_AREA) for picture in whole]
-    close = [picture[480:780, 2000:2480] for picture in whole]
+    small = [cv2.resize(picture, (480, 578), interpolation=cv2.INTER_AREA) for picture in whole]
+    close = [picture[1500:1800, 1740:2220] for picture in whole]
     strip = np.vstack([np.hstack(small), np.hstack(close)])
     cv2.imwrite(str(out / "overview.jpg"), strip, [cv2.IMWRITE_JPEG_QUALITY, 88])
 

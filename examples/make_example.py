@@ -7,7 +7,7 @@ Writes NAME.jpg, NAME-trimap.png and NAME-alpha.png (the truth). FOREGROUND is s
 of rows, joined in the order of their names. Both photographs are Ubuntu Budgie wallpapers (CC0).
 
     hair        by a Blender renderer (family hair, seed 100015), 2400 x 2400 pixels, over rolling green hills
-    portrait    by examples/render_portrait.py, over arches of the Colosseum and a blue sky
+    portrait    by examples/render_portrait.py, over mountains by a lake
 
 The picture is mixed in display values, as most programs do; light mixes before it is encoded.
 """
@@ -32,7 +32,7 @@ class Recipe(NamedTuple):
 
 RECIPES = {
     "hair": Recipe(size=(2400, 3000), left=300, blur=4, sure=0.01, inside=12, outside=20, quality=88),
-    "portrait": Recipe(size=None, left=0, blur=14, sure=0.5 / 255, inside=14, outside=24, quality=90),
+    "portrait": Recipe(size=None, left=0, blur=14, sure=0.02, inside=14, outside=24, quality=90),
 }
 
 

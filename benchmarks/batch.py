@@ -159,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for way in given.ways or WAYS:
             row = measure(way, size, given.pictures or (12 if size < 4 else 6))
             kept = [old for old in record["rows"] if (old["way"], old["megapixels"]) != (way, size)]
-            how = {"facts": facts(Settings(), command_of(__file__, typed)), "cores": cores(), "note": given.note}
+            how = {**facts(Settings(), command_of(__file__, typed)), "cores": cores(), "note": given.note}
             record = {**how, "rows": [*kept, asdict(row)]}
             write_text_atomic(given.results, json.dumps(record, indent=1) + "\n")
             print(f"{size:g} MP {way}: {row.a_minute:.2f} a minute, {row.memory / 2**20:.0f} MiB", flush=True)

@@ -25,6 +25,9 @@ import cv2
 import numpy as np
 
 import hdmatt
+from benchmarks._shared import command_of
+from hdmatt.evaluation.methods import Settings
+from hdmatt.evaluation.provenance import facts
 from hdmatt.pictures.reader import read_grey
 from hdmatt.system.files import write_text_atomic
 
@@ -45,7 +48,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--table", action="store_true", help="write the page's table")
     given = parser.parse_args(arguments)
-    records: dict[str, Any] = json.loads(given.out.read_text()) if given.out.exists() else {}
+    record: dict[str, Any] = json.loads(given.out.read_text()) if given.out.exists() else {"pictures": {}}
+    records = record["pictures"]
     if given.data:
         pictures = sorted((given.data / "image").iterdir())[: given.pictures]
         for number, path in enumerate(pictures):
@@ -53,7 +57,8 @@ def main(arguments: Sequence[str]) -> int:
             if name not in records:
                 records[name] = measure(given.data, path, mattes=number < given.mattes)
                 given.out.parent.mkdir(parents=True, exist_ok=True)
-                write_text_atomic(given.out, json.dumps(records, indent=1) + "\n")
+                record = {**facts(Settings(), command_of(__file__, list(arguments))), "pictures": records}
+                write_text_atomic(given.out, json.dumps(record, indent=1) + "\n")
                 print(name, records[name], flush=True)
     if given.table:
         before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)

@@ -93,13 +93,13 @@ def test_several_devices_give_the_matte_of_one_and_encode_each_patch_once(model,
 
 def test_each_device_has_its_turns_and_its_own_copy_of_the_network(model, monkeypatch):
     model = network_on(model, "cpu")  # so that the first device needs no copy
-    seen, original = [], run._decode
+    seen, original = [], run.decode_patches
 
     def decode(plan, piece, worker, pool):
         seen.append((worker.model, threading.current_thread().name))
         return original(plan, piece, worker, pool)
 
-    monkeypatch.setattr(run, "_decode", decode)
+    monkeypatch.setattr(run, "decode_patches", decode)
     matte(model, replace(SMALL, device="cpu,cpu"))
     networks = {id(network) for network, _ in seen}
     assert len(networks) == 2 and id(model) in networks
@@ -113,7 +113,7 @@ def test_the_matte_does_not_depend_on_which_device_is_faster(model, monkeypatch,
     model = network_on(model, "cpu")  # so that the first device needs no copy
     options = replace(SMALL, device="cpu,cpu")
     reference = matte(model, options)
-    original, other_done, first = run._decode, threading.Event(), []
+    original, other_done, first = run.decode_patches, threading.Event(), []
 
     def decode(plan, piece, worker, pool):
         if (worker.model is model) == (slow == 0):
@@ -125,12 +125,12 @@ def test_the_matte_does_not_depend_on_which_device_is_faster(model, monkeypatch,
         other_done.set()
         return download
 
-    monkeypatch.setattr(run, "_decode", decode)
+    monkeypatch.setattr(run, "decode_patches", decode)
     assert matte(model, options).tobytes() == reference.tobytes()
     assert first
 
 
-@pytest.mark.parametrize(("module", "part"), [(run, "_decode"), (pool, "_encode")])
+@pytest.mark.parametrize(("module", "part"), [(run, "decode_patches"), (pool, "_encode")])
 def test_an_error_of_one_device_ends_the_run_and_leaves_no_file(files, monkeypatch, module, part):
     original, calls = getattr(module, part), []
 

@@ -125,7 +125,9 @@ def test_where_nothing_is_sure_soft_pixels_are_continued():
     alpha = np.zeros((200, 200), np.float32)
     alpha[100:110, 100:110] = 0.5
     result = continued_foreground(foreground.copy(), alpha, coarse_of(foreground, alpha == 1))
-    np.testing.assert_allclose(result[90:120, 90:120], 0.7, atol=1e-6)
+    np.testing.assert_allclose(result[100:110, 100:110], 0.7, atol=1e-6)
+    along = result[105, 109:200, 0]
+    assert (np.diff(along) <= 0).all() and along[10] > 0.3  # it fades to what is far away: nothing
     assert (result[:32] == 0).all()  # nothing is sure in this picture
 
 

@@ -190,7 +190,8 @@ def test_data_behind_a_jpeg_does_no_harm(tmp_path):
     [
         ("gone.png", None, "{} does not exist"),
         ("text.png", b"hello", "{} is not a picture that we can read (Not a PNG file)"),
-        ("text.svg", b"<svg/>", "{} is not a picture that we can read (OpenImageIO could not find a format reader"),
+        ("text.svg", b"<svg/>", "{} is a drawing (SVG), which we cannot read"),
+        ("text.xyz", b"hello", "{} is not a picture that we can read (OpenImageIO could not find a format reader"),
         ("a.null", b"x", "{} is not a picture that we can read (unknown format)"),
         ("empty.jpg", b"", "{} is empty (0 bytes), we need a picture"),
         ("", None, "{} is a folder, we need a picture file"),

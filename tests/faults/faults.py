@@ -98,7 +98,7 @@ FAULTS = [
     Fault(
         "an EXR's colours are not multiplied by alpha",
         "pictures/writer.py",
-        "            pixels[..., :3] *= pixels[..., 3:]",
+        "            pixels[..., :3] *= pixels[..., 3:4]",
         "            pixels[..., :3] *= 1",
         "pictures",
     ),

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -246,6 +247,44 @@ def test_backgrounds_of_every_kind_are_the_same_composite(scene, weights):
     np.testing.assert_array_equal(matte.composite(grey), matte.composite((0.25, 0.25, 0.25)))
 
 
+def test_a_transparent_background_gives_a_transparent_composite(tmp_path):
+    from PIL import Image
+
+    picture = np.full((4, 6, 3), 0.8, np.float32)
+    matte = hdmatt.Matte(np.repeat(np.float32([[0, 0.5, 1]]), 4, axis=0).repeat(2, axis=1), picture)
+    ground = np.full((4, 6, 4), 51, np.uint8)  # 0.2
+    np.testing.assert_array_equal(matte.composite(ground | np.uint8([0, 0, 0, 255])), matte.composite(ground[..., :3]))
+    ground[..., 3] = 0, 255, 0, 255, 0, 255
+    Image.fromarray(ground).save(tmp_path / "ground.png")
+    expected = np.zeros((4, 6, 4))
+    expected[:, 1:] = (
+        (0.2, 0.2, 0.2, 1),
+        (0.8, 0.8, 0.8, 0.5),
+        (0.5, 0.5, 0.5, 1),
+        (0.8, 0.8, 0.8, 1),
+        (0.8,) * 3 + (1,),
+    )
+    for given in (ground, ground / 255, Image.fromarray(ground), tmp_path / "ground.png", str(tmp_path / "ground.png")):
+        np.testing.assert_allclose(matte.composite(given), expected, rtol=0, atol=1e-6)
+
+
+def test_a_typed_colour_and_a_file_behind_a_matte_are_converted_to_its_profile(scene, weights, tmp_path):
+    import io
+
+    from PIL import Image, ImageCms
+    from small_profiles import gamma, make_profile
+
+    icc = make_profile(gamma(2.2), "Adobe RGB")
+    Image.fromarray(scene[0]).save(tmp_path / "p.png", icc_profile=icc)
+    Image.fromarray(np.full_like(scene[0], (255, 136, 0))).save(tmp_path / "ground.png")
+    matte = hdmatt.matte(tmp_path / "p.png", scene[1], network=cpu(weights))
+    known = scene[1] == 0
+    colour = Image.new("RGB", (1, 1), "#ff8800")
+    wanted = ImageCms.profileToProfile(colour, ImageCms.createProfile("sRGB"), io.BytesIO(icc), renderingIntent=1)
+    for given in ("#ff8800", tmp_path / "ground.png"):
+        np.testing.assert_allclose(matte.composite(given)[known][0] * 255, wanted.getpixel((0, 0)), rtol=0, atol=1)
+
+
 @pytest.mark.parametrize(
     "bad",
     [
@@ -257,7 +296,10 @@ def test_backgrounds_of_every_kind_are_the_same_composite(scene, weights):
         None,
         7,
         np.full((90, 120, 3), 254.0, np.float32),
-        np.zeros((90, 120, 4)),
+        np.full((90, 120, 4), 2.0),
+        np.zeros((90, 120, 5)),
+        Path("beach.png"),
+        "beach.png",
         np.full((90, 120, 3), np.nan),
     ],
     ids=repr,

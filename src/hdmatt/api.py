@@ -5,7 +5,7 @@ Matte     alpha, and the foreground, cut-out and composite that follow from it
 """
 
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from hdmatt.errors import InputError
+from hdmatt.inference.backgrounds import is_opaque, open_background, parse_background
 from hdmatt.inference.files import open_inputs, reading_notes, sure_foreground, warn_if_known
 from hdmatt.inference.load import AnyNetwork, load_network
 from hdmatt.inference.names import DEFAULT_MODEL
@@ -20,9 +21,9 @@ from hdmatt.inference.options import Options, Progress, RunOptions, options_give
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.pictures import colour
 from hdmatt.pictures.continued import CELL, cleared, coarse_colours, continued_foreground
-from hdmatt.pictures.encoding import LINEAR, convert
+from hdmatt.pictures.encoding import LINEAR, SRGB, Encoding, convert
 from hdmatt.pictures.foreground import estimate_foreground
-from hdmatt.pictures.info import DEFAULT_MAX_PIXELS, WHITE, InputOptions
+from hdmatt.pictures.info import DEFAULT_INPUT, DEFAULT_MAX_PIXELS, WHITE, InputOptions
 from hdmatt.pictures.objects import array_of
 from hdmatt.pictures.reader import ArrayReader, BandReader, as_float
 from hdmatt.system.values import switch
@@ -45,6 +46,7 @@ class Matte:
     linear: bool = False
     notes: tuple[str, ...] = ()
     _coarse: Float32[np.ndarray, "down across 3"] | None = field(default=None, repr=False, compare=False)
+    _encoding: Encoding | None = field(default=None, repr=False, compare=False)  # None: linear light or sRGB
 
     def __post_init__(self) -> None:
         alpha, picture = _floats(self.alpha, "alpha"), _floats(self.picture, "the picture")
@@ -88,35 +90,40 @@ class Matte:
         colours = cleared(self._foreground, self.alpha) if clean else self._foreground
         return colour.cutout(colours, self.alpha)
 
-    def composite(self, background: Any) -> Float32[np.ndarray, "h w 3"]:
-        """The foreground over a colour or a picture.
+    def composite(self, background: Any) -> Float32[np.ndarray, "h w c"]:
+        """The foreground over a colour or a picture; straight RGBA where that is transparent in places.
 
         Args:
-            background: A colour as text ("#d8d2c8", display-encoded, converted where the matte is linear), as three
-                numbers in [0, 1], or a picture of the matte's size: uint8, uint16, or float in the matte's encoding, as
-                an array, a PIL picture, a tensor or a list.
+            background: A colour as text ("#d8d2c8", sRGB, converted to the picture's encoding), as three numbers in
+                [0, 1]; a path, whose colours are converted, too; or a picture of the matte's size: uint8, uint16, or
+                float in the matte's encoding, RGBA straight, as an array, a PIL picture, a tensor or a list.
 
         Raises:
-            InputError: The background is no colour and not of the matte's size, or not in range.
+            InputError: The background is no colour and not of the matte's size, or not in range; or a file that cannot
+                be used.
         """
-        if isinstance(background, str):
-            background = colour.parse_colour(background)
-            background = colour.srgb_to_linear(background) if self.linear else background
         return colour.composite(self._foreground, self.alpha, self._behind(background))
 
-    def _behind(self, background: Any) -> Float32[np.ndarray, "h w 3"]:
+    def _behind(self, background: Any) -> Float32[np.ndarray, "h w c"]:
         size = self.alpha.shape
+        if isinstance(background, str) or hasattr(background, "__fspath__"):
+            given = self._encoding or (LINEAR if self.linear else SRGB)
+            info = replace(ArrayReader(self.picture, linear=True).info, encoding=given)
+            with ExitStack() as stack:
+                return open_background(stack, parse_background(background), info, DEFAULT_INPUT).rows(0, size[0])
         if isinstance(background, list | tuple) and len(background) == 3 and not np.shape(background[0]):
             background = _colour(background)
         values = array_of(background, "the background")
         if values.shape == (3,):
             return np.broadcast_to(_checked_colour(values), (*size, 3))
-        if values.shape not in (size, (*size, 1), (*size, 3)):
+        if values.shape not in (size, (*size, 1), (*size, 3), (*size, 4)):
             raise InputError(
                 f"the background is an array of shape {values.shape}",
-                hint=f"Give a colour of three numbers in [0, 1], or a picture of shape {(*size, 3)}.",
+                hint=f"Give a colour of three numbers in [0, 1], or a picture of shape {(*size, 3)} or {(*size, 4)}.",
             )
-        return as_float(ArrayReader(values, linear=self.linear).rows(0, size[0]))
+        colours = as_float(ArrayReader(values, linear=self.linear).rows(0, size[0]))
+        cover = _cover(values[..., 3:]) if values.ndim == 3 and values.shape[2] == 4 else None
+        return colours if cover is None else np.concatenate([colours, cover], axis=2)
 
 
 def matte(
@@ -165,17 +172,29 @@ def matte(
         stack.callback(job.close)  # before the files are closed that its thread reads
         warn_if_known(job.unknown)
         alpha = np.concatenate([rows for _, rows in job.rows])
-        whole, is_linear = _colours_and_linear(pixels)
+        whole, encoding = _colours(pixels)
         coarse = coarse_colours(sure_foreground(ArrayReader(whole, linear=True), marks))
-        return Matte(alpha, whole, is_linear, tuple(reading_notes(pixels.info, marks)), coarse)
+        notes = tuple(reading_notes(pixels.info, marks))
+        return Matte(alpha, whole, encoding.linear, notes, coarse, encoding)
 
 
-def _colours_and_linear(pixels: BandReader) -> tuple[Float32[np.ndarray, "h w 3"], bool]:
-    """The picture's colours, and whether they are linear; those of a camera's curve become linear."""
+def _colours(pixels: BandReader) -> tuple[Float32[np.ndarray, "h w 3"], Encoding]:
+    """The picture's colours, and their encoding; those of a camera's curve become linear."""
     whole, encoding = as_float(pixels.rows(0, pixels.info.height)), pixels.info.encoding
     if encoding.light and not encoding.linear:
-        return convert(whole, encoding, LINEAR), True
-    return whole, encoding.linear
+        return convert(whole, encoding, LINEAR), LINEAR
+    return whole, encoding
+
+
+def _cover(values: np.ndarray) -> Float32[np.ndarray, "h w 1"] | None:
+    """The alpha of a background in an array; None if it is opaque."""
+    cover = as_float(ArrayReader(values, linear=True).colours(0, values.shape[0], 0, values.shape[1]))
+    if cover.min() < 0 or cover.max() > 1:
+        raise InputError(
+            f"the background has an alpha from {cover.min():g} to {cover.max():g}, we need 0 to 1",
+            hint="Divide it by its largest number, or leave the alpha out: background[..., :3].",
+        )
+    return None if is_opaque(cover) else cover
 
 
 def _floats(value: Any, what: str) -> Float32[np.ndarray, "..."]:

@@ -1,46 +1,20 @@
 """Colours of one encoding in files of another: what OutputFiles writes, read by programs that are not ours."""
 
-from contextlib import ExitStack
-from pathlib import Path
-
 import numpy as np
-import OpenEXR
 import pytest
 import tifffile
 from PIL import Image
+from small_outputs import ALPHA, HEIGHT, WIDTH, exr, through
 from small_pictures import raw, save
 from small_profiles import SRGB_CURVE, gamma, make_profile
 
 from hdmatt.errors import InputError
-from hdmatt.inference.outputs import OutputFiles, Outputs, background_rows
+from hdmatt.inference.outputs import Outputs
 from hdmatt.pictures import colour
-from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions
 from hdmatt.pictures.reader import as_float, open_picture
 
-HEIGHT, WIDTH = 16, 24
 RAMP = np.arange(HEIGHT * WIDTH * 3).reshape(HEIGHT, WIDTH, 3)
 INTEGERS = {"8": (RAMP * 255 // RAMP.max()).astype(np.uint8), "16": (RAMP * 65535 // RAMP.max()).astype(np.uint16)}
-ALPHA = np.linspace(0, 1, HEIGHT * WIDTH, dtype=np.float32).reshape(HEIGHT, WIDTH)
-
-
-def through(source: Path, outputs: Outputs, **options: str) -> None:
-    """A picture with the matte ALPHA, written to files; its foreground is itself."""
-    with open_picture(source, InputOptions(**options)) as picture, OutputFiles(outputs, picture.info) as files:
-        behind = None
-        with ExitStack() as stack:
-            if outputs.background:
-                path = outputs.background
-                ground = Path(path) if Path(path).exists() else colour.parse_colour(str(path))
-                behind = background_rows(stack, ground, picture.info, DEFAULT_INPUT)
-            files.write_alpha(ALPHA)
-            rows = as_float(picture.rows(0, HEIGHT))
-            files.write_colours(rows, ALPHA, background=behind(0, HEIGHT) if behind else None)
-
-
-def exr(path: Path) -> np.ndarray:
-    with OpenEXR.File(str(path), separate_channels=True) as file:
-        channels = file.channels()
-        return np.dstack([channels[name].pixels for name in "RGBAY" if name in channels])
 
 
 def light(encoded: np.ndarray) -> np.ndarray:

@@ -20,12 +20,13 @@ import numpy as np
 
 from hdmatt.errors import InexactWarning, InputError, NoUnknownWarning
 from hdmatt.inference import needs
+from hdmatt.inference.backgrounds import open_background
 from hdmatt.inference.job import Job
 from hdmatt.inference.load import AnyNetwork, LoadedNetwork, load_network
 from hdmatt.inference.matte_range import in_range
 from hdmatt.inference.names import DEFAULT_MODEL
 from hdmatt.inference.options import Counters, Options, Progress, RunOptions, options_given
-from hdmatt.inference.outputs import OutputFiles, Outputs, background_rows, check_outputs, held_bytes
+from hdmatt.inference.outputs import OutputFiles, Outputs, check_outputs, held_bytes
 from hdmatt.inference.small_first import extra_work
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.inference.threads import WriteQueue
@@ -323,18 +324,19 @@ def _write(
     Args:
         coarse: Of `coarse_colours`, where the foreground is continued to where alpha is 0.
     """
-    with OutputFiles(outputs, info) as files, WriteQueue() as queue, ExitStack() as stack:
+    with ExitStack() as stack:
+        behind = open_background(stack, background, info, options) if background is not None else None
+        files, queue = stack.enter_context(OutputFiles(outputs, info, behind)), stack.enter_context(WriteQueue())
         if not outputs.colours():
             for _, alpha in job.rows:
                 queue.submit(files.write_alpha, alpha)
             return
         again = stack.enter_context(open_picture(picture, options))
-        behind = background_rows(stack, background, info, options)
         layer = stack.enter_context(open_picture(picture, options)) if outputs.original() else None
         for y0, foreground, alpha in _with_colours(job.rows, again, files, queue, coarse):
             y1 = y0 + len(alpha)
             original = as_float(layer.rows(y0, y1)) if layer else None
-            beneath = behind(y0, y1) if behind else None
+            beneath = behind.rows(y0, y1) if behind else None
             queue.submit(files.write_colours, foreground, alpha, background=beneath, original=original)
             del foreground, alpha, original, beneath
 

@@ -6,12 +6,11 @@ Knows files and colours; nothing of networks and plans. Read top to bottom:
     check_outputs    refuses what cannot be written, before anything is computed
     held_bytes       memory that the outputs take beside the network
     OutputFiles      the open files; all appear when the block ends well, none when it does not
-    background_rows  what lies behind the composite
+
+What lies behind the composite is in inference/backgrounds.py.
 """
 
 import os
-import re
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,19 +19,17 @@ from typing import Any
 
 import numpy as np
 
-from hdmatt.errors import InputError
+from hdmatt.errors import InputError, OutputError
+from hdmatt.inference.backgrounds import Background, parse_background
 from hdmatt.inference.matte_range import WHOLE, range_of
 from hdmatt.inference.needs import layered_bytes
 from hdmatt.pictures import colour
 from hdmatt.pictures.continued import cleared
-from hdmatt.pictures.encoding import SRGB, Encoding, check_convertible, check_usable, convert
+from hdmatt.pictures.encoding import Encoding, check_convertible, convert
 from hdmatt.pictures.formats import DEPTHS, EXR, FORMATS, Extras, Format, default_bit_depth, writable
-from hdmatt.pictures.info import WHITE, InputOptions, PictureInfo
+from hdmatt.pictures.info import WHITE, PictureInfo
 from hdmatt.pictures.labels import written_as
-from hdmatt.pictures.openimageio import check_readable
-from hdmatt.pictures.placed import placed
 from hdmatt.pictures.psd import LAYERED, PsdWriter
-from hdmatt.pictures.reader import as_float, open_picture
 from hdmatt.pictures.writer import PictureWriter, check_output_path
 from hdmatt.system.hidden import HiddenFile, hidden_name, place_of, remove_stale, unwritable
 from hdmatt.system.values import kind_of, path_of, switch
@@ -40,7 +37,6 @@ from hdmatt.system.values import kind_of, path_of, switch
 FOREGROUND_LAYER = ("fg.R", "fg.G", "fg.B")  # beside R G B A of an EXR with layers
 PLATE_LAYER = ("plate.R", "plate.G", "plate.B")
 _WEBP_BYTES = 32  # a pixel, at most; 3 megapixels took 27 (RGBA) and 31 (RGB) with the encoder
-BackgroundRows = Callable[[int, int], np.ndarray]  # y0, y1 -> [y1 - y0, W, 3] in the picture's encoding
 
 
 @dataclass(frozen=True)
@@ -51,7 +47,7 @@ class Outputs:
         alpha: The matte, grey.
         foreground: Foreground colours without the background's spill.
         cutout: Foreground colours and alpha as straight RGBA.
-        composite: The foreground over `background`.
+        composite: The foreground over `background`; RGBA where that is transparent in places.
         background: A colour ("white", "#d8d2c8") or a picture of the same size; needed for `composite`.
         bit_depth: "8", "16", "half", "float", or "auto": the picture's own where the format has it.
         psd: The picture and its foreground as layers, with the matte as mask: .psd or .psb.
@@ -131,7 +127,7 @@ def check_outputs(outputs: Any, picture: Path, trimap: Path) -> Path | np.ndarra
         raise InputError("--invert is of the matte, which is not written", hint="Give -o FILE, too.")
     if outputs.quality is not None:
         _check_quality(outputs)
-    background = _parse_background(outputs.background)
+    background = parse_background(outputs.background) if outputs.background is not None else None
     if isinstance(background, Path):
         inputs.append(background)
     paths = outputs.paths()
@@ -157,10 +153,17 @@ class OutputFiles:
     Every file is written under a hidden name beside its own. When the block ends well all of them are complete, and
     only then are they renamed, one after the other. When it does not, or when one cannot be renamed, the files that
     were there before are there as before.
+
+    Args:
+        info: Of the picture.
+        background: What lies behind the composite, if there is one.
     """
 
-    def __init__(self, outputs: Outputs, info: PictureInfo) -> None:
+    def __init__(self, outputs: Outputs, info: PictureInfo, background: Background | None = None) -> None:
         self._outputs, self._info = outputs, info
+        self._composite_channels = background.channels if background else 3
+        if outputs.composite is not None and self._composite_channels == 4:
+            _check_transparent(Path(outputs.composite), outputs.background)
         self._written_as: dict[PictureWriter | PsdWriter, Encoding] = {}
         self._white: dict[PictureWriter, int] = {}  # the largest number of a file of integers, else 0
         self._stack = ExitStack()
@@ -175,7 +178,7 @@ class OutputFiles:
             self._alpha = self._writer(stack, self._outputs.alpha, channels=1)
             self._foreground = self._writer(stack, self._outputs.foreground, channels=3)
             self._cutout = self._writer(stack, self._outputs.cutout, channels=4)
-            self._composite = self._writer(stack, self._outputs.composite, channels=3)
+            self._composite = self._writer(stack, self._outputs.composite, channels=self._composite_channels)
             self._psd = self._layered_writer(stack, self._outputs.psd)
             layers = FOREGROUND_LAYER + PLATE_LAYER * self._outputs.plate
             self._layered = self._writer(stack, self._outputs.layered, channels=4, layers=layers)
@@ -203,7 +206,7 @@ class OutputFiles:
         Args:
             foreground: [h, W, 3].
             alpha: [h, W].
-            background: [h, W, 3], needed for a composite.
+            background: [h, W, 3], or straight RGBA [h, W, 4]; needed for a composite.
             original: The picture's rows [h, W, 3], needed for layers.
         """
         if self._foreground:
@@ -211,8 +214,7 @@ class OutputFiles:
         if self._cutout:
             self._cutout.write(colour.cutout(self._cleared(self._cutout, foreground, alpha), alpha))
         if self._composite and background is not None:
-            whole = colour.composite(foreground, alpha, background)
-            self._composite.write(self._as_in_file(self._composite, whole))
+            self._composite.write(self._composited(self._composite, foreground, alpha, background))
         if self._psd and original is not None:
             self._psd.write(self._as_in_file(self._psd, original), self._as_in_file(self._psd, foreground), alpha)
         if self._layered:
@@ -267,38 +269,18 @@ class OutputFiles:
         colours = self._as_in_file(writer, foreground)
         return cleared(colours, alpha, white=self._white[writer]) if self._outputs.clean else colours
 
+    def _composited(
+        self, writer: PictureWriter, foreground: np.ndarray, alpha: np.ndarray, background: np.ndarray
+    ) -> np.ndarray:
+        whole = colour.composite(foreground, alpha, background)
+        colours = self._as_in_file(writer, whole[..., :3])
+        if whole.shape[2] == 3:
+            return colours
+        cover = whole[..., 3]
+        return colour.cutout(cleared(colours, cover, white=self._white[writer]), cover)
+
     def _as_in_file(self, writer: PictureWriter | PsdWriter, colours: np.ndarray) -> np.ndarray:
         return convert(colours, self._info.encoding, self._written_as[writer])
-
-
-def background_rows(
-    stack: ExitStack, background: Path | np.ndarray | None, info: PictureInfo, options: InputOptions
-) -> BackgroundRows | None:
-    """What gives the rows of the background, in the picture's encoding; a picture is closed with the stack.
-
-    Raises:
-        InputError: The background is a picture of another size, or of an encoding that we cannot convert.
-    """
-    if background is None:
-        return None
-    if isinstance(background, np.ndarray):
-        flat = convert(background[None, None], SRGB, info.encoding)[0, 0] if info.encoding.curves else background
-        return lambda y0, y1: np.broadcast_to(flat, (y1 - y0, info.width, 3))
-    reader = placed(stack.enter_context(open_picture(background, options.of_others())), info)
-    if (reader.info.height, reader.info.width) != (info.height, info.width):
-        raise InputError(
-            f"the background {background} is {reader.info.width}x{reader.info.height} but the picture is "
-            f"{info.width}x{info.height} (width x height)",
-            hint="Give a background of the picture's size, or a colour.",
-        )
-
-    check_usable(reader.info.encoding, str(background))
-    check_convertible(reader.info.encoding, info.encoding)
-
-    def rows(y0: int, y1: int) -> np.ndarray:
-        return convert(as_float(reader.rows(y0, y1)), reader.info.encoding, info.encoding)
-
-    return rows
 
 
 def _check_quality(outputs: Outputs) -> None:
@@ -313,16 +295,13 @@ def _check_quality(outputs: Outputs) -> None:
         )
 
 
-def _parse_background(background: str | Path | None) -> Path | np.ndarray | None:
-    if background is None:
-        return None
-    path, text = Path(background), str(background)
-    is_there = os.path.lexists(path) and not os.path.isdir(path)
-    looks_like_one = "(" not in text and (os.sep in text or re.fullmatch(r"\.[A-Za-z]\w{1,3}", path.suffix))
-    if isinstance(background, Path) or is_there or looks_like_one:
-        check_readable(path)
-        return path
-    return colour.parse_colour(text)
+def _check_transparent(composite: Path, background: Any) -> None:
+    if not (file_format := writable(composite)).alpha:
+        raise OutputError(
+            f"{composite}: {file_format.name} has no alpha channel, and the background {background} is transparent in "
+            "places, so the composite is, too",
+            hint=f"Write to {composite.with_suffix('.png').name} or {composite.with_suffix('.tif').name}.",
+        )
 
 
 class _Together:

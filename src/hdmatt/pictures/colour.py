@@ -64,14 +64,23 @@ def parse_colour(text: str) -> Float32[np.ndarray, "3"]:
 def composite(
     foreground: Float32[np.ndarray, "h w 3"],
     alpha: Float32[np.ndarray, "h w"],
-    background: Float32[np.ndarray, "... 3"],
-) -> Float32[np.ndarray, "h w 3"]:
+    background: Float32[np.ndarray, "... c"],
+) -> Float32[np.ndarray, "h w c"]:
     """The foreground over a background: alpha F + (1 - alpha) B, exactly F where alpha is 1 and B where it is 0.
 
+    Over a transparent background, straight RGBA, the composite is straight RGBA, too: 0 where nothing covers a pixel.
     Colours are mixed as they are given, encoded or linear; a matte belongs to the encoding it was made in.
+
+    Source:
+        Porter and Duff, Compositing Digital Images, 1984: the operator over.
     """
     share = alpha[..., None]
-    return share * foreground + (1 - share) * background
+    if background.shape[-1] == 3:
+        return share * foreground + (1 - share) * background
+    cover = share + (1 - share) * background[..., 3:]
+    share = np.divide(share, cover, out=np.zeros_like(cover), where=cover > 0)
+    colours = share * foreground + (1 - share) * background[..., :3]
+    return np.concatenate([np.where(cover > 0, colours, np.float32(0)), cover], axis=2)
 
 
 def cutout(foreground: Float32[np.ndarray, "h w 3"], alpha: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w 4"]:

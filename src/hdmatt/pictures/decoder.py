@@ -76,7 +76,7 @@ class Decoder:
         self._stored = str(spec.format)
         # OpenImageIO leaves straight alpha straight because open_input asks for it, but marks it in some formats only
         associated = self._format in _ASSOCIATED and not spec.get_int_attribute("oiio:UnassociatedAlpha")
-        self._associated = self._alpha is not None and associated and part == "straight"
+        self.associated = self._alpha is not None and associated and part == "straight"
         self._tile = (int(spec.tile_height), int(spec.tile_width)) if spec.tile_width else None
         self._chunk = _chunk_rows(spec)
         self._kept, self._kept_y = np.empty((0, self.width, self.channels), self.dtype), 0
@@ -193,7 +193,7 @@ class Decoder:
         colours = pixels[..., [c - first for c in self._picks]] if pixels.shape[2] > self.channels else pixels
         if self._complement:
             colours = WHITE.get(self.dtype.name, np.float32(1)) - colours
-        if self._associated and self._alpha is not None:
+        if self.associated and self._alpha is not None:
             colours = _straight(colours, pixels[..., self._alpha - first, None])
         if colours.dtype.kind == "f" and not (finite := np.isfinite(colours)).all():
             y, x, _ = np.unravel_index(int(np.argmin(finite)), colours.shape)
@@ -208,7 +208,7 @@ class Decoder:
         if self._closed:
             raise RuntimeError(f"{self._path} is closed")
         file, spec = self._open_again(), self._spec
-        wanted = [*self._picks, self._alpha] if self._associated and self._alpha is not None else self._picks
+        wanted = [*self._picks, self._alpha] if self.associated and self._alpha is not None else self._picks
         channels = (min(wanted), max(wanted) + 1)
         depth = openimageio().TypeDesc(TYPES[self.dtype.name])
         top, bottom, left, right = spec.y + y0, spec.y + y1, spec.x + x0, spec.x + x1

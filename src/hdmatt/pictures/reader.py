@@ -129,6 +129,11 @@ class PictureReader(BandReader):
         return self._turned is None and self._decoder.tiled
 
     @property
+    def associated(self) -> bool:
+        """Whether the file's colours are multiplied by its alpha; those that we give are not."""
+        return self._decoder.associated
+
+    @property
     def decoded(self) -> int:
         """Pixels decoded so far; one that is decoded twice counts twice."""
         return self._decoder.decoded

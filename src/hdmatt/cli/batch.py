@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 FAILED = 3  # exit code when some pictures failed
 
 BitDepth = Literal["auto", "8", "16", "half", "float"]
+AlphaMode = Literal["straight", "premultiplied"]
 
 _FIND = "Pictures and trimaps"
 _OUTPUTS = "Outputs: templates of {dir} {stem} {ext}, and {base} {frame} for sequences"
@@ -91,6 +92,10 @@ def batch_command(
     plate: Annotated[
         bool, typer.Option("--plate", help="The picture as layer plate of --layered.", rich_help_panel=_OUTPUTS)
     ] = False,
+    alpha_mode: Annotated[
+        AlphaMode | None,
+        typer.Option(help="Of colours with alpha. Default: straight, in EXR premultiplied.", rich_help_panel=_OUTPUTS),
+    ] = None,
     clean: Annotated[
         bool, typer.Option("--clean", help="Colours are 0 where alpha is 0.", rich_help_panel=_OUTPUTS)
     ] = False,
@@ -196,7 +201,17 @@ def batch_command(
         ledger=ledger,
     )
     outputs = Outputs(
-        alpha, foreground, cutout, composite, background, bit_depth, psd=psd, clean=clean, layered=layered, plate=plate
+        alpha,
+        foreground,
+        cutout,
+        composite,
+        background,
+        bit_depth,
+        psd=psd,
+        clean=clean,
+        layered=layered,
+        plate=plate,
+        alpha_mode=alpha_mode,
     )
     outputs = replace(outputs, quality=quality, matte_range=matte_range, invert=invert)
     reading = InputOptions(layer=input_layer, transfer=transfer, max_pixels=max_pixels)

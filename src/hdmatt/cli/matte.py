@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _OURS = (NoUnknownWarning, InexactWarning)  # warnings that are printed as lines
 BitDepth = Literal["auto", "8", "16", "half", "float"]
+AlphaMode = Literal["straight", "premultiplied"]
 _MASK = "A mask instead of a trimap (more of them: hdmatt trimap make)"
 
 
@@ -35,7 +36,7 @@ def matte_command(
         typer.Option("-o", "--output", help="The matte. Without any output: STEM_alpha.png beside PICTURE."),
     ] = None,
     foreground: Annotated[Path | None, typer.Option(help="Foreground colours without spill.")] = None,
-    cutout: Annotated[Path | None, typer.Option(help="Foreground and alpha as straight RGBA.")] = None,
+    cutout: Annotated[Path | None, typer.Option(help="Foreground and alpha as RGBA.")] = None,
     composite: Annotated[Path | None, typer.Option(help="Foreground over --background.")] = None,
     background: Annotated[str | None, typer.Option(help="Picture or colour behind --composite.")] = None,
     psd: Annotated[
@@ -45,6 +46,9 @@ def matte_command(
     quality: Annotated[
         int | None,
         typer.Option(metavar="1-100", help="Of colours in JPEG (95) and WebP (lossless); alpha stays exact."),
+    ] = None,
+    alpha_mode: Annotated[
+        AlphaMode | None, typer.Option(help="Of colours with alpha. Default: straight, in EXR premultiplied.")
     ] = None,
     clean: Annotated[
         bool, typer.Option("--clean", help="Colours of foreground and cut-out are 0 where alpha is 0.")
@@ -99,6 +103,7 @@ def matte_command(
     options, network = shared.options_of(context), shared.network_of(context)
     outputs = Outputs(output, foreground, cutout, composite, background, bit_depth, psd, clean=clean)
     outputs = replace(outputs, layered=layered, plate=plate, quality=quality, matte_range=matte_range, invert=invert)
+    outputs = replace(outputs, alpha_mode=alpha_mode)
     if not outputs.paths():
         outputs = replace(outputs, alpha=picture.parent / f"{picture.stem}_alpha.png")
         shared.refuse_existing(outputs.paths(), option="-o", overwrite=overwrite)

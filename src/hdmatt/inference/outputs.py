@@ -26,7 +26,7 @@ from hdmatt.inference.needs import layered_bytes
 from hdmatt.pictures import colour
 from hdmatt.pictures.continued import cleared
 from hdmatt.pictures.encoding import Encoding, check_convertible, convert
-from hdmatt.pictures.formats import DEPTHS, EXR, FORMATS, Extras, Format, default_bit_depth, writable
+from hdmatt.pictures.formats import DEPTHS, EXR, FORMATS, Extras, Format, check_alpha_mode, default_bit_depth, writable
 from hdmatt.pictures.info import WHITE, PictureInfo
 from hdmatt.pictures.labels import written_as
 from hdmatt.pictures.psd import LAYERED, PsdWriter
@@ -56,6 +56,8 @@ class Outputs:
         layered: One EXR: the cut-out as R G B A, multiplied by alpha, and the straight foreground as layer fg. Half
             floats unless `bit_depth` says "float".
         plate: The picture as layer plate of `layered`, too.
+        alpha_mode: "straight" or "premultiplied", of cut-out and transparent composite. None: straight, in EXR
+            premultiplied.
         quality: Of colours in JPEG (else 95) and WebP (else lossless), 1 to 100; alpha stays exact.
         matte_range: LOW and HIGH: alpha is 0 at and below LOW, 1 at and above HIGH, linear between, in all outputs.
         invert: Whether the file of the matte holds 1 - alpha. No other output changes.
@@ -74,6 +76,7 @@ class Outputs:
     quality: int | None = None
     matte_range: tuple[float, float] = WHOLE
     invert: bool = False
+    alpha_mode: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("alpha", "foreground", "cutout", "composite", "psd", "layered"):
@@ -127,6 +130,8 @@ def check_outputs(outputs: Any, picture: Path, trimap: Path) -> Path | np.ndarra
         raise InputError("--invert is of the matte, which is not written", hint="Give -o FILE, too.")
     if outputs.quality is not None:
         _check_quality(outputs)
+    if outputs.alpha_mode is not None:
+        _check_alpha_mode(outputs, outputs.alpha_mode)
     background = parse_background(outputs.background) if outputs.background is not None else None
     if isinstance(background, Path):
         inputs.append(background)
@@ -164,6 +169,8 @@ class OutputFiles:
         self._composite_channels = background.channels if background else 3
         if outputs.composite is not None and self._composite_channels == 4:
             _check_transparent(Path(outputs.composite), outputs.background)
+            if outputs.alpha_mode is not None:
+                check_alpha_mode(Path(outputs.composite), outputs.alpha_mode)
         self._written_as: dict[PictureWriter | PsdWriter, Encoding] = {}
         self._white: dict[PictureWriter, int] = {}  # the largest number of a file of integers, else 0
         self._stack = ExitStack()
@@ -233,6 +240,7 @@ class OutputFiles:
         depth = self._outputs.bit_depth
         if depth == "auto":
             depth = "half" if layers else default_bit_depth(path, info)
+        premultiplied = channels == 4 and self._outputs.alpha_mode == "premultiplied"
         size, publish = (info.height, info.width), self._together.add
         like = info if channels == 1 else self._like(writable(path), depth)
         writer = PictureWriter(
@@ -242,7 +250,7 @@ class OutputFiles:
             bit_depth=depth,
             like=like,
             publish=publish,
-            extras=Extras(layers, self._outputs.quality),
+            extras=Extras(layers, self._outputs.quality, premultiplied),
         )
         self._white[writer] = WHITE.get(np.dtype(DEPTHS[depth]).name, 0)
         self._written_as[writer] = like.encoding
@@ -293,6 +301,23 @@ def _check_quality(outputs: Outputs) -> None:
             "a quality is for JPEG and WebP, and none of the outputs is one",
             hint="Leave --quality out, or write to a file.webp.",
         )
+
+
+def _check_alpha_mode(outputs: Outputs, alpha_mode: str) -> None:
+    """Refuse what no file can be; a composite is looked at once its background is known."""
+    if alpha_mode not in ("straight", "premultiplied"):
+        raise InputError(
+            f"the alpha mode is {alpha_mode!r}, we need straight or premultiplied",
+            hint="Give --alpha-mode premultiplied, for example.",
+        )
+    with_alpha = [Path(path) for path in (outputs.cutout, outputs.psd) if path is not None]
+    if not with_alpha and outputs.composite is None and outputs.layered is None:
+        raise InputError(
+            "an alpha mode is for files of colours with alpha, and none of the outputs is one",
+            hint="Leave --alpha-mode out, or write a --cutout.",
+        )
+    for path in with_alpha:
+        check_alpha_mode(path, alpha_mode)
 
 
 def _check_transparent(composite: Path, background: Any) -> None:

@@ -40,9 +40,9 @@ class PictureWriter:
     exception removes that, and only a killed process can leave it behind.
 
     Values are in `like`'s own encoding; nothing is converted. 8 and 16 bit are clipped to [0, 1] and rounded to the
-    nearest step. Half and float keep values outside of [0, 1], but alpha is clipped. Colours are written straight
-    (unassociated alpha), except in EXR, which holds them multiplied by alpha. PNG, JPEG, TIFF and EXR are streamed;
-    WebP is held in memory until the end (4 bytes a pixel, and what its encoder takes).
+    nearest step. Half and float keep values outside of [0, 1], but alpha is clipped. Colours are given straight, and
+    written straight (unassociated alpha), except in EXR, which holds them multiplied by alpha; TIFF does on wish. PNG,
+    JPEG, TIFF and EXR are streamed; WebP is held in memory until the end (4 bytes a pixel, and what its encoder takes).
 
     After a write that failed the writer takes no more rows. The file is complete on the disk before it gets its name.
 
@@ -55,7 +55,8 @@ class PictureWriter:
             many colours.
         publish: Called with the complete hidden file, to give it its name. Several outputs can wait for each other
             here; see inference/outputs.py.
-        extras: Layers of an EXR, quality of a JPEG or WebP. A matte in WebP is always lossless.
+        extras: Layers of an EXR, premultiplied colours of a TIFF, quality of a JPEG or WebP. A matte in WebP is always
+            lossless.
 
     Raises:
         InputError: A bit depth that the format lacks.
@@ -79,6 +80,8 @@ class PictureWriter:
         self._format = writable(self._path)
         check_format(self._path, self._format, height, width, channels=channels, bit_depth=bit_depth)
         assert not extras.layers or (channels == 4 and self._format is EXR), (path, extras)
+        assert not extras.premultiplied or (channels == 4 and self._format in (EXR, TIFF)), (path, extras)
+        self._premultiply = extras.premultiplied or self._format is EXR
         self._layers, self._channels = extras.layers, channels + len(extras.layers)
         self._quality = extras.quality
         self._height, self._width, self._like = height, width, like
@@ -115,7 +118,7 @@ class PictureWriter:
         if not np.isfinite(band).all():
             raise RuntimeError(f"NaN or infinite values in rows {self._next} to {self._next + len(band)}")
         for y in range(0, len(band), _ENCODED_ROWS):
-            pixels = _encode(band[y : y + _ENCODED_ROWS], self._dtype, premultiply=self._format is EXR)
+            pixels = _encode(band[y : y + _ENCODED_ROWS], self._dtype, premultiply=self._premultiply)
             try:
                 self._encoder.write(self._next, pixels)
             except BaseException as error:
@@ -175,7 +178,7 @@ class PictureWriter:
             spec.attribute(name, value)
         if self._format is JPEG and self._quality is not None:
             spec.attribute("compression", f"jpeg:{self._quality}")
-        if channels == 4 and self._format is not EXR:
+        if channels == 4 and not self._premultiply:
             spec.attribute("oiio:UnassociatedAlpha", 1)
         if self._format is TIFF and self._height * self._width * channels * self._dtype.itemsize > _CLASSIC_TIFF_BYTES:
             spec.attribute("tiff:bigtiff", 1)
@@ -277,6 +280,8 @@ def _encode(band: np.ndarray, dtype: np.dtype[Any], *, premultiply: bool) -> np.
     """float32 [h, w, C] as the file's numbers, rounded: OpenImageIO would dither or truncate."""
     if dtype.kind == "u":
         values = band.clip(0, 1)
+        if premultiply and band.shape[2] == 4:
+            values[..., :3] *= values[..., 3:]
         values *= np.float32(WHITE[dtype.name])
         return np.rint(values, out=values).astype(dtype)
     pixels = band.copy()

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -175,7 +175,6 @@ def batch_command(
     from hdmatt.batching.batch import Work, prepare
     from hdmatt.batching.options import BatchOptions
     from hdmatt.batching.urls import path_of
-    from hdmatt.inference.outputs import Outputs
     from hdmatt.pictures.info import InputOptions
 
     if plan and ray is not None:
@@ -200,22 +199,8 @@ def batch_command(
         ray=ray,
         ledger=ledger,
     )
-    outputs = Outputs(
-        alpha,
-        foreground,
-        cutout,
-        composite,
-        background,
-        bit_depth,
-        psd=psd,
-        clean=clean,
-        layered=layered,
-        plate=plate,
-        alpha_mode=alpha_mode,
-    )
-    outputs = replace(outputs, quality=quality, matte_range=matte_range, invert=invert)
     reading = InputOptions(layer=input_layer, transfer=transfer, max_pixels=max_pixels)
-    work = Work(outputs, shared.options_of(context), shared.network_of(context), strategy, reading)
+    work = Work(shared.outputs_of(context), shared.options_of(context), shared.network_of(context), strategy, reading)
     prepared = prepare(names, path_of(out), work, options, watched=watch)
     for note in prepared.collected.notes:
         shared.print_error(f"hdmatt: note: {note}")

@@ -96,14 +96,11 @@ def matte_command(
 ) -> None:
     """Alpha matte of a PICTURE, given a TRIMAP or a --mask: full resolution, in bounded memory."""
     from hdmatt.inference.files import matte_files, plan_files
-    from hdmatt.inference.outputs import Outputs
     from hdmatt.pictures.info import InputOptions
 
     reading = InputOptions(layer=input_layer, transfer=transfer, max_pixels=max_pixels)
     options, network = shared.options_of(context), shared.network_of(context)
-    outputs = Outputs(output, foreground, cutout, composite, background, bit_depth, psd, clean=clean)
-    outputs = replace(outputs, layered=layered, plate=plate, quality=quality, matte_range=matte_range, invert=invert)
-    outputs = replace(outputs, alpha_mode=alpha_mode)
+    outputs = replace(shared.outputs_of(context), alpha=output)
     if not outputs.paths():
         outputs = replace(outputs, alpha=picture.parent / f"{picture.stem}_alpha.png")
         shared.refuse_existing(outputs.paths(), option="-o", overwrite=overwrite)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from typer import Context
 
     from hdmatt.inference.options import NetworkChoice, Options
+    from hdmatt.inference.outputs import Outputs
 else:  # what typer passes is the base class of the one it asks us to name; our tests check types
     Context = typer.Context.__base__
 
@@ -161,6 +162,13 @@ def options_of(context: Context) -> "Options":
                 )
             given[name] = wanted
     return Options(**given)
+
+
+def outputs_of(context: Context) -> "Outputs":
+    """Outputs of the command that runs, by the names of its parameters."""
+    from hdmatt.inference.outputs import Outputs
+
+    return Outputs(**{name: context.params[name] for name in Outputs.__dataclass_fields__ if name in context.params})
 
 
 def network_of(context: Context) -> "NetworkChoice":

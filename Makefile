@@ -36,6 +36,7 @@ lint: .venv/.installed-dev
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/mdformat --check *.md docs research
 	$(BIN)/python docs/rooms.py --check
+	$(BIN)/python docs/formats_table.py --check
 
 types: .venv/.installed-dev
 	$(BIN)/pyright --pythonpath $(BIN)/python

@@ -272,7 +272,7 @@ class Decoder:
                 f"{self._path} is no EXR, we know no layers of it, but layer {layer!r} is asked for",
                 hint="Leave --input-layer out.",
             )
-        return _channels(file.input.spec())
+        return _channels(file.input.spec(), self._format)
 
     def _drop_input(self) -> None:
         if self._opened is not None:
@@ -357,9 +357,11 @@ def _too_many_channels(path: Path, number: int) -> InputError:
     )
 
 
-def _channels(spec: Any) -> tuple[list[int], int | None]:
+def _channels(spec: Any, file_format: str) -> tuple[list[int], int | None]:
     """The numbers of the colour channels (one or three) and of alpha."""
     names = [str(name).upper() for name in spec.channelnames]
+    if len(names) == 2 and file_format in ("jpegxl", "targa"):
+        return [0], 1  # grey and alpha, which OpenImageIO calls R and G
     alpha = names.index("A") if "A" in names else None
     if {"R", "G", "B"} <= set(names):
         return [names.index(c) for c in "RGB"], alpha

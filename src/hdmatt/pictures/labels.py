@@ -44,6 +44,7 @@ _TRANSFERS: dict[int, Curve] = {
 _HDR = {16: "PQ", 18: "HLG"}
 _UNCALIBRATED = 65535  # Exif's colour space of all that is not sRGB
 _ADOBE_PRIMARIES = primaries((0.64, 0.33, 0.21, 0.71, 0.15, 0.06, *_D65))
+_FILM_SCAN = Encoding("a film scan", (), label=("film",), refused="a logarithmic film scan (DPX, Cineon)")
 _ADOBE_RGB = Encoding("Adobe RGB (Exif)", (Parametric(563 / 256),), _ADOBE_PRIMARIES, label=("Exif",))
 
 
@@ -79,7 +80,11 @@ def encoding_of(path: Path, spec: Any, file_format: str, *, icc: bytes | None, t
     if file_format == "jpeg" and spec.get_int_attribute("Exif:ColorSpace") == _UNCALIBRATED and _is_adobe_rgb(path):
         return _ADOBE_RGB
     space = str(spec.get_string_attribute("oiio:ColorSpace")).lower()
+    if space == "kodaklog" or spec.get_string_attribute("dpx:Transfer") == "Printing density":
+        return _FILM_SCAN
     floats = str(spec.format) in ("half", "float", "double")
+    if floats and file_format == "pnm":
+        return LINEAR  # PFM; OpenImageIO says Rec. 709 of all of them
     if space.startswith("lin") or space == "scene_linear" or (floats and not space):
         return LINEAR
     return SRGB
@@ -140,6 +145,7 @@ def _of_exr(spec: Any) -> Encoding:
 def _cicp(spec: Any) -> tuple[int, ...]:
     given = spec.getattribute("CICP")
     code = tuple(int(value) for value in given) if given is not None else ()
+    code = (1, *code[1:]) if code[:1] == (0,) else code  # grey JPEG XL: without primaries
     return code if len(code) == 4 and code[1] != 2 else ()  # 2: unspecified
 
 

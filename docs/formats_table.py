@@ -57,7 +57,7 @@ class Written:
     colours: str = "exact"
     alpha: str = "straight"
     numbers: str = "own or sRGB"
-    metadata: tuple[str, ...] = ("ICC", "resolution")
+    metadata: tuple[str, ...] = ("ICC", "resolution", "Exif", "XMP")
 
 
 def refused(format: str, kind: str, why: str) -> Kind:
@@ -66,7 +66,8 @@ def refused(format: str, kind: str, why: str) -> Kind:
 
 
 _PNG = ("sRGB", "ICC", "gAMA", "cICP")
-_PLACED = ("resolution", "orientation")
+_NOTED = ("orientation", "Exif", "XMP")
+_PLACED = ("resolution", *_NOTED)
 _ICC = ("sRGB", "ICC")
 _LIGHT = ("linear", "ICC")
 _EXR = ("linear", "chromaticities")
@@ -133,15 +134,15 @@ READ = (
     refused("EXR", "luminance and chroma", "luminance and chroma"),
     refused("EXR", "whole numbers", "whole numbers"),
     refused("EXR", "deep", "deep"),
-    Kind("WebP", "RGB, lossless", colour=_ICC, metadata=("orientation",)),
-    Kind("WebP", "RGBA, lossless", alpha="straight", colour=_ICC, metadata=("orientation",)),
-    Kind("WebP", "RGB, lossy", "lossy", "lossy", colour=_ICC, metadata=("orientation",)),
-    Kind("AVIF", "RGB of 8 bit", "lossy", "lossy", colour=("sRGB", "ICC", "cICP"), metadata=("orientation",)),
-    Kind("AVIF", "RGBA of 8 bit", "lossy", "lossy", "straight", colour=("sRGB", "ICC"), metadata=("orientation",)),
+    Kind("WebP", "RGB, lossless", colour=_ICC, metadata=_NOTED),
+    Kind("WebP", "RGBA, lossless", alpha="straight", colour=_ICC, metadata=_NOTED),
+    Kind("WebP", "RGB, lossy", "lossy", "lossy", colour=_ICC, metadata=_NOTED),
+    Kind("AVIF", "RGB of 8 bit", "lossy", "lossy", colour=("sRGB", "ICC", "cICP"), metadata=_NOTED),
+    Kind("AVIF", "RGBA of 8 bit", "lossy", "lossy", "straight", colour=("sRGB", "ICC"), metadata=_NOTED),
     Kind("AVIF", "RGB of 10 and 12 bit", "lossy", "lossy"),
-    Kind("HEIC", "RGB of 8 bit", "lossy", "lossy", colour=_ICC, metadata=("orientation",)),
-    Kind("HEIC", "RGBA of 8 bit", "lossy", "lossy", "straight", colour=_ICC, metadata=("orientation",)),
-    Kind("HEIC", "RGB of 10 bit", "lossy", "lossy", depth="16", colour=_ICC, metadata=("orientation",)),
+    Kind("HEIC", "RGB of 8 bit", "lossy", "lossy", colour=_ICC, metadata=_NOTED),
+    Kind("HEIC", "RGBA of 8 bit", "lossy", "lossy", "straight", colour=_ICC, metadata=_NOTED),
+    Kind("HEIC", "RGB of 10 bit", "lossy", "lossy", depth="16", colour=_ICC, metadata=_NOTED),
     Kind("JPEG 2000", "grey and RGB of 8 bit"),
     Kind("JPEG 2000", "grey and RGB of 16 bit", depth="16"),
     Kind("JPEG 2000", "RGBA of 8 bit", alpha="straight"),
@@ -204,7 +205,7 @@ WRITE = (
     Written("TIFF", "float", numbers="profile or linear"),
     Written("EXR", "half", alpha="premultiplied", numbers="linear", metadata=_ATTRIBUTES),
     Written("EXR", "float", alpha="premultiplied", numbers="linear", metadata=_ATTRIBUTES),
-    Written("WebP", "8", alpha="straight, black under 0", metadata=("ICC",)),
+    Written("WebP", "8", alpha="straight, black under 0", metadata=("ICC", "Exif", "XMP")),
     Written("PSD", "8", matte="exact, a layer mask"),
     Written("PSD", "16", matte="exact, a layer mask"),
     Written("PSB", "8", matte="exact, a layer mask"),

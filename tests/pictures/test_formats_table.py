@@ -14,7 +14,8 @@ from psd_tools import PSDImage
 from psd_tools.constants import Resource
 from small_exr import windows
 from small_files import HEIGHT, SAMPLES, WIDTH, Sample
-from small_pictures import info, whole
+from small_metadata import XMP, camera_exif, save_described
+from small_pictures import info, photo, whole
 from small_profiles import ADOBE, SRGB_CURVE, gamma, make_profile
 
 from docs import formats_table
@@ -23,7 +24,8 @@ from hdmatt.errors import InputError, OutputError
 from hdmatt.pictures.encoding import LINEAR, SRGB, check_usable
 from hdmatt.pictures.formats import FORMATS
 from hdmatt.pictures.icc import encoding_of_profile
-from hdmatt.pictures.info import InputOptions, PictureInfo, Windows
+from hdmatt.pictures.info import NO_DESCRIPTION as NO
+from hdmatt.pictures.info import Description, InputOptions, PictureInfo, Windows
 from hdmatt.pictures.labels import written_as
 from hdmatt.pictures.psd import PsdWriter
 from hdmatt.pictures.reader import as_float, open_picture
@@ -32,6 +34,8 @@ from hdmatt.pictures.writer import PictureWriter
 
 DEPTHS = {"8": np.uint8, "16": np.uint16, "half": np.float16, "float": np.float32}
 RESOLUTION = (300, 150)
+DESCRIBING = ("Exif", "XMP")  # read in the same way whatever the pixels are: tested once a format
+SUFFIXES = {"PNG": "png", "JPEG": "jpg", "TIFF": "tif", "WebP": "webp", "AVIF": "avif", "HEIC": "heic"}
 
 
 def name(row: Kind | Written | str) -> str:
@@ -130,7 +134,9 @@ def test_what_the_numbers_are(tmp_path, kind, label):
         assert found.encoding == (SRGB if label == "sRGB" else LINEAR), found.encoding
 
 
-@pytest.mark.parametrize(("kind", "label"), [(kind, label) for kind in READ for label in kind.metadata], ids=name)
+@pytest.mark.parametrize(
+    ("kind", "label"), [(kind, label) for kind in READ for label in kind.metadata if label not in DESCRIBING], ids=name
+)
 def test_what_is_read_besides(tmp_path, kind, label):
     sample = samples(kind)[0]
     path = tmp_path / f"a.{sample.suffix}"
@@ -158,6 +164,16 @@ def test_what_is_read_besides(tmp_path, kind, label):
         sample.make(path, numbers, **windows((3, -2, WIDTH, HEIGHT), (0, 0, 40, 30)))
         with open_picture(path) as picture:
             assert picture.info.windows == (3, -2, 0, 0, 40, 30)
+
+
+@pytest.mark.parametrize("file_format", SUFFIXES)
+def test_what_describes_the_picture(tmp_path, file_format):
+    described = [kind for kind in READ if set(DESCRIBING) <= set(kind.metadata)]
+    assert {kind.format for kind in described} == set(SUFFIXES)
+    path = save_described(tmp_path / f"a.{SUFFIXES[file_format]}", photo(), camera_exif())
+    with open_picture(path) as picture:
+        found = picture.info.description
+    assert b"Canon" in found.exif and b"Canon" in found.xmp
 
 
 @pytest.mark.parametrize("row", WRITE, ids=name)
@@ -217,6 +233,7 @@ def test_what_is_written_besides(tmp_path, row, label):
         resolution=(300.0, 150.0, "in") if label == "resolution" else None,
         windows=Windows(3, -2, 0, 0, 40, 30) if label == "windows" else None,
         attributes=attributes if label == "attributes" else (),
+        description=Description(camera_exif().tobytes().removeprefix(b"Exif\0\0"), XMP) if label in DESCRIBING else NO,
     )
     written(path, ramp(3, np.dtype(DEPTHS[row.depth]), {"8": 255, "16": 65535}.get(row.depth, 1)), row, like)
     assert (
@@ -292,6 +309,22 @@ def label_by_others(path: Path, label: str) -> Any:
         return values[0] if label == "ICC" else tuple(number / of for number, of in values[:2])
     with Image.open(path) as image:
         return image.info["icc_profile"] if label == "ICC" else tuple(round(value) for value in image.info["dpi"])
+
+
+def block_by_others(path: Path, label: str) -> bytes:
+    """Exif with its maker as text, or the XMP packet."""
+    if path.suffix in (".psd", ".psb"):
+        kind = Resource.EXIF_DATA_1 if label == "Exif" else Resource.XMP_METADATA
+        return bytes(PSDImage.open(path).image_resources.get_data(kind))
+    if path.suffix == ".tiff":
+        with tifffile.TiffFile(path) as file:
+            value = file.pages[0].tags["Make" if label == "Exif" else "XMP"].value
+        return value.encode() if isinstance(value, str) else value
+    with Image.open(path) as image:
+        if label == "Exif":
+            return str(image.getexif()[0x010F]).encode()
+        found = image.info.get("xmp") or image.info["XML:com.adobe.xmp"]
+    return found.encode() if isinstance(found, str) else found
 
 
 def _literally(refusal: str) -> str:

@@ -14,7 +14,7 @@ from psd_tools import PSDImage
 from psd_tools.constants import Resource
 from small_exr import windows
 from small_files import HEIGHT, SAMPLES, WIDTH, Sample
-from small_metadata import XMP, camera_exif, save_described
+from small_metadata import camera_exif, save_described
 from small_pictures import info, photo, whole
 from small_profiles import ADOBE, SRGB_CURVE, gamma, make_profile
 
@@ -24,8 +24,7 @@ from hdmatt.errors import InputError, OutputError
 from hdmatt.pictures.encoding import LINEAR, SRGB, check_usable
 from hdmatt.pictures.formats import FORMATS
 from hdmatt.pictures.icc import encoding_of_profile
-from hdmatt.pictures.info import NO_DESCRIPTION as NO
-from hdmatt.pictures.info import Description, InputOptions, PictureInfo, Windows
+from hdmatt.pictures.info import NO_DESCRIPTION, Description, InputOptions, PictureInfo, Windows
 from hdmatt.pictures.labels import written_as
 from hdmatt.pictures.psd import PsdWriter
 from hdmatt.pictures.reader import as_float, open_picture
@@ -170,9 +169,7 @@ def test_what_is_read_besides(tmp_path, kind, label):
 def test_what_describes_the_picture(tmp_path, file_format):
     described = [kind for kind in READ if set(DESCRIBING) <= set(kind.metadata)]
     assert {kind.format for kind in described} == set(SUFFIXES)
-    path = save_described(tmp_path / f"a.{SUFFIXES[file_format]}", photo(), camera_exif())
-    with open_picture(path) as picture:
-        found = picture.info.description
+    found = description(tmp_path / f"a.{SUFFIXES[file_format]}")
     assert b"Canon" in found.exif and b"Canon" in found.xmp
 
 
@@ -233,7 +230,7 @@ def test_what_is_written_besides(tmp_path, row, label):
         resolution=(300.0, 150.0, "in") if label == "resolution" else None,
         windows=Windows(3, -2, 0, 0, 40, 30) if label == "windows" else None,
         attributes=attributes if label == "attributes" else (),
-        description=Description(camera_exif().tobytes().removeprefix(b"Exif\0\0"), XMP) if label in DESCRIBING else NO,
+        description=description(tmp_path / "described.jpg") if label in DESCRIBING else NO_DESCRIPTION,
     )
     written(path, ramp(3, np.dtype(DEPTHS[row.depth]), {"8": 255, "16": 65535}.get(row.depth, 1)), row, like)
     assert (
@@ -245,6 +242,12 @@ def test_what_is_written_besides(tmp_path, row, label):
             "attributes": "a note",
         }[label]
     )
+
+
+def description(path: Path) -> Description:
+    """That of a camera's picture, as we read it."""
+    with open_picture(save_described(path, photo(), camera_exif())) as picture:
+        return picture.info.description
 
 
 def ramp(channels: int, dtype: np.dtype[Any], white: float) -> np.ndarray:

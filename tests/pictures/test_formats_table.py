@@ -318,7 +318,7 @@ def block_by_others(path: Path, label: str) -> bytes:
     """Exif with its maker as text, or the XMP packet."""
     if path.suffix in (".psd", ".psb"):
         kind = Resource.EXIF_DATA_1 if label == "Exif" else Resource.XMP_METADATA
-        return bytes(PSDImage.open(path).image_resources.get_data(kind))
+        return bytes(PSDImage.open(path).image_resources[kind].data)
     if path.suffix == ".tiff":
         with tifffile.TiffFile(path) as file:
             value = file.pages[0].tags["Make" if label == "Exif" else "XMP"].value

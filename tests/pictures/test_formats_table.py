@@ -233,6 +233,9 @@ def test_what_is_written_besides(tmp_path, row, label):
         description=description(tmp_path / "described.jpg") if label in DESCRIBING else NO_DESCRIPTION,
     )
     written(path, ramp(3, np.dtype(DEPTHS[row.depth]), {"8": 255, "16": 65535}.get(row.depth, 1)), row, like)
+    if label in DESCRIBING:
+        assert b"Canon" in block_by_others(path, label)
+        return
     assert (
         label_by_others(path, label)
         == {

@@ -34,7 +34,7 @@ check-gpu: .venv/.installed-dev
 lint: .venv/.installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check --quiet
-	$(BIN)/mdformat --check *.md docs research
+	$(BIN)/mdformat --check *.md docs research integrations
 	$(BIN)/python docs/rooms.py --check
 	$(BIN)/python docs/formats_table.py --check
 
@@ -46,7 +46,7 @@ tests: .venv/.installed-dev
 
 clean:
 	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis
-	find src tests examples benchmarks paper recipes research -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests examples benchmarks paper recipes research integrations -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -196,13 +196,14 @@ READ = (
 )
 
 _ATTRIBUTES = ("resolution", "windows", "attributes")
+_WITH_OFFSET = ("ICC", "resolution", "offset", "Exif", "XMP")
 WRITE = (
-    Written("PNG", "8"),
-    Written("PNG", "16"),
+    Written("PNG", "8", metadata=_WITH_OFFSET),
+    Written("PNG", "16", metadata=_WITH_OFFSET),
     Written("JPEG", "8", "lossy", "lossy", "-"),
-    Written("TIFF", "8"),
-    Written("TIFF", "16"),
-    Written("TIFF", "float", numbers="profile or linear"),
+    Written("TIFF", "8", metadata=_WITH_OFFSET),
+    Written("TIFF", "16", metadata=_WITH_OFFSET),
+    Written("TIFF", "float", numbers="profile or linear", metadata=_WITH_OFFSET),
     Written("EXR", "half", alpha="premultiplied", numbers="linear", metadata=_ATTRIBUTES),
     Written("EXR", "float", alpha="premultiplied", numbers="linear", metadata=_ATTRIBUTES),
     Written("WebP", "8", alpha="straight, black under 0", metadata=("ICC", "Exif", "XMP")),

@@ -1,6 +1,7 @@
 """Every cell of docs/formats.md: files of other programs read by us, and ours read by other programs."""
 
 import re
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from docs import formats_table
 from docs.formats_table import READ, WRITE, Kind, Written
 from hdmatt.errors import InputError, OutputError
 from hdmatt.pictures.encoding import LINEAR, SRGB, check_usable
-from hdmatt.pictures.formats import FORMATS
+from hdmatt.pictures.formats import FORMATS, Extras
 from hdmatt.pictures.icc import encoding_of_profile
 from hdmatt.pictures.info import NO_DESCRIPTION, Description, InputOptions, PictureInfo, Windows
 from hdmatt.pictures.labels import written_as
@@ -33,6 +34,7 @@ from hdmatt.pictures.writer import PictureWriter
 
 DEPTHS = {"8": np.uint8, "16": np.uint16, "half": np.float16, "float": np.float32}
 RESOLUTION = (300, 150)
+PLAIN = Extras()
 DESCRIBING = ("Exif", "XMP")  # read in the same way whatever the pixels are: tested once a format
 SUFFIXES = {"PNG": "png", "JPEG": "jpg", "TIFF": "tif", "WebP": "webp", "AVIF": "avif", "HEIC": "heic"}
 
@@ -232,7 +234,8 @@ def test_what_is_written_besides(tmp_path, row, label):
         attributes=attributes if label == "attributes" else (),
         description=description(tmp_path / "described.jpg") if label in DESCRIBING else NO_DESCRIPTION,
     )
-    written(path, ramp(3, np.dtype(DEPTHS[row.depth]), {"8": 255, "16": 65535}.get(row.depth, 1)), row, like)
+    extras = Extras(windows=Windows(7, 5, 0, 0, 90, 80)) if label == "offset" else PLAIN
+    written(path, ramp(3, np.dtype(DEPTHS[row.depth]), {"8": 255, "16": 65535}.get(row.depth, 1)), row, like, extras)
     if label in DESCRIBING:
         assert b"Canon" in block_by_others(path, label)
         return
@@ -242,6 +245,7 @@ def test_what_is_written_besides(tmp_path, row, label):
             "ICC": profile,
             "resolution": RESOLUTION,
             "windows": ((3, -2), (39, 29)),
+            "offset": (7, 5),
             "attributes": "a note",
         }[label]
     )
@@ -261,7 +265,7 @@ def ramp(channels: int, dtype: np.dtype[Any], white: float) -> np.ndarray:
     return numbers.astype(np.float32)
 
 
-def written(path: Path, shares: np.ndarray, row: Written, like: PictureInfo) -> None:
+def written(path: Path, shares: np.ndarray, row: Written, like: PictureInfo, extras: Extras = PLAIN) -> None:
     """By us; in layers of Photoshop one channel is the mask of a black layer."""
     size = shares.shape[:2]
     if row.format in ("PSD", "PSB"):
@@ -270,7 +274,8 @@ def written(path: Path, shares: np.ndarray, row: Written, like: PictureInfo) -> 
         with PsdWriter(path, *size, bit_depth=row.depth, like=like) as psd:
             psd.write(colours, colours, mask)
     else:
-        with PictureWriter(path, *size, channels=shares.shape[2], bit_depth=row.depth, like=like) as writer:
+        some = {"channels": shares.shape[2], "bit_depth": row.depth, "like": like, "extras": extras}
+        with PictureWriter(path, *size, **some) as writer:
             writer.write(shares)
 
 
@@ -310,9 +315,12 @@ def label_by_others(path: Path, label: str) -> Any:
     if path.suffix == ".tiff":
         with tifffile.TiffFile(path) as file:
             tags = file.pages[0].tags
-            found = ("InterColorProfile",) if label == "ICC" else ("XResolution", "YResolution", "ResolutionUnit")
-            values = [tags[name].value for name in found]
+            found = {"ICC": ("InterColorProfile",), "offset": ("XPosition", "YPosition")}
+            values = [tags[name].value for name in found.get(label, ("XResolution", "YResolution"))]
         return values[0] if label == "ICC" else tuple(number / of for number, of in values[:2])
+    if label == "offset":
+        at = (data := path.read_bytes()).index(b"oFFs") + 4
+        return struct.unpack(">ii", data[at : at + 8])
     with Image.open(path) as image:
         return image.info["icc_profile"] if label == "ICC" else tuple(round(value) for value in image.info["dpi"])
 

@@ -106,6 +106,9 @@ def batch_command(
     invert: Annotated[
         bool, typer.Option("--invert", help="The file of the matte holds 1 - alpha.", rich_help_panel=_OUTPUTS)
     ] = False,
+    trim: Annotated[
+        bool, typer.Option("--trim", help="Cut the outputs to the subject.", rich_help_panel=_OUTPUTS)
+    ] = False,
     background: Annotated[
         str | None, typer.Option(help="Picture or colour behind --composite.", rich_help_panel=_OUTPUTS)
     ] = None,

@@ -63,6 +63,7 @@ def matte_command(
         Path | None, typer.Option(help="EXR with layers: cut-out (R G B A) and straight foreground (fg).")
     ] = None,
     plate: Annotated[bool, typer.Option("--plate", help="The picture as layer plate of --layered, too.")] = False,
+    trim: Annotated[bool, typer.Option("--trim", help="Cut all outputs to the subject.")] = False,
     mask: Annotated[
         Path | None, typer.Option(help="Makes the trimap from a mask, matte or cut-out.", rich_help_panel=_MASK)
     ] = None,
@@ -172,8 +173,12 @@ def _print_summary(summary: "RunSummary", *, as_json: bool) -> None:
         typer.echo(json.dumps(asdict(summary), indent=1))
         return
     patches = "patch" if summary.patches == 1 else "patches"
+    cut = ""
+    if summary.trim:
+        y0, x0, y1, x1 = summary.trim
+        cut = f" cut to {x1 - x0}x{y1 - y0} at {x0},{y0}"
     typer.echo(
-        f"{summary.outputs[0]}: {summary.width}x{summary.height}, {100 * summary.unknown_share:.1f} % unknown, "
+        f"{summary.outputs[0]}: {summary.width}x{summary.height}{cut}, {100 * summary.unknown_share:.1f} % unknown, "
         f"{summary.patches} {patches}, {summary.seconds:.1f} s, peak {summary.peak_memory / MIB:.0f} MiB"
     )
 

@@ -16,23 +16,20 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from hdmatt.errors import InexactWarning, InputError, NoUnknownWarning
 from hdmatt.inference import needs
-from hdmatt.inference.backgrounds import open_background
+from hdmatt.inference.cut_to_subject import Box, reach_of
 from hdmatt.inference.job import Job
 from hdmatt.inference.load import AnyNetwork, LoadedNetwork, load_network
 from hdmatt.inference.matte_range import in_range
 from hdmatt.inference.names import DEFAULT_MODEL
 from hdmatt.inference.options import Counters, Options, Progress, RunOptions, options_given
-from hdmatt.inference.outputs import OutputFiles, Outputs, check_outputs, held_bytes
+from hdmatt.inference.outputs import Outputs, check_outputs, held_bytes
 from hdmatt.inference.small_first import extra_work
 from hdmatt.inference.strategies import matte_rows
-from hdmatt.inference.threads import WriteQueue
-from hdmatt.pictures.continued import CELL, KnownBand, coarse_colours, continued_bands
+from hdmatt.inference.write import Sources, write_outputs
+from hdmatt.pictures.continued import CELL, KnownBand, coarse_colours
 from hdmatt.pictures.encoding import check_usable
-from hdmatt.pictures.foreground import PIECE, Band, foreground_bands
 from hdmatt.pictures.formats import FORMATS, JPEG
 from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions, PictureInfo
 from hdmatt.pictures.objects import path_or_array
@@ -83,6 +80,7 @@ class RunSummary(PlanFacts):
     peak_memory: int  # what the process held at most
     outputs: list[str]
     notes: list[str]  # what a user should know about how the files were read
+    trim: tuple[int, int, int, int] | None = None  # y0, x0, y1, x1 of the picture that all outputs hold; None: all
 
 
 @dataclass(frozen=True)
@@ -133,16 +131,17 @@ def matte_files(
     loaded, counters = load_network(network), Counters()
     with ExitStack() as stack:
         pixels, marks = open_inputs(stack, picture, trimap, input_options)
-        given = _run_options(options, loaded, outputs, pixels.info)
+        reach = reach_of(marks) if outputs.trim else None
+        given = _run_options(options, loaded, outputs, pixels.info, reach)
         job = matte_rows(strategy, pixels, marks, loaded.model, given, progress=progress, counters=counters)
         stack.callback(job.close)  # before the files are closed that its thread reads
         warn_if_known(job.unknown)
         _warn_if_lossy(outputs.alpha)
         coarse = coarse_colours(sure_foreground(pixels, marks)) if outputs.continued() else None
         job = replace(job, rows=in_range(job.rows, outputs.matte_range))
-        _write(job, picture, pixels.info, outputs, background, input_options, coarse)
+        box = write_outputs(job, Sources(picture, pixels.info, background, input_options, coarse), outputs, reach)
     facts = _facts(job, pixels.info, marks.info, given, loaded, strategy, patches=counters.decoded)
-    return _summary(facts, counters, outputs, pixels.info, marks, started=started)
+    return _summary(facts, counters, outputs, pixels.info, marks, started=started, trim=box)
 
 
 def plan_files(
@@ -171,7 +170,7 @@ def plan_files(
     with ExitStack() as stack:
         pixels, marks = open_inputs(stack, picture, trimap, input_options)
         info = pixels.info
-        given = _run_options(options, loaded, outputs, info)
+        given = _run_options(options, loaded, outputs, info, reach_of(marks) if outputs.trim else None)
         job = matte_rows(strategy, pixels, marks, loaded.model, given)
         stack.callback(job.close)
         plan = job.plan
@@ -241,10 +240,12 @@ def _warn_if_lossy(alpha: str | Path | None) -> None:
         )
 
 
-def _run_options(options: Options | None, loaded: LoadedNetwork, outputs: Outputs, info: PictureInfo) -> RunOptions:
+def _run_options(
+    options: Options | None, loaded: LoadedNetwork, outputs: Outputs, info: PictureInfo, reach: Box | None
+) -> RunOptions:
     """Options for the network's device that leave room for what is held beside the patches."""
     pixel = 3 * info.dtype.itemsize
-    reserved, exclusive = held_bytes(outputs, info), 0
+    reserved, exclusive = held_bytes(outputs, info, reach), 0
     if outputs.colours():
         reserved += needs.colour_bytes(info.width, pixel=pixel)
         reserved += needs.coarse_colours_bytes(info.height, info.width) * outputs.continued()
@@ -294,7 +295,14 @@ def reading_notes(info: PictureInfo, marks: TrimapReader) -> list[str]:
 
 
 def _summary(
-    facts: PlanFacts, counters: Counters, outputs: Outputs, info: PictureInfo, marks: TrimapReader, *, started: float
+    facts: PlanFacts,
+    counters: Counters,
+    outputs: Outputs,
+    info: PictureInfo,
+    marks: TrimapReader,
+    *,
+    started: float,
+    trim: Box | None,
 ) -> RunSummary:
     return RunSummary(
         **asdict(facts),
@@ -307,67 +315,5 @@ def _summary(
         peak_memory=memory.peak(),
         outputs=[str(path) for path in outputs.paths()],
         notes=reading_notes(info, marks),
+        trim=trim,
     )
-
-
-def _write(
-    job: Job,
-    picture: Path,
-    info: PictureInfo,
-    outputs: Outputs,
-    background: Path | np.ndarray | None,
-    options: InputOptions,
-    coarse: np.ndarray | None,
-) -> None:
-    """All outputs of a job; another thread encodes them while the next rows are computed.
-
-    Args:
-        coarse: Of `coarse_colours`, where the foreground is continued to where alpha is 0.
-    """
-    with ExitStack() as stack:
-        behind = open_background(stack, background, info, options) if background is not None else None
-        files, queue = stack.enter_context(OutputFiles(outputs, info, behind)), stack.enter_context(WriteQueue())
-        if not outputs.colours():
-            for _, alpha in job.rows:
-                queue.submit(files.write_alpha, alpha)
-            return
-        again = stack.enter_context(open_picture(picture, options))
-        layer = stack.enter_context(open_picture(picture, options)) if outputs.original() else None
-        for y0, foreground, alpha in _with_colours(job.rows, again, files, queue, coarse):
-            y1 = y0 + len(alpha)
-            original = as_float(layer.rows(y0, y1)) if layer else None
-            beneath = behind.rows(y0, y1) if behind else None
-            queue.submit(files.write_colours, foreground, alpha, background=beneath, original=original)
-            del foreground, alpha, original, beneath
-
-
-def _with_colours(
-    rows: Iterator[tuple[int, np.ndarray]],
-    picture: PictureReader,
-    files: OutputFiles,
-    queue: WriteQueue,
-    coarse: np.ndarray | None,
-) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """(y0, foreground rows, alpha rows); the matte is written at once, before its colours are known.
-
-    Pieces are copies, so that the estimate's own rows are free while they wait to be written.
-    """
-
-    def bands() -> Iterator[Band]:
-        for y0, alpha in rows:
-            queue.submit(files.write_alpha, alpha)
-            for y in range(0, len(alpha), PIECE):
-                y1 = min(y + PIECE, len(alpha))
-                yield y0 + y, as_float(picture.rows(y0 + y, y0 + y1)), alpha[y:y1]
-            del alpha  # or it would be held while the next is made
-
-    info = picture.info
-    estimated = foreground_bands(bands(), height=info.height, width=info.width)
-    if coarse is not None:
-        yield from continued_bands(estimated, coarse, height=info.height, width=info.width)
-        return
-    for y0, foreground, alpha in estimated:
-        for y in range(0, len(foreground), PIECE):
-            inside = slice(y, y + PIECE)
-            yield y0 + y, foreground[inside].copy(), alpha[inside].copy()
-        del foreground, alpha

@@ -4,6 +4,7 @@ Knows files and colours; nothing of networks and plans. Read top to bottom:
 
     Outputs          paths of matte, foreground, cut-out, composite and layers, and how they are written
     check_outputs    refuses what cannot be written, before anything is computed
+    bit_depth_of, finest_depth   of one output, of all
     held_bytes       memory that the outputs take beside the network
     OutputFiles      the open files; all appear when the block ends well, none when it does not
 
@@ -11,7 +12,7 @@ What lies behind the composite is in inference/backgrounds.py.
 """
 
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -21,17 +22,19 @@ import numpy as np
 
 from hdmatt.errors import InputError, OutputError
 from hdmatt.inference.backgrounds import Background, parse_background
+from hdmatt.inference.cut_to_subject import Box
 from hdmatt.inference.matte_range import WHOLE, range_of
 from hdmatt.inference.needs import layered_bytes
 from hdmatt.pictures import colour
 from hdmatt.pictures.continued import cleared
 from hdmatt.pictures.encoding import Encoding, check_convertible, convert
 from hdmatt.pictures.formats import DEPTHS, EXR, FORMATS, Extras, Format, check_alpha_mode, default_bit_depth, writable
-from hdmatt.pictures.info import WHITE, PictureInfo
+from hdmatt.pictures.info import WHITE, PictureInfo, Windows
 from hdmatt.pictures.labels import written_as
 from hdmatt.pictures.psd import LAYERED, PsdWriter
 from hdmatt.pictures.writer import PictureWriter, check_output_path
-from hdmatt.system.hidden import HiddenFile, hidden_name, place_of, remove_stale, unwritable
+from hdmatt.system.hidden import place_of, remove_stale
+from hdmatt.system.together import Together
 from hdmatt.system.values import kind_of, path_of, switch
 
 FOREGROUND_LAYER = ("fg.R", "fg.G", "fg.B")  # beside R G B A of an EXR with layers
@@ -61,6 +64,7 @@ class Outputs:
         quality: Of colours in JPEG (else 95) and WebP (else lossless), 1 to 100; alpha stays exact.
         matte_range: LOW and HIGH: alpha is 0 at and below LOW, 1 at and above HIGH, linear between, in all outputs.
         invert: Whether the file of the matte holds 1 - alpha. No other output changes.
+        trim: Whether all outputs are cut to the smallest rectangle outside of which alpha is 0 in the finest of them.
     """
 
     alpha: str | Path | None = None
@@ -77,6 +81,7 @@ class Outputs:
     matte_range: tuple[float, float] = WHOLE
     invert: bool = False
     alpha_mode: str | None = None
+    trim: bool = False
 
     def __post_init__(self) -> None:
         for name in ("alpha", "foreground", "cutout", "composite", "psd", "layered"):
@@ -88,6 +93,7 @@ class Outputs:
         switch("plate", self.plate)
         switch("invert", self.invert)
         object.__setattr__(self, "matte_range", range_of(self.matte_range))
+        switch("trim", self.trim)
 
     def paths(self) -> list[Path]:
         """The files that are written, the matte first."""
@@ -128,6 +134,16 @@ def check_outputs(outputs: Any, picture: Path, trimap: Path) -> Path | np.ndarra
         raise InputError("--plate is a layer of --layered, which is not written", hint="Give --layered FILE.exr, too.")
     if outputs.invert and outputs.alpha is None:
         raise InputError("--invert is of the matte, which is not written", hint="Give -o FILE, too.")
+    if outputs.trim and outputs.psd is not None:
+        raise InputError(
+            "--trim does not go with --psd, whose layers hold the whole picture and a mask that is there to be changed",
+            hint="Write the PSD in a run of its own, without --trim.",
+        )
+    if outputs.trim and outputs.invert and Path(outputs.alpha).suffix.lower() == ".exr":
+        raise InputError(
+            "--trim does not go with --invert into EXR: outside of the data window all is 0, and 1 is meant",
+            hint="Write the matte in a run of its own, without --trim, or without --invert.",
+        )
     if outputs.quality is not None:
         _check_quality(outputs)
     if outputs.alpha_mode is not None:
@@ -145,9 +161,29 @@ def check_outputs(outputs: Any, picture: Path, trimap: Path) -> Path | np.ndarra
     return background
 
 
-def held_bytes(outputs: Outputs, info: PictureInfo) -> int:
-    """Bytes that outputs hold: WebP is encoded in one piece; the picture's own rows become a layer."""
-    webp = sum(path.suffix.lower() == ".webp" for path in outputs.paths()) * _WEBP_BYTES * info.height * info.width
+def bit_depth_of(path: Path, outputs: Outputs, info: PictureInfo) -> str:
+    """The depth of an output: "8", "16", "half" or "float"."""
+    if outputs.bit_depth != "auto":
+        return outputs.bit_depth
+    if path.suffix.lower() in LAYERED:
+        return "8" if info.dtype == np.uint8 else "16"
+    layered = outputs.layered is not None and path == Path(outputs.layered)
+    return "half" if layered else default_bit_depth(path, info)
+
+
+def finest_depth(outputs: Outputs, info: PictureInfo) -> str:
+    """The depth of the output that holds the smallest alpha."""
+    return max((bit_depth_of(path, outputs, info) for path in outputs.paths()), key=list(DEPTHS).index)
+
+
+def held_bytes(outputs: Outputs, info: PictureInfo, box: Box | None) -> int:
+    """Bytes that outputs hold: WebP is encoded in one piece; the picture's own rows become a layer.
+
+    Args:
+        box: What is written of the picture at most; None: all.
+    """
+    height, width = box.size if box else (info.height, info.width)
+    webp = sum(path.suffix.lower() == ".webp" for path in outputs.paths()) * _WEBP_BYTES * height * width
     layered = sum(path is not None for path in (outputs.psd, outputs.layered))
     return webp + layered * layered_bytes(info.width, pixel=3 * info.dtype.itemsize)
 
@@ -162,10 +198,14 @@ class OutputFiles:
     Args:
         info: Of the picture.
         background: What lies behind the composite, if there is one.
+        box: What the files hold of the picture, whose rows and columns are given; None: all. Files say where that lies
+            if their format can.
     """
 
-    def __init__(self, outputs: Outputs, info: PictureInfo, background: Background | None = None) -> None:
-        self._outputs, self._info = outputs, info
+    def __init__(
+        self, outputs: Outputs, info: PictureInfo, background: Background | None = None, box: Box | None = None
+    ) -> None:
+        self._outputs, self._info, self._box = outputs, info, box
         self._composite_channels = background.channels if background else 3
         if outputs.composite is not None and self._composite_channels == 4:
             _check_transparent(Path(outputs.composite), outputs.background)
@@ -181,7 +221,7 @@ class OutputFiles:
         for folder in {place_of(path).parent for path in self._outputs.paths()}:
             remove_stale(folder)
         with ExitStack() as stack:
-            self._together = stack.enter_context(_Together())
+            self._together = stack.enter_context(Together())
             self._alpha = self._writer(stack, self._outputs.alpha, channels=1)
             self._foreground = self._writer(stack, self._outputs.foreground, channels=3)
             self._cutout = self._writer(stack, self._outputs.cutout, channels=4)
@@ -194,6 +234,11 @@ class OutputFiles:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._stack.__exit__(kind, error, at)
+
+    def try_out(self) -> None:
+        """Open all files, and remove them again: what cannot be written is refused before anything is computed."""
+        with suppress(_Enough), self:
+            raise _Enough
 
     def write_alpha(self, rows: np.ndarray) -> None:
         """The next rows of the matte, [h, W] in [0, 1]."""
@@ -236,21 +281,21 @@ class OutputFiles:
     ) -> PictureWriter | None:
         if path is None:
             return None
-        path, info = Path(path), self._info
-        depth = self._outputs.bit_depth
-        if depth == "auto":
-            depth = "half" if layers else default_bit_depth(path, info)
+        path, info, box = Path(path), self._info, self._box
+        depth = bit_depth_of(path, self._outputs, info)
         premultiplied = channels == 4 and self._outputs.alpha_mode == "premultiplied"
-        size, publish = (info.height, info.width), self._together.add
-        like = info if channels == 1 else self._like(writable(path), depth)
+        publish = self._together.add
+        file_format = writable(path)
+        like = info if channels == 1 else self._like(file_format, depth)
+        within = _windows_of(box, info, file_format) if box else None
         writer = PictureWriter(
             path,
-            *size,
+            *(box.size if box else (info.height, info.width)),
             channels=channels,
             bit_depth=depth,
             like=like,
             publish=publish,
-            extras=Extras(layers, self._outputs.quality, premultiplied),
+            extras=Extras(layers, self._outputs.quality, premultiplied, within),
         )
         self._white[writer] = WHITE.get(np.dtype(DEPTHS[depth]).name, 0)
         self._written_as[writer] = like.encoding
@@ -259,9 +304,7 @@ class OutputFiles:
     def _layered_writer(self, stack: ExitStack, path: str | Path | None) -> PsdWriter | None:
         if path is None:
             return None
-        info, depth = self._info, self._outputs.bit_depth
-        if depth == "auto":
-            depth = "8" if info.dtype == np.uint8 else "16"
+        info, depth = self._info, bit_depth_of(Path(path), self._outputs, self._info)
         publish, like = self._together.add, self._like(None, depth)
         writer = PsdWriter(path, info.height, info.width, bit_depth=depth, like=like, publish=publish)
         self._written_as[writer] = like.encoding
@@ -289,6 +332,14 @@ class OutputFiles:
 
     def _as_in_file(self, writer: PictureWriter | PsdWriter, colours: np.ndarray) -> np.ndarray:
         return convert(colours, self._info.encoding, self._written_as[writer])
+
+
+def _windows_of(box: Box, info: PictureInfo, file_format: Format) -> Windows:
+    """Where a box lies in what an EXR shows, and for other formats in the picture."""
+    whole = info.windows if file_format is EXR else None
+    if whole is None:
+        whole = Windows(0, 0, 0, 0, info.width, info.height)
+    return whole._replace(x=whole.x + box.x0, y=whole.y + box.y0)
 
 
 def _check_quality(outputs: Outputs) -> None:
@@ -329,64 +380,5 @@ def _check_transparent(composite: Path, background: Any) -> None:
         )
 
 
-class _Together:
-    """Complete hidden files, which take their places together when the block ends well."""
-
-    def __init__(self) -> None:
-        self._waiting: list[HiddenFile] = []
-
-    def add(self, hidden: HiddenFile) -> None:
-        self._waiting.append(hidden)
-
-    def __enter__(self) -> "_Together":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        try:
-            if kind is None:
-                self._replace_all()
-        finally:
-            for hidden in self._waiting:
-                hidden.discard()
-
-    def _replace_all(self) -> None:
-        several = len(self._waiting) > 1  # a single file takes its place in one step, or not at all
-        kept: list[Path | None] = []
-        with ExitStack() as undo:
-            for hidden in self._waiting:
-                if several:
-                    try:
-                        kept.append(_kept(hidden.place))
-                    except OSError as error:
-                        raise unwritable(hidden.place, error) from error
-                    undo.callback(_restore, kept[-1], hidden.place)
-                hidden.publish()
-            undo.pop_all()
-        for path in kept:
-            if path is not None:
-                path.unlink(missing_ok=True)
-
-
-def _kept(place: Path) -> Path | None:
-    """A second name of the file that is there; where there are no hard links it is moved to it.
-
-    Moved, it may be the only copy: its name is not one of those that `remove_stale` removes.
-    """
-    if not place.exists():
-        return None
-    second = hidden_name(place)
-    try:
-        os.link(place, second)
-    except OSError:
-        second = second.with_name(f"{second.name}.kept")
-        os.replace(place, second)
-    return second
-
-
-def _restore(before: Path | None, place: Path) -> None:
-    """Put back what was there before; take the new file away where there was none."""
-    if before is None:
-        place.unlink(missing_ok=True)
-    else:
-        os.replace(before, place)
-        before.unlink(missing_ok=True)  # renaming does nothing where both are names of one file
+class _Enough(Exception):
+    """Ends a block in which nothing is to be written."""

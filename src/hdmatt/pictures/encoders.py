@@ -9,6 +9,8 @@ Knows neither what the values mean nor where the file will stand. All encoders h
 A write that fails is the hidden file's matter: an encoder never meets one.
 """
 
+import struct
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import partial
@@ -26,6 +28,7 @@ from hdmatt.system.hidden import HiddenFile
 from hdmatt.system.staged import Staged
 
 _NO_EXIF = "failed TIFFWriteCustomDirectory() of the Exif data"  # OpenImageIO 3.2, of every TIFF that has none
+_PNG_SIGNATURE = 8  # bytes
 _PNG_BLOCK = 2**17  # bytes; more than zlib and libpng hold back together
 _HEADER = 2**16  # bytes of a header, without an ICC profile
 _CHUNK_ROWS = 32  # that an encoder holds back at most
@@ -57,15 +60,22 @@ class OpenImageIOEncoder(Encoder):
     Args:
         specs: OpenImageIO's ImageSpec, and others to be tried when the library refuses the first.
         description: Exif and XMP, which we add to what the library writes; not to EXR.
+        png_offset: x and y for PNG's chunk oFFs, which OpenImageIO 3.2 writes with zeros whatever the ImageSpec says.
 
     Raises:
         EncoderError: The library complains; also of `write` and `finish`.
     """
 
     def __init__(
-        self, hidden: HiddenFile, file_format: Format, specs: Sequence[Any], description: Description = NO_DESCRIPTION
+        self,
+        hidden: HiddenFile,
+        file_format: Format,
+        specs: Sequence[Any],
+        description: Description = NO_DESCRIPTION,
+        *,
+        png_offset: tuple[int, int] | None = None,
     ) -> None:
-        self._hidden, self._format, self._next = hidden, file_format, 0
+        self._hidden, self._format, self._next, self._png_offset = hidden, file_format, 0, png_offset
         self._description = description if description.exif or description.xmp else None
         described = self._description and file_format in (PNG, JPEG)
         self._staged = Staged(hidden, partial(spliced, file_format, description) if described else None)
@@ -100,6 +110,8 @@ class OpenImageIOEncoder(Encoder):
         trouble = str(self._output.geterror())
         self._output = None
         self._staged.finish()
+        if self._png_offset:
+            _set_png_offset(self._hidden, *self._png_offset)
         self._hidden.sync()
         if trouble.strip() == _NO_EXIF:
             trouble = ""
@@ -194,6 +206,22 @@ class WebPEncoder(Encoder):
 def complaint(error: EncoderError) -> str:
     """The first line of what the library says."""
     return first_line(error.message) or "the file is incomplete"
+
+
+def _set_png_offset(hidden: HiddenFile, x: int, y: int) -> None:
+    """Numbers into the chunk oFFs of a PNG, which stands before its pixels."""
+    if hidden.error is not None:
+        return  # the file may be cut off anywhere
+    with hidden.path.open("rb") as file:
+        at, head = _PNG_SIGNATURE, b""
+        while head[4:] != b"oFFs":
+            at += 12 + int.from_bytes(head[:4]) if head else 0  # a length, a name and a checksum around the data
+            file.seek(at)
+            head = file.read(8)
+            if len(head) < 8 or head[4:] == b"IDAT":
+                raise RuntimeError(f"{hidden.path}: a PNG without oFFs")
+    data = b"oFFs" + struct.pack(">iib", x, y, 0)  # 0: in pixels
+    hidden.write_at(at + 4, data + struct.pack(">I", zlib.crc32(data)))
 
 
 def _profile_bytes(spec: Any) -> int:

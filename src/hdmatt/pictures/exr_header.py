@@ -5,6 +5,7 @@ Knows OpenImageIO's names of attributes; nothing of pixels. Read top to bottom:
     windows_of       data and display window
     attributes_of    what describes the picture, and not how the file stores it
     set_header       puts both into a file that is written
+    set_windows      the windows alone
 """
 
 from typing import Any
@@ -59,7 +60,12 @@ def set_header(spec: Any, like: PictureInfo | None) -> None:
         return
     for attribute in like.attributes:
         spec.extra_attribs.add_or_replace(attribute, False)
-    if windows := like.windows:
-        spec.x, spec.y = windows.x, windows.y
-        spec.full_x, spec.full_y = windows.display_x, windows.display_y
-        spec.full_width, spec.full_height = windows.display_width, windows.display_height
+    if like.windows:
+        set_windows(spec, like.windows)
+
+
+def set_windows(spec: Any, windows: Windows) -> None:
+    """Windows into an ImageSpec."""
+    spec.x, spec.y = windows.x, windows.y
+    spec.full_x, spec.full_y = windows.display_x, windows.display_y
+    spec.full_width, spec.full_height = windows.display_width, windows.display_height

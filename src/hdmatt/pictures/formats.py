@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from hdmatt.errors import InputError, OutputError
-from hdmatt.pictures.info import PathLike, PictureInfo
+from hdmatt.pictures.info import PathLike, PictureInfo, Windows
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,14 @@ class Extras:
         layers: Names of further channels of an EXR behind R G B A, as "fg.R"; they are written as they are given.
         premultiplied: Whether RGBA is written multiplied by alpha: of EXR always, of TIFF on wish.
         quality: Of the colours in JPEG (else 95) and WebP (else lossless), 1 to 100. Alpha stays exact.
+        windows: Where the pixels lie in a larger picture, for EXR (instead of `like`'s windows), TIFF and PNG (only the
+            offset). None: they are the whole picture.
     """
 
     layers: tuple[str, ...] = ()
     quality: int | None = None
     premultiplied: bool = False
+    windows: Windows | None = None
 
 
 # PNG: level 4 against 1, 6, 9 (1500 x 2000): an 8-bit matte 0.03 s 154 kB against 0.02 s 173 kB, 0.03 s 154 kB, 0.06 s

@@ -21,7 +21,7 @@ from hdmatt.errors import OutputError
 from hdmatt.pictures.description import webp_options
 from hdmatt.pictures.encoders import Encoder, EncoderError, OpenImageIOEncoder, WebPEncoder, complaint
 from hdmatt.pictures.encoding import SRGB
-from hdmatt.pictures.exr_header import set_header
+from hdmatt.pictures.exr_header import set_header, set_windows
 from hdmatt.pictures.formats import DEPTHS, EXR, FORMATS, JPEG, PNG, TIFF, WEBP, Extras, Format, check_format, writable
 from hdmatt.pictures.info import NO_DESCRIPTION, TYPES, WHITE, PathLike, PictureInfo
 from hdmatt.pictures.labels import labelled
@@ -30,6 +30,7 @@ from hdmatt.system.hidden import HiddenFile, place_of, unwritable
 
 _ENCODED_ROWS = 64  # at a time, for the copies in floats on the way; whole strips of a TIFF, which has 32 rows in one
 _HALF_MAX = 65504.0  # the largest half float
+_PIXELS = (1.0, 1.0, "none")  # TIFF counts positions in the resolution's unit
 _CLASSIC_TIFF_BYTES = 3_500_000_000  # of pixels; classic TIFF ends at 4 GiB, and zip can make noise larger
 
 
@@ -55,8 +56,8 @@ class PictureWriter:
             many colours.
         publish: Called with the complete hidden file, to give it its name. Several outputs can wait for each other
             here; see inference/outputs.py.
-        extras: Layers of an EXR, premultiplied colours of a TIFF, quality of a JPEG or WebP. A matte in WebP is always
-            lossless.
+        extras: Layers of an EXR, premultiplied colours of a TIFF, quality of a JPEG or WebP, where the pixels lie. A
+            matte in WebP is always lossless.
 
     Raises:
         InputError: A bit depth that the format lacks.
@@ -83,7 +84,7 @@ class PictureWriter:
         assert not extras.premultiplied or (channels == 4 and self._format in (EXR, TIFF)), (path, extras)
         self._premultiply = extras.premultiplied or self._format is EXR
         self._layers, self._channels = extras.layers, channels + len(extras.layers)
-        self._quality = extras.quality
+        self._quality, self._windows = extras.quality, extras.windows
         self._height, self._width, self._like = height, width, like
         self._dtype = np.dtype(DEPTHS[bit_depth])
         self._hidden: HiddenFile | None = None
@@ -167,7 +168,8 @@ class PictureWriter:
             return WebPEncoder(hidden, self._height, self._width, options=options)
         # libpng refuses to write profiles that JPEG and TIFF carry without a look; better a picture without than none
         specs = [self._spec(icc) for icc in ((profile, None) if profile else (None,))]
-        return OpenImageIOEncoder(hidden, self._format, specs, described)
+        offset = (self._windows.x, self._windows.y) if self._windows and self._format is PNG else None
+        return OpenImageIOEncoder(hidden, self._format, specs, described, png_offset=offset)
 
     def _spec(self, icc: bytes | None) -> Any:
         oiio = openimageio()
@@ -192,8 +194,12 @@ class PictureWriter:
         if self._layers:
             spec.channelnames = (*"RGBA", *self._layers)
             spec.attribute("compression", "zips")  # row by row: what compositing programs read fastest
-        if self._like and self._like.resolution:
-            _set_resolution(spec, self._like.resolution, self._format)
+        resolution = self._like.resolution if self._like else None
+        if self._windows and self._format in (EXR, TIFF):
+            set_windows(spec, self._windows)
+            resolution = resolution or (_PIXELS if self._format is TIFF else None)
+        if resolution:
+            _set_resolution(spec, resolution, self._format)
         return spec
 
     def _label_png(self, spec: Any, icc: bytes | None, channels: int) -> None:

@@ -1,0 +1,145 @@
+"""The rows of a job into its output files, with the foreground's colours on the way.
+
+Knows files and rows; nothing of networks and plans. Read top to bottom:
+
+    Sources          what outputs are made of beside the matte
+    write_outputs    all of them, row by row; or cut to the subject once the last row is known
+
+What the files are and how they appear together is in inference/outputs.py.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hdmatt.inference.backgrounds import Background, open_background
+from hdmatt.inference.cut_to_subject import Box, WaitingRows
+from hdmatt.inference.job import Job
+from hdmatt.inference.outputs import OutputFiles, Outputs, finest_depth
+from hdmatt.inference.threads import WriteQueue
+from hdmatt.pictures.continued import continued_bands
+from hdmatt.pictures.foreground import PIECE, Band, foreground_bands
+from hdmatt.pictures.info import InputOptions, PictureInfo
+from hdmatt.pictures.reader import PictureReader, as_float, open_picture
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What outputs are made of beside the matte.
+
+    Attributes:
+        coarse: Of `coarse_colours`, where the foreground is continued to where alpha is 0.
+    """
+
+    picture: Path
+    info: PictureInfo
+    background: Path | np.ndarray | None
+    options: InputOptions
+    coarse: np.ndarray | None
+
+    def again(self, stack: ExitStack) -> PictureReader:
+        """The picture once more, closed with the stack."""
+        return stack.enter_context(open_picture(self.picture, self.options))
+
+    def behind(self, stack: ExitStack) -> Background | None:
+        """What lies behind a composite, closed with the stack."""
+        return None if self.background is None else open_background(stack, self.background, self.info, self.options)
+
+
+def write_outputs(job: Job, sources: Sources, outputs: Outputs, reach: Box | None) -> Box | None:
+    """All outputs of a job; another thread encodes them while the next rows are computed.
+
+    Args:
+        reach: If they are to be cut to the subject, what the trimap leaves possible.
+
+    Returns:
+        What they hold of the picture; None: all.
+    """
+    if reach:
+        return _write_cut(job, sources, outputs, reach)
+    with ExitStack() as stack:
+        behind = sources.behind(stack)
+        files = stack.enter_context(OutputFiles(outputs, sources.info, behind))
+        queue = stack.enter_context(WriteQueue())
+        if not outputs.colours():
+            for _, alpha in job.rows:
+                queue.submit(files.write_alpha, alpha)
+            return None
+        again = sources.again(stack)
+        layer = sources.again(stack) if outputs.original() else None
+        for y0, foreground, alpha in _with_colours(_matte_first(job.rows, files, queue), again, sources.coarse):
+            y1 = y0 + len(alpha)
+            original = as_float(layer.rows(y0, y1)) if layer else None
+            beneath = behind.rows(y0, y1) if behind else None
+            queue.submit(files.write_colours, foreground, alpha, background=beneath, original=original)
+            del foreground, alpha, original, beneath
+    return None
+
+
+def _write_cut(job: Job, sources: Sources, outputs: Outputs, reach: Box) -> Box:
+    """All outputs of a job, cut to the subject once the last row of the matte is known."""
+    info, colours = sources.info, outputs.colours()
+    depth = finest_depth(outputs, info)
+    with ExitStack() as stack:
+        behind = sources.behind(stack)
+        OutputFiles(outputs, info, behind, reach).try_out()
+        layer = sources.again(stack) if outputs.original() else None
+        waiting = stack.enter_context(WaitingRows(outputs.paths()[0], reach, bit_depth=depth, colours=colours))
+        with WriteQueue() as queue:
+            if colours:
+                for y0, foreground, alpha in _with_colours(job.rows, sources.again(stack), sources.coarse):
+                    queue.submit(waiting.add, y0, alpha, foreground)
+                    del foreground, alpha
+            else:
+                for y0, alpha in job.rows:
+                    queue.submit(waiting.add, y0, alpha)
+        box = waiting.box()
+        with OutputFiles(outputs, info, behind, box) as files:
+            for y0, alpha, foreground in waiting.bands(box):
+                files.write_alpha(alpha)
+                if foreground is not None:
+                    y1 = y0 + len(alpha)
+                    original = box.columns(as_float(layer.rows(y0, y1))) if layer else None
+                    beneath = box.columns(behind.rows(y0, y1)) if behind else None
+                    files.write_colours(foreground, alpha, background=beneath, original=original)
+    return box
+
+
+def _matte_first(
+    rows: Iterator[tuple[int, np.ndarray]], files: OutputFiles, queue: WriteQueue
+) -> Iterator[tuple[int, np.ndarray]]:
+    """The same rows; the matte is written at once, before its colours are known."""
+    for y0, alpha in rows:
+        queue.submit(files.write_alpha, alpha)
+        yield y0, alpha
+        del alpha  # or it would be held while the next is made
+
+
+def _with_colours(
+    rows: Iterator[tuple[int, np.ndarray]], picture: PictureReader, coarse: np.ndarray | None
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """(y0, foreground rows, alpha rows).
+
+    Pieces are copies, so that the estimate's own rows are free while they wait to be written.
+    """
+
+    def bands() -> Iterator[Band]:
+        for y0, alpha in rows:
+            for y in range(0, len(alpha), PIECE):
+                y1 = min(y + PIECE, len(alpha))
+                yield y0 + y, as_float(picture.rows(y0 + y, y0 + y1)), alpha[y:y1]
+            del alpha  # or it would be held while the next is made
+
+    info = picture.info
+    estimated = foreground_bands(bands(), height=info.height, width=info.width)
+    if coarse is not None:
+        yield from continued_bands(estimated, coarse, height=info.height, width=info.width)
+        return
+    for y0, foreground, alpha in estimated:
+        for y in range(0, len(foreground), PIECE):
+            inside = slice(y, y + PIECE)
+            yield y0 + y, foreground[inside].copy(), alpha[inside].copy()
+        del foreground, alpha

@@ -139,7 +139,7 @@ def check_outputs(outputs: Any, picture: Path, trimap: Path) -> Path | np.ndarra
             "--trim does not go with --psd, whose layers hold the whole picture and a mask that is there to be changed",
             hint="Write the PSD in a run of its own, without --trim.",
         )
-    if outputs.trim and outputs.invert and Path(outputs.alpha).suffix.lower() == ".exr":
+    if outputs.trim and outputs.invert and str(outputs.alpha).lower().endswith(".exr"):
         raise InputError(
             "--trim does not go with --invert into EXR: outside of the data window all is 0, and 1 is meant",
             hint="Write the matte in a run of its own, without --trim, or without --invert.",

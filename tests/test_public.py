@@ -31,7 +31,7 @@ FIELDS = {  # what is built or read by a caller
     "patches_on_grid encodes cached cache_bytes expected_seconds",
     "RunSummary": "width height unknown_share patches context_pool windows blend small_first batch expected_memory "
     "memory_limit model strategy device runtime precision layer trimap_layer data_window "
-    "snapped encoded cache_hits cache_misses seconds network_seconds peak_memory outputs notes",
+    "snapped encoded cache_hits cache_misses seconds network_seconds peak_memory outputs notes trim",
     "Scores": "sad mse grad conn mad seam",
     "Stroke": "kind label points amount",
     "TrimapCheck": "width height background_share unknown_share foreground_share findings",

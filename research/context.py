@@ -54,6 +54,7 @@ from hdmatt.network.model import HDMatt
 from hdmatt.samples.config import SampleConfig
 from hdmatt.samples.packs import Assets, load_assets
 from hdmatt.samples.sample import Sample, make_sample
+from hdmatt.training.processes import process_switches
 from hdmatt.training.step import group_contexts, schedule
 from paper.ablation import start_as_shortcut
 
@@ -137,11 +138,25 @@ def main(arguments: list[str]) -> int:
         parser.error(f"--patch {sizes}: multiples of {STRIDE} from 64 on are needed")
     if not all(1 <= k < given.group for k in given.topk or []):
         parser.error(f"--topk {given.topk}: a patch of a group of {given.group} has 1 to {given.group - 1} contexts")
-    torch.set_flush_denormal(True)
+    tests = variants(find_items(given.test))
+    with process_switches(torch.device("cpu"), seed=0):
+        table = compared(given, tests, topks, sizes, number)
+    print(_shared.markdown(["row", "all patches", "without sure F or B", *tests], table), end="")
+    return 0
+
+
+def compared(
+    given: argparse.Namespace,
+    tests: Mapping[str, Sequence[Item]],
+    topks: list[int | None],
+    sizes: list[int],
+    number: list[int],
+) -> list[list[str]]:
+    """The rows of the table, each printed when it is known."""
     model = load_model(given.model)
     if not model.config.coarse:
         raise InputError(f"{given.model} has no alpha at stride 8", hint="Give weights of a network with `coarse`.")
-    tests, assets = variants(find_items(given.test)), load_assets(given.data)
+    assets = load_assets(given.data)
     kept = {
         size: encoded(model, assets, n, size, group=given.group, at_once=fewer(AT_ONCE, size, sizes[0]))
         for n, size in zip(number, sizes, strict=True)
@@ -158,8 +173,7 @@ def main(arguments: list[str]) -> int:
         whole = ["-"] * len(tests) if by_colour else said(tested(model, row, tests, case.options(of=len(sizes))))
         table.append([words, *said(found), *whole])
         print(*table[-1], flush=True)
-    print(_shared.markdown(["row", "all patches", "without sure F or B", *tests], table), end="")
-    return 0
+    return table
 
 
 class Case(NamedTuple):

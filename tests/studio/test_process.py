@@ -21,16 +21,14 @@ import hdmatt
 pytestmark = pytest.mark.release
 
 
-class Running:
+class Running(subprocess.Popen):
     """A studio in a process of its own, and requests to it."""
 
     def __init__(self, picture):
         command = [sys.executable, "-m", "hdmatt", "studio", str(picture), "--no-browser"]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-        )
-        first = self.process.stdout.readline()
+        super().__init__(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+        first = self.stdout.readline()
         self.port, token = re.search(r"http://127\.0\.0\.1:(\d+)/\?token=(\S+)", first).groups()
         self.cookie = f"hdmatt_{self.port}={token}"
 
@@ -65,7 +63,15 @@ def replayed(picture, count):
 
 def test_a_killed_server_goes_on_and_ctrl_c_ends_it_cleanly(tmp_path):
     picture, _ = studio_scene.files(tmp_path)
-    first = Running(picture)
+    with Running(picture) as first:
+        answered, error = killed_while_painting(first)
+    assert error == ""
+    with Running(picture) as again:
+        goes_on(again, picture, answered)
+
+
+def killed_while_painting(first):
+    """Paint until it is killed; how many strokes were answered, and what it said."""
     assert first.ask("GET", "/api/pictures").status == 200
     first.json("PUT", "/api/pictures/1/settings", {"automatic": False})
     answered = 0
@@ -82,10 +88,12 @@ def test_a_killed_server_goes_on_and_ctrl_c_ends_it_cleanly(tmp_path):
     painting.start()
     while not (answered > 20 and b'"tiles"' in events.readline()):
         assert painting.is_alive()
-    first.process.send_signal(signal.SIGKILL)
+    first.kill()
     painting.join()
-    first.process.communicate()
-    again = Running(picture)
+    return answered, first.communicate()[1]
+
+
+def goes_on(again, picture, answered):
     facts = again.json("GET", "/api/pictures/1")
     again.json("PUT", "/api/pictures/1/settings", {"automatic": False})
     # the stroke whose answer never came may have been kept, too
@@ -94,7 +102,7 @@ def test_a_killed_server_goes_on_and_ctrl_c_ends_it_cleanly(tmp_path):
     again.json("POST", "/api/pictures/1/undo")
     assert np.array_equal(again.trimap(), replayed(picture, facts["undo"] - 1))
     listening = again.ask("GET", "/api/pictures/1/events")  # an open stream must not keep it from stopping
-    again.process.send_signal(signal.SIGINT)
-    out, err = again.process.communicate(timeout=60)
-    assert again.process.returncode == 0 and err == "" and "Ctrl-C" in out
+    again.send_signal(signal.SIGINT)
+    out, err = again.communicate(timeout=60)
+    assert again.returncode == 0 and err == "" and "Ctrl-C" in out
     assert listening.read() is not None

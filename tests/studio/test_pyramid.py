@@ -126,7 +126,7 @@ def test_a_smaller_matte_follows_the_trimap_where_nothing_was_computed_and_the_m
     asked = matte.asked
     assert np.array_equal(pyramid.tile((1, 0, 0)), first) and matte.asked == asked
     matte.values = 1 - matte.values
-    pyramid.touch(Box(700, 0, 710, 10))
+    pyramid.touch(Box(1050, 0, 1060, 10))  # of another tile
     assert np.array_equal(pyramid.tile((1, 0, 0)), first)
     pyramid.touch(Box(1020, 0, 1030, 10))  # at the border of two tiles
     assert not np.array_equal(pyramid.tile((1, 0, 0)), first)

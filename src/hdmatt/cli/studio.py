@@ -58,20 +58,19 @@ def studio_command(
         shared.network_of(context),
         InputOptions(layer=input_layer, max_pixels=max_pixels),
     )
-    listening = _listen(host, port)
-    studio = Studio(pictures, trimap=trimap, output=output, root=root, choice=choice)
-    access = Access(port=listening.getsockname()[1], host=host)
-    typer.echo(f"hdmatt studio: {access.address}")
-    typer.echo("Ctrl-C ends it; what was painted stays.")
-    if browser:
-        _open(access.address)
-    try:
-        serve(studio, access, listening)
-    except KeyboardInterrupt:
-        return  # how it is meant to end
-    finally:
-        studio.close()
-        listening.close()
+    with _listen(host, port) as listening:
+        studio = Studio(pictures, trimap=trimap, output=output, root=root, choice=choice)
+        access = Access(port=listening.getsockname()[1], host=host)
+        typer.echo(f"hdmatt studio: {access.address}")
+        typer.echo("Ctrl-C ends it; what was painted stays.")
+        if browser:
+            _open(access.address)
+        try:
+            serve(studio, access, listening)
+        except KeyboardInterrupt:
+            return  # how it is meant to end
+        finally:
+            studio.close()
 
 
 def _check_installed() -> None:
@@ -90,6 +89,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listening = socket.socket(found[0], found[1])
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(found[4])
+        listening.listen()  # before the address is told: who is quick must wait, and not be refused
     except OSError as error:
         raise OutputError(
             f"nothing can listen on {host}, port {port} ({error.strerror or error})",

@@ -10,7 +10,7 @@ from hdmatt.pictures.encoding import LINEAR, SRGB
 from hdmatt.pictures.raw_copy import shared_picture
 from hdmatt.pictures.reader import ArrayReader, open_picture
 from hdmatt.studio.alpha_pyramid import AlphaPyramid, MarkedAlpha
-from hdmatt.studio.pyramid import PicturePyramid, halved, shown
+from hdmatt.studio.pyramid import PicturePyramid, _quick_view, halved, shown
 from hdmatt.studio.strokes import Box
 from hdmatt.studio.trimap_tiles import TrimapTiles
 
@@ -80,12 +80,10 @@ def test_the_first_view_of_a_jpeg_comes_before_it_is_decoded(tmp_path, monkeypat
     exif[0x0112] = 6  # a quarter to the right
     turned.save(tmp_path / "a.jpg", quality=95, exif=exif)
     monkeypatch.setattr(PicturePyramid, "_add", lambda *_, **__: None)  # as if it were not there yet
-    with open_picture(tmp_path / "a.jpg") as reader:
-        pyramid = PicturePyramid(shared_picture(reader), 3, tmp_path / "a.jpg", cheap=False)
+    with shared_picture(open_picture(tmp_path / "a.jpg")) as reader:
+        pyramid = PicturePyramid(reader, 3, tmp_path / "a.jpg", cheap=False)
         pyramid._quick, pyramid._done = None, False
         pyramid.wait()
-        from hdmatt.studio.pyramid import _quick_view
-
         pyramid._quick = _quick_view(tmp_path / "a.jpg", 1300, 900)
         tile, final = pyramid.tile((2, 0, 0))
         assert not final and tile.shape == (325, 225, 3)

@@ -1,0 +1,108 @@
+"""`hdmatt studio` as a program: killed in the middle of a stroke it goes on where it was."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from io import BytesIO
+
+import numpy as np
+import pytest
+import studio_scene
+from PIL import Image
+
+import hdmatt
+
+pytestmark = pytest.mark.release
+
+
+class Running(subprocess.Popen):
+    """A studio in a process of its own, and requests to it."""
+
+    def __init__(self, picture):
+        command = [sys.executable, "-m", "hdmatt", "studio", str(picture), "--no-browser"]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        super().__init__(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+        first = self.stdout.readline()
+        self.port, token = re.search(r"http://127\.0\.0\.1:(\d+)/\?token=(\S+)", first).groups()
+        self.cookie = f"hdmatt_{self.port}={token}"
+
+    def ask(self, method, path, body=None, connection=None):
+        connection = connection or http.client.HTTPConnection("127.0.0.1", int(self.port), timeout=60)
+        headers = {"cookie": self.cookie, "content-type": "application/json"}
+        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        return connection.getresponse()
+
+    def json(self, *request):
+        answer = self.ask(*request)
+        assert answer.status == 200
+        return json.load(answer)
+
+    def trimap(self):
+        picture = Image.open(BytesIO(self.ask("GET", "/api/pictures/1/tiles/trimap/0/0/0").read()))
+        return np.array([0, 128, 255], np.uint8)[np.asarray(picture)]
+
+
+def stroke(number):
+    y, x = (number * 37) % 150, (number * 53) % 130
+    return {"kind": "brush", "label": (0, 255)[number % 2], "points": [[y, x, 9], [x, y, 4]], "client": str(number)}
+
+
+def replayed(picture, count):
+    with hdmatt.Session(str(picture)) as session:
+        for number in range(count):
+            values = {name: value for name, value in stroke(number).items() if name != "client"}
+            session.paint(hdmatt.Stroke.of(values))
+        return session.trimap()
+
+
+def test_a_killed_server_goes_on_and_ctrl_c_ends_it_cleanly(tmp_path):
+    picture, _ = studio_scene.files(tmp_path)
+    with Running(picture) as first:
+        answered, error = killed_while_painting(first)
+    assert error == ""
+    with Running(picture) as again:
+        goes_on(again, picture, answered)
+
+
+def killed_while_painting(first):
+    """Paint until it is killed; how many strokes were answered, and what it said."""
+    assert first.ask("GET", "/api/pictures").status == 200
+    first.json("PUT", "/api/pictures/1/settings", {"automatic": False})
+    answered = 0
+
+    def paint():
+        nonlocal answered
+        with suppress(OSError, http.client.HTTPException, AssertionError):
+            while True:
+                first.json("POST", "/api/pictures/1/strokes", stroke(answered))
+                answered += 1
+
+    events = first.ask("GET", "/api/pictures/1/events")
+    painting = threading.Thread(target=paint)
+    painting.start()
+    while not (answered > 20 and b'"tiles"' in events.readline()):
+        assert painting.is_alive()
+    first.kill()
+    painting.join()
+    return answered, first.communicate()[1]
+
+
+def goes_on(again, picture, answered):
+    facts = again.json("GET", "/api/pictures/1")
+    again.json("PUT", "/api/pictures/1/settings", {"automatic": False})
+    # the stroke whose answer never came may have been kept, too
+    assert answered <= facts["undo"] <= answered + 1 and facts["unsaved"]
+    assert np.array_equal(again.trimap(), replayed(picture, facts["undo"]))
+    again.json("POST", "/api/pictures/1/undo")
+    assert np.array_equal(again.trimap(), replayed(picture, facts["undo"] - 1))
+    listening = again.ask("GET", "/api/pictures/1/events")  # an open stream must not keep it from stopping
+    again.send_signal(signal.SIGINT)
+    out, err = again.communicate(timeout=60)
+    assert again.returncode == 0 and err == "" and "Ctrl-C" in out
+    assert listening.read() is not None

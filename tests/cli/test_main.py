@@ -67,6 +67,13 @@ def names(folder):
     return {p.name for p in folder.iterdir()}
 
 
+def test_progress_lines_count_the_patches(scene, weights, capsys):
+    assert call(scene, weights, "--progress-lines", "--json") == 0
+    out, err = capsys.readouterr()
+    patches = json.loads(out)["patches"]
+    assert err.splitlines() == [f"progress: patches {i} of {patches}" for i in range(1, patches + 1)]
+
+
 def test_a_matte_and_all_that_follows_from_it(scene, weights, capsys):
     more = ["--foreground", scene / "f.png", "--cutout", scene / "c.png", "--composite", scene / "p.png"]
     assert call(scene, weights, *more, "--background", "#00ff00") == 0

@@ -92,6 +92,7 @@ def matte_command(
     windows: shared.WindowsName = "fewest",
     blend: shared.BlendName = "smooth",
     small_first: shared.SmallFirst = True,
+    progress_lines: shared.ProgressLines = False,
     as_json: shared.AsJson = False,
     debug: shared.Debug = False,
 ) -> None:
@@ -123,7 +124,7 @@ def matte_command(
             )
             typer.echo(json.dumps(asdict(forecast), indent=1) if as_json else _plan_text(forecast))
             return
-        with _warnings_on_stderr(), shared.progress_bar() as show:
+        with _warnings_on_stderr(), shared.progress_bar(lines=progress_lines) as show:
             summary = matte_files(
                 picture,
                 marks,

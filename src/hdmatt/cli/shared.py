@@ -134,6 +134,10 @@ SmallFirst = Annotated[
     ),
 ]
 
+ProgressLines = Annotated[
+    bool,
+    typer.Option("--progress-lines", help="Progress as lines on stderr, for programs.", rich_help_panel=_PRINT),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=_PRINT)]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.", rich_help_panel=_PRINT)]
 
@@ -202,8 +206,15 @@ def refuse_existing(paths: Sequence[Path], *, option: str, overwrite: bool) -> N
 
 
 @contextmanager
-def progress_bar() -> Generator[Callable[[str, int, int], None]]:
-    """A function that shows what is being done, how many are done, and of how many; on a terminal only."""
+def progress_bar(*, lines: bool = False) -> Generator[Callable[[str, int, int], None]]:
+    """A function that shows what is being done, how many are done, and of how many; on a terminal only.
+
+    Args:
+        lines: Instead of the bar a line on stderr for each, "progress: patches 3 of 40", wherever stderr goes.
+    """
+    if lines:
+        yield lambda what, done, total: print_error(f"progress: {what} {done} of {total}")
+        return
     from rich import progress
     from rich.console import Console
 

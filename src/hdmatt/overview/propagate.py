@@ -15,12 +15,16 @@ and which takes two seconds and 142 MB before the first patch. SciPy's `cg` roun
 steps moves this alpha by up to 3e-4 and a picture's matte by up to 4e-3 (measured).
 """
 
+from typing import TYPE_CHECKING
+
 import cv2
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
-from scipy import sparse
 
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
+
+if TYPE_CHECKING:  # a fifth of a second, which a batch with nothing to do need not wait
+    from scipy import sparse
 
 EPSILON = 1e-6  # added to the windows' covariance, colours in [0, 1]
 PRIOR = 1e-5  # weight of the coarser solution, which areas without any known pixel keep
@@ -65,8 +69,10 @@ def _halved(trimap: np.ndarray) -> np.ndarray:
 
 def _laplacian(
     picture: Float32[np.ndarray, "h w 3"], is_unknown: np.ndarray, unknown: np.ndarray
-) -> tuple[sparse.csr_matrix, Float64[np.ndarray, " u"]]:
+) -> tuple["sparse.csr_matrix", Float64[np.ndarray, " u"]]:
     """The matting Laplacian's rows of the unknown pixels, a column for every pixel, and its diagonal (eq. 12 there)."""
+    from scipy import sparse
+
     width = is_unknown.shape[1]
     near = cv2.dilate(is_unknown.astype(np.uint8), np.ones((3, 3), np.uint8))[1:-1, 1:-1]
     corners = np.flatnonzero(np.pad(near, ((0, 2), (0, 2)))).astype(np.int32)  # the upper left pixels of the windows
@@ -117,7 +123,7 @@ def _affinity(colours: Float64[np.ndarray, "3 9 n"]) -> Float64[np.ndarray, "9 9
 
 
 def _solve(
-    rows: sparse.csr_matrix,
+    rows: "sparse.csr_matrix",
     diagonal: np.ndarray,
     alpha: Float64[np.ndarray, " n"],
     unknown: np.ndarray,

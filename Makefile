@@ -22,7 +22,7 @@ demo: .venv/.installed
 check: lint
 	@$(MAKE) --no-print-directory -j2 types tests
 
-check-all: .venv/.installed-dev
+check-all: .venv/.installed-release
 	HDMATT_EXAMPLES=10 $(PYTEST) -m "not gpu" --no-skips
 
 faults: .venv/.installed-dev
@@ -62,3 +62,7 @@ clean:
 .venv/.installed-dev: pyproject.toml constraints.txt | .venv/bin/python
 	$(PIP) -e '.[dev]'
 	@touch .venv/.installed $@
+
+.venv/.installed-release: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) -e '.[dev,release]'
+	@touch .venv/.installed .venv/.installed-dev $@

@@ -6,12 +6,10 @@ import sys
 from pathlib import Path
 from urllib.request import urlopen
 
-import boto3
 import cheap_compute
 import fsspec
 import pytest
 from fsspec.registry import _registry
-from moto.server import ThreadedMotoServer
 from small_batch import prepared
 
 from hdmatt.batching import spool, urls
@@ -27,6 +25,8 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def server():
+    from moto.server import ThreadedMotoServer  # installed for a release only
+
     running = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     running.start()
     host, port = running.get_host_and_port()
@@ -37,6 +37,8 @@ def server():
 @pytest.fixture
 def bucket(server, monkeypatch):
     """A client of S3, with an empty bucket called pictures."""
+    import boto3
+
     known = {"ENDPOINT_URL": server, "ACCESS_KEY_ID": "x", "SECRET_ACCESS_KEY": "x", "DEFAULT_REGION": "us-east-1"}
     for name, value in known.items():
         monkeypatch.setenv(f"AWS_{name}", value)
@@ -64,6 +66,7 @@ def states(inputs, out, folder, *, compute=cheap_compute.copy, **options):
     return {one.name: one.state for one in run(made, lambda _: Inline(lambda task: computed_locally(task, compute)))}
 
 
+@pytest.mark.release
 def test_in_and_out_of_a_bucket_and_a_second_run_computes_what_changed(bucket, tmp_path):
     put(bucket, "in/a b.jpg", "in/a b_trimap.png", "in/sub/ü.jpg", "in/sub/trimaps/ü.png", "in/bad.jpg", "in/.x.jpg")
     put(bucket, "in/bad.jpg", data=b"bad")
@@ -85,6 +88,7 @@ def test_in_and_out_of_a_bucket_and_a_second_run_computes_what_changed(bucket, t
     assert again == {"a b.jpg": "done", "bad.jpg": "failed", "sub/ü.jpg": "done"}
 
 
+@pytest.mark.release
 def test_patterns_lists_manifests_and_folders_of_trimaps_may_be_in_a_bucket(bucket, tmp_path):
     put(bucket, "in/a.jpg", "in/b.png", "in/deep/a.jpg", "t/a.png", "t/b.png", "t/deep/a.png")
     assert states("s3://pictures/in/*.jpg", tmp_path / "1", tmp_path, trimaps="s3://pictures/t") == {"a.jpg": "done"}
@@ -97,6 +101,7 @@ def test_patterns_lists_manifests_and_folders_of_trimaps_may_be_in_a_bucket(buck
     assert (tmp_path / "4/in/a_alpha.png").read_bytes() == b"trimap of t/deep/a.png"
 
 
+@pytest.mark.release
 def test_what_is_not_there_or_stands_in_the_way_is_listed_before_anything_runs(bucket, tmp_path):
     put(bucket, "in/a.jpg", "in/b.jpg", "in/b_trimap.png", "out/b_alpha.png")
     for inputs, text in (
@@ -116,6 +121,7 @@ def test_what_is_not_there_or_stands_in_the_way_is_listed_before_anything_runs(b
         prepared("s3://pictures/in", "s3://pictures/out")
 
 
+@pytest.mark.release
 def test_a_picture_that_changes_while_it_is_computed_fails(bucket, tmp_path):
     put(bucket, "in/a.jpg", "in/a_trimap.png")
 
@@ -127,6 +133,7 @@ def test_a_picture_that_changes_while_it_is_computed_fails(bucket, tmp_path):
     assert states("s3://pictures/in", tmp_path / "out", tmp_path) == {"a.jpg": "done"}
 
 
+@pytest.mark.release
 def test_failures_name_the_url_and_not_the_copy(bucket, tmp_path, monkeypatch):
     put(bucket, "in/a.jpg")
 
@@ -144,6 +151,7 @@ def test_failures_name_the_url_and_not_the_copy(bucket, tmp_path, monkeypatch):
     assert "MiB are free" in short.reason and "TMPDIR" in short.hint and short.again
 
 
+@pytest.mark.release
 def test_the_command_computes_in_processes_and_prints_urls(bucket, tmp_path, monkeypatch, capsys):
     import hdmatt.batching.batch as batch
     from hdmatt.batching.processes import Processes

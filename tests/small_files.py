@@ -435,6 +435,9 @@ SAMPLES: dict[tuple[str, str], list[Sample]] = {
     ("TIFF", "signed integers"): [
         _tiff(1, np.uint8, change=lambda pixels, dtype=dtype: pixels.astype(dtype)) for dtype in (np.int8, np.int16)
     ],
+    ("TIFF", "palette of 16 bit"): [
+        _tiff(1, np.uint16, photometric="palette", colormap=np.zeros((3, 65536), np.uint16))
+    ],
     ("TIFF", "CIELab"): [_tiff(3, np.uint8, photometric="cielab")],
     ("TIFF", "colour filter array"): [_tiff(1, np.uint16, photometric="cfa")],
     ("TIFF", "two alphas"): [
@@ -491,6 +494,9 @@ SAMPLES: dict[tuple[str, str], list[Sample]] = {
         _of(1, psd(16, 1), "psd", **U16),
     ],
     ("PSD", "merged picture: CMYK of 8 bit"): [_of(3, psd(8, 4), "psd", step=1.01 / 255)],
+    ("PSD", "merged picture: Lab"): [_of(3, psd(8, 9), "psd")],
+    ("PSD", "merged picture: duotone"): [_of(1, psd(8, 8), "psd")],
+    ("PSD", "merged picture: multichannel"): [_of(3, psd(8, 7), "psd")],
     ("BMP", "1, 8 and 24 bit"): [
         _of(3, pillow(), "bmp"),
         _of(1, pillow(), "bmp"),

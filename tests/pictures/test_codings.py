@@ -8,6 +8,7 @@ import pillow_heif
 import pytest
 import tifffile
 from PIL import Image
+from small_files import psd
 from small_pictures import HEIGHT, noise, photo, whole
 
 from hdmatt.errors import InputError
@@ -62,6 +63,16 @@ def test_what_is_no_picture_of_ours_is_named_by_its_first_bytes(tmp_path, head, 
     with pytest.raises(InputError) as error:
         open_picture(path)
     assert error.value.message == f"{path} is {name}, which we cannot read" and error.value.hint
+
+
+@pytest.mark.parametrize(("mode", "name"), [(7, "multichannel"), (8, "duotone"), (9, "Lab")])
+def test_a_psd_of_other_colours_is_named(tmp_path, mode, name):
+    path = tmp_path / "a.psd"
+    psd(8, mode)(path, noise(3))
+    with pytest.raises(InputError) as error:
+        open_picture(path)
+    assert error.value.message == f"{path} is a PSD of {name} colours, which we cannot read"
+    assert "Image > Mode" in error.value.hint
 
 
 def test_the_thumbnail_of_a_camera_raw_file_is_not_the_picture(tmp_path):

@@ -11,6 +11,7 @@ import pytest
 import tifffile
 from PIL import Image
 from psd_tools import PSDImage
+from small_files import psd
 from small_metadata import CAMERA, EXIF, GPS, LEFT_OUT, PICTURE, PLACE, RDF, XMP, camera_exif, save_described
 from small_pictures import HEIGHT, WIDTH, info, noise, photo, profile, save, write
 
@@ -208,6 +209,11 @@ def test_pictures_without_any_have_no_note(tmp_path):
         Image.fromarray(noise()).save(tmp_path / f"a{suffix}")
         found = opened(tmp_path / f"a{suffix}")
         assert found.description == Description() and found.notes == ()
+
+
+def test_cmyk_of_photoshop_has_a_note(tmp_path):
+    psd(8, 4)(tmp_path / "a.psd", noise())
+    assert opened(tmp_path / "a.psd").notes == ("holds CMYK colours, which became RGB by the plain formula",)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".tif"])

@@ -169,6 +169,13 @@ def test_palettes_are_looked_up_and_turned(tmp_path, orientation, tile):
     np.testing.assert_array_equal(whole(path), np.rot90(colours, {1: 0, 3: 2, 6: 3}[orientation]))
 
 
+def test_a_palette_of_16_bit_is_refused_because_openimageio_looks_up_half_of_the_number(tmp_path):
+    palette = np.zeros((3, 65536), np.uint16)
+    path = tiff(tmp_path / "a.tif", noise(1, np.uint16), photometric="palette", colormap=palette)
+    with pytest.raises(InputError, match="has a palette of more than 256 colours"):
+        open_picture(path)
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("tile", [{}, {"tile": (16, 16)}])
 def test_cmyk_is_white_without_ink(tmp_path, dtype, tile):

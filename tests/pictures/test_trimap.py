@@ -189,6 +189,48 @@ def test_labels_of_8_bit_are_refused_in_files_and_arrays(tmp_path, levels):
     assert error.value.hint.endswith('(trimap / trimap.max() * 255).round().astype("uint8")')
 
 
+def save_trimap_of(folder: Path, values: np.ndarray) -> Path:
+    path = folder / ("a.tif" if values.dtype.kind == "f" else "a.png")
+    if values.dtype.kind == "f":
+        tifffile.imwrite(path, values)
+    else:
+        Image.fromarray(values).save(path)
+    return path
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float16, np.float32])
+@pytest.mark.parametrize(
+    ("grey", "taken_for"), [(55, "background"), (64, "background"), (20, "background"), (188, "foreground")]
+)
+def test_a_single_grey_that_would_be_black_or_white_is_refused_and_mended(tmp_path, dtype, grey, taken_for):
+    marks = some_trimap(24, 24)
+    values = np.where(marks == 128, grey, marks.astype(int))
+    scaled = values / 255 if dtype in (np.float16, np.float32) else values * (257 if dtype == np.uint16 else 1)
+    path = save_trimap_of(tmp_path, scaled.astype(dtype))
+    with open_trimap(path) as trimap, pytest.raises(InputError, match=f"would be {taken_for}") as error:
+        trimap.rows(0, 24)
+    assert ("but is sRGB's 128 in linear light" in error.value.message) == (grey == 55)
+    assert_mended(error.value, path.with_suffix(".middle.png"), marks)
+    with open_trimap(scaled.astype(dtype)) as trimap, pytest.raises(InputError, match="holds black, white and"):
+        trimap.rows(0, 24)
+
+
+def test_softened_edges_of_a_trimap_are_no_grey_of_their_own():
+    y, x = np.mgrid[:120, :120]
+    distance = np.hypot(y - 60, x - 60)
+    soft = np.clip((50 - distance) / 8 + 0.5, 0, 1) * 255  # no pixel is marked unknown, and none has to be
+    for values in (soft.astype(np.uint8), soft.astype(np.float32) / 255):
+        with open_trimap(values) as trimap:
+            np.testing.assert_array_equal(trimap.rows(0, 120), classify(values)[0])
+
+
+@pytest.mark.parametrize("levels", [(0, 1, 255), (0, 254, 255), (0, 100, 200), (30, 128, 220), (0, 86, 255)])
+def test_greys_near_black_white_and_the_middle_are_what_they_look_like(levels):
+    values = np.random.default_rng(0).choice(np.array(levels, np.uint8), (24, 24))
+    with open_trimap(values) as trimap:
+        np.testing.assert_array_equal(trimap.rows(0, 24), classify(values)[0])
+
+
 @pytest.mark.parametrize("levels", [(0,), (128,), (0, 128), (0, 255), (128, 255), (0, 127, 254), (255,)])
 def test_a_trimap_without_one_of_its_values_is_a_trimap(levels):
     values = np.random.default_rng(0).choice(np.array(levels, np.uint8), (8, 8))

@@ -5,6 +5,7 @@ Knows how codings are marked; decodes nothing. Called by pictures/decoder.py.
     Coding            what a file is, and one thing to do
     coding_of         of a file that could not be opened
     unusual_coding    of a file that was opened, where not every build of the libraries can decode it
+    psd_colours       what the colours of a PSD are, by its header
     is_animated       whether a PNG or WebP holds several pictures
 """
 
@@ -67,6 +68,10 @@ _COMPRESSIONS = {
 }
 
 
+_PSD_COLOURS = {0: "bitmap", 1: "grey", 2: "palette", 3: "RGB", 4: "CMYK", 7: "multichannel", 8: "duotone", 9: "Lab"}
+_UNREADABLE_PSD = ("multichannel", "duotone", "Lab")
+
+
 class Coding(NamedTuple):
     """What a file is, and one thing to do."""
 
@@ -82,6 +87,8 @@ def coding_of(path: Path) -> Coding | None:
             return _coding(path, name, hint)
     if head[4:8] == b"ftyp" and head[8:12] in _BRANDS:
         return _coding(path, *_BRANDS[head[8:12]])
+    if (colours := psd_colours(path)) in _UNREADABLE_PSD:
+        return _coding(path, f"a PSD of {colours} colours", "Convert it to RGB (Image > Mode) and save it again.")
     return _jpeg(path, head)
 
 
@@ -94,6 +101,12 @@ def unusual_coding(path: Path, file_format: str, spec: Any) -> Coding | None:
         return None
     name = _COMPRESSIONS.get(compression, f"number {compression}, an unknown")
     return _coding(path, f"a TIFF with {name} compression", _SAVE)
+
+
+def psd_colours(path: Path) -> str:
+    """What the colours of a PSD or PSB are, as "RGB" or "CMYK"; "" of another file."""
+    head = _first_bytes(path, 26)
+    return _PSD_COLOURS.get(int.from_bytes(head[24:26], "big"), "") if head[:4] == b"8BPS" else ""
 
 
 def is_animated(path: Path, file_format: str) -> bool:
@@ -130,9 +143,9 @@ def _jpeg(path: Path, head: bytes) -> Coding | None:
     return None
 
 
-def _first_bytes(path: Path) -> bytes:
+def _first_bytes(path: Path, count: int = _HEAD) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(_HEAD)
+            return file.read(count)
     except OSError:
         return b""

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from hdmatt.errors import InputError
-from hdmatt.pictures.codings import coding_of, is_animated, unusual_coding
+from hdmatt.pictures.bmp import colours_of_bmp
+from hdmatt.pictures.codings import coding_of, is_animated, psd_colours, unusual_coding
 from hdmatt.pictures.description import description_of
 from hdmatt.pictures.exr_header import attributes_of, windows_of
 from hdmatt.pictures.exr_layers import choose_layer, refuse_subsampled
@@ -82,7 +83,7 @@ class Decoder:
         self._kept, self._kept_y = np.empty((0, self.width, self.channels), self.dtype), 0
         self._tiles: dict[int, dict[int, np.ndarray]] = {}  # the tile rows that were asked for last, by row and column
         with size_limit(lifted=self._opened.beyond):
-            self._notes = (*_notes(path, self._opened.input, self._format), *_note_of_inks(spec))
+            self._notes = (*_notes(path, self._opened.input, self._format), *_note_of_inks(path, spec))
         described = part == "straight"
         self._description = description_of(path, self._format, self._opened.input) if described else NO_DESCRIPTION
         self.decoded = 0
@@ -190,7 +191,8 @@ class Decoder:
             return np.empty((y1 - y0, x1 - x0, self.channels), self.dtype)
         pixels = self._native(y0, y1, x0, x1)
         first = min(self._picks)
-        colours = pixels[..., [c - first for c in self._picks]] if pixels.shape[2] > self.channels else pixels
+        places = [c - first for c in self._picks]
+        colours = pixels if places == [*range(pixels.shape[2])] else pixels[..., places]
         if self._complement:
             colours = WHITE.get(self.dtype.name, np.float32(1)) - colours
         if self.associated and self._alpha is not None:
@@ -272,6 +274,8 @@ class Decoder:
                 f"{self._path} is no EXR, we know no layers of it, but layer {layer!r} is asked for",
                 hint="Leave --input-layer out.",
             )
+        if self._format == "bmp" and (colours := colours_of_bmp(self._path)):
+            return colours, ({*range(4)} - {*colours}).pop()
         return _channels(file.input.spec(), self._format)
 
     def _drop_input(self) -> None:
@@ -309,9 +313,10 @@ def _notes(path: Path, source: Any, file_format: str) -> tuple[str, ...]:
     return ("holds several pictures: the first one was taken",) if several else ()
 
 
-def _note_of_inks(spec: Any) -> tuple[str, ...]:
+def _note_of_inks(path: Path, spec: Any) -> tuple[str, ...]:
     """OpenImageIO makes RGB of CMYK without a look at the profile."""
     colours = spec.get_string_attribute("jpeg:ColorSpace") or spec.get_string_attribute("tiff:ColorSpace")
+    colours = colours or psd_colours(path)
     if colours not in ("CMYK", "YCbCrK"):
         return ()
     profile = ", not by its ICC profile" if spec.getattribute("ICCProfile") is not None else ""
@@ -328,6 +333,8 @@ def _check_layout(path: Path, spec: Any, file_format: str) -> None:
         )
     if file_format == "tiff":
         check_tiff(path, spec)
+    if file_format == "psd" and (coding := coding_of(path)):
+        raise InputError(f"{path} is {coding.name}, which we cannot read", hint=coding.hint)
     if spec.nchannels > MAX_CHANNELS:
         raise _too_many_channels(path, spec.nchannels)
     chunk = _chunk_rows(spec) * int(spec.tile_width or spec.width) * int(spec.pixel_bytes(True))

@@ -49,8 +49,8 @@ def check_tiff(path: Path, spec: Any) -> None:
     """Refuse a TIFF whose numbers are no colours that we know.
 
     Raises:
-        InputError: Lab, raw or other special colours, signed integers or 64-bit floats, two alphas, inks beyond CMYK,
-            grey by its label but of three channels, or min-is-white where white is unknown.
+        InputError: Lab, raw or other special colours, signed integers or 64-bit floats, palettes of 16 bit, two alphas,
+            inks beyond CMYK, grey by its label but of three channels, or min-is-white where white is unknown.
     """
     photometric = spec.get_int_attribute("tiff:PhotometricInterpretation", -1)
     kind, names = str(spec.format), list(spec.channelnames)
@@ -80,6 +80,8 @@ def check_tiff(path: Path, spec: Any) -> None:
         raise _not_readable(path, "holds YCbCr colours and is to be turned", "YCbCr that is upright")
     if odd_ycbcr and spec.get_int_attribute("oiio:BitsPerSample", 8) != 8:
         raise _not_readable(path, "holds YCbCr colours that are not 8 bit", "YCbCr of 8 bit")
+    if photometric == _PALETTE and spec.get_int_attribute("oiio:BitsPerSample", 8) > 8:
+        raise _not_readable(path, "has a palette of more than 256 colours", "palettes of up to 8 bit")
     if names.count("A") > 1:
         raise InputError(f"{path} has two alpha channels, we need one at most", hint="Save it with one of them.")
     if photometric in (_MIN_IS_WHITE, _MIN_IS_BLACK) and {"R", "G", "B"} <= set(names):

@@ -3,7 +3,7 @@
 Knows values, nothing of files. Called by pictures/trimap.py, band by band.
 
     AlphaClaim    whether an alpha channel says the same as the greys
-    Span          whether the values reach white
+    Span          whether the values reach white, and a single grey the middle
     stretch_hint  the command that makes the largest value white
 """
 
@@ -18,6 +18,9 @@ from jaxtyping import Shaped, UInt8
 from hdmatt.errors import InputError
 from hdmatt.pictures.info import WHITE, PictureInfo
 
+_STEPS = 4095  # of floats that are counted
+_FEW = 0.001  # of the pixels: slips
+_MIDDLE_IN_LIGHT = 0.2158  # 128 of 255 through the curve of sRGB
 _NAMES = {0: "background", 128: "unknown", 255: "foreground"}
 
 
@@ -69,35 +72,38 @@ class AlphaClaim:
 
 
 class Span:
-    """Which values a trimap holds: whether they reach far enough to be told apart."""
+    """Which values a trimap holds: whether they reach far enough, and whether its unknown is where we look for it."""
 
     def __init__(self) -> None:
-        self._levels = np.zeros(0, bool)  # which integers were seen
+        self._counts = np.zeros(0, np.int64)  # of each integer; of floats, of each of _STEPS + 1 steps from 0 to 1
         self._largest = 0.0
 
     def add(self, values: Shaped[np.ndarray, "h w"]) -> None:
         """Some rows, as they are stored."""
-        if values.size and values.dtype.name in WHITE:
-            number = WHITE[values.dtype.name] + 1
-            if not self._levels.size:
-                self._levels = np.zeros(number, bool)
-            histogram = cv2.calcHist([np.ascontiguousarray(values)], [0], None, [number], [0, number])
-            self._levels |= histogram.ravel() > 0
-        elif values.size:
+        if not values.size:
+            return
+        white = WHITE.get(values.dtype.name, 0)
+        if not white:
             self._largest = max(self._largest, float(values.max()))
+            values = np.rint(values.astype(np.float32).clip(0, 1) * _STEPS).astype(np.uint16)
+        number = (white or _STEPS) + 1
+        histogram = cv2.calcHist([np.ascontiguousarray(values)], [0], None, [number], [0, number])
+        counts = histogram.ravel().astype(np.int64)
+        self._counts = self._counts + counts if self._counts.size else counts
 
     def check(self, info: PictureInfo, name: str) -> None:
         """The verdict, once every row was added.
 
         Raises:
-            InputError: Values above 0 of which none reaches a third of white, where background ends; or exactly three
-                values of which none is foreground.
+            InputError: Values above 0 of which none reaches a third of white, where background ends; exactly three
+                values of which none is foreground; or one grey between black and white, which is not in the middle.
         """
         white = info.white or WHITE.get(info.dtype.name, 1)
-        levels = np.flatnonzero(self._levels)
+        levels = np.flatnonzero(self._counts) if self._counts.size and not self._is_float else np.zeros(0, np.int64)
         largest = float(levels[-1]) if levels.size else self._largest * (info.white or 1)
         too_small = 0 < largest < white / 3
         if not too_small and not (levels.size == 3 and levels[0] == 0 and largest < 2 * white / 3):
+            self._check_grey(info, name, white)
             return
         shown = (
             f"only the values {', '.join(map(str, levels))}" if 0 < levels.size <= 3 else f"values up to {largest:g}"
@@ -108,6 +114,30 @@ class Span:
             hint=stretch_hint(info.path),
         )
 
+    @property
+    def _is_float(self) -> bool:
+        return self._counts.size == _STEPS + 1
+
+    def _check_grey(self, info: PictureInfo, name: str, white: float) -> None:
+        """Refuse black, white and one grey that would be taken for one of them, as 128 of sRGB in linear light."""
+        counts, end = self._counts, self._counts.size - 1
+        low, high = end // 16, end - end // 16
+        between, few = counts[low + 1 : high], counts.sum() * _FEW
+        if counts[: low + 1].sum() <= few or counts[high:].sum() <= few or between.max(initial=0) <= few:
+            return
+        grey = low + 1 + int(np.argmax(between))
+        if 2 * counts[grey] < between.sum() or end / 3 <= grey < 2 * end / 3:
+            return
+        share = grey / end
+        shown = f"{share:.4g}" if self._is_float else f"{grey}"
+        light = abs(share - _MIDDLE_IN_LIGHT) < 0.003
+        raise InputError(
+            f"{name} holds black, white and {shown}, we need {_needed(white)}: {shown} would be "
+            f"{'background' if grey < end / 3 else 'foreground'}"
+            + (", but is sRGB's 128 in linear light" if light else ""),
+            hint=_middle_hint(info.path, share, light=light),
+        )
+
 
 def stretch_hint(path: Path | None) -> str:
     """How to make the largest value white, as a command."""
@@ -115,6 +145,19 @@ def stretch_hint(path: Path | None) -> str:
         return 'If the largest is foreground: (trimap / trimap.max() * 255).round().astype("uint8")'
     code = _code(path, ".white.png", straight=False, pick="..., 0")
     return f"If 0 is background and the largest foreground: {code}"
+
+
+def _middle_hint(path: Path | None, grey: float, *, light: bool) -> str:
+    """How to make the grey the middle one."""
+    first = "Save it without the conversion to linear light" if light else "Save it with the unknown pixels at 128"
+    if path is None:
+        return f"{first}, in 8 bit."
+    source, kept = json.dumps(str(path)), json.dumps(str(path.with_suffix(".middle.png")))
+    code = (
+        f"import OpenImageIO as o; a = o.ImageBuf({source}).get_pixels()[..., 0]; "
+        f'o.ImageBuf(((a > {grey / 2:.3g}) * 128 + (a > {(grey + 1) / 2:.3g}) * 127).astype("uint8")).write({kept})'
+    )
+    return f"{first}, or, if it is the unknown: python -c {shlex.quote(code)}"
 
 
 def _shares(counts: np.ndarray) -> str:

@@ -2,6 +2,8 @@
 # make check       what every change must pass: lint, types, tests
 # make check-all   all tests, also those that only a release needs; a skipped test is a failed one
 # make check-gpu   the tests that need an NVIDIA GPU
+# make docs        build the documentation site into site/; what is missing is an error
+# make wheel       build dist/hdmatt-*.whl
 # make faults      plants wrong lines one at a time: the tests must catch each
 # make clean       remove .venv, caches and build results
 #
@@ -13,7 +15,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # two processes, a file's tests in one of them: they share what is made once a file
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: demo check check-all check-gpu faults lint types tests clean
+.PHONY: demo check check-all check-gpu docs wheel faults lint types tests clean
 
 demo: .venv/.installed
 	$(BIN)/python examples/demo.py
@@ -24,6 +26,13 @@ check: lint
 
 check-all: .venv/.installed-release
 	HDMATT_EXAMPLES=10 $(PYTEST) -m "not gpu" --no-skips
+
+docs: .venv/.installed-docs
+	$(BIN)/zensical build --strict --clean
+	$(BIN)/python docs/check_site.py site
+
+wheel: .venv/bin/python
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 faults: .venv/.installed-dev
 	$(BIN)/python tests/faults/plant.py
@@ -36,6 +45,7 @@ lint: .venv/.installed-dev
 	$(BIN)/ruff format --check --quiet
 	$(BIN)/mdformat --check *.md docs research integrations
 	$(BIN)/python docs/rooms.py --check
+	$(BIN)/python docs/cli_page.py --check
 	$(BIN)/python docs/formats_table.py --check
 
 types: .venv/.installed-dev
@@ -45,7 +55,7 @@ tests: .venv/.installed-dev
 	$(PYTEST)
 
 clean:
-	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist site .pytest_cache .ruff_cache .hypothesis
 	find src tests examples benchmarks paper recipes research integrations -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -66,3 +76,7 @@ clean:
 .venv/.installed-release: pyproject.toml constraints.txt | .venv/bin/python
 	$(PIP) -e '.[dev,release]'
 	@touch .venv/.installed .venv/.installed-dev $@
+
+.venv/.installed-docs: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) -e '.[docs]'
+	@touch .venv/.installed $@

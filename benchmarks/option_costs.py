@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if not given.table:
         rows = [measured(typed) for typed, _ in LINES[: given.lines]]
-        record = {**facts(Settings(), command_of(__file__, arguments)), "rows": rows}
+        record = {**facts(Settings(), command_of(__file__, sys.argv[1:])), "rows": rows}
         write_text_atomic(RESULTS, json.dumps(record, indent=1) + "\n")
     text = PAGE.read_text(encoding="utf-8")
     write_text_atomic(PAGE, with_table(text, json.loads(RESULTS.read_text(encoding="utf-8"))))

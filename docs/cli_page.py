@@ -1,7 +1,7 @@
 """The page of the command line, made from the commands themselves.
 
-    python docs/cli_page.py            writes docs/cli.md
-    python docs/cli_page.py --check    exit code 1 if the page says something else than the commands
+python docs/cli_page.py            writes docs/cli.md
+python docs/cli_page.py --check    exit code 1 if the page says something else than the commands
 """
 
 import argparse
@@ -26,6 +26,8 @@ stopped by SIGHUP, Ctrl-C, SIGTERM. Errors are one sentence on stderr, and a sec
 shows where it happened.
 
 `hdmatt --version` prints the version. `hdmatt --install-completion` completes commands and options in the shell.
+
+<!-- snippets: form, made from the commands -->
 """
 LEFT_OUT = {"help", "install_completion", "show_completion", "version"}
 
@@ -35,7 +37,9 @@ def page() -> str:
     parts = [HEAD]
     for name, command in commands(typer.main.get_command(app)):
         parts += [f"## {name}", first_words(command), "```text\n" + usage(name, command) + "\n```", *tables(command)]
-    return mdformat.text("\n\n".join(parts), options={"wrap": 100, "plugin": {"tables": {"compact_tables": True}}}, extensions={"gfm"})
+    return mdformat.text(
+        "\n\n".join(parts), options={"wrap": 100, "plugin": {"tables": {"compact_tables": True}}}, extensions={"gfm"}
+    )
 
 
 def commands(group: Any, prefix: str = "hdmatt") -> Iterator[tuple[str, Any]]:
@@ -65,7 +69,9 @@ def tables(command: Any) -> Iterator[str]:
     """Arguments, then the options of each panel of --help."""
     arguments = [one for one in command.params if one.param_type_name == "argument"]
     if arguments:
-        yield "\n".join(["| argument | |", "| -- | -- |", *(f"| `{a.name.upper()}` | {cell(a.help)} |" for a in arguments)])
+        yield "\n".join(
+            ["| argument | |", "| -- | -- |", *(f"| `{a.name.upper()}` | {cell(a.help)} |" for a in arguments)]
+        )
     panels: dict[str, list[Any]] = {}
     for one in command.params:
         if one.param_type_name == "option" and one.name not in LEFT_OUT and not one.hidden:

@@ -12,6 +12,7 @@ A comment says what holds for all blocks of code below it, up to the next one:
 """
 
 import re
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ UNMARKED = {"README.md": "run", "CONTRIBUTING.md": "form"}  # pages that hold no
 MARKS = ("run", "release", "form")
 _BLOCK = re.compile(r"^( *)```(\w+)[^\n]*\n(.*?)^ *```|^<!-- snippets: (\w+)[^\n]*-->", re.DOTALL | re.MULTILINE)
 HEIGHT, WIDTH = 72, 96
+PLACES = {"420 80 1900 1500": "25 13 71 59", "420, 80, 1900, 1500": "25, 13, 71, 59", "y=500, x=1000": "y=252, x=196"}
 
 
 @dataclass(frozen=True)
@@ -66,23 +68,46 @@ def commands(snippet: Snippet) -> list[str]:
     return []
 
 
+def words(line: str) -> list[str]:
+    """The words of a command line, without its comment. (shlex takes any # for the start of one.)"""
+    return shlex.split(re.sub(r"(^|\s)#\s.*$", "", line))
+
+
+def tiny(text: str) -> str:
+    """A text with the places of a real picture moved into a tiny one."""
+    for real, moved in PLACES.items():
+        text = text.replace(real, moved)
+    return text
+
+
 def make_files(folder: Path) -> Path:
-    """Every picture, trimap and mask that the pages name, tiny; a call copies them from the first one's folder."""
+    """Every picture, trimap and mask that the pages name, tiny."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:HEIGHT, :WIDTH]
-    picture = np.stack([60 + x, 90 + y, 40 + x + y], -1).astype(np.uint8) + rng.integers(0, 9, (HEIGHT, WIDTH, 3), np.uint8)
+    picture = np.stack([60 + x, 90 + y, 40 + x + y], -1).astype(np.uint8) + rng.integers(
+        0, 9, (HEIGHT, WIDTH, 3), np.uint8
+    )
     distance = np.hypot(y - HEIGHT / 2, x - WIDTH / 2)
     picture[distance < 20] = 250 - picture[distance < 20]
     trimap = np.where(distance < 14, 255, np.where(distance < 25, 128, 0)).astype(np.uint8)
     mask = np.where(distance < 20, 255, 0).astype(np.uint8)
-    for name in ("portrait.jpg", "portrait-small.jpg", "photo.jpg", "shoe.jpg", "frame.tif", "scan.tif", "beach.jpg"):
+    for name in (
+        "portrait.jpg",
+        "portrait-small.jpg",
+        "photo.jpg",
+        "p.jpg",
+        "shoe.jpg",
+        "frame.tif",
+        "scan.tif",
+        "beach.jpg",
+    ):
         cv2.imwrite(str(folder / name), picture)
     for name in ("trimap.png", "trimap-small.png"):
         cv2.imwrite(str(folder / name), trimap)
     cv2.imwrite(str(folder / "mask.png"), mask)
     cv2.imwrite(str(folder / "small-mask.png"), mask[::2, ::2])
     cv2.imwrite(str(folder / "matte.png"), cv2.GaussianBlur(mask, (0, 0), 2))
-    cv2.imwrite(str(folder / "portrait_alpha.png"), cv2.GaussianBlur(mask, (0, 0), 2))
+    cv2.imwrite(str(folder / "photo_alpha.png"), cv2.GaussianBlur(mask, (0, 0), 2))
     cv2.imwrite(str(folder / "truth.png"), cv2.GaussianBlur(mask, (0, 0), 2))
     cv2.imwrite(str(folder / "cutout.png"), np.dstack([picture, mask]))
     cv2.imwrite(str(folder / "deep.png"), picture.astype(np.uint16) * 257)
@@ -92,12 +117,17 @@ def make_files(folder: Path) -> Path:
     cv2.imwrite(str(folder / "strokes.png"), strokes)
     light = (picture[..., ::-1] / 255).astype(np.float32) ** 2.2
     _save_exr(folder / "plate.exr", light, ("R", "G", "B"))
+    _save_exr(folder / "trimap.exr", (trimap / 255).astype(np.float32)[..., None], ("Y",))
     layers = ("beauty.R", "beauty.G", "beauty.B", "key_light.R", "key_light.G", "key_light.B", "depth.Z")
     _save_exr(folder / "shot.exr", np.dstack([light, light, light[..., :1]]), layers)
-    for sub, name in (("", "a"), ("red", "shoe"), ("red", "hair")):
-        for kind, pixels in (("photos", picture), ("trimaps", trimap), ("masks", mask)):
+    for sub, name in (("blue", "a"), ("red", "shoe"), ("red", "hair")):
+        for kind, pixels, suffix in (
+            ("photos", picture, ".jpg"),
+            ("photos", trimap, "_trimap.png"),
+            ("trimaps", trimap, ".png"),
+            ("masks", mask, ".png"),
+        ):
             (folder / kind / sub).mkdir(parents=True, exist_ok=True)
-            suffix = ".jpg" if kind == "photos" else ".png"
             cv2.imwrite(str(folder / kind / sub / f"{name}{suffix}"), pixels)
     (folder / "shots").mkdir()
     for frame in range(1001, 1004):

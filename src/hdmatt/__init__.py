@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from hdmatt.trimaps.make import make_trimap
     from hdmatt.trimaps.masks import MaskSource
 
-__version__ = "0.1.0"
+__version__ = "0.9.0"
 __all__ = [
     "Attention",
     "BatchOptions",

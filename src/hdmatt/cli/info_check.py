@@ -173,7 +173,7 @@ def _extras() -> Iterator[Check]:
     extras: dict[str, list[str]] = {}
     for line in needs:
         match = re.match(r"([\w.-]+).*extra == ['\"]([\w-]+)['\"]", line)
-        if match and match[2] not in ("dev", "docs"):
+        if match and match[2] not in ("dev", "docs", "release"):
             extras.setdefault(match[2], []).append(match[1])
     for name, packages in sorted(extras.items()):
         missing = [one for one in packages if not _is_installed(one)]

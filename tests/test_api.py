@@ -130,6 +130,7 @@ def test_help_and_import_load_no_torch():
     assert done.stdout.strip().endswith("False")
 
 
+@pytest.mark.release
 def test_the_peak_memory_with_colours_stays_under_the_plans(weights, tmp_path):
     """A subprocess, so that the peak is that of this one job."""
     trimap = np.zeros((1500, 5000), np.uint8)

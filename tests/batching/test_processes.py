@@ -55,6 +55,7 @@ def test_a_killed_process_costs_one_try_and_the_rest_goes_on(tmp_path):
     assert outcome(tmp_path, cheap_compute.die_once)["die.jpg"] == ("done", "")
 
 
+@pytest.mark.release
 def test_closing_the_iterator_leaves_no_process_and_a_ledger_to_go_on_from(tmp_path):
     pairs(tmp_path / "in", *"abcdef")
     executors: list[Processes] = []

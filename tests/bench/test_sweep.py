@@ -129,6 +129,7 @@ def test_the_shortest_of_three_tries_counts_and_the_first_call_does_not(monkeypa
     assert next(spent, None) is None
 
 
+@pytest.mark.release
 def test_operations_do_not_depend_on_batch_and_runtime(pair, tmp_path, weights):
     def flops(batch, runtime):
         options = Options(patch=64, overlap=16, batch=batch, memory="4GiB")
@@ -250,6 +251,7 @@ def test_without_matplotlib_nothing_is_measured(monkeypatch):
 # --------------------------------------------------------------------------------------------------------------- limits
 
 
+@pytest.mark.release
 def test_what_takes_too_long_or_holds_too_much_is_ended():
     with Worker(sleep) as worker, pytest.raises(Stopped, match=r"ended after 0\.1 s"):
         worker.ask(60, time_limit=0.1)
@@ -257,6 +259,7 @@ def test_what_takes_too_long_or_holds_too_much_is_ended():
         worker.ask(400 * 2**20, memory_limit=300 * 2**20)
 
 
+@pytest.mark.release
 def test_a_failing_method_and_a_hungry_one_are_measured_as_such(pair, tmp_path, weights):
     settings = Settings(Options(patch=64, overlap=16), NetworkChoice(weights, device="cpu"))
     missing = measure(parse("hdmatt:model=no.safetensors", settings), *pair, tmp_path)
@@ -268,6 +271,7 @@ def test_a_failing_method_and_a_hungry_one_are_measured_as_such(pair, tmp_path, 
 # ---------------------------------------------------------------------------------------------------------- the command
 
 
+@pytest.mark.release
 def test_a_small_bench_from_end_to_end(tmp_path, weights, monkeypatch, capsys):
     tries = iter([{**PEAKS, "fp32": 5e10}, PEAKS])  # the machine was busy at first
     monkeypatch.setattr("hdmatt.bench.sweep.machine_peaks", lambda device: next(tries))

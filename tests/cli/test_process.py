@@ -95,6 +95,7 @@ def test_names_that_are_not_utf_8_are_read_written_and_printed_as_they_are(tmp_p
         assert sorted(os.listdir(folder)) == sorted(os.path.basename(path) for path in paths)
 
 
+@pytest.mark.release
 def test_a_message_holds_the_bytes_of_a_name_and_json_their_numbers(tmp_path):
     name = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png")
     done = command("matte", name, name, stdout=subprocess.PIPE)

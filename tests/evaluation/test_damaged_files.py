@@ -129,6 +129,7 @@ def test_a_process_that_is_ended_removes_its_temporary_files(tmp_path, monkeypat
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.release
 def test_python_m_hdmatt_is_the_command_line():
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(

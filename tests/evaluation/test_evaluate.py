@@ -110,6 +110,7 @@ def test_a_mean_is_the_plain_mean_of_the_pictures(whole_run):
         assert one.sad == (mine[0].sad + mine[1].sad) / 2 and one.mse == (mine[0].mse + mine[1].mse) / 2
 
 
+@pytest.mark.release
 def test_a_method_that_fails_is_a_row_and_the_others_go_on(data, tmp_path, capsys):
     # PyMatting refuses a trimap without known pixels
     cv2.imwrite(str(data / "trimap" / "hair.png"), np.full((HEIGHT, WIDTH), 128, np.uint8))
@@ -173,6 +174,7 @@ def test_a_method_s_own_settings_reach_the_network(data, tmp_path, weights):
         assert (matte(*other) != crop).any(), other
 
 
+@pytest.mark.release
 def test_the_command_line_runs_a_method_with_its_options(data, tmp_path, weights):
     out, words = tmp_path / "r", ["--limit", 1, "--model", weights, "--patch", 64, "--overlap", 16]
     mattes = f"folder:{data / 'mattes'}"

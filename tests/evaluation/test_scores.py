@@ -37,6 +37,7 @@ def numbers(name, row, out, data, windows):
     }
 
 
+@pytest.mark.release
 def test_methods_that_cut_nothing_are_measured_on_the_borders_of_the_one_that_cuts(data, tmp_path, weights):
     out, mattes = tmp_path / "r", f"folder:{data / 'mattes'}"
     words = ["--model", weights, "--patch", 64, "--overlap", 16, "--method", mattes]

@@ -17,6 +17,7 @@ def test_weights_can_be_read_by_whoever_can_read_other_new_files(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.safetensors", "other"]
 
 
+@pytest.mark.release
 def test_weights_that_find_no_room_leave_the_old_ones(tmp_path):
     path = tmp_path / "a.safetensors"
     path.write_text("old")

@@ -57,6 +57,7 @@ def test_every_pooling_index_is_bit_for_bit_the_references(precision):
     assert body2.deep.dtype == torch.float32
 
 
+@pytest.mark.release
 def test_the_shipped_weights_matte_stays_within_the_limits_folded_and_in_bf16():
     # hair of the example: made-up patches of noise are nothing that the network knows, and twenty times as sensitive
     picture, trimap = (cv2.imread(str(EXAMPLE / name))[700:1020, 600:920] for name in ("hair.jpg", "hair-trimap.png"))

@@ -115,6 +115,7 @@ def test_shade_darkens_one_side_of_a_foreground():
         assert low <= np.median(ranges) <= high
 
 
+@pytest.mark.release
 def test_a_similar_background_has_the_mean_colour_or_the_one_nearby():
     colours = np.zeros((160, 160, 3))
     colours[:, :80], colours[:, 80:] = (220, 60, 60), (60, 60, 220)
@@ -129,6 +130,7 @@ def test_a_similar_background_has_the_mean_colour_or_the_one_nearby():
     assert 3 <= nearby.sum() <= 8
 
 
+@pytest.mark.release
 def test_a_background_of_the_same_kind_has_the_foregrounds_colours_elsewhere():
     colours = np.zeros((160, 160, 3))
     colours[:, :80], colours[:, 80:] = (220, 60, 60), (60, 60, 220)

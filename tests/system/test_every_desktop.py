@@ -43,6 +43,7 @@ def matte(code: str, *arguments: object) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.release
 def test_a_matte_is_the_same_bytes_without_what_only_linux_has(tmp_path):
     picture, trimap = scene()
     save(tmp_path / "picture.tif", np.rot90(picture).copy(), Orientation=6)  # upright again by way of a temporary file

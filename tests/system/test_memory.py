@@ -151,6 +151,7 @@ def is_mapped():
 """  # noqa: E501
 
 
+@pytest.mark.release
 def test_a_call_of_the_library_leaves_the_allocator_as_it_was():
     """glibc maps a first block of 31 MiB by itself, unless mallopt has told it to keep such blocks."""
     if platform.libc_ver()[0] != "glibc":

@@ -23,6 +23,14 @@ def pytest_configure(config: pytest.Config) -> None:
             importlib.import_module(name)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is not in the wheel is tested for a release."""
+    for item in items:
+        if item.path.parent.name in ("benchmarks", "paper", "recipes", "research"):
+            item.add_marker(pytest.mark.release)
+
+
 def _failed_where_skipped(report: pytest.TestReport | pytest.CollectReport, config: pytest.Config) -> None:
     if config.getoption("--no-skips") and report.skipped:
         report.outcome = "failed"

@@ -20,6 +20,7 @@ from faults import FAULTS, Fault
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "out", "data", "results")
 COPIES = 2
+ALL = ("-m", "not gpu")  # also the tests that only a release needs
 
 
 def main(words: list[str]) -> int:
@@ -33,7 +34,7 @@ def main(words: list[str]) -> int:
         for tree in trees:
             shutil.copytree(ROOT, tree, ignore=LEFT_OUT, symlinks=True)
         tests = sorted({name for fault in chosen for name in fault.tests.split()})
-        code, said = run(trees[0], tests, "-n", "2", "--dist", "loadfile")
+        code, said = run(trees[0], tests, *ALL, "-n", "2", "--dist", "loadfile")
         if code:
             print(f"the tests fail without a fault:\n{said}", file=sys.stderr)
             return 1
@@ -73,7 +74,7 @@ def plant(tree: Path, fault: Fault) -> tuple[bool, str]:
     right = path.read_text(encoding="utf-8")
     path.write_text(right.replace(fault.right, fault.wrong), encoding="utf-8")
     try:
-        code, said = run(tree, fault.tests.split(), "-x")
+        code, said = run(tree, fault.tests.split(), "-x", *ALL * fault.release)
     finally:
         path.write_text(right, encoding="utf-8")
     failed = [line.split(" ")[1] for line in said.splitlines() if line.startswith(("FAILED ", "ERROR "))]
@@ -81,7 +82,7 @@ def plant(tree: Path, fault: Fault) -> tuple[bool, str]:
 
 
 def run(tree: Path, tests: list[str], *options: str) -> tuple[int, str]:
-    """Exit code of the tests of `make check`, and what pytest said. 1: a test failed; more: they could not run."""
+    """Exit code of the tests, and what pytest said. 1: a test failed; more: they could not run."""
     environment = {**os.environ, "PYTHONPATH": str(tree / "src"), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--tb", "short", *options]
     done = subprocess.run(

@@ -72,7 +72,7 @@ def refused(capsys, words, *parts):
         assert part in said, said
 
 
-@pytest.mark.parametrize(("windows", "batch"), [("fewest", 1), ("grid", 3)])
+@pytest.mark.parametrize(("windows", "batch"), [("fewest", 1), pytest.param("grid", 3, marks=pytest.mark.release)])
 def test_several_devices_give_the_matte_of_one_and_encode_each_patch_once(model, windows, batch):
     options = replace(SMALL, windows=windows, batch=batch)
     one, several = Counters(), Counters()

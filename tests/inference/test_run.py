@@ -425,7 +425,8 @@ def test_sizes_that_differ_are_refused_with_both_sizes(model):
         matte(picture, trimap[:100], model, SMALL)
 
 
-@pytest.mark.parametrize("side", [4000, pytest.param(10000, marks=pytest.mark.release)])
+@pytest.mark.release
+@pytest.mark.parametrize("side", [4000, 10000])
 def test_the_peak_memory_of_a_large_picture_stays_under_the_stated_limit(side):
     """A subprocess, so that the peak is that of this one job."""
     script = """

@@ -25,6 +25,8 @@ from hdmatt.runtimes.graphs import SUFFIX, has_graphs, load_graphs, metadata, pa
 from hdmatt.runtimes.prepare import prepare
 from hdmatt.system import memory
 
+pytestmark = pytest.mark.release  # the exporter takes half a minute
+
 
 @pytest.fixture(scope="module")
 def model():
@@ -49,7 +51,7 @@ def test_the_network_of_these_tests_has_every_part_that_the_shipped_one_has(mode
     assert replace(shipped, width=model.config.width, patch=model.config.patch) == model.config
 
 
-@pytest.mark.parametrize("sizes", [(64, 96), pytest.param(SIZES, marks=pytest.mark.release)])
+@pytest.mark.parametrize("sizes", [(64, 96), SIZES])
 @pytest.mark.parametrize("kind", ["onnx", "openvino"])
 def test_graphs_give_torchs_alpha_for_all_sizes_numbers_of_contexts_and_empty_regions(model, folders, kind, sizes):
     found = check(model, prepare(model, kind, graphs=folders[kind]), sizes=sizes)

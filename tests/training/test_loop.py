@@ -59,7 +59,13 @@ def pack(tmp_path_factory):
     return make_pack(tmp_path_factory.mktemp("data") / "pack")
 
 
-@pytest.mark.parametrize("config", [TEN, LIKE_OURS], ids=["plain", "as our presets, with a worker"])
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param(TEN, id="plain"),
+        pytest.param(LIKE_OURS, id="as our presets, with a worker", marks=pytest.mark.release),
+    ],
+)
 def test_six_steps_equal_three_a_stop_and_three_more_bit_for_bit(pack, tmp_path, config):
     config = replace(config, steps=6, save_every=3)
     train(config, [pack], tmp_path / "straight", fabric=make_fabric(config.precision, accelerator="cpu"))
@@ -132,6 +138,7 @@ def test_a_step_whose_gradient_is_no_number_is_not_taken_and_is_counted(pack, tm
     assert row["skipped"] == 1 and np.isfinite(row["loss"])
 
 
+@pytest.mark.release
 def test_ten_such_steps_end_the_run_and_keep_the_last_checkpoint(pack, tmp_path, monkeypatch):
     monkeypatch.setattr("hdmatt.training.step.total", nan_loss(range(5, 100)))
     with pytest.raises(RuntimeError, match=r"no number 10 steps in a row \(up to step 15"):

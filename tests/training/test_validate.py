@@ -70,6 +70,7 @@ def test_held_out_samples_are_scored_by_the_four_metrics_where_they_are_unknown(
     assert found.row(7)["mse_x1000"] == round(1000 * found.mse, 4)
 
 
+@pytest.mark.release
 def test_validation_leaves_scores_a_sheet_and_the_best_weights_and_changes_nothing_else(pack, test_set, tmp_path):
     config = replace(SHORT, validate_every=2)
     train(config, [pack], tmp_path / "seen", fabric=cpu(), validate=[test_set])

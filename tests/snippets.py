@@ -2,8 +2,8 @@
 
 A comment says what holds for all blocks of code below it, up to the next one:
 
-    <!-- snippets: run -->             tests run it, with a tiny network, on tiny pictures; of hdmatt batch the plan
-    <!-- snippets: release -->         the same, with the real network; only before a release
+    <!-- snippets: run -->             run on tiny pictures with a tiny network; of hdmatt batch the plan
+    <!-- snippets: release -->         run by processes of their own with the real network, before a release
     <!-- snippets: form, REASON -->    its form is checked: options are there, the shell and the language read it
 
     Snippet, snippets    a block of code: page, line, language, mark, text

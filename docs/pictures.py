@@ -171,8 +171,8 @@ def main(wanted: list[str]) -> None:
             continue
         for name, pixels in make():
             pixels = pixels[..., ::-1] if pixels.ndim == 3 else pixels
-            quality = [cv2.IMWRITE_WEBP_QUALITY, 82, cv2.IMWRITE_JPEG_QUALITY, 88]
-            cv2.imwrite(str(OUT / name), pixels, quality)
+            quality = {".webp": [cv2.IMWRITE_WEBP_QUALITY, 82], ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 88]}
+            cv2.imwrite(str(OUT / name), pixels, quality.get(Path(name).suffix, []))
             print(
                 f"{name}: {pixels.shape[1]} x {pixels.shape[0]}, {(OUT / name).stat().st_size // 1000} kB", flush=True
             )

@@ -14,7 +14,6 @@ from psd_tools import PSDImage
 from hdmatt import api
 from hdmatt.errors import OutputError
 from hdmatt.inference import files as files_module
-from hdmatt.inference import outputs as outputs_module
 from hdmatt.inference.files import matte_files
 from hdmatt.inference.options import NetworkChoice, Options
 from hdmatt.inference.outputs import Outputs
@@ -25,6 +24,7 @@ from hdmatt.network.model import HDMatt
 from hdmatt.pictures.colour import linear_to_srgb
 from hdmatt.pictures.reader import PictureReader
 from hdmatt.pictures.writer import PictureWriter
+from hdmatt.system import together
 
 SMALL = Options(patch=64, overlap=16)
 
@@ -97,9 +97,9 @@ def test_when_an_output_cannot_take_its_place_the_files_that_were_there_are_ther
     def no_links(source, target):
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr(outputs_module.os, "replace", stubborn)
+    monkeypatch.setattr(together.os, "replace", stubborn)
     if not links:
-        monkeypatch.setattr(outputs_module.os, "link", no_links)
+        monkeypatch.setattr(together.os, "link", no_links)
     with pytest.raises(OutputError, match=rf"{failing} cannot be written \(Permission denied\)"):
         run(scene, targets, network)
     assert content(targets) == before
@@ -156,7 +156,7 @@ def test_layers_and_the_other_files_appear_together_or_not_at_all(scene, network
             raise PermissionError(13, "Permission denied")
         replace(source, target)
 
-    monkeypatch.setattr(outputs_module.os, "replace", stubborn)
+    monkeypatch.setattr(together.os, "replace", stubborn)
     with pytest.raises(OutputError, match=rf"{failing} cannot be written"):
         run(scene, outputs, network)
     assert {path.name for path in scene.iterdir()} == before
@@ -168,7 +168,7 @@ def test_a_link_is_followed_and_its_file_comes_back(scene, targets, network, mon
     targets.alpha.unlink()
     targets.alpha.symlink_to(real)
 
-    kept = outputs_module._kept
+    kept = together._kept
 
     def failing(place):
         if place.name == "cutout.png":
@@ -176,7 +176,7 @@ def test_a_link_is_followed_and_its_file_comes_back(scene, targets, network, mon
         return kept(place)
 
     with monkeypatch.context() as broken:
-        broken.setattr(outputs_module, "_kept", failing)
+        broken.setattr(together, "_kept", failing)
         with pytest.raises(OutputError, match="the disk is full"):
             run(scene, targets, network)
     assert targets.alpha.is_symlink() and real.read_bytes() == b"elsewhere"

@@ -106,6 +106,12 @@ def batch_command(
     invert: Annotated[
         bool, typer.Option("--invert", help="The file of the matte holds 1 - alpha.", rich_help_panel=_OUTPUTS)
     ] = False,
+    despill: Annotated[
+        float,
+        typer.Option(
+            metavar="0-1", help="Takes a green or blue screen's light from the colours.", rich_help_panel=_OUTPUTS
+        ),
+    ] = 0,
     trim: Annotated[
         bool, typer.Option("--trim", help="Cut the outputs to the subject.", rich_help_panel=_OUTPUTS)
     ] = False,

@@ -63,6 +63,9 @@ def matte_command(
         Path | None, typer.Option(help="EXR with layers: cut-out (R G B A) and straight foreground (fg).")
     ] = None,
     plate: Annotated[bool, typer.Option("--plate", help="The picture as layer plate of --layered, too.")] = False,
+    despill: Annotated[
+        float, typer.Option(metavar="0-1", help="Takes the light of a green or blue screen from the colours.")
+    ] = 0,
     trim: Annotated[bool, typer.Option("--trim", help="Cut all outputs to the subject.")] = False,
     mask: Annotated[
         Path | None, typer.Option(help="Makes the trimap from a mask, matte or cut-out.", rich_help_panel=_MASK)

@@ -29,13 +29,14 @@ from hdmatt.inference.small_first import extra_work
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.inference.write import Sources, write_outputs
 from hdmatt.pictures.continued import CELL, KnownBand, coarse_colours
+from hdmatt.pictures.despill import screen_of
 from hdmatt.pictures.encoding import check_usable
 from hdmatt.pictures.formats import FORMATS, JPEG
 from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions, PictureInfo
 from hdmatt.pictures.objects import path_or_array
 from hdmatt.pictures.placed import data_window
 from hdmatt.pictures.reader import ArrayReader, BandReader, PictureReader, as_float, open_picture
-from hdmatt.pictures.trimap import FOREGROUND, TrimapReader, open_trimap
+from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, TrimapReader, open_trimap
 from hdmatt.system import memory
 from hdmatt.system.values import kind_of, path_of
 
@@ -138,8 +139,10 @@ def matte_files(
         warn_if_known(job.unknown)
         _warn_if_lossy(outputs.alpha)
         coarse = coarse_colours(sure_foreground(pixels, marks)) if outputs.continued() else None
+        screen = _screen(pixels, marks, outputs)
         job = replace(job, rows=in_range(job.rows, outputs.matte_range))
-        box = write_outputs(job, Sources(picture, pixels.info, background, input_options, coarse), outputs, reach)
+        sources = Sources(picture, pixels.info, background, input_options, coarse, screen)
+        box = write_outputs(job, sources, outputs, reach)
     facts = _facts(job, pixels.info, marks.info, given, loaded, strategy, patches=counters.decoded)
     return _summary(facts, counters, outputs, pixels.info, marks, started=started, trim=box)
 
@@ -221,6 +224,17 @@ def sure_foreground(picture: BandReader, trimap: TrimapReader) -> Iterator[Known
     for y in range(0, picture.info.height, CELL):
         y1 = min(y + CELL, picture.info.height)
         yield as_float(picture.rows(y, y1)), trimap.rows(y, y1) == FOREGROUND
+
+
+def _screen(picture: PictureReader, trimap: TrimapReader, outputs: Outputs) -> int | None:
+    """The number of the screen's colour, where its light is to be taken from the foreground."""
+    if not outputs.despill:
+        return None
+    height = picture.info.height
+    bands = ((y, min(y + CELL, height)) for y in range(0, height, CELL))
+    return screen_of(
+        ((as_float(picture.rows(*band)), trimap.rows(*band) == BACKGROUND) for band in bands), str(picture.info.path)
+    )
 
 
 def warn_if_known(unknown: int) -> None:

@@ -27,6 +27,7 @@ from hdmatt.inference.matte_range import WHOLE, range_of
 from hdmatt.inference.needs import layered_bytes
 from hdmatt.pictures import colour
 from hdmatt.pictures.continued import cleared
+from hdmatt.pictures.despill import strength_of
 from hdmatt.pictures.encoding import Encoding, check_convertible, convert
 from hdmatt.pictures.formats import DEPTHS, EXR, FORMATS, Extras, Format, check_alpha_mode, default_bit_depth, writable
 from hdmatt.pictures.info import WHITE, PictureInfo, Windows
@@ -64,6 +65,7 @@ class Outputs:
         quality: Of colours in JPEG (else 95) and WebP (else lossless), 1 to 100; alpha stays exact.
         matte_range: LOW and HIGH: alpha is 0 at and below LOW, 1 at and above HIGH, linear between, in all outputs.
         invert: Whether the file of the matte holds 1 - alpha. No other output changes.
+        despill: From 0 (off) to 1: how much of a green or blue screen's light is taken from the foreground's colours.
         trim: Whether all outputs are cut to the smallest rectangle outside of which alpha is 0 in the finest of them.
     """
 
@@ -82,6 +84,7 @@ class Outputs:
     invert: bool = False
     alpha_mode: str | None = None
     trim: bool = False
+    despill: float = 0
 
     def __post_init__(self) -> None:
         for name in ("alpha", "foreground", "cutout", "composite", "psd", "layered"):
@@ -94,6 +97,7 @@ class Outputs:
         switch("invert", self.invert)
         object.__setattr__(self, "matte_range", range_of(self.matte_range))
         switch("trim", self.trim)
+        object.__setattr__(self, "despill", strength_of(self.despill))
 
     def paths(self) -> list[Path]:
         """The files that are written, the matte first."""
@@ -143,6 +147,11 @@ def check_outputs(outputs: Any, picture: Path, trimap: Path) -> Path | np.ndarra
         raise InputError(
             "--trim does not go with --invert into EXR: outside of the data window all is 0, and 1 is meant",
             hint="Write the matte in a run of its own, without --trim, or without --invert.",
+        )
+    if outputs.despill and not outputs.colours():
+        raise InputError(
+            "--despill is of the foreground's colours, and none of the outputs holds them",
+            hint="Leave --despill out, or write a --cutout.",
         )
     if outputs.quality is not None:
         _check_quality(outputs)

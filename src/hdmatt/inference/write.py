@@ -21,6 +21,7 @@ from hdmatt.inference.job import Job
 from hdmatt.inference.outputs import OutputFiles, Outputs, finest_depth
 from hdmatt.inference.threads import WriteQueue
 from hdmatt.pictures.continued import continued_bands
+from hdmatt.pictures.despill import despilled
 from hdmatt.pictures.foreground import PIECE, Band, foreground_bands
 from hdmatt.pictures.info import InputOptions, PictureInfo
 from hdmatt.pictures.reader import PictureReader, as_float, open_picture
@@ -32,6 +33,7 @@ class Sources:
 
     Attributes:
         coarse: Of `coarse_colours`, where the foreground is continued to where alpha is 0.
+        screen: The number of the colour (1 green, 2 blue) that `Outputs.despill` takes from the foreground.
     """
 
     picture: Path
@@ -39,6 +41,7 @@ class Sources:
     background: Path | np.ndarray | None
     options: InputOptions
     coarse: np.ndarray | None
+    screen: int | None = None
 
     def again(self, stack: ExitStack) -> PictureReader:
         """The picture once more, closed with the stack."""
@@ -70,7 +73,7 @@ def write_outputs(job: Job, sources: Sources, outputs: Outputs, reach: Box | Non
             return None
         again = sources.again(stack)
         layer = sources.again(stack) if outputs.original() else None
-        for y0, foreground, alpha in _with_colours(_matte_first(job.rows, files, queue), again, sources.coarse):
+        for y0, foreground, alpha in _colours(_matte_first(job.rows, files, queue), again, sources, outputs.despill):
             y1 = y0 + len(alpha)
             original = as_float(layer.rows(y0, y1)) if layer else None
             beneath = behind.rows(y0, y1) if behind else None
@@ -90,7 +93,7 @@ def _write_cut(job: Job, sources: Sources, outputs: Outputs, reach: Box) -> Box:
         waiting = stack.enter_context(WaitingRows(outputs.paths()[0], reach, bit_depth=depth, colours=colours))
         with WriteQueue() as queue:
             if colours:
-                for y0, foreground, alpha in _with_colours(job.rows, sources.again(stack), sources.coarse):
+                for y0, foreground, alpha in _colours(job.rows, sources.again(stack), sources, outputs.despill):
                     queue.submit(waiting.add, y0, alpha, foreground)
                     del foreground, alpha
             else:
@@ -116,6 +119,15 @@ def _matte_first(
         queue.submit(files.write_alpha, alpha)
         yield y0, alpha
         del alpha  # or it would be held while the next is made
+
+
+def _colours(
+    rows: Iterator[tuple[int, np.ndarray]], picture: PictureReader, sources: Sources, despill: float
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """(y0, foreground rows, alpha rows), without the light of a screen."""
+    for y0, foreground, alpha in _with_colours(rows, picture, sources.coarse):
+        yield y0, foreground if sources.screen is None else despilled(foreground, sources.screen, despill), alpha
+        del foreground, alpha
 
 
 def _with_colours(

@@ -226,7 +226,7 @@ def sure_foreground(picture: BandReader, trimap: TrimapReader) -> Iterator[Known
         yield as_float(picture.rows(y, y1)), trimap.rows(y, y1) == FOREGROUND
 
 
-def _screen(picture: PictureReader, trimap: TrimapReader, outputs: Outputs) -> int | None:
+def _screen(picture: BandReader, trimap: TrimapReader, outputs: Outputs) -> int | None:
     """The number of the screen's colour, where its light is to be taken from the foreground."""
     if not outputs.despill:
         return None

@@ -22,6 +22,7 @@ from jaxtyping import UInt8
 
 from hdmatt.errors import InputError
 from hdmatt.pictures.folders import folders_in, match_by_stem, pictures_in
+from hdmatt.samples import reserved
 
 FOREGROUND_SUFFIXES = (".png", ".webp")  # those that carry straight alpha
 
@@ -43,7 +44,8 @@ def discover_assets(folder: Path | str) -> AssetPack:
             same name. One of the two kinds may be missing, so that packs can be combined.
 
     Returns:
-        Natural order of the names, folder by folder.
+        Natural order of the names, folder by folder. Photographs that test pictures are made of (samples/reserved.py)
+        are left out.
 
     Raises:
         InputError: Neither layout is there, a folder is empty, a foreground lacks its matte or the other way round, or
@@ -61,7 +63,8 @@ def discover_assets(folder: Path | str) -> AssetPack:
             "backgrounds/, backgrounds-*/ and bg/",
             hint="Put cut-outs with alpha into foregrounds/ and photographs into backgrounds/",
         )
-    return AssetPack(foregrounds, [path for pack in behind for path in pictures_in(pack)])
+    backgrounds = [path for pack in behind for path in pictures_in(pack) if path.name not in reserved.BACKGROUNDS]
+    return AssetPack(foregrounds, backgrounds)
 
 
 def _rgba_pictures(folder: Path) -> list[Path]:

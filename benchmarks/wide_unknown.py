@@ -6,8 +6,9 @@
 
 FOLDER holds the photographs of `hdmatt.samples.reserved`, which no training sees. The drawings
 (_wide_unknown_drawings.py) are those of no training, either. Colours are mixed by display values, as a program does:
-C = alpha F + (1 - alpha) B, rounded to 8 bits. Everything of a thing is unknown, and 20 pixels around it; held things
-hang on a figure that is known, and heads have a known face. What is written already is not written again.
+C = alpha F + (1 - alpha) B, rounded to 8 bits. Everything of a thing is unknown, and 20 pixels around it, but for a
+mark of 8 pixels at most where it is opaque. Held things hang on a figure that is known, and heads have a known face.
+What is written already is not written again.
 
 `--table` writes the means that `hdmatt eval` found into research/wide-unknown.md.
 """
@@ -39,6 +40,7 @@ KINDS = {
     "hair": ("hair",) * 10,
 }
 AROUND, CLOSED = 20, 61  # pixels around a thing that are unknown; gaps narrower than this are unknown, too
+MARK = 8  # radius of the only known foreground of a thing, pixels
 
 
 @dataclass(frozen=True)
@@ -90,9 +92,17 @@ def trimap_of(alpha: np.ndarray, sure: np.ndarray | None) -> np.ndarray:
     touched = cv2.copyMakeBorder((alpha > 0).astype(np.uint8), *[CLOSED] * 4, cv2.BORDER_CONSTANT, value=0)
     closed = cv2.morphologyEx(touched, cv2.MORPH_CLOSE, closing)[CLOSED:-CLOSED, CLOSED:-CLOSED]
     trimap = np.where(cv2.dilate(closed, around) > 0, 128, 0).astype(np.uint8)
-    if sure is not None:
-        trimap[sure & (alpha == 255)] = 255
+    known = sure & (alpha == 255) if sure is not None else _mark(alpha)
+    trimap[known] = 255
     return trimap
+
+
+def _mark(alpha: np.ndarray) -> np.ndarray:
+    """A disc of MARK pixels at most where the thing is opaque and thickest: classical methods want some foreground."""
+    inside = cv2.distanceTransform((alpha == 255).astype(np.uint8), cv2.DIST_L2, 5)
+    y, x = np.unravel_index(int(inside.argmax()), alpha.shape)
+    rows, columns = np.ogrid[: alpha.shape[0], : alpha.shape[1]]
+    return np.hypot(rows - y, columns - x) < min(MARK, float(inside.max()) - 1)
 
 
 def make(out: Path, backgrounds: Path, wanted: Sequence[Scene]) -> int:

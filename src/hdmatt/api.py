@@ -16,6 +16,7 @@ from hdmatt.errors import InputError
 from hdmatt.inference.backgrounds import is_opaque, open_background, parse_background
 from hdmatt.inference.files import open_inputs, reading_notes, sure_foreground, warn_if_known
 from hdmatt.inference.load import AnyNetwork, load_network
+from hdmatt.inference.mixing import Conversion, converted
 from hdmatt.inference.names import DEFAULT_MODEL
 from hdmatt.inference.options import Options, Progress, RunOptions, options_given
 from hdmatt.inference.strategies import matte_rows
@@ -24,8 +25,10 @@ from hdmatt.pictures.continued import CELL, cleared, coarse_colours, continued_f
 from hdmatt.pictures.encoding import LINEAR, SRGB, Encoding, convert
 from hdmatt.pictures.foreground import estimate_foreground
 from hdmatt.pictures.info import DEFAULT_INPUT, DEFAULT_MAX_PIXELS, WHITE, InputOptions
+from hdmatt.pictures.mixing import composite_for
 from hdmatt.pictures.objects import array_of
 from hdmatt.pictures.reader import ArrayReader, BandReader, as_float
+from hdmatt.pictures.trimap import TrimapReader
 from hdmatt.system.values import switch
 
 
@@ -39,13 +42,17 @@ class Matte:
         picture: H x W x 3 float32, in the encoding of the input (integers scaled to [0, 1]).
         linear: Whether the colours are scene-linear (EXR) and not display-encoded.
         notes: What one should know about how files were read, one sentence each.
+        matte_for: What alpha was converted for: mixing colours in "linear" light or in "display" values; composites are
+            mixed there. None: alpha as it is, composites in the picture's own numbers.
     """
 
     alpha: Float32[np.ndarray, "h w"]
     picture: Float32[np.ndarray, "h w 3"] = field(repr=False)
     linear: bool = False
     notes: tuple[str, ...] = ()
+    matte_for: str | None = None
     _coarse: Float32[np.ndarray, "down across 3"] | None = field(default=None, repr=False, compare=False)
+    _estimate: Float32[np.ndarray, "h w 3"] | None = field(default=None, repr=False, compare=False)
     _encoding: Encoding | None = field(default=None, repr=False, compare=False)  # None: linear light or sRGB
 
     def __post_init__(self) -> None:
@@ -79,7 +86,8 @@ class Matte:
         if coarse is None:
             height, solid = len(self.alpha), self.alpha == 1
             coarse = coarse_colours((self.picture[y : y + CELL], solid[y : y + CELL]) for y in range(0, height, CELL))
-        return continued_foreground(estimate_foreground(self.picture, self.alpha), self.alpha, coarse)
+        estimate = estimate_foreground(self.picture, self.alpha) if self._estimate is None else self._estimate
+        return continued_foreground(estimate, self.alpha, coarse)
 
     def cutout(self, *, clean: bool = False) -> Float32[np.ndarray, "h w 4"]:
         """Foreground colours and alpha as straight RGBA.
@@ -102,7 +110,8 @@ class Matte:
             InputError: The background is no colour and not of the matte's size, or not in range; or a file that cannot
                 be used.
         """
-        return colour.composite(self._foreground, self.alpha, self._behind(background))
+        own = self._encoding or (LINEAR if self.linear else SRGB)
+        return composite_for(self.matte_for, self._foreground, self.alpha, self._behind(background), own)
 
     def _behind(self, background: Any) -> Float32[np.ndarray, "h w c"]:
         size = self.alpha.shape
@@ -137,6 +146,7 @@ def matte(
     input_layer: str | None = None,
     transfer: str | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
+    matte_for: str | None = None,
     progress: Progress | None = None,
 ) -> Matte:
     """Alpha matte of a picture, given a trimap.
@@ -156,6 +166,7 @@ def matte(
         transfer: The transfer function of a file or an array that does not say it: "sRGB", "linear", "Rec.709", or a
             curve of a camera; `hdmatt info` lists all. The matte of a camera's curve comes out linear.
         max_pixels: Larger pictures are refused.
+        matte_for: Convert alpha for mixing colours in "linear" light or in "display" values, and composite there.
         progress: Called with (patches done, patches in all).
 
     Raises:
@@ -168,14 +179,24 @@ def matte(
     with ExitStack() as stack:
         pixels, marks = open_inputs(stack, picture, trimap, reading, linear=linear)
         given = RunOptions.of(options_given(options), device=loaded.device)
+        conversion = Conversion.of(pixels.info.encoding, given.mixing, matte_for)
         job = matte_rows(strategy, pixels, marks, loaded.model, given, progress=progress)
         stack.callback(job.close)  # before the files are closed that its thread reads
         warn_if_known(job.unknown)
-        alpha = np.concatenate([rows for _, rows in job.rows])
-        whole, encoding = _colours(pixels)
-        coarse = coarse_colours(sure_foreground(ArrayReader(whole, linear=True), marks))
-        notes = tuple(reading_notes(pixels.info, marks))
-        return Matte(alpha, whole, encoding.linear, notes, coarse, encoding)
+        return _finished(np.concatenate([rows for _, rows in job.rows]), pixels, marks, conversion, matte_for)
+
+
+def _finished(
+    alpha: np.ndarray, pixels: BandReader, marks: TrimapReader, conversion: Conversion | None, matte_for: str | None
+) -> Matte:
+    whole, encoding = _colours(pixels)
+    coarse, estimate = coarse_colours(sure_foreground(ArrayReader(whole, linear=True), marks)), None
+    if conversion is not None:
+        pieces = list(converted(iter([(0, alpha)]), pixels, conversion))
+        alpha = np.concatenate([rows for _, _, rows in pieces])
+        estimate = convert(np.concatenate([colours for _, colours, _ in pieces]), conversion.own, encoding)
+    notes = tuple(reading_notes(pixels.info, marks))
+    return Matte(alpha, whole, encoding.linear, notes, matte_for, coarse, estimate, encoding)
 
 
 def _colours(pixels: BandReader) -> tuple[Float32[np.ndarray, "h w 3"], Encoding]:

@@ -48,6 +48,14 @@ def test_the_gaps_of_a_mesh_are_unknown():
     assert (trimap[100:190, 105:195] == 128).all() and trimap[0, 0] == 0 and set(np.unique(trimap)) == {0, 128}
 
 
+def test_a_mark_is_the_only_known_foreground_of_a_thing():
+    alpha = np.zeros((300, 300), np.uint8)
+    alpha[100:200, 100:200] = 255
+    trimap = wide_unknown.trimap_of(alpha, None)
+    assert 0 < (trimap == 255).sum() <= np.pi * wide_unknown.MARK**2 + 10 and (alpha[trimap == 255] == 255).all()
+    assert (wide_unknown.trimap_of(np.full((90, 90), 254, np.uint8), None) == 128).all()
+
+
 def test_what_is_made_is_a_test_set_and_is_not_made_again(monkeypatch, tmp_path):
     monkeypatch.setitem(wide_unknown.DRAWINGS, "hair", half_square)
     scene = wide_unknown.Scene("hair", "00-hair", "hair", 1, "black")

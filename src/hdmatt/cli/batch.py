@@ -11,6 +11,7 @@ import typer
 
 from hdmatt.cli import shared
 from hdmatt.errors import InputError, plural
+from hdmatt.pictures import names
 
 if TYPE_CHECKING:
     from hdmatt.batching.batch import Prepared
@@ -112,6 +113,14 @@ def batch_command(
             metavar="0-1", help="Takes a green or blue screen's light from the colours.", rich_help_panel=_OUTPUTS
         ),
     ] = 0,
+    matte_for: Annotated[
+        names.Space | None,
+        typer.Option(
+            "--matte-for",
+            help="Convert alpha for mixing in linear light or in display values.",
+            rich_help_panel=_OUTPUTS,
+        ),
+    ] = None,
     trim: Annotated[
         bool, typer.Option("--trim", help="Cut the outputs to the subject.", rich_help_panel=_OUTPUTS)
     ] = False,
@@ -159,6 +168,7 @@ def batch_command(
     ] = None,
     input_layer: shared.InputLayer = None,
     transfer: shared.Transfer = None,
+    mixing: shared.Mixing = "auto",
     model: shared.Model = "hdmatt-s",
     runtime: shared.RuntimeName = "auto",
     precision: shared.PrecisionName = "auto",
@@ -188,7 +198,7 @@ def batch_command(
 
     if plan and ray is not None:
         raise InputError("--plan was given with --ray", hint="Leave --ray out: it plans for one machine.")
-    names, listed = _names(inputs or [], list_file)
+    found, listed = _names(inputs or [], list_file)
     options = BatchOptions(
         trimaps=trimaps,
         masks=masks,
@@ -210,7 +220,7 @@ def batch_command(
     )
     reading = InputOptions(layer=input_layer, transfer=transfer, max_pixels=max_pixels)
     work = Work(shared.outputs_of(context), shared.options_of(context), shared.network_of(context), strategy, reading)
-    prepared = prepare(names, path_of(out), work, options, watched=watch)
+    prepared = prepare(found, path_of(out), work, options, watched=watch)
     for note in prepared.collected.notes:
         shared.print_error(f"hdmatt: note: {note}")
     if plan:

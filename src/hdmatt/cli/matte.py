@@ -58,6 +58,7 @@ def matte_command(
         typer.Option(metavar="LOW HIGH", help="Levels: alpha is 0 up to LOW, 1 from HIGH on, linear between."),
     ] = (0, 1),
     invert: Annotated[bool, typer.Option("--invert", help="The file of the matte holds 1 - alpha.")] = False,
+    matte_for: shared.MatteFor = None,
     overwrite: shared.Overwrite = False,
     layered: Annotated[
         Path | None, typer.Option(help="EXR with layers: cut-out (R G B A) and straight foreground (fg).")
@@ -78,6 +79,7 @@ def matte_command(
     ] = None,
     input_layer: shared.InputLayer = None,
     transfer: shared.Transfer = None,
+    mixing: shared.Mixing = "auto",
     plan: Annotated[bool, typer.Option("--plan", help="Print what would be done and what it takes, and stop.")] = False,
     model: shared.Model = "hdmatt-s",
     runtime: shared.RuntimeName = "auto",

@@ -25,6 +25,7 @@ import typer
 
 from hdmatt.errors import InputError, OutputError
 from hdmatt.inference.names import Blend, Strategy, Windows
+from hdmatt.pictures import names
 from hdmatt.runtimes.names import Precision, Runtime
 from hdmatt.system.memory import parse
 
@@ -93,6 +94,23 @@ Transfer = Annotated[
     ),
 ]
 MaxPixels = Annotated[int, typer.Option(min=1, help="Refuse larger pictures.", rich_help_panel=_SPEED)]
+
+Mixing = Annotated[
+    names.Mixing,
+    typer.Option(
+        "--mixing",
+        help="How the PICTURE's colours mix: linear as in a photograph, display as in a program's composite.",
+        rich_help_panel=_INPUT,
+    ),
+]
+MatteFor = Annotated[
+    names.Space | None,
+    typer.Option(
+        "--matte-for",
+        help="Convert alpha for mixing in linear light (Nuke, EXR) or in display values (Photoshop, web), and mix "
+        "the composite there.",
+    ),
+]
 
 Paper = Annotated[
     bool,

@@ -34,6 +34,7 @@ def studio_command(
         ),
     ] = "127.0.0.1",
     input_layer: shared.InputLayer = None,
+    mixing: shared.Mixing = "auto",
     model: shared.Model = "hdmatt-s",
     runtime: shared.RuntimeName = "auto",
     precision: shared.PrecisionName = "auto",

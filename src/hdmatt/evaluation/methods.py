@@ -45,14 +45,14 @@ VITMATTE = ("vitmatte", "vitmatte-patches", "vitmatte-tiles", "vitmatte-downsamp
 FOLDER = "folder"
 WITH_PATH = (*VITMATTE, FOLDER)
 
-_PLACED = ("model", "patch", "overlap", "windows", "blend", "memory", "batch", "runtime", "precision")
+_PLACED = ("model", "patch", "overlap", "windows", "blend", "memory", "batch", "runtime", "precision", "mixing")
 
 KINDS: Mapping[str, tuple[str, ...]] = {
     "hdmatt": (*_PLACED, "topk", "candidates", "small_first"),
     "crop": _PLACED,
-    "tiles": ("model", "patch", "memory", "batch"),
-    "downsample": ("model", "memory"),
-    "whole": ("model", "memory"),
+    "tiles": ("model", "patch", "memory", "batch", "mixing"),
+    "downsample": ("model", "memory", "mixing"),
+    "whole": ("model", "memory", "mixing"),
     **dict.fromkeys((*CLASSICAL, *GEGL, FOLDER), ()),
     "vitmatte": (),
     "vitmatte-patches": ("patch", "overlap", "batch"),

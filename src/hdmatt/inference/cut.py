@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from hdmatt.inference import needs
+from hdmatt.inference.mixing import MixedRows
 from hdmatt.inference.options import Counters, Plan, Rows
 from hdmatt.inference.threads import prefetch
 from hdmatt.overview.known_colours import KnownColours, KnownColoursBuilder, alpha_step, cell_size
@@ -81,12 +82,13 @@ class PatchPixels:
     def __init__(self, picture: Rows, plan: Plan) -> None:
         self._picture, self._height = picture, plan.height
         self._band = RowBand(picture, plan.options.band)
-        self._tiled = isinstance(picture, PictureReader) and picture.tiled and plan.width >= plan.options.patch
+        tiled = isinstance(picture, PictureReader | MixedRows) and picture.tiled
+        self._tiled = tiled and plan.width >= plan.options.patch
 
     def cut(self, window: Window) -> np.ndarray:
         top, bottom = rows_of(window, self._height)
         if self._tiled:
-            assert isinstance(self._picture, PictureReader)
+            assert isinstance(self._picture, PictureReader | MixedRows)
             piece = self._picture.window(top, bottom, window.x, window.x + window.size)
             return cut(piece, window._replace(x=0), first_row=top, height=self._height)
         return cut(self._band.rows(top, bottom), window, first_row=top, height=self._height)

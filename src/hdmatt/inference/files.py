@@ -12,7 +12,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from hdmatt.inference import needs
 from hdmatt.inference.cut_to_subject import Box, reach_of
 from hdmatt.inference.job import Job
 from hdmatt.inference.load import AnyNetwork, LoadedNetwork, load_network
-from hdmatt.inference.matte_range import in_range
+from hdmatt.inference.mixing import Conversion
 from hdmatt.inference.names import DEFAULT_MODEL
 from hdmatt.inference.options import Counters, Options, Progress, RunOptions, options_given
 from hdmatt.inference.outputs import Outputs, check_outputs, held_bytes
@@ -82,6 +82,8 @@ class RunSummary(PlanFacts):
     outputs: list[str]
     notes: list[str]  # what a user should know about how the files were read
     trim: tuple[int, int, int, int] | None = None  # y0, x0, y1, x1 of the picture that all outputs hold; None: all
+    mixing: str = "auto"  # how the picture's colours were taken to mix
+    matte_for: str | None = None  # what alpha was converted for, and where the composite was mixed
 
 
 @dataclass(frozen=True)
@@ -134,17 +136,17 @@ def matte_files(
         pixels, marks = open_inputs(stack, picture, trimap, input_options)
         reach = reach_of(marks) if outputs.trim else None
         given = _run_options(options, loaded, outputs, pixels.info, reach)
+        conversion = Conversion.of(pixels.info.encoding, given.mixing, outputs.matte_for)
         job = matte_rows(strategy, pixels, marks, loaded.model, given, progress=progress, counters=counters)
         stack.callback(job.close)  # before the files are closed that its thread reads
         warn_if_known(job.unknown)
         _warn_if_lossy(outputs.alpha)
         coarse = coarse_colours(sure_foreground(pixels, marks)) if outputs.continued() else None
         screen = _screen(pixels, marks, outputs)
-        job = replace(job, rows=in_range(job.rows, outputs.matte_range))
-        sources = Sources(picture, pixels.info, background, input_options, coarse, screen)
+        sources = Sources(picture, pixels.info, background, input_options, coarse, screen, conversion)
         box = write_outputs(job, sources, outputs, reach)
     facts = _facts(job, pixels.info, marks.info, given, loaded, strategy, patches=counters.decoded)
-    return _summary(facts, counters, outputs, pixels.info, marks, started=started, trim=box)
+    return _summary(facts, counters, outputs, pixels.info, marks, started=started, trim=box, mixing=given.mixing)
 
 
 def plan_files(
@@ -260,8 +262,11 @@ def _run_options(
     """Options for the network's device that leave room for what is held beside the patches."""
     pixel = 3 * info.dtype.itemsize
     reserved, exclusive = held_bytes(outputs, info, reach), 0
-    if outputs.colours():
+    conversion = Conversion.of(info.encoding, options_given(options).mixing, outputs.matte_for)
+    if outputs.colours() or (conversion and conversion.changes_alpha):
         reserved += needs.colour_bytes(info.width, pixel=pixel)
+        if conversion:  # light and display values of the rows on their way, and the background's estimate
+            reserved += needs.converted_bytes(info.width) + needs.colour_bytes(info.width, pixel=pixel)
         reserved += needs.coarse_colours_bytes(info.height, info.width) * outputs.continued()
         exclusive = needs.tile_bytes(info.width)
     return RunOptions.of(
@@ -317,6 +322,7 @@ def _summary(
     *,
     started: float,
     trim: Box | None,
+    mixing: str,
 ) -> RunSummary:
     return RunSummary(
         **asdict(facts),
@@ -330,4 +336,6 @@ def _summary(
         outputs=[str(path) for path in outputs.paths()],
         notes=reading_notes(info, marks),
         trim=trim,
+        mixing=mixing,
+        matte_for=outputs.matte_for,
     )

@@ -115,6 +115,11 @@ def colour_bytes(picture_width: int, *, pixel: int) -> int:
     return a_column * picture_width
 
 
+def converted_bytes(picture_width: int) -> int:
+    """Rows of foreground, background and mixture on their way into the numbers that alpha is for."""
+    return PIECE * 240 * picture_width
+
+
 def layered_bytes(picture_width: int, *, pixel: int) -> int:
     """What a file with layers takes beside the colours' estimate: the picture's rows once more, and their encoding."""
     a_column = 2 * PIECE * pixel + 4 * PIECE * 12  # decoded, and waiting to be written

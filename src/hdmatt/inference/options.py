@@ -25,6 +25,7 @@ from hdmatt.network.config import STRIDE
 from hdmatt.patches.stitch import BLENDS
 from hdmatt.patches.windows import Part, Window, check_overlap
 from hdmatt.pictures.info import PictureInfo
+from hdmatt.pictures.names import MIXINGS
 from hdmatt.runtimes.names import PRECISIONS, RUNTIMES
 from hdmatt.system import memory
 from hdmatt.system.values import kind_of, switch, whole_number, word
@@ -60,6 +61,8 @@ class Options:
             returns come on top. None: half of what the machine has free.
         batch: Patches computed at once. None: 1 on a CPU, elsewhere as many as the limit allows. Always 1 with layers
             in bfloat16 on a CPU, where a batch would move alpha by more than rounding.
+        mixing: How the picture's colours mix where alpha is between 0 and 1: "linear" as in a photograph, "display" as
+            in the composite of a program, or "auto": nobody says, and the network sees the picture as it is.
 
     Raises:
         InputError: A value that cannot work.
@@ -74,6 +77,7 @@ class Options:
     small_first: bool = True
     memory: int | str | None = None
     batch: int | None = None
+    mixing: str = "auto"
 
     def __post_init__(self) -> None:
         for name, least in (("patch", 0), ("overlap", None), ("topk", 0), ("candidates", 1), ("batch", 1)):
@@ -92,6 +96,7 @@ class Options:
         check_overlap(self.patch, self.overlap)
         _check_choice("windows", self.windows, WINDOWS)
         _check_choice("blend", self.blend, BLENDS)
+        _check_choice("mixing", self.mixing, MIXINGS)
 
     @classmethod
     def paper(cls) -> "Options":

@@ -32,6 +32,7 @@ from hdmatt.pictures.encoding import Encoding, check_convertible, convert
 from hdmatt.pictures.formats import DEPTHS, EXR, FORMATS, Extras, Format, check_alpha_mode, default_bit_depth, writable
 from hdmatt.pictures.info import WHITE, PictureInfo, Windows
 from hdmatt.pictures.labels import written_as
+from hdmatt.pictures.mixing import check_space, composite_for
 from hdmatt.pictures.psd import LAYERED, PsdWriter
 from hdmatt.pictures.writer import PictureWriter, check_output_path
 from hdmatt.system.hidden import place_of, remove_stale
@@ -66,6 +67,9 @@ class Outputs:
         matte_range: LOW and HIGH: alpha is 0 at and below LOW, 1 at and above HIGH, linear between, in all outputs.
         invert: Whether the file of the matte holds 1 - alpha. No other output changes.
         despill: From 0 (off) to 1: how much of a green or blue screen's light is taken from the foreground's colours.
+        matte_for: Alpha is converted for mixing colours in linear light ("linear": Nuke, EXR) or in display values
+            ("display": Photoshop, the web), and the composite is mixed there, too. None: alpha as it is, and a
+            composite in the picture's own numbers.
         trim: Whether all outputs are cut to the smallest rectangle outside of which alpha is 0 in the finest of them.
     """
 
@@ -85,6 +89,7 @@ class Outputs:
     alpha_mode: str | None = None
     trim: bool = False
     despill: float = 0
+    matte_for: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("alpha", "foreground", "cutout", "composite", "psd", "layered"):
@@ -95,6 +100,7 @@ class Outputs:
         switch("clean", self.clean)
         switch("plate", self.plate)
         switch("invert", self.invert)
+        check_space(self.matte_for)
         object.__setattr__(self, "matte_range", range_of(self.matte_range))
         switch("trim", self.trim)
         object.__setattr__(self, "despill", strength_of(self.despill))
@@ -332,7 +338,7 @@ class OutputFiles:
     def _composited(
         self, writer: PictureWriter, foreground: np.ndarray, alpha: np.ndarray, background: np.ndarray
     ) -> np.ndarray:
-        whole = colour.composite(foreground, alpha, background)
+        whole = composite_for(self._outputs.matte_for, foreground, alpha, background, self._info.encoding)
         colours = self._as_in_file(writer, whole[..., :3])
         if whole.shape[2] == 3:
             return colours

@@ -18,6 +18,7 @@ from hdmatt.inference import needs
 from hdmatt.inference.budget import Budget, limit_of
 from hdmatt.inference.candidates import check_some_known
 from hdmatt.inference.job import Job, Task, patches_alone
+from hdmatt.inference.mixing import as_mixed
 from hdmatt.inference.options import Counters, Options, Progress, Rows, RunOptions
 from hdmatt.inference.small_first import with_small_picture
 from hdmatt.inference.without_context import network_of, patch_rows, shrunk_rows, small_trimap, with_unknown
@@ -67,6 +68,7 @@ def matte_rows(
             f"{b.width}x{b.height} (width x height, after EXIF rotation)",
             hint="Give a trimap of the picture's size; a trimap is never resized.",
         )
+    picture = as_mixed(picture, options.mixing)
     return STRATEGIES[strategy](Task(picture, trimap, model, options, progress, counters))
 
 

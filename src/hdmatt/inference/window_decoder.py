@@ -19,6 +19,7 @@ from jaxtyping import Float32, UInt8
 from hdmatt.inference.cut import CutPatches, read_known_colours
 from hdmatt.inference.device_workers import UploadedPatches, device_workers
 from hdmatt.inference.job import Task
+from hdmatt.inference.mixing import as_mixed
 from hdmatt.inference.options import Counters, Rows, RunOptions
 from hdmatt.inference.pool import fill_pool
 from hdmatt.inference.run import check_finite, decode_patches
@@ -64,7 +65,9 @@ class WindowDecoder:
             if stopped():
                 raise Stopped
 
-        watched = _Watched(picture, go_on)
+        # only what the network sees of it
+        self._info = as_mixed(picture, options.mixing).info
+        watched = as_mixed(_Watched(picture, go_on), options.mixing)
         plan, small_matte = prepare(Task(watched, trimap, model, options, go_on, None))
         # features are not kept for queries: any of them may be decoded more than once
         self.plan = replace(plan, cache=0, stems=0)
@@ -97,7 +100,7 @@ class WindowDecoder:
         if self.known_colours:
             surroundings = self.known_colours.surroundings(window.y, window.x, size=size, patch=size)
             surroundings = surroundings[part.blocks][None]
-        patch = CutPatches([window], network_colours(colours, info.encoding)[None], trimap, surroundings)
+        patch = CutPatches([window], network_colours(colours, self._info.encoding)[None], trimap, surroundings)
         upload = self._worker.link.upload(patch.arrays())
         alpha = decode_patches(self.plan, UploadedPatches([window], trimap, upload), self._worker, self._pool).array()
         check_finite(alpha, [window])

@@ -18,6 +18,8 @@ import numpy as np
 from hdmatt.inference.backgrounds import Background, open_background
 from hdmatt.inference.cut_to_subject import Box, WaitingRows
 from hdmatt.inference.job import Job
+from hdmatt.inference.matte_range import WHOLE, in_range, levels
+from hdmatt.inference.mixing import Conversion, converted
 from hdmatt.inference.outputs import OutputFiles, Outputs, finest_depth
 from hdmatt.inference.threads import WriteQueue
 from hdmatt.pictures.continued import continued_bands
@@ -34,6 +36,7 @@ class Sources:
     Attributes:
         coarse: Of `coarse_colours`, where the foreground is continued to where alpha is 0.
         screen: The number of the colour (1 green, 2 blue) that `Outputs.despill` takes from the foreground.
+        conversion: Of alpha, for another mixing of colours; the matte is then written with its colours.
     """
 
     picture: Path
@@ -42,6 +45,11 @@ class Sources:
     options: InputOptions
     coarse: np.ndarray | None
     screen: int | None = None
+    conversion: Conversion | None = None
+
+    @property
+    def changes_alpha(self) -> bool:
+        return self.conversion is not None and self.conversion.changes_alpha
 
     def again(self, stack: ExitStack) -> PictureReader:
         """The picture once more, closed with the stack."""
@@ -67,13 +75,18 @@ def write_outputs(job: Job, sources: Sources, outputs: Outputs, reach: Box | Non
         behind = sources.behind(stack)
         files = stack.enter_context(OutputFiles(outputs, sources.info, behind))
         queue = stack.enter_context(WriteQueue())
-        if not outputs.colours():
-            for _, alpha in job.rows:
+        if not outputs.colours() and not sources.changes_alpha:
+            for _, alpha in in_range(job.rows, outputs.matte_range):
                 queue.submit(files.write_alpha, alpha)
             return None
         again = sources.again(stack)
         layer = sources.again(stack) if outputs.original() else None
-        for y0, foreground, alpha in _colours(_matte_first(job.rows, files, queue), again, sources, outputs.despill):
+        rows = job.rows
+        if not sources.conversion:
+            rows = _matte_first(in_range(rows, outputs.matte_range), files, queue)
+        for y0, foreground, alpha in _colours(rows, again, sources, outputs):
+            if sources.conversion:
+                queue.submit(files.write_alpha, alpha)
             y1 = y0 + len(alpha)
             original = as_float(layer.rows(y0, y1)) if layer else None
             beneath = behind.rows(y0, y1) if behind else None
@@ -84,7 +97,7 @@ def write_outputs(job: Job, sources: Sources, outputs: Outputs, reach: Box | Non
 
 def _write_cut(job: Job, sources: Sources, outputs: Outputs, reach: Box) -> Box:
     """All outputs of a job, cut to the subject once the last row of the matte is known."""
-    info, colours = sources.info, outputs.colours()
+    info, colours = sources.info, outputs.colours() or sources.changes_alpha
     depth = finest_depth(outputs, info)
     with ExitStack() as stack:
         behind = sources.behind(stack)
@@ -93,11 +106,12 @@ def _write_cut(job: Job, sources: Sources, outputs: Outputs, reach: Box) -> Box:
         waiting = stack.enter_context(WaitingRows(outputs.paths()[0], reach, bit_depth=depth, colours=colours))
         with WriteQueue() as queue:
             if colours:
-                for y0, foreground, alpha in _colours(job.rows, sources.again(stack), sources, outputs.despill):
+                rows = job.rows if sources.conversion else in_range(job.rows, outputs.matte_range)
+                for y0, foreground, alpha in _colours(rows, sources.again(stack), sources, outputs):
                     queue.submit(waiting.add, y0, alpha, foreground)
                     del foreground, alpha
             else:
-                for y0, alpha in job.rows:
+                for y0, alpha in in_range(job.rows, outputs.matte_range):
                     queue.submit(waiting.add, y0, alpha)
         box = waiting.box()
         with OutputFiles(outputs, info, behind, box) as files:
@@ -122,21 +136,35 @@ def _matte_first(
 
 
 def _colours(
-    rows: Iterator[tuple[int, np.ndarray]], picture: PictureReader, sources: Sources, despill: float
+    rows: Iterator[tuple[int, np.ndarray]], picture: PictureReader, sources: Sources, outputs: Outputs
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """(y0, foreground rows, alpha rows), without the light of a screen."""
-    for y0, foreground, alpha in _with_colours(rows, picture, sources.coarse):
-        yield y0, foreground if sources.screen is None else despilled(foreground, sources.screen, despill), alpha
+    for y0, foreground, alpha in _with_colours(rows, picture, sources, outputs.matte_range):
+        clean = foreground if sources.screen is None else despilled(foreground, sources.screen, outputs.despill)
+        yield y0, clean, alpha
         del foreground, alpha
 
 
 def _with_colours(
-    rows: Iterator[tuple[int, np.ndarray]], picture: PictureReader, coarse: np.ndarray | None
+    rows: Iterator[tuple[int, np.ndarray]], picture: PictureReader, sources: Sources, matte_range: tuple[float, float]
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """(y0, foreground rows, alpha rows).
 
     Pieces are copies, so that the estimate's own rows are free while they wait to be written.
+
+    Args:
+        matte_range: Levels of an alpha that is converted; the rows of another one have theirs already.
     """
+    info, coarse = picture.info, sources.coarse
+    if sources.conversion:
+        finished = (
+            (y0, foreground, alpha if matte_range == WHOLE else levels(alpha, *matte_range))
+            for y0, foreground, alpha in converted(rows, picture, sources.conversion)
+        )
+        yield from (
+            finished if coarse is None else continued_bands(finished, coarse, height=info.height, width=info.width)
+        )
+        return
 
     def bands() -> Iterator[Band]:
         for y0, alpha in rows:
@@ -145,7 +173,6 @@ def _with_colours(
                 yield y0 + y, as_float(picture.rows(y0 + y, y0 + y1)), alpha[y:y1]
             del alpha  # or it would be held while the next is made
 
-    info = picture.info
     estimated = foreground_bands(bands(), height=info.height, width=info.width)
     if coarse is not None:
         yield from continued_bands(estimated, coarse, height=info.height, width=info.width)

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from hdmatt.network.blocks import ASPP, Block, residual_stage
 from hdmatt.network.config import STRIDE
-from hdmatt.network.extra_channels import EXTRA, extra_channels
+from hdmatt.network.extra_channels import EXTRA, extra_channels, spoilt
 
 
 class Stem(NamedTuple):
@@ -60,11 +60,12 @@ class Encoder(nn.Module):
             assert isinstance(block, Block)
             nn.init.zeros_(block.bn2.weight)
 
-    def stem(self, inputs: Tensor, surroundings: Tensor | None = None) -> Stem:
+    def stem(self, inputs: Tensor, surroundings: Tensor | None = None, faults: Tensor | None = None) -> Stem:
         """The extra channels, the first convolution and the two poolings after it."""
         if self.extra:
             known = surroundings if self.surroundings else None
-            inputs = torch.cat([inputs, extra_channels(inputs, known)], dim=1)
+            extra = extra_channels(inputs, known)
+            inputs = torch.cat([inputs, extra if faults is None else spoilt(extra, faults)], dim=1)
             inputs = inputs.contiguous(memory_format=torch.channels_last)  # once, not in each convolution that reads it
         return self.pooled(inputs, F.relu(self.bn1(self.conv1(inputs)), inplace=True))
 
@@ -95,6 +96,8 @@ class Encoder(nn.Module):
         eighth = self.layer2(pooled)
         return eighth, self.aspp(self.layer4(self.layer3(eighth)))
 
-    def forward(self, inputs: Tensor, surroundings: Tensor | None = None) -> tuple[Stem, Body]:
-        stem = self.stem(inputs, surroundings)
+    def forward(
+        self, inputs: Tensor, surroundings: Tensor | None = None, faults: Tensor | None = None
+    ) -> tuple[Stem, Body]:
+        stem = self.stem(inputs, surroundings, faults)
         return stem, self.body(stem)

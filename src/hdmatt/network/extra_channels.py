@@ -5,6 +5,7 @@ which are continued into the unknown area by ever coarser averages. Two classes 
 an alpha in closed form, and a local linear model smooths it along the picture's colours. Tensors only. Top to bottom:
 
     EXTRA             number of extra channels; LINEAR: the most accurate alpha among them
+    spoilt            the same with faults, in training
     extra_channels    picture and trimap of a patch -> the channels
     discriminant      two Gaussians -> the direction in colour space that separates them
     local_linear      the alpha that is linear in colour within every neighbourhood
@@ -35,6 +36,7 @@ OWN = 16.0  # a cell with one known pixel in 16 is described by its own pixels a
 REGULARISATION = 0.05  # keeps alpha finite where both classes have the same colour
 GUESS_WEIGHT = 0.1  # of an unknown pixel's first alpha in the local linear model; known pixels have 1
 BOX = 5  # cells of the local linear model's box filter, applied twice
+GOOD, MISSING, BLURRED, SWAPPED = range(4)  # what a training does to the extra channels of a patch
 UNIT = (0.229, 0.224, 0.225)  # ImageNet's standard deviation: the unit of the colour differences
 
 
@@ -79,6 +81,22 @@ def extra_channels(inputs_B6HW: Tensor, surroundings_BHWM: Tensor | None = None)
         lengths = [v.square().sum(1, keepdim=True).sqrt() for v in (to_f, to_b)]
         low = alpha if surroundings_BHWM is None else _low_resolution_alpha(surroundings_BHWM, planes)
         return torch.cat([to_f, to_b, *lengths, alpha, first, *far, low], dim=1)
+
+
+def spoilt(extra_BCHW: Tensor, faults_B: Tensor) -> Tensor:
+    """Extra channels as a training spoils them, so that a network does not lean on them alone.
+
+    Args:
+        faults_B: For each patch GOOD (0), MISSING (1: all channels 0), BLURRED (2: means of 33 pixels) or SWAPPED (3:
+            those of the patch half a batch further on).
+    """
+    faults = faults_B.to(extra_BCHW.device)[:, None, None, None]
+    if not (faults > 0).any():
+        return extra_BCHW
+    blurred = F.avg_pool2d(extra_BCHW, 33, 1, 16, count_include_pad=False)
+    swapped = extra_BCHW.roll(len(extra_BCHW) // 2 or 1, 0)
+    made = torch.where(faults == BLURRED, blurred, torch.where(faults == SWAPPED, swapped, extra_BCHW))
+    return torch.where(faults == MISSING, torch.zeros_like(made), made)
 
 
 def _low_resolution_alpha(surroundings_BHWM: Tensor, planes_B6HW: Tensor) -> Tensor:

@@ -56,6 +56,7 @@ class HDMatt(nn.Module):
         topk: int | None = None,
         surroundings: Tensor | None = None,
         detach: bool = False,
+        faults: Tensor | None = None,
     ) -> Decoded:
         """Alpha of every patch of a batch whose patches serve each other as context.
 
@@ -64,12 +65,13 @@ class HDMatt(nn.Module):
             contexts: For each patch the indices, within the batch, of its context patches.
             topk: Keep only the K most similar of these, ranked by eq. 1. None: all of them.
             surroundings: For a network with extra channels, see `extra_channels`.
+            faults: In training, what is wrong with the extra channels of each patch, see `spoilt`.
             detach: Let no gradient flow into the encoder through the contexts.
 
         Returns:
             Alpha, and the decoder's maps for training. Known pixels are not overwritten here, but by the stitching.
         """
-        stem, body = self.encoder(inputs_B6HW, surroundings)
+        stem, body = self.encoder(inputs_B6HW, surroundings, faults)
         label = labels(inputs_B6HW)
         if topk is not None:
             contexts = self.cpc.most_similar(body.deep, label, contexts, topk)

@@ -131,6 +131,7 @@ class Encoding:
         label: What says so in a file: () for nothing, ("ICC",), ("gAMA", gamma), ("cICP", four numbers),
             ("chromaticities",), ("named",) for what the caller said.
         refused: Why the numbers are no picture that we can use, such as a curve of HDR displays; "" if they are.
+        exponent: The network sees display values to this power: how colours mix (inference/mixing.py).
     """
 
     name: str = field(compare=False)
@@ -139,6 +140,7 @@ class Encoding:
     light: bool = False
     label: tuple[str | float, ...] = field(default=(), compare=False)
     refused: str = field(default="", compare=False)
+    exponent: float = field(default=1.0, compare=False)
 
     @property
     def linear(self) -> bool:
@@ -184,11 +186,15 @@ def convert(
 
 
 def as_displayed(colours: Float32[np.ndarray, "*size 3"], encoding: Encoding) -> Float32[np.ndarray, "*size 3"]:
-    """Display-encoded colours in [0, 1], in the picture's own primaries; the same array, clipped, where it is one."""
-    if not encoding.light:
-        return np.clip(colours, 0, 1, out=colours)
-    light = _through(colours, encoding.curves, "decode")
-    return linear_to_srgb(np.clip(light, 0, 1))
+    """Display-encoded colours in [0, 1], in the picture's own primaries; the same array, clipped, where it is one.
+
+    To the encoding's exponent, which is 1 but for what the network sees of some pictures.
+    """
+    if encoding.light:
+        shown = linear_to_srgb(np.clip(_through(colours, encoding.curves, "decode"), 0, 1))
+    else:
+        shown = np.clip(colours, 0, 1, out=colours)
+    return shown if encoding.exponent == 1 else np.power(shown, np.float32(encoding.exponent), out=shown)
 
 
 def check_usable(encoding: Encoding, name: str) -> None:

@@ -54,6 +54,16 @@ class Composite(NamedTuple):
         photo = camera(self.photo)
         return self if photo is self.photo else self._replace(photo=photo, damage=photo.astype(np.int16) - self.photo)
 
+    def remixed(self, tone: float) -> "Composite":
+        """The same in an encoding in which its colours mix with another exponent: C^(self.tone / tone), all layers."""
+        if tone == self.tone:
+            return self
+        table = (255 * (np.arange(256) / 255) ** (self.tone / tone) + 0.5).astype(np.uint8)
+        colours, background, photo = (cv2.LUT(one, table) for one in (self.colours, self.background, self.photo))
+        made = Composite.of(colours, self.alpha, background, self.trimap, tone)
+        damage = photo.astype(np.int16) - made.photo
+        return made._replace(photo=photo, damage=damage if damage.any() else None)
+
     def shrunk(self, factor: float, *, least: int) -> "Composite":
         """All of it at `factor` of its size, no side below `least` pixels."""
         height, width = (max(least, round(side * factor)) for side in self.alpha.shape)

@@ -52,6 +52,13 @@ class SampleConfig:
         tone: Range of the exponent (log-uniform, one a sample) with which colours are mixed,
             C = (a F^t + (1 - a) B^t)^(1/t). 1 mixes display values, as the paper's composites do. Sensors add light,
             and a camera's curve comes after: in photographs it is about 2, and a half-covered pixel is brighter.
+        canonical: Every picture is brought to this mixing: one that is mixed with the exponent `tone` is encoded by
+            tone / canonical, so a network never has to guess how colours mix. 0: pictures stay as they are mixed.
+        hollow: Chance of a net, a sieve, spines, glass or smoke over a busy background, unknown as a whole.
+        attached: Chance of a solid thing beside, over or under the foreground, with a photograph as its texture and
+            unknown as a whole.
+        enlarged: Chance that a part of the composite is enlarged two to five times before the camera takes it.
+        overview: Whether the last patch of a group is the whole composite, shrunk to a patch.
         elsewhere: Chance that the last patch of a group is centred anywhere, so that plain F and B occur as context.
     """
 
@@ -78,3 +85,8 @@ class SampleConfig:
     clutter: Chance = 0.0
     tone: tuple[Positive, Positive] = (1.0, 1.0)
     elsewhere: Chance = 0.4
+    canonical: Annotated[float, Ge(0), Le(4)] = 0.0
+    hollow: Chance = 0.0
+    attached: Chance = 0.0
+    enlarged: Chance = 0.0
+    overview: bool = False

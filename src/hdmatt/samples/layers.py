@@ -7,6 +7,7 @@ NumPy and OpenCV only; knows no files. Every layer is display-encoded uint8. Rea
     background_layer    a photograph, out of focus or not, sometimes with the foreground's colours
     cluttered           another foreground as part of the background
     smoothed            colours without texture
+    placed, recoloured, photo_square    parts of these that samples/wide.py uses, too
 """
 
 import cv2
@@ -32,21 +33,21 @@ def foreground_layer(assets: Assets, config: SampleConfig, rng: np.random.Genera
     if config.layout == "whole":
         colours, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
         return _shaded(colours, rng) if config.shade and rng.random() < config.shade else colours, alpha
-    colours, alpha = _placed(rgba, int(min(max(4 * config.patch, 640), 960)), rng)
+    colours, alpha = placed(rgba, int(min(max(4 * config.patch, 640), 960)), rng)
     if rng.random() < config.shade:
         colours = _shaded(colours, rng)
-    return _recoloured(colours, rng), alpha
+    return recoloured(colours, rng), alpha
 
 
 def _retextured(rgba: np.ndarray, assets: Assets, rng: np.random.Generator) -> np.ndarray:
     """The alpha with the colours of an unrelated photograph: exact, and never seen twice."""
-    texture = _photo(assets, rng, max(rgba.shape[:2]))[: rgba.shape[0], : rgba.shape[1]]
+    texture = photo_square(assets, rng, max(rgba.shape[:2]))[: rgba.shape[0], : rgba.shape[1]]
     mix = rng.uniform(0.3, 1)
     blended = cv2.addWeighted(texture, mix, np.ascontiguousarray(rgba[..., :3]), 1 - mix, 0)
     return np.dstack([blended, rgba[..., 3]])
 
 
-def _placed(rgba: np.ndarray, side: int, rng: np.random.Generator) -> Layer:
+def placed(rgba: np.ndarray, side: int, rng: np.random.Generator) -> Layer:
     """Scaled, turned, stretched, sheared, mirrored and moved on a square of `side` pixels."""
     height, width = rgba.shape[:2]
     fit = side / max(height, width)
@@ -81,7 +82,7 @@ def _shaded(colours: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return (colours * light[..., None].astype(np.float32) + 0.5).astype(np.uint8)
 
 
-def _recoloured(colours: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def recoloured(colours: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Hue turned, saturation, gain and offset changed, by one 3 x 4 colour matrix; three in ten stay as they are."""
     if rng.random() < 0.3:
         return colours
@@ -118,7 +119,7 @@ def background_layer(
     """A photograph of the foreground's size; `config` says how often it is blurred, plain, or similar in colour."""
     height, width = alpha.shape
     whole = config.layout == "whole"
-    background = _covering_photo(assets, rng, height, width) if whole else _photo(assets, rng, height)
+    background = _covering_photo(assets, rng, height, width) if whole else photo_square(assets, rng, height)
     kind = rng.random()
     if kind < config.defocus:  # as behind most portraits
         small = cv2.resize(background, (max(1, width // 4), max(1, height // 4)), interpolation=cv2.INTER_AREA)
@@ -163,7 +164,7 @@ def smoothed(colours: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return cv2.resize(shift, colours.shape[1::-1], interpolation=cv2.INTER_CUBIC)
 
 
-def _photo(assets: Assets, rng: np.random.Generator, side: int) -> np.ndarray:
+def photo_square(assets: Assets, rng: np.random.Generator, side: int) -> np.ndarray:
     """A random square of a random photograph, side x side x 3."""
     photo = assets.backgrounds[rng.integers(len(assets.backgrounds))]
     height, width = photo.shape[:2]

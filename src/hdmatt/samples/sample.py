@@ -6,8 +6,8 @@ so each is encoded once a step, as when a picture is matted. Read top to bottom:
     Sample         the arrays a training step needs
     make_sample    (assets, config, seed, index) -> Sample
 
-config.py says what is drawn; layers.py draws foreground and background, trimaps.py the trimap; composite.py mixes and
-cuts; faults.py is the camera.
+config.py says what is drawn; layers.py and wide.py draw foreground and background, trimaps.py the trimap; composite.py
+mixes and cuts; faults.py is the camera.
 """
 
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ from hdmatt.pictures.trimap import UNKNOWN
 from hdmatt.samples.composite import Composite, Square, cut, known_colours
 from hdmatt.samples.config import SampleConfig
 from hdmatt.samples.faults import camera_faults
-from hdmatt.samples.layers import background_layer, cluttered, foreground_layer, joined, smoothed
 from hdmatt.samples.packs import Assets
 from hdmatt.samples.trimaps import random_trimap
+from hdmatt.samples.wide import composite_layers, with_unknown
 
 STEPS = (3, 4, 6, 8)  # pixels of the composite to one of the low-resolution alpha
 
@@ -43,23 +43,17 @@ class Sample:
 def make_sample(assets: Assets, config: SampleConfig, *, seed: int, index: int) -> Sample:
     """The sample of (seed, index); the same arguments give the same bytes."""
     rng = np.random.default_rng([seed, index])
-    colours, alpha = foreground_layer(assets, config, rng)
-    if rng.random() < config.merge:
-        colours, alpha = joined((colours, alpha), foreground_layer(assets, config, rng))
-    background = background_layer(assets, config, rng, colours, alpha)
-    # nothing is drawn at 0 (nor for `forgotten`), so that samples of older configurations keep their bytes
-    if config.clutter and rng.random() < config.clutter:
-        background = cluttered(assets, config, rng, background)
-    if rng.random() < config.smooth:
-        colours, background = smoothed(colours, rng), smoothed(background, rng)
+    colours, alpha, background, unknown = composite_layers(assets, config, rng)
     scale = float(rng.choice(config.scales))
     side = round(config.patch * scale)
     widening = min(side, *alpha.shape) / config.patch if config.alike else 1.0
-    trimap = random_trimap(alpha, config, rng, widening)
+    trimap = with_unknown(random_trimap(alpha, config, rng, widening), unknown, rng)
     centres, flipped, step = _centres(trimap, config, rng), rng.random() < 0.5, int(rng.choice(STEPS))
     tone = float(np.exp(rng.uniform(*np.log(config.tone))))
     composite = Composite.of(colours, alpha, background, trimap, tone)
     composite = composite.photographed(lambda clean: camera_faults(clean, rng, probability=config.faults))
+    if config.canonical:
+        composite = composite.remixed(config.canonical)
     squares = [Square(centre, side, flipped) for centre in centres]
     if not config.alike or config.rotation:
         squares = [_own(square, config, rng) for square in squares]
@@ -70,6 +64,9 @@ def make_sample(assets: Assets, config: SampleConfig, *, seed: int, index: int) 
     else:
         shrunk = composite
     patches = [cut(shrunk, square, patch=config.patch, whole=composite, field=field) for square in squares]
+    if config.overview:
+        whole = Square((alpha.shape[0] // 2, alpha.shape[1] // 2), min(alpha.shape), flipped)
+        squares[-1], patches[-1] = whole, cut(composite, whole, patch=config.patch, whole=composite, field=field)
     if any(square.flipped for square in squares):
         patches = [_flipped(p) if square.flipped else p for p, square in zip(patches, squares, strict=True)]
     foreground, alpha, background, trimap, image, around = (np.stack(arrays) for arrays in zip(*patches, strict=True))

@@ -173,6 +173,7 @@ class _Classifying:
     """The classifier in training: the `loop.Job` of `train_backbone`."""
 
     clip = 0.0
+    pieces = 1
 
     def __init__(
         self,
@@ -213,7 +214,7 @@ class _Classifying:
         warmup = min(self.config.warmup, self.steps // 10)  # a small folder has few steps
         return schedule(self.config.rate, self.run.step, steps=self.steps, warmup=warmup)
 
-    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: dict[str, Tensor], piece: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Cross-entropy, and the share of pictures that were told right."""
         logits = self.model(_normalised(batch["pixels"]))
         loss = F.cross_entropy(logits.float(), batch["label"], label_smoothing=self.config.smoothing)

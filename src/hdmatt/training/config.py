@@ -66,6 +66,7 @@ class TrainConfig:
         part: "all", or "decoder": context module and decoder learn, the encoder stays as it is; needs weights to start
             from.
         groups: Composites a step, over all processes; `groups * sample.group` patches are trained on.
+        pieces: Parts of a step's batch, one after the other, whose gradients are added: less memory, the same step.
         steps_per_composite: Steps, one after the other, that get a group of patches of one composite each; for
             machines whose processor cannot draw enough composites.
         steps: Length of the schedule: warm-up, then cosine from `rate` to `rate * floor`.
@@ -74,6 +75,8 @@ class TrainConfig:
         contexts: Which of the other patches of its group these are: "random" ones, or those with the highest "score"
             by eq. 1, as in the paper and when a picture is matted. The choice by score has no gradient.
         detach: No gradient into the context patches, only through the query.
+        hint_faults: Chances that a composite's colour hints are missing, blurred, or those of another patch: then
+            texture and shape must carry the answer. Together at most 1.
         norm: "batch": batch norm with the batch's statistics (of all GPUs together, where there are several; on CPU
             processes each has its own). "frozen": with the stored statistics, which do not change; needs weights to
             start from.
@@ -101,6 +104,7 @@ class TrainConfig:
     seed: Annotated[int, Ge(0), Lt(HELD_OUT)] = 0
     part: Literal["all", "decoder"] = "all"
     groups: Positive = 8
+    pieces: Positive = 1
     steps_per_composite: Positive = 1
     steps: Positive = 200_000
     warmup: Natural = 0
@@ -110,6 +114,7 @@ class TrainConfig:
     topk: Natural = 3
     contexts: Literal["random", "score"] = "random"
     detach: bool = False
+    hint_faults: tuple[Chance, Chance, Chance] = (0.0, 0.0, 0.0)
     norm: Literal["batch", "frozen"] = "batch"
     losses: LossWeights = field(default_factory=LossWeights)
     blend: Blend = "paper"
@@ -172,7 +177,20 @@ def check(config: TrainConfig, *, processes: int = 1) -> None:
             config.topk == 0 or config.topk < sample.group,
             f"topk is {config.topk}, but a patch of a group of {sample.group} has {sample.group - 1} others to look at",
         ),
+        (sum(config.hint_faults) <= 1, f"hint_faults are {config.hint_faults}, together more than 1"),
+        (
+            not any(config.hint_faults) or model.hints,
+            f"hint_faults are {config.hint_faults}, but the network has no hints (model.hints)",
+        ),
+        (
+            not sample.overview or config.steps_per_composite == 1,
+            f"steps_per_composite is {config.steps_per_composite}, but only one group of a composite has its overview",
+        ),
         (config.groups % processes == 0, f"groups is {config.groups}, which {processes} processes cannot share evenly"),
+        (
+            config.groups % (processes * config.pieces) == 0,
+            f"groups is {config.groups}, which {processes} processes cannot share in {config.pieces} pieces",
+        ),
     ]
     for kept, wrong in rules:
         if not kept:

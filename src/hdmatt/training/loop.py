@@ -12,6 +12,7 @@ Runs survive being stopped at any moment: what comes after the last checkpoint i
 import math
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -48,8 +49,8 @@ class Job(Protocol):
         run: The state; its `step` is moved on by the loop.
         model, optimiser: As `Fabric.setup` returns them.
         curves: Files of the curves; None in all processes but the first.
-        steps, save_every, clip, patches: Length of the schedule, steps between checkpoints, limit of the gradient's
-            norm (0: none), patches a step.
+        steps, save_every, clip, patches, pieces: Length of the schedule, steps between checkpoints, limit of the
+            gradient's norm (0: none), patches a step, pieces of its batch.
     """
 
     run: Run
@@ -60,6 +61,7 @@ class Job(Protocol):
     save_every: int
     clip: float
     patches: int
+    pieces: int
 
     def batches(self) -> Iterator[dict[str, Tensor]]:
         """Batches from the run's step on."""
@@ -69,8 +71,8 @@ class Job(Protocol):
         """The learning rate of the run's step."""
         ...
 
-    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """The number to minimise and its parts, for a batch on the device."""
+    def loss(self, batch: dict[str, Tensor], piece: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """The number to minimise and its parts, for one piece of a batch on the device; they add up over the pieces."""
         ...
 
     def keep(self, *, last: bool) -> None:
@@ -120,8 +122,13 @@ def run_steps(job: Job, fabric: Fabric, limits: Limits, say: Say) -> None:
 
 def _step(job: Job, fabric: Fabric, batch: dict[str, Tensor]) -> tuple[bool, dict[str, Tensor]]:
     """One step, taken unless its gradient is no number; whether it was, and the values for the curve."""
-    loss, parts = job.loss(batch)
-    fabric.backward(loss)
+    values: dict[str, Tensor] = {}
+    for piece in range(job.pieces):
+        with nullcontext() if piece + 1 == job.pieces else fabric.no_backward_sync(job.model):
+            loss, parts = job.loss(batch, piece)
+            fabric.backward(loss)
+        for name, value in {"loss": loss.detach(), **parts}.items():
+            values[name] = values[name] + value if name in values else value
     # always measured, so that a step with a gradient that is no number is never taken; infinite: not clipped
     norm = fabric.clip_gradients(job.model, job.optimiser, max_norm=job.clip or math.inf, error_if_nonfinite=False)
     finite = norm is not None and bool(torch.isfinite(norm))
@@ -131,7 +138,7 @@ def _step(job: Job, fabric: Fabric, batch: dict[str, Tensor]) -> tuple[bool, dic
     else:
         job.run.restore_statistics()
     job.optimiser.zero_grad()
-    return finite, {"loss": loss, **parts, "gradient": norm if norm is not None else loss}
+    return finite, {**values, "gradient": norm if norm is not None else values["loss"]}
 
 
 def _progress(row: dict[str, Any], steps: int) -> str:

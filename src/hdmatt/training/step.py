@@ -2,6 +2,7 @@
 
 learning_rate     warm-up, cosine, second warm-up
 group_contexts    for every patch, random others of its group
+hint_faults       which patches have missing, blurred or wrong colour hints
 candidates        for every patch, the others that it may look at, and whether it chooses among them
 batch_loss        the loss of a batch, and its parts
 compile_network   torch.compile of encoder and decoder
@@ -54,16 +55,22 @@ def candidates(config: TrainConfig, groups: int, *, seed: tuple[int, ...], first
     """
     group = config.sample.group
     if config.contexts == "random":
-        return ContextIndices(group_contexts(groups, group, topk=config.topk, seed=seed, first=first), None)
+        chosen = group_contexts(
+            groups, group, topk=config.topk, seed=seed, first=first, overview=config.sample.overview
+        )
+        return ContextIndices(chosen, None)
     starts = (own - own % group for own in range(groups * group))
     others = [[i for i in range(start, start + group) if i != own] for own, start in enumerate(starts)]
     return ContextIndices(others, config.topk)
 
 
-def group_contexts(groups: int, group: int, *, topk: int, seed: tuple[int, ...], first: int = 0) -> list[list[int]]:
+def group_contexts(
+    groups: int, group: int, *, topk: int, seed: tuple[int, ...], first: int = 0, overview: bool = False
+) -> list[list[int]]:
     """For every patch of a batch, `topk` random other patches of its own group (all, when there are no more).
 
     Args:
+        overview: The last patch of each group is one of them for all others: it shows the whole composite.
         first: Number of the batch's first group among those of all processes: a group's choice does not depend on
             which process has it.
     """
@@ -73,16 +80,47 @@ def group_contexts(groups: int, group: int, *, topk: int, seed: tuple[int, ...],
         members = range(number * group, (number + 1) * group)
         for own in members:
             others = [i for i in members if i != own]
-            contexts.append([int(i) for i in rng.permutation(others)[:topk]])
+            chosen = [int(i) for i in rng.permutation(others)]
+            if overview and topk:
+                chosen.sort(key=lambda i, last=members[-1]: i != last)
+            contexts.append(chosen[:topk])
     return contexts
 
 
+def hint_faults(config: TrainConfig, groups: int, *, seed: tuple[int, ...], first: int = 0) -> Tensor | None:
+    """What is wrong with the colour hints of each patch of a batch, the same for a group; None where nothing may be.
+
+    Args:
+        groups, seed, first: As for `group_contexts`.
+
+    Returns:
+        B int64: extra_channels.GOOD, MISSING, BLURRED or SWAPPED.
+    """
+    if not any(config.hint_faults):
+        return None
+    limits = np.cumsum(config.hint_faults)
+    drawn = [np.random.default_rng([*seed, first + number, 7]).random() for number in range(groups)]
+    kinds = [0 if value >= limits[-1] else 1 + int(np.searchsorted(limits, value, side="right")) for value in drawn]
+    return torch.tensor(kinds).repeat_interleave(config.sample.group)
+
+
 def decoded(
-    model: nn.Module, batch: Mapping[str, Tensor], contexts: ContextIndices, *, detach: bool = False
+    model: nn.Module,
+    batch: Mapping[str, Tensor],
+    contexts: ContextIndices,
+    *,
+    detach: bool = False,
+    faults: Tensor | None = None,
 ) -> Decoded:
-    """The network's answer to a batch as batches.py makes them."""
+    """The network's answer to a batch as batches.py makes them.
+
+    Args:
+        faults: Of `hint_faults`.
+    """
     inputs = network_input(batch["image"].float() / 255, batch["trimap"]).contiguous(memory_format=torch.channels_last)
-    return model(inputs, contexts.indices, topk=contexts.topk, surroundings=batch.get("around"), detach=detach)
+    return model(
+        inputs, contexts.indices, topk=contexts.topk, surroundings=batch.get("around"), detach=detach, faults=faults
+    )
 
 
 def batch_loss(

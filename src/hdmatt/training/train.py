@@ -20,6 +20,7 @@ from hdmatt.errors import InputError
 from hdmatt.network.checkpoint import load_card, load_model, load_resnet34, load_tensors, save_model
 from hdmatt.network.model import HDMatt
 from hdmatt.patches.stitch import blending_weight
+from hdmatt.pictures.trimap import UNKNOWN
 from hdmatt.samples.packs import Assets, load_assets
 from hdmatt.training.batches import batches
 from hdmatt.training.config import (
@@ -47,7 +48,7 @@ from hdmatt.training.processes import (
     silent,
 )
 from hdmatt.training.run import Run
-from hdmatt.training.step import batch_loss, candidates, compile_network, decoded, learning_rate
+from hdmatt.training.step import batch_loss, candidates, compile_network, decoded, hint_faults, learning_rate
 from hdmatt.training.validate import Validation
 
 WEIGHTS, BEST = "model.safetensors", "best.safetensors"
@@ -163,7 +164,7 @@ class _Matting:
     ) -> None:  # fmt: skip
         self.config, self.run, self.assets, self.out, self.fabric, self.say = config, run, assets, out, fabric, say
         self.steps, self.save_every, self.clip = config.steps, config.save_every, config.clip
-        self.patches = config.groups * config.sample.group
+        self.patches, self.pieces = config.groups * config.sample.group, config.pieces
         first = fabric.is_global_zero
         self.validation = Validation(config, assets, validate) if first else None
         self.validates = bool(config.validate_every or validate)
@@ -189,14 +190,21 @@ class _Matting:
     def rate(self) -> float:
         return learning_rate(self.config, self.run.step, restart=self.run.restart)
 
-    def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: dict[str, Tensor], piece: int) -> tuple[Tensor, dict[str, Tensor]]:
         config, fabric = self.config, self.fabric
-        groups = config.groups // fabric.world_size
+        groups = config.groups // fabric.world_size // config.pieces
         seed = (config.seed, self.run.step)
-        contexts = candidates(config, groups, seed=seed, first=fabric.global_rank * groups)
-        out = decoded(self.model, batch, contexts, detach=config.detach)
-        loss, parts, counting = batch_loss(out, self.probes, batch, self.blending, config)
-        share = patch_share(fabric, counting)
+        first = fabric.global_rank * groups * config.pieces + piece * groups
+        part = {name: tensor.chunk(config.pieces)[piece] for name, tensor in batch.items()}
+        contexts = candidates(config, groups, seed=seed, first=first)
+        faults = hint_faults(config, groups, seed=seed, first=first)
+        out = decoded(self.model, part, contexts, detach=config.detach, faults=faults)
+        loss, parts, counting = batch_loss(out, self.probes, part, self.blending, config)
+        if config.pieces > 1:  # a mean over the patches of all pieces that have unknown pixels
+            every = (batch["trimap"] == UNKNOWN).flatten(1).any(1).sum()
+            share = patch_share(fabric, every) * counting / every.clamp(min=1)
+        else:
+            share = patch_share(fabric, counting)
         return (loss * share).float(), {name: value.detach() * share for name, value in parts.items()}
 
     def keep(self, *, last: bool) -> None:

@@ -7,6 +7,7 @@ them how thin, soft and see-through things cover a background. NumPy and OpenCV 
     random_family           the name of one
     draw_family             one foreground of a named family
     FAMILIES                every family and how often it is drawn
+    HOLLOW                  those full of holes or see-through, and spines; for samples/wide.py
 
 The families are in hair.py, plants.py, nets.py, see_through.py and solids.py; what they share in strokes.py,
 shapes.py, colours.py and light.py. A picture of 480 x 480 takes about 60 ms of a core, most of it shading and blur.
@@ -26,6 +27,7 @@ from hdmatt.samples.drawn.nets import draw_holder, draw_net, draw_perforated, dr
 from hdmatt.samples.drawn.plants import draw_feather, draw_foliage
 from hdmatt.samples.drawn.see_through import draw_drops, draw_glass, draw_smoke, draw_veil
 from hdmatt.samples.drawn.solids import draw_plain_blob, draw_solid
+from hdmatt.samples.drawn.spines import draw_spines
 from hdmatt.samples.drawn.strokes import SEE_THROUGH, Colours, Layer
 
 
@@ -57,12 +59,12 @@ def random_family(rng: np.random.Generator) -> str:
 def draw_family(
     name: str, rng: np.random.Generator, size: int, texture: UInt8[np.ndarray, "h w 3"] | None
 ) -> UInt8[np.ndarray, "{size} {size} 4"]:
-    """`procedural_foreground` for one family of FAMILIES."""
+    """`procedural_foreground` for one family of FAMILIES, or for "spines"."""
     if size < 64:
         raise InputError(
             f"a foreground of {size} x {size} pixels; we need 64 x 64 or more", hint="Draw it larger, then shrink it."
         )
-    draw, _ = FAMILIES[name]
+    draw = draw_spines if name == "spines" else FAMILIES[name][0]
     for _ in range(20):
         layer = draw(rng, size, colour_field(rng, size, texture))
         layer = through_a_lens(rng, layer)
@@ -95,3 +97,17 @@ FAMILIES: dict[str, tuple[Callable[[np.random.Generator, int, Colours], Layer], 
     "wires": (draw_wires, 0.07),
     "drops": (draw_drops, 0.02),
 }
+HOLLOW = (
+    "net",
+    "net",
+    "perforated",
+    "wires",
+    "holder",
+    "glass",
+    "smoke",
+    "veil",
+    "drops",
+    "spines",
+    "spines",
+    "foliage",
+)

@@ -1,0 +1,9 @@
+"""The names of how colours mix, for whoever must not load NumPy."""
+
+from typing import Literal, get_args
+
+Mixing = Literal["auto", "linear", "display"]  # how the colours of a picture mix; auto: nobody says
+Space = Literal["linear", "display"]  # what an alpha is for
+
+MIXINGS: tuple[str, ...] = get_args(Mixing)
+SPACES: tuple[str, ...] = get_args(Space)

@@ -87,7 +87,7 @@ def spelled(option: Any) -> str:
     if option.is_flag:
         return names
     kind = option.metavar or kind_of(option.type_descriptor.annotation)
-    return f"{names} `{kind}`".replace("|", "\\|")
+    return f"{names} `{kind.replace('|', ', ')}`"  # no | in a table's code: each reader of Markdown takes it otherwise
 
 
 def kind_of(annotation: Any) -> str:

@@ -47,6 +47,15 @@ def test_the_navigation_has_every_page_once():
     assert sorted(files(navigation())) == sorted(path.name for path in ROOT.glob("docs/*.md"))
 
 
+def test_no_page_links_to_a_file_outside_of_the_site():
+    """Such a file is named as code: `research/log.md`."""
+    links = {
+        path.name: re.findall(r"\]\((\.\./[^)]*)\)", path.read_text(encoding="utf-8"))
+        for path in ROOT.glob("docs/*.md")
+    }
+    assert {name: found for name, found in links.items() if found} == {}
+
+
 def test_every_public_name_is_in_the_api():
     page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
     assert sorted(re.findall(r"^::: hdmatt\.(\w+)$", page, re.MULTILINE)) == sorted(hdmatt.__all__)

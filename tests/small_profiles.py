@@ -1,6 +1,9 @@
 """ICC profiles of curves and primaries, made tag by tag, for the tests."""
 
 import struct
+from collections.abc import Callable
+
+import numpy as np
 
 D65 = (0.3127, 0.3290)
 REC709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, *D65)
@@ -40,12 +43,16 @@ def make_profile(curve: bytes, space: str = "sRGB", *, grey: bool = False, **mor
         tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
         tags |= {name: _xyz(*xyz) for name, xyz in zip((b"rXYZ", b"gXYZ", b"bXYZ"), COLORANTS[space], strict=True)}
     tags |= {name.encode(): value for name, value in more.items()}
+    return _file(tags, struct.pack(">4s4s4s", b"mntr", b"GRAY" if grey else b"RGB ", b"XYZ "), version=0x04300000)
+
+
+def _file(tags: dict[bytes, bytes], kind: bytes, *, version: int) -> bytes:
+    """`kind`: the device's class, its colours, and those that it is connected by."""
     body, entries, start = b"", b"", 132 + 12 * len(tags)
     for name, value in tags.items():
         entries += struct.pack(">4sII", name, start + len(body), len(value))
         body += value + bytes(-len(value) % 4)
-    size = start + len(body)
-    head = struct.pack(">I4sI4s4s4s", size, bytes(4), 0x04300000, b"mntr", b"GRAY" if grey else b"RGB ", b"XYZ ")
+    head = struct.pack(">I4sI", start + len(body), bytes(4), version) + kind
     head += struct.pack(">6H4s28x3i", 2026, 1, 1, 0, 0, 0, b"acsp", 0xF6D6, 0x10000, 0xD32D)
     return head.ljust(128, b"\0") + struct.pack(">I", len(tags)) + entries + body
 
@@ -57,3 +64,23 @@ def _xyz(*values: float) -> bytes:
 def _text(text: str) -> bytes:
     encoded = text.encode("utf-16-be")
     return b"mluc" + bytes(4) + struct.pack(">II4sII", 1, 12, b"enUS", len(encoded), 28) + encoded
+
+
+def ink_profile(colour_of: Callable[[np.ndarray], np.ndarray]) -> bytes:
+    """A printer's profile, version 2: a table of the 16 mixtures of no ink and all of it.
+
+    Args:
+        colour_of: Inks [n, 4] in [0, 1] -> linear light of Rec. 709 [n, 3].
+    """
+    corners = np.array([[n >> 3 & 1, n >> 2 & 1, n >> 1 & 1, n & 1] for n in range(16)], np.float64)
+    xyz = colour_of(corners) @ np.array(COLORANTS["sRGB"]) / (0.9642, 1.0, 0.8249)
+    f = np.where(xyz > 216 / 24389, np.cbrt(xyz), (24389 / 27 * xyz + 16) / 116)
+    lab = np.stack([116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], 1)
+    numbers = np.rint(lab * (2.55, 1, 1) + (0, 128, 128)).clip(0, 255).astype(np.uint8)
+    ramp = bytes(range(256))
+    lut = b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + struct.pack(">9i", *(65536 * (i % 4 == 0) for i in range(9)))
+    lut += ramp * 4 + numbers.tobytes() + ramp * 3
+    text = b"text" + bytes(4) + b"none\0"
+    description = b"desc" + bytes(4) + struct.pack(">I", 5) + b"inks\0" + bytes(78)
+    tags = {b"desc": description, b"cprt": text, b"wtpt": _xyz(0.9642, 1.0, 0.8249), b"A2B0": lut}
+    return _file(tags, struct.pack(">4s4s4s", b"prtr", b"CMYK", b"Lab "), version=0x02400000)

@@ -18,11 +18,12 @@ import numpy as np
 
 from hdmatt.errors import InputError
 from hdmatt.pictures.bmp import colours_of_bmp
-from hdmatt.pictures.codings import coding_of, is_animated, psd_colours, unusual_coding
+from hdmatt.pictures.codings import coding_of, is_animated, unusual_coding
 from hdmatt.pictures.description import description_of
 from hdmatt.pictures.exr_header import attributes_of, windows_of
 from hdmatt.pictures.exr_layers import choose_layer, refuse_subsampled
 from hdmatt.pictures.info import DEFAULT_INPUT, NO_DESCRIPTION, TYPES, WHITE, InputOptions, Part, PictureInfo
+from hdmatt.pictures.inks import by_profile, note_of_inks
 from hdmatt.pictures.labels import encoding_of
 from hdmatt.pictures.openimageio import (
     Opened,
@@ -55,7 +56,8 @@ class Decoder:
 
     def __init__(self, path: Path, options: InputOptions = DEFAULT_INPUT, *, part: Part = "straight") -> None:
         self._path, self._options, self._part, self._layer = path, options, 0, ""
-        self._opened: Opened | None = _open(path)
+        self._colours_count = part == "straight"  # not in trimaps, whose stored numbers do
+        self._opened: Opened | None = _open(path, inks=self._colours_count)
         self._closed = False
         self._format = str(self._opened.input.format_name())
         try:
@@ -83,9 +85,10 @@ class Decoder:
         self._kept, self._kept_y = np.empty((0, self.width, self.channels), self.dtype), 0
         self._tiles: dict[int, dict[int, np.ndarray]] = {}  # the tile rows that were asked for last, by row and column
         with size_limit(lifted=self._opened.beyond):
-            self._notes = (*_notes(path, self._opened.input, self._format), *_note_of_inks(path, spec))
-        described = part == "straight"
-        self._description = description_of(path, self._format, self._opened.input) if described else NO_DESCRIPTION
+            self._notes = (*_notes(path, self._opened.input, self._format), *note_of_inks(path, self._opened.input))
+        self._description = NO_DESCRIPTION
+        if self._colours_count:
+            self._description = description_of(path, self._format, self._opened.input)
         self.decoded = 0
         self._try_unusual()
         self.decoded = 0
@@ -257,7 +260,7 @@ class Decoder:
     def _open_again(self) -> Opened:
         """The open file, also after a read that failed."""
         if self._opened is None:
-            self._opened = _open(self._path)
+            self._opened = _open(self._path, inks=self._colours_count)
             with size_limit(lifted=self._opened.beyond):
                 self._opened.input.seek_subimage(self._part, 0)
         return self._opened
@@ -284,12 +287,13 @@ class Decoder:
         self._opened = None
 
 
-def _open(path: Path) -> Opened:
+def _open(path: Path, *, inks: bool) -> Opened:
+    """A file for reading; `inks`: whether CMYK becomes sRGB by its profile."""
     check_readable(path)
     if kind := pillow_kind(path):
         return Opened(PillowInput(path, kind), "", False)
     try:
-        return open_input(path)
+        opened = open_input(path)
     except InputError as error:
         if found := re.search(r"(\d+) channels exceeds", error.message):
             raise _too_many_channels(path, int(found[1])) from error
@@ -297,6 +301,7 @@ def _open(path: Path) -> Opened:
         if coding := coding_of(path):
             raise InputError(f"{path} is {coding.name}, which we cannot read", hint=coding.hint) from error
         raise
+    return by_profile(path, opened) if inks else opened
 
 
 def _notes(path: Path, source: Any, file_format: str) -> tuple[str, ...]:
@@ -311,16 +316,6 @@ def _notes(path: Path, source: Any, file_format: str) -> tuple[str, ...]:
     source.seek_subimage(0, 0)
     source.geterror()
     return ("holds several pictures: the first one was taken",) if several else ()
-
-
-def _note_of_inks(path: Path, spec: Any) -> tuple[str, ...]:
-    """OpenImageIO makes RGB of CMYK without a look at the profile."""
-    colours = spec.get_string_attribute("jpeg:ColorSpace") or spec.get_string_attribute("tiff:ColorSpace")
-    colours = colours or psd_colours(path)
-    if colours not in ("CMYK", "YCbCrK"):
-        return ()
-    profile = ", not by its ICC profile" if spec.getattribute("ICCProfile") is not None else ""
-    return (f"holds CMYK colours, which became RGB by the plain formula{profile}",)
 
 
 def _check_layout(path: Path, spec: Any, file_format: str) -> None:

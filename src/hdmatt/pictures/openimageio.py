@@ -45,20 +45,23 @@ class Opened(NamedTuple):
     descriptor: "_Descriptor | None" = None  # open as long as the input may read
 
 
-def open_input(path: Path) -> Opened:
+def open_input(path: Path, *, raw: bool = False) -> Opened:
     """Open a file for reading; straight alpha comes straight.
+
+    Args:
+        raw: Whether the inks of a TIFF come as they are, and not as RGB.
 
     Raises:
         InputError: The file is missing, closed to us, no regular file, empty, or no picture.
     """
     check_readable(path)
     name, descriptor = _name(path)
-    source = _open(name)
+    source = _open(name, raw=raw)
     reason = complaint_of(openimageio()) if source is None else ""
     beyond = _SIZE_LIMIT in reason
     if beyond:
         with size_limit(lifted=True):
-            source = _open(name)
+            source = _open(name, raw=raw)
             reason = complaint_of(openimageio())
     # "null" makes pictures out of nothing for any file of that name
     if source is None or source.format_name() in ("null", "term"):
@@ -133,9 +136,11 @@ def _name(path: Path) -> tuple[str, _Descriptor | None]:
         return f"/dev/fd/{descriptor.number}", descriptor
 
 
-def _open(name: str) -> Any:
+def _open(name: str, *, raw: bool) -> Any:
     config = openimageio().ImageSpec()
     config.attribute("oiio:UnassociatedAlpha", 1)
+    if raw:
+        config.attribute("oiio:RawColor", 1)
     return openimageio().ImageInput.open(name, config)
 
 

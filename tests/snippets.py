@@ -91,17 +91,13 @@ def make_files(folder: Path) -> Path:
     picture[distance < 20] = 250 - picture[distance < 20]
     trimap = np.where(distance < 14, 255, np.where(distance < 25, 128, 0)).astype(np.uint8)
     mask = np.where(distance < 20, 255, 0).astype(np.uint8)
-    for name in (
-        "portrait.jpg",
-        "portrait-small.jpg",
-        "photo.jpg",
-        "p.jpg",
-        "shoe.jpg",
-        "frame.tif",
-        "scan.tif",
-        "beach.jpg",
-    ):
-        cv2.imwrite(str(folder / name), picture)
+    green = np.where((distance < 20)[..., None], picture, np.array((40, 200, 30), np.uint8))
+    cv2.imwrite(str(folder / "shot.png"), green)
+    cv2.imwrite(str(folder / "composed.png"), picture)
+    for name in ("portrait", "portrait-small", "photo", "p", "shoe", "beach"):
+        cv2.imwrite(str(folder / f"{name}.jpg"), picture)
+    for name in ("frame", "scan"):
+        cv2.imwrite(str(folder / f"{name}.tif"), picture)
     for name in ("trimap.png", "trimap-small.png"):
         cv2.imwrite(str(folder / name), trimap)
     cv2.imwrite(str(folder / "mask.png"), mask)

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -340,3 +341,18 @@ def test_a_matte_says_how_its_files_were_read(scene, weights, tmp_path):
     Image.fromarray(picture).convert("CMYK").save(tmp_path / "p.tif")
     assert "holds CMYK colours" in hdmatt.matte(tmp_path / "p.tif", trimap, network=cpu(weights)).notes[0]
     assert hdmatt.matte(picture, trimap, network=cpu(weights)).notes == ()
+
+
+def test_eight_calls_at_once_give_what_one_gives(weights, scene, tmp_path):
+    """As in a web service: by name, so the network is loaded by whichever comes first, and shared."""
+    fresh = tmp_path / "fresh.safetensors"
+    fresh.write_bytes(weights.read_bytes())
+    options = Options(patch=64, overlap=16, memory="4GiB")
+
+    def one(_):
+        return hdmatt.matte(*scene, options=options, network=cpu(fresh)).alpha
+
+    with ThreadPoolExecutor(8) as threads:
+        several = list(threads.map(one, range(8)))
+    for alpha in several:
+        np.testing.assert_array_equal(alpha, one(0))

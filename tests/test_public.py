@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import snippets
 
 import hdmatt
 
@@ -113,10 +114,9 @@ def test_every_public_name_is_explained(name):
 
 @pytest.mark.parametrize("page", SHOWN, ids=lambda page: page.name)
 def test_what_is_shown_is_public(page):
-    text = page.read_text(encoding="utf-8")
-    in_markdown = re.findall(r"^ *```python\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
-    for block in in_markdown if page.suffix == ".md" else [text]:
-        tree = ast.parse(inspect.cleandoc(block) if page.suffix == ".md" else block)
+    in_markdown = [one.text for one in snippets.snippets(page) if one.language == "python"]
+    for block in in_markdown if page.suffix == ".md" else [page.read_text(encoding="utf-8")]:
+        tree = ast.parse(block)
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 assert all(not alias.name.startswith("hdmatt.") for alias in node.names), ast.unparse(node)

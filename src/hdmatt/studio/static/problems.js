@@ -55,31 +55,34 @@ export class Problems {
   }
 
   #go() {
-    const problem = this.#chosen()[this.#at];
-    for (const item of this.#list.children) item.ariaCurrent = String(item.dataset.at === String(this.#at));
-    this.#count.textContent = `${this.#at + 1} of ${this.#chosen().length}: ${problem.text}`;
+    const places = this.#chosen(), problem = places[this.#at];
+    for (const button of this.#list.querySelectorAll("button")) {
+      button.ariaCurrent = String(button.dataset.at === String(this.#at));
+    }
+    this.#count.textContent = `${this.#at + 1} of ${places.length}: ${problem.name.replaceAll("-", " ")}`;
     this.show(problem.box);
   }
 
-  #fill() {
-    const everywhere = (this.#found ?? []).filter(({ name, box }) => !box && KINDS[this.#kind.value](name));
-    const places = this.#chosen();
-    const number = everywhere.length + places.length;
-    this.#count.textContent = !this.#found ? "Not checked yet." : number ? `${number} found.` : "Nothing found.";
-    this.#list.replaceChildren(...everywhere.map((problem) => row(problem)), ...places.map((problem, at) => {
-      const item = row(problem, document.createElement("button"));
-      item.dataset.at = at;
-      item.firstChild.addEventListener("click", () => { this.#at = at; this.#go(); });
-      return item;
-    }));
+  #fill() { // a finding once, with its places
+    const shown = (this.#found ?? []).filter(({ name }) => KINDS[this.#kind.value](name));
+    const findings = [...new Set(shown.map(({ text }) => text))];
+    const none = this.#found ? "Nothing found." : "Not checked yet.";
+    this.#count.textContent = findings.length ? `${findings.length} found, ${this.#chosen().length} places.` : none;
+    this.#list.replaceChildren(...findings.map((text) => this.#row(shown.find((problem) => problem.text === text))));
   }
-}
 
-function row({ name, severity, text }, inside = document.createElement("span")) {
-  const item = document.createElement("li"), strong = document.createElement("strong");
-  if (inside.matches("button")) inside.type = "button";
-  strong.textContent = `${severity}: ${name.replaceAll("-", " ")}`;
-  inside.append(strong, ` ${text}`);
-  item.append(inside);
-  return item;
+  #row({ name, severity, text }) {
+    const item = document.createElement("li"), strong = document.createElement("strong");
+    strong.textContent = `${severity}: ${name.replaceAll("-", " ")}`;
+    item.append(strong, ` ${text} `);
+    this.#chosen().forEach((problem, at) => {
+      if (problem.text !== text) return;
+      const button = Object.assign(document.createElement("button"), { type: "button", textContent: at + 1 });
+      button.setAttribute("aria-label", `Place ${at + 1}: ${name.replaceAll("-", " ")}`);
+      button.dataset.at = at;
+      button.addEventListener("click", () => { this.#at = at; this.#go(); });
+      item.append(button);
+    });
+    return item;
+  }
 }

@@ -54,7 +54,7 @@ function bindSetting(element, state) {
     else if (element !== document.activeElement || !isNumber) element.value = value;
   };
   state.on([name], show);
-  const type = element.type === "range" || element.type === "color" ? "input" : "change"; // while it is dragged
+  const type = element.type === "range" ? "input" : "change"; // sliders while they are dragged
   element.addEventListener(type, () => state.set(name, read()));
   if (element.type === "number") element.addEventListener("blur", () => show(state.get(name)));
 }

@@ -88,7 +88,6 @@ class Layer extends TileSource {
 
 export class View {
   #viewer; #info; #server; #state; #versions = new Map(); #items = new Map(); #running = new Map(); #stamp = 0;
-  #background = 0; // counts the files chosen as background
   moved = () => {}; // called whenever the picture lies elsewhere on the screen
 
   constructor(element, info, server, state) {
@@ -109,7 +108,10 @@ export class View {
     });
     this.#viewer.addHandler("viewport-change", () => this.#follow());
     this.#viewer.addHandler("resize", () => this.#follow());
-    this.#viewer.world.addHandler("add-item", () => this.#follow());
+    this.#viewer.world.addHandler("add-item", ({ item }) => {
+      item.addHandler("fully-loaded-change", () => this.#dropLeaving());
+      this.#follow();
+    });
   }
 
   async open() {
@@ -161,7 +163,7 @@ export class View {
   }
 
   show([y0, x0, y1, x1]) { // with some of what is around it
-    const around = Math.max(60, 0.5 * Math.max(y1 - y0, x1 - x0));
+    const around = Math.max(120, 0.5 * Math.max(y1 - y0, x1 - x0));
     const box = new Rect(x0 - around, y0 - around, x1 - x0 + 2 * around, y1 - y0 + 2 * around);
     this.#viewer.viewport.fitBounds(this.#base.imageToViewportRectangle(box), true);
   }
@@ -179,6 +181,12 @@ export class View {
 
   dirtyAll() {
     return Promise.all([...this.#versions.keys()].map((name) => this.dirty(name, null)));
+  }
+
+  get settled() { // whether what is on the screen is all there and newest
+    const items = [...this.#items.values()];
+    return items.every((item) => item.source && (item.getOpacity() === 0 || item.getFullyLoaded()))
+      && !this.#running.size && !items.some((item) => item.leaving);
   }
 
   backgroundChanged() {
@@ -219,21 +227,43 @@ export class View {
     }
     for (const [name, item] of this.#items) {
       if (!item.source) continue;
-      const seen = left.includes(name) || right.includes(name);
-      const opacity = !seen ? 0 : name === "trimap" ? Math.max(0.01, this.#state.get("strength") / 100) : 1;
-      item.side = left.includes(name) === right.includes(name) ? "both" : left.includes(name) ? "left" : "right";
-      const shown = item.getOpacity() === 0 && opacity > 0;
-      item.setOpacity(opacity);
-      if (shown) this.#catchUp(item);
+      const isLeft = left.includes(name), isRight = right.includes(name);
+      item.leaving = !isLeft && !isRight && name !== "trimap" && item.getOpacity() > 0;
+      if (item.leaving) continue; // what was seen stays below until all of the new view is there
+      item.side = isLeft === isRight ? "both" : isLeft ? "left" : "right";
+      this.#reveal(item, !isLeft && !isRight ? 0 : name === "trimap" ? this.#strength : 1);
     }
+    this.#dropLeaving();
     this.#dropOldColours(new Set([...left, ...right]));
     this.#follow();
+  }
+
+  get #strength() {
+    return Math.max(0.01, this.#state.get("strength") / 100);
+  }
+
+  #reveal(item, opacity) {
+    const hidden = item.getOpacity() === 0;
+    item.setOpacity(opacity);
+    if (!hidden || !opacity) return;
+    const { world } = this.#viewer, layers = [...this.#items.values()].filter((one) => one.source);
+    if (item.source.layer !== "trimap") {
+      const above = layers.some((one) => one.source.layer === "trimap") ? 2 : 1;
+      world.setItemIndex(item, Math.max(0, world.getItemCount() - above));
+    }
+    this.#catchUp(item);
+  }
+
+  #dropLeaving() {
+    const items = [...this.#items.values()].filter((item) => item.source);
+    const there = items.every((item) => item.leaving || item.getOpacity() === 0 || item.getFullyLoaded());
+    for (const item of items) if (item.leaving && there) [item.leaving] = [false, item.setOpacity(0)];
   }
 
   #dropOldColours(used) { // one colour's tiles are kept, not those of each that a slider went over
     const others = VIEWS.map(({ background }) => `composite|${background}`);
     for (const [name, item] of this.#items) {
-      if (item.source?.layer === "composite" && !used.has(name) && !others.includes(name)) {
+      if (item.source?.layer === "composite" && !item.leaving && !used.has(name) && !others.includes(name)) {
         this.#items.delete(name);
         this.#viewer.world.removeItem(item);
       }

@@ -49,6 +49,11 @@ export class Brush {
     this.#canvas.classList.toggle("panning", on);
   }
 
+  cancel() { // what is being drawn, or was to be drawn
+    this.boxed = null;
+    this.#drop();
+  }
+
   get pointer() { // [y, x] in the picture, or null
     return this.#cursor && this.#view.toPicture(this.#cursor.x, this.#cursor.y);
   }

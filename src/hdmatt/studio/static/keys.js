@@ -7,6 +7,7 @@
 //     GESTURES   what mouse, pen and fingers do, for the help
 //     bindingOf  the row of a keyboard event
 //     keyName    what a key is called
+//     listen     calls the actions
 
 import { VIEWS } from "./state.js";
 
@@ -47,6 +48,7 @@ export const KEYS = [
   { group: "Work", code: ["KeyA"], action: "toggle", value: "automatic", text: "compute after every stroke, or not" },
   { group: "Work", code: ["KeyN"], action: "problem", value: 1, text: "next problem of the list" },
   { group: "Work", code: ["KeyN"], shift: true, action: "problem", value: -1, text: "problem before" },
+  { group: "Work", code: ["Escape"], action: "cancel", text: "drop the stroke that is being drawn" },
   { group: "Work", letter: "?", action: "help", text: "this list" },
 ];
 

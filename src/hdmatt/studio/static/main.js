@@ -128,6 +128,7 @@ class Studio {
       band: () => this.#band(),
       scribbles: () => this.#endScribbles(true),
       noScribbles: () => this.#endScribbles(false),
+      cancel: () => { this.brush.cancel(); this.status.note(""); },
       help: showHelp,
     };
     return Object.fromEntries(Object.entries(actions).map(([name, action]) => [name, guarded(action)]));

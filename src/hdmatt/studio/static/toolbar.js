@@ -22,7 +22,19 @@ export function bind(state, actions, focusPicture) {
     onPress(button, () => actions[action](value === undefined ? undefined : Number(value)), focusPicture);
   }
   bindSize(state);
+  returnFocus(focusPicture);
   state.on(["panel"], (on) => document.body.classList.toggle("no-panel", !on));
+}
+
+// A choice made by mouse gives the keys back to the picture; one made by keyboard keeps the focus.
+function returnFocus(focusPicture) {
+  let byPointer = false;
+  document.addEventListener("pointerdown", () => { byPointer = true; }, true);
+  document.addEventListener("keydown", () => { byPointer = false; }, true);
+  document.addEventListener("change", ({ target }) => {
+    const isText = target.matches("[type=text], [type=number], [type=color]");
+    if (byPointer && !isText && !target.closest("dialog")) focusPicture();
+  });
 }
 
 // After a click the keys belong to the picture again; who goes through the page by keyboard keeps the focus.

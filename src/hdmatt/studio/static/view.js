@@ -14,6 +14,7 @@ import { MORE_VIEWS, VIEWS } from "./state.js";
 
 const FEEDS = { picture: ["picture", "foreground", "composite"], alpha: ["alpha", "foreground", "composite"] };
 const SHARP_FROM = 2; // screen pixels to a picture's pixel, from which on pixels are drawn as squares
+const LONGEST = 10000; // milliseconds that a pass over a layer's tiles is waited for
 const { Point, Rect, TileSource } = window.OpenSeadragon;
 
 class Versions {
@@ -95,7 +96,8 @@ export class View {
     this.#viewer = window.OpenSeadragon({
       element, drawer: "canvas", tabIndex: "", mouseNavEnabled: false, keyboardNavEnabled: false,
       showNavigationControl: false, showNavigator: false, animationTime: 0.12, blendTime: 0, immediateRender: true,
-      imageLoaderLimit: 4, minZoomImageRatio: 0.5, maxZoomPixelRatio: 40, visibilityRatio: 0.2, timeout: 120000,
+      imageLoaderLimit: 4, minZoomImageRatio: 0.5, maxZoomPixelRatio: 40, visibilityRatio: 0.2,
+      timeout: 120000, tileRetryMax: 3, tileRetryDelay: 1500,
       subPixelRoundingForTransparency: window.OpenSeadragon.SUBPIXEL_ROUNDING_OCCURRENCES.ALWAYS,
     });
     for (const name of ["picture", "trimap", "alpha", "foreground", "composite", "before"]) {
@@ -293,7 +295,9 @@ export class View {
       return running.again;
     }
     this.#stamp = Math.max(this.#stamp + 1, window.OpenSeadragon.now()); // a stamp that was used is passed over
-    const done = item.requestInvalidate(false, false, this.#stamp).finally(() => this.#running.delete(item));
+    const pass = item.requestInvalidate(false, false, this.#stamp);
+    const late = new Promise((over) => setTimeout(over, LONGEST)); // a tile may be dropped while it is waited for
+    const done = Promise.race([pass, late]).finally(() => this.#running.delete(item));
     this.#running.set(item, { done });
     return done;
   }

@@ -61,30 +61,29 @@ def write_pictures(folder: Path) -> None:
 def started(folder: Path) -> Iterator[str]:
     """The address, with its token."""
     write_pictures(folder)
-    listening = socket.create_server(("127.0.0.1", 0))
-    studio = Studio(
-        [folder / "picture.png", folder / "plain.png"],
-        trimap=folder / "trimap.png",
-        output=folder / "results",
-        root=folder,
-        choice=Choice(options=Options(patch=128, overlap=32, candidates=6), network=network()),
-        pause=0.05,
-        rest=0.2,
-    )
-    access = Access(port=listening.getsockname()[1])
-    config = uvicorn.Config(app(studio, access), log_level="warning", timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    try:
-        yield access.address
-    finally:
-        for picture in studio.pictures():
-            picture.events.close()
-        server.should_exit = True
-        thread.join()
-        studio.close()
-        listening.close()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        studio = Studio(
+            [folder / "picture.png", folder / "plain.png"],
+            trimap=folder / "trimap.png",
+            output=folder / "results",
+            root=folder,
+            choice=Choice(options=Options(patch=128, overlap=32, candidates=6), network=network()),
+            pause=0.05,
+            rest=0.2,
+        )
+        access = Access(port=listening.getsockname()[1])
+        config = uvicorn.Config(app(studio, access), log_level="warning", timeout_graceful_shutdown=1)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            yield access.address
+        finally:
+            for picture in studio.pictures():
+                picture.events.close()
+            server.should_exit = True
+            thread.join()
+            studio.close()
 
 
 def launched(playwright: Playwright) -> Browser:

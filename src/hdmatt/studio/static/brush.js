@@ -40,7 +40,7 @@ export class Brush {
     on("wheel", (event) => this.#wheel(event));
     on("contextmenu", (event) => event.preventDefault());
     state.on(["size", "label", "tool"], () => this.#redraw());
-    view.moved = () => { this.#ink.redrawn(); this.#redraw(); };
+    view.onMoved(() => { this.#ink.redrawn(); this.#redraw(); });
     new ResizeObserver(() => this.#redraw()).observe(canvas);
   }
 

@@ -10,7 +10,7 @@ import { Brush } from "./brush.js";
 import { Export, Start, askBand, showHelp } from "./dialogs.js";
 import { listen } from "./keys.js";
 import { Problems } from "./problems.js";
-import { Failure, Server, openPictures } from "./server.js";
+import { Failure, Server, openPicture, openPictures } from "./server.js";
 import { State, VIEWS } from "./state.js";
 import { bind, bindSplit } from "./toolbar.js";
 import { View } from "./view.js";
@@ -63,6 +63,10 @@ class Status {
     const text = this.#progress || this.#state;
     if (byId("status").textContent !== text) this.say(text);
   }
+}
+
+function percent(share) {
+  return share < 0.1 ? (100 * share).toPrecision(2) : Math.round(100 * share);
 }
 
 function lengthOf(seconds) {
@@ -142,6 +146,10 @@ class Studio {
       choice.value = this.info.id;
     });
     document.title = `${this.info.name} – hdmatt studio`;
+    const showScale = () => { byId("scale").textContent = `${percent(this.view.scale * window.devicePixelRatio)} %`; };
+    this.view.onMoved(showScale);
+    showScale();
+    byId("open").addEventListener("submit", (event) => { event.preventDefault(); this.#openAnother(); });
     byId("save-name").value = `${this.stem}-trimap.png`;
     byId("save").addEventListener("submit", (event) => { event.preventDefault(); this.#save(); });
     byId("background-file").addEventListener("change", (event) => this.#setBackground(event.target.value.trim()));
@@ -247,6 +255,15 @@ class Studio {
     try {
       const { file } = await this.server.save(byId("save-name").value.trim());
       this.status.note(`The trimap is saved: ${file}`);
+    } catch (error) {
+      this.status.fail(error);
+    }
+  }
+
+  async #openAnother() {
+    try {
+      const { id } = await openPicture(byId("open-name").value.trim());
+      window.open(`#${id}`, "_blank");
     } catch (error) {
       this.status.fail(error);
     }

@@ -3,7 +3,7 @@
 // Knows paths and JSON; nothing of elements. Boxes are [y0, x0, y1, x1], half open, in pixels of the picture.
 //
 //     Failure       what the server refuses: message and hint
-//     openPictures  the pictures that can be chosen
+//     openPictures  the pictures that can be chosen; openPicture opens one more
 //     Server        one picture; changes of the trimap are sent in order and wait while the server is away
 
 const PAUSE = 1000; // milliseconds between two tries
@@ -30,6 +30,10 @@ async function ask(path, method = "GET", body = undefined) {
 
 export function openPictures() {
   return ask("/api/pictures");
+}
+
+export function openPicture(path) { // one more, of those that the server may open
+  return ask("/api/pictures", "POST", { path });
 }
 
 // away, or started anew: then its cookie is another one until its new address was opened in this browser

@@ -89,7 +89,7 @@ class Layer extends TileSource {
 
 export class View {
   #viewer; #info; #server; #state; #versions = new Map(); #items = new Map(); #running = new Map(); #stamp = 0;
-  moved = () => {}; // called whenever the picture lies elsewhere on the screen
+  #moved = []; // called whenever the picture lies elsewhere on the screen
 
   constructor(element, info, server, state) {
     [this.#info, this.#server, this.#state] = [info, server, state];
@@ -122,6 +122,10 @@ export class View {
     this.#state.on(["view", "trimap", "original", "split", "splitView", "colour"], () => this.#apply());
     this.#state.on(["strength"], () => this.#apply());
     this.#state.on(["splitAt"], () => this.#follow());
+  }
+
+  onMoved(listener) {
+    this.#moved.push(listener);
   }
 
   // places
@@ -284,7 +288,7 @@ export class View {
       item.setClip(this.#state.get("split") ? clip ?? null : null);
     }
     this.#viewer.drawer.setImageSmoothingEnabled(this.scale < SHARP_FROM);
-    this.moved();
+    for (const listener of this.#moved) listener();
   }
 
   // One pass at a time for each layer. What was touched while it ran is fetched by the pass after it.

@@ -1,0 +1,500 @@
+"""The studio's page in a real browser: Debian's Chromium, driven by Playwright, against the real server."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+from small_studio import BACKDROP, BEHIND, CENTRE, OBJECT, RADIUS, Window, launched, started
+
+pytestmark = [
+    pytest.mark.release,
+    # FastAPI silences this one itself, which does not work while other threads silence other ones
+    pytest.mark.filterwarnings("ignore::pydantic.warnings.UnsupportedFieldAttributeWarning"),
+]
+INSIDE, OUTSIDE, EDGE = CENTRE, (60, 60), (CENTRE[0] - RADIUS, CENTRE[1])
+NEAR = 14  # of 255: JPEG, and the picture's noise
+YELLOW, GREEN, BLUE = np.array((255, 214, 0)), np.array((0, 200, 110)), np.array((40, 80, 255))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("studio")
+
+
+@pytest.fixture(scope="module")
+def address(folder) -> Iterator[str]:
+    with started(folder) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        found = launched(playwright)
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def shared(browser, address) -> Iterator[Window]:
+    window = Window.opened(browser, address)
+    yield window
+    window.close()
+
+
+@pytest.fixture
+def window(shared) -> Iterator[Window]:
+    """The first picture as it was opened, seen as a whole."""
+    shared.undo_all()
+    shared.show()
+    yield shared
+    assert shared.complaints == []
+
+
+def near(colour, wanted) -> bool:
+    return bool(np.abs(np.subtract(colour, wanted, dtype=float)).max() <= NEAR)
+
+
+def towards(before, after, colour) -> bool:
+    """Whether a pixel came nearer to a colour."""
+    return np.abs(np.subtract(colour, after)).sum() < np.abs(np.subtract(colour, before)).sum() - 20
+
+
+def test_a_stroke_changes_overlay_and_matte_and_can_be_undone(window):
+    place = (60, 200)
+    window.press("Digit3")
+    before = window.pixel(*place)
+    window.stroke((60, 150), (60, 250))
+    assert window.label(*place) == 255
+    assert towards(before, window.pixel(*place), GREEN)
+    window.set("view", "alpha")
+    assert near(window.pixel(*place), (255, 255, 255))
+    window.press("Control+z")
+    assert window.label(*place) == 0
+    assert near(window.pixel(*place), (0, 0, 0))
+    window.press("Control+Shift+z")
+    assert near(window.pixel(*place), (255, 255, 255))
+    window.press("Control+z", "Control+y")
+    assert window.label(*place) == 255
+
+
+def test_the_matte_is_computed_again_where_something_became_unknown(window):
+    window.set("view", "alpha")
+    window.settle(computed=True)
+    before = window.ask("/label?y=350&x=500")["alpha"]
+    window.stroke((350, 460), (350, 540))  # unknown, inside of the object
+    window.settle(computed=True)
+    after = window.ask("/label?y=350&x=500")["alpha"]
+    assert before == 1
+    assert after != 1  # this small network was never trained: any other value is the network's
+    assert near(window.pixel(350, 500), (after * 255,) * 3)
+
+
+def test_the_right_button_paints_unknown_or_background(window):
+    window.press("Digit3")
+    window.stroke((60, 150), (60, 250), button="right")
+    assert window.label(60, 200) == 128
+    window.press("Digit2")
+    window.stroke((350, 480), (350, 520), button="right")
+    assert window.label(350, 500) == 0
+
+
+def test_a_pen_paints_as_wide_as_it_is_pressed(window):
+    window.press("Digit3")
+    window.set("size", 80)
+    pen = window.page.context.new_cdp_session(window.page)
+    for y, force in ((60, 0.2), (640, 1.0)):
+        x0, at_y = window.at(y, 100)
+        send = lambda kind, x, at_y=at_y, force=force: pen.send(  # noqa: E731
+            "Input.dispatchMouseEvent",
+            {"type": kind, "x": x, "y": at_y, "button": "left", "buttons": 1, "force": force, "pointerType": "pen"},
+        )
+        send("mousePressed", x0)
+        for step in range(1, 6):
+            send("mouseMoved", x0 + 10 * step)
+        send("mouseReleased", x0 + 50)
+        window.settle()
+    assert [window.label(60 + off, 130) for off in (0, 5, 14, 30)] == [255, 255, 0, 0]
+    assert [window.label(640 - off, 130) for off in (0, 5, 14, 30)] == [255] * 4
+
+
+def test_lasso_fill_and_widen(window):
+    window.press("Digit3", "KeyL")
+    window.stroke((40, 40), (40, 140), (120, 140), (120, 40))
+    assert [window.label(80, 90), window.label(80, 160)] == [255, 0]
+    window.press("KeyF", "Digit2")
+    window.page.mouse.click(*window.at(80, 90))
+    window.settle()
+    assert [window.label(80, 90), window.label(80, 160)] == [128, 0]
+    window.press("KeyW")
+    window.set("size", 120)
+    window.set("amount", 20)
+    window.stroke((80, 140), (82, 140))
+    assert [window.label(80, 150), window.label(80, 170)] == [128, 0]  # within 20 pixels, and beyond
+
+
+def test_shift_click_paints_a_straight_line_from_the_last_place(window):
+    window.press("Digit3")
+    window.page.mouse.click(*window.at(60, 60))
+    window.page.keyboard.down("Shift")
+    window.page.mouse.click(*window.at(60, 300))
+    window.page.keyboard.up("Shift")
+    window.settle()
+    assert window.label(60, 180) == 255
+
+
+def test_a_long_stroke_is_sent_in_pieces(window):
+    window.press("Digit3")
+    x, y = window.at(60, 60)
+    window.page.mouse.move(x, y)
+    window.page.mouse.down()
+    window.page.evaluate(
+        """([x, y]) => { const canvas = document.getElementById("paint");
+        for (let n = 0; n < 4500; n++) canvas.dispatchEvent(new PointerEvent("pointermove", {
+            pointerId: 1, pointerType: "mouse", clientX: x + n % 200, clientY: y + n % 2, buttons: 1 })); }""",
+        [x, y],
+    )
+    window.page.mouse.up()
+    window.settle()
+    assert window.label(*(int(value) for value in (60, 150))) == 255
+    assert window.ask("")["undo"] == 1  # the later pieces changed nothing any more
+
+
+def test_the_brush_grows_and_shrinks_from_1_to_5000_pixels(window):
+    size = lambda: window.page.evaluate("studio.state.get('size')")  # noqa: E731
+    window.page.mouse.move(*window.at(*INSIDE))
+    window.set("size", 60)
+    window.press("BracketRight")
+    assert size() == 75
+    window.press("Comma")
+    assert size() == 60
+    window.page.keyboard.down("Control")
+    window.page.mouse.wheel(0, -100)
+    window.page.keyboard.up("Control")
+    window.wait("studio.state.get('size') === 66")
+    window.page.keyboard.down("Alt")
+    window.stroke(INSIDE, (INSIDE[0], INSIDE[1] + 200))
+    window.page.keyboard.up("Alt")
+    assert size() > 150
+    window.press(*["BracketLeft"] * 40)
+    assert size() == 1
+    window.press(*["BracketRight"] * 60)
+    assert size() == 5000
+    assert window.ask("")["undo"] == 0
+    window.set("size", 60)
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "inside", "outside"),
+    [
+        (2, "alpha", (255, 255, 255), (0, 0, 0)),
+        (3, "black", OBJECT, (0, 0, 0)),
+        (4, "white", OBJECT, (255, 255, 255)),
+        (5, "colour", OBJECT, (216, 210, 200)),
+        (6, "checker", OBJECT, None),
+        (7, "picture", OBJECT, BACKDROP),
+        (8, "foreground", OBJECT, None),
+    ],
+)
+def test_every_view_shows_what_it_says(window, number, name, inside, outside):
+    if name == "picture":
+        window.page.fill("#background-file", "backdrop.png")
+        window.page.keyboard.press("Tab")
+        window.wait("studio.state.get('view') === 'picture'")
+        window.page.locator("#paint").focus()
+    window.press(f"Shift+Digit{number}")
+    assert window.page.input_value("#view") == name
+    assert near(window.pixel(*INSIDE), inside)
+    outside_is = window.pixel(*OUTSIDE)
+    assert outside is None or near(outside_is, outside)
+    assert not near(outside_is, BEHIND)
+    window.page.keyboard.down("KeyO")
+    window.settle()
+    assert near(window.pixel(*OUTSIDE), BEHIND)
+    window.page.keyboard.up("KeyO")
+    window.settle()
+    assert not near(window.pixel(*OUTSIDE), BEHIND)
+
+
+def test_the_overlay_shows_all_labels_and_its_strength(window):
+    for place, below, colour in ((INSIDE, OBJECT, GREEN), (OUTSIDE, BEHIND, BLUE), (EDGE, OBJECT, YELLOW)):
+        assert towards(below, window.pixel(*place), colour)
+    window.set("strength", 0)
+    assert near(window.pixel(*INSIDE), OBJECT)
+
+
+def test_v_goes_through_all_views(window):
+    names = [window.page.input_value("#view")]
+    for _ in range(8):
+        window.press("KeyV")
+        names.append(window.page.input_value("#view"))
+    assert len(set(names)) == 8
+    assert names[0] == names[8]
+
+
+def test_the_split_shows_two_views_and_its_line_can_be_dragged(window):
+    left, right = (350, 400), (350, 600)
+    window.press("KeyS")
+    window.set("view", "white")
+    window.set("splitView", "alpha")
+    assert near(window.pixel(*left), OBJECT)
+    assert near(window.pixel(*right), (255, 255, 255))
+    box = window.page.locator("#split").bounding_box()
+    window.page.mouse.move(box["x"] + box["width"] / 2, 200)
+    window.page.mouse.down()
+    window.page.mouse.move(window.at(350, 700)[0], 200, steps=4)
+    window.page.mouse.up()
+    assert near(window.pixel(*right), OBJECT)
+    window.page.locator("#split").focus()
+    window.press(*["ArrowLeft"] * 25)
+    assert near(window.pixel(*left), (255, 255, 255))
+
+
+def test_the_kept_matte_is_compared_with_the_new_one(window):
+    window.press("KeyK")
+    window.wait("studio.state.get('split')")
+    window.set("splitAt", 0.98)
+    window.press("Digit3")
+    window.stroke((60, 150), (60, 250))
+    assert near(window.pixel(60, 200), (255, 255, 255))
+    window.set("splitAt", 0.02)
+    assert near(window.pixel(60, 200), (0, 0, 0))
+
+
+def test_space_and_middle_button_move_the_picture_and_the_wheel_zooms(window):
+    scale = lambda: window.page.evaluate("studio.view.scale")  # noqa: E731
+    x, y = window.at(*INSIDE)
+    first = scale()
+    window.page.mouse.move(x, y)
+    window.page.mouse.wheel(0, -300)
+    window.wait(f"studio.view.scale > {1.3 * first}")
+    moved = window.at(*INSIDE)
+    assert np.allclose(moved, (x, y), atol=2)  # the place under the pointer stays
+    window.page.keyboard.down("Space")
+    window.stroke(INSIDE, (INSIDE[0] + 40, INSIDE[1] + 50))
+    window.page.keyboard.up("Space")
+    assert np.allclose(window.at(*INSIDE), (x + 50 * scale(), y + 40 * scale()), atol=3)
+    window.stroke(INSIDE, (INSIDE[0] + 40, INSIDE[1] + 50), button="middle")
+    assert np.allclose(window.at(*INSIDE), (x + 100 * scale(), y + 80 * scale()), atol=5)
+    window.press("Digit0")
+    window.wait(f"Math.abs(studio.view.scale - {first}) < 1e-3")
+    assert window.ask("")["undo"] == 0
+
+
+def test_fingers_move_and_zoom_and_paint_only_where_that_is_on(browser, address):
+    window = Window.opened(browser, address, has_touch=True, viewport={"width": 820, "height": 1180})
+    touch = window.page.context.new_cdp_session(window.page)
+
+    def fingers(kind, *points):
+        found = [{"x": x, "y": y, "id": n} for n, (x, y) in enumerate(points)]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": found})
+
+    def drag():
+        x, y = window.at(60, 200)
+        fingers("touchStart", (x, y))
+        for step in range(1, 6):
+            fingers("touchMove", (x + 10 * step, y))
+        fingers("touchEnd")
+        window.settle()
+        return x, y
+
+    x, y = drag()
+    assert np.allclose(window.at(60, 200), (x + 50, y), atol=3)
+    assert window.ask("")["undo"] == 0
+    window.page.get_by_label("Finger paints").check()
+    window.page.locator("label.foreground").click()
+    drag()
+    assert window.label(60, 210) == 255
+    scale = window.page.evaluate("studio.view.scale")
+    x, y = window.at(*INSIDE)
+    fingers("touchStart", (x - 40, y))
+    fingers("touchMove", (x - 45, y))  # a stroke has begun
+    fingers("touchStart", (x - 45, y), (x + 40, y))
+    for step in range(1, 6):
+        fingers("touchMove", (x - 45 - 10 * step, y), (x + 40 + 10 * step, y))
+    fingers("touchEnd")
+    window.settle()
+    assert window.page.evaluate("studio.view.scale") > 1.5 * scale
+    assert window.ask("")["undo"] == 1
+    window.undo_all()
+    assert window.complaints == []
+    window.close()
+
+
+def test_two_tabs_see_each_others_strokes(window):
+    second = window.second()
+    place = (60, 200)
+    before = second.pixel(*place)
+    window.page.bring_to_front()
+    window.press("Digit3")
+    window.stroke((60, 150), (60, 250))
+    second.page.bring_to_front()
+    second.wait("studio.info.undo === 1")
+    second.settle()
+    assert towards(before, second.pixel(*place), GREEN)
+    second.press("Control+z")
+    window.page.bring_to_front()
+    window.wait("studio.info.undo === 0")
+    window.settle()
+    assert near(window.pixel(*place), before)
+    second.page.close()
+
+
+def test_export_writes_the_files_and_asks_before_it_replaces_them(window, folder):
+    for again in (False, True):
+        window.page.get_by_role("button", name="Export…").click()
+        dialog = window.page.locator("#export-dialog")
+        dialog.get_by_label("Photoshop file with the matte as mask", exact=True).check()
+        dialog.get_by_role("button", name="Export").click()
+        if again:
+            window.wait("document.getElementById('export-problem').textContent.includes('already')")
+            dialog.get_by_label("Replace the files that are there").check()
+            dialog.get_by_role("button", name="Export").click()
+        window.wait("document.getElementById('note-message').textContent === 'Exported:'")
+        window.page.locator("#note-close").click()
+    written = {path.name for path in (folder / "results").iterdir()}
+    assert {"picture-alpha.png", "picture-cutout.png", "picture-trimap.png", "picture.psd"} <= written
+    alpha = np.asarray(Image.open(folder / "results" / "picture-alpha.png"))
+    assert alpha[INSIDE] == alpha.max()
+    assert alpha[OUTSIDE] == 0
+    shared_complaints = [text for text in window.complaints if "500" not in text and "400" not in text]
+    window.complaints[:] = shared_complaints  # the browser itself says that a request was refused
+
+
+def test_the_trimap_is_saved_as_it_is_painted(window, folder):
+    window.press("Digit3")
+    window.stroke((60, 150), (60, 250))
+    window.press("Control+s")
+    window.page.keyboard.type("mine.png")
+    window.page.keyboard.press("Enter")
+    window.wait("document.getElementById('note-message').textContent.includes('mine.png')")
+    assert np.asarray(Image.open(folder / "results" / "mine.png"))[60, 200] == 255
+
+
+def test_closing_with_unsaved_work_asks(window):
+    second = window.second()
+    second.press("Digit3")
+    second.stroke((60, 150), (60, 250))
+    second.wait("studio.info.unsaved")
+    asked = []
+
+    def leave(dialog):
+        asked.append(dialog.type)
+        dialog.accept()
+
+    second.page.on("dialog", leave)
+    with second.page.expect_event("close"):
+        second.page.close(run_before_unload=True)
+    assert asked == ["beforeunload"]
+
+
+def test_problems_are_listed_and_jumped_to(window):
+    window.press("Digit2")
+    window.set("size", 4)
+    window.page.mouse.click(*window.at(60, 60))  # an island of unknown in the background
+    window.settle()
+    window.page.select_option("#problem-kind", "pinholes")
+    window.page.locator("#paint").focus()
+    window.page.keyboard.press("KeyN")
+    window.wait("document.getElementById('problem-count').textContent.includes('pinholes')")
+    box = window.page.locator("#paint").bounding_box()
+    x, y = window.at(60, 60)
+    assert abs(x - box["x"] - box["width"] / 2) < 90
+    assert abs(y - box["y"] - box["height"] / 2) < 90
+    window.set("size", 60)
+
+
+def test_without_a_trimap_a_box_and_a_border_make_one(browser, address):
+    window = Window.opened(browser, address, picture="2")
+    window.page.get_by_role("button", name="A box").click()
+    top, left = CENTRE[0] - RADIUS - 30, CENTRE[1] - RADIUS - 30
+    window.stroke((top, left), (top + 2 * RADIUS + 60, left + 2 * RADIUS + 60))
+    window.page.locator("#band-dialog").get_by_role("button", name="Use pixels").click()
+    window.wait("studio.info.undo === 2")
+    window.settle()
+    assert window.label(*INSIDE) == 255
+    assert window.label(*OUTSIDE) == 0
+    assert window.label(*EDGE) == 128
+    window.undo_all()
+    assert window.complaints == []
+    window.close()
+
+
+def test_the_help_lists_the_keys(window):
+    window.page.keyboard.press("?")
+    text = window.page.locator("#help-dialog").inner_text()
+    assert "Ctrl+Shift+Z" in text
+    assert "Shift+8" in text
+    window.page.keyboard.press("Escape")
+    assert not window.page.locator("#help-dialog").is_visible()
+
+
+CONTRASTS = """() => {
+  const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const light = (rgb) => rgb.slice(0, 3).map((v) => v / 255)
+    .map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, n) => sum + v * [0.2126, 0.7152, 0.0722][n], 0);
+  const behind = (element) => {
+    for (let e = element; e; e = e.parentElement) {
+      const colour = parts(getComputedStyle(e).backgroundColor);
+      if (colour.length === 3 || colour[3] === 1) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const found = [];
+  for (const element of document.querySelectorAll("body *")) {
+    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
+    if (!own || !element.checkVisibility() || element.closest(":disabled")) continue;
+    const [a, b] = [light(parts(getComputedStyle(element).color)), light(behind(element))];
+    found.push([element.textContent.trim().slice(0, 30), (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)]);
+  }
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_text_has_contrast_and_fits_the_window(browser, address, scheme):
+    window = Window.opened(browser, address, color_scheme=scheme)
+    for dialog in (None, "start-dialog", "band-dialog", "export-dialog", "help-dialog"):
+        if dialog:
+            window.page.evaluate(f"document.getElementById('{dialog}').showModal()")
+        found = window.page.evaluate(CONTRASTS)
+        assert len(found) > 20
+        assert [text for text, contrast in found if contrast < 4.5] == []
+        if dialog:
+            window.page.evaluate(f"document.getElementById('{dialog}').close()")
+    assert window.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert window.page.evaluate("document.querySelector('header').clientHeight < 60")
+    window.close()
+
+
+def focused(page: Page) -> str:
+    return page.evaluate(
+        "(document.activeElement.id || document.activeElement.textContent || document.activeElement.name).trim()"
+    )
+
+
+def test_the_keyboard_reaches_everything_in_the_order_it_is_seen(window):
+    window.page.locator("a.skip").focus()
+    order = []
+    while (name := focused(window.page)) not in order and len(order) < 80:
+        order.append(name)
+        seen = window.page.evaluate(
+            "(() => { const e = document.activeElement, s = getComputedStyle(e.matches('.choice input') ?"
+            " e.nextElementSibling : e); return e === document.body || s.outlineStyle !== 'none'; })()"
+        )
+        assert seen, f"the focus does not show on {name}"
+        window.page.keyboard.press("Tab")
+    wanted = ["pictures", "view", "Trimap", "Export…", "label", "tool", "size", "paint", "problem-kind", "save-name"]
+    assert [name for name in order if name in wanted] == wanted
+
+
+def test_every_control_has_a_name(window):
+    nameless = window.page.evaluate(
+        """() => [...document.querySelectorAll("button, input, select, [tabindex='0']")].filter((e) => !(
+        e.getAttribute("aria-label") || e.textContent.trim() || [...(e.labels ?? [])].some((l) => l.textContent.trim())
+        )).map((e) => e.outerHTML)"""
+    )
+    assert nameless == []

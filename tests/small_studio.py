@@ -35,6 +35,7 @@ FLAGS = (
 )
 # OpenSeadragon adds one style for the focus of its buttons, which the page does not show
 KNOWN_COMPLAINTS = ("Applying inline style violates", "Ignoring tile")
+LONGEST = 60_000  # milliseconds that anything is waited for
 SETTLED = "studio.server.waiting === 0 && studio.view.settled"
 COMPUTED = "studio.info.pending === 0 && studio.view.settled"
 
@@ -103,6 +104,7 @@ class Window:
     @classmethod
     def opened(cls, browser: Browser, address: str, *, picture: str = "1", **context: Any) -> "Window":
         page = browser.new_context(**{"viewport": {"width": 1280, "height": 720}, **context}).new_page()
+        page.set_default_timeout(LONGEST)
         window = cls(page, [])
         page.on("console", lambda message: window._hear(message.type, f"{message.text} {message.location}"))
         page.on("pageerror", lambda error: window._hear("error", str(error)))
@@ -121,6 +123,7 @@ class Window:
     def second(self) -> "Window":
         """Another tab of the same browser."""
         window = Window(self.page.context.new_page(), [])
+        window.page.set_default_timeout(LONGEST)
         window.page.goto(self.page.url)
         window.page.wait_for_selector("body[data-ready]")
         window.settle()
@@ -140,11 +143,11 @@ class Window:
                 const start = performance.now();
                 const look = () => {
                     if (CONDITION) done();
-                    else if (performance.now() - start > 60000) failed(new Error("never came"));
+                    else if (performance.now() - start > LONGEST) failed(new Error("never came"));
                     else setTimeout(look, 10);
                 };
                 look();
-            })""".replace("CONDITION", condition)
+            })""".replace("CONDITION", condition).replace("LONGEST", str(LONGEST))
         )
 
     def at(self, y: float, x: float) -> tuple[float, float]:

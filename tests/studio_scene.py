@@ -24,11 +24,13 @@ def files(folder, height=150, width=130):
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:height, :width]
     radius = np.hypot(y - height / 2, x - width / 2) / min(height, width)
+    inner, outer = (0.2, 0.3) if height < 512 else (0.38, 0.4)  # few patches also where there are several tiles
+    rim = (inner + outer) / 2
     squares = rng.integers(0, 60, (height // 8 + 1, width // 8 + 1, 3), np.uint8)  # that JPEG keeps well
     picture = squares.repeat(8, 0).repeat(8, 1)[:height, :width]
-    picture[radius < 0.25, 0] += 150
-    picture[radius >= 0.25, 2] += 150
-    trimap = np.where(radius < 0.2, 255, np.where(radius < 0.3, 128, 0)).astype(np.uint8)
+    picture[radius < rim, 0] += 150
+    picture[radius >= rim, 2] += 150
+    trimap = np.where(radius < inner, 255, np.where(radius < outer, 128, 0)).astype(np.uint8)
     cv2.imwrite(str(folder / "picture.png"), picture[..., ::-1])
     cv2.imwrite(str(folder / "trimap.png"), trimap)
     return folder / "picture.png", folder / "trimap.png"

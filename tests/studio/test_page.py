@@ -4,15 +4,13 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import studio_scene
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 from small_studio import BACKDROP, BEHIND, CENTRE, OBJECT, RADIUS, Window, launched, started
+from studio_process import Running
 
-pytestmark = [
-    pytest.mark.release,
-    # FastAPI silences this one itself, which does not work while other threads silence other ones
-    pytest.mark.filterwarnings("ignore::pydantic.warnings.UnsupportedFieldAttributeWarning"),
-]
+pytestmark = pytest.mark.release
 INSIDE, OUTSIDE, EDGE = CENTRE, (60, 60), (CENTRE[0] - RADIUS, CENTRE[1])
 NEAR = 14  # of 255: JPEG, and the picture's noise
 YELLOW, GREEN, BLUE = np.array((255, 214, 0)), np.array((0, 200, 110)), np.array((40, 80, 255))
@@ -340,6 +338,37 @@ def test_two_tabs_see_each_others_strokes(window):
     window.settle()
     assert near(window.pixel(*place), before)
     second.page.close()
+
+
+def test_a_killed_server_loses_no_stroke_and_the_page_goes_on(browser, tmp_path):
+    picture, trimap = studio_scene.files(tmp_path)
+    with Running(picture, "--trimap", trimap) as first:
+        window = Window.opened(browser, first.address)
+        window.page.get_by_label("Automatic").uncheck()
+        window.press("Digit3")
+        window.set("size", 8)
+        window.stroke((10, 20), (10, 60))
+        assert window.label(10, 40) == 255
+        window.page.mouse.move(*window.at(140, 20))
+        window.page.mouse.down()
+        window.page.mouse.move(*window.at(140, 40))
+        first.kill()
+        first.communicate()
+    window.page.mouse.move(*window.at(140, 60))
+    window.page.mouse.up()
+    window.wait(
+        "studio.server.waiting === 1 && document.getElementById('note').textContent.includes('does not answer')"
+    )
+    with Running(picture, "--trimap", trimap, "--port", first.port) as again:
+        window.page.context.new_page().goto(again.address)  # its cookie is for all tabs
+        window.wait("document.getElementById('note').hidden")
+        window.settle()
+        assert [window.label(10, 40), window.label(140, 30), window.label(140, 50)] == [255] * 3
+        window.undo_all()
+        assert [window.label(10, 40), window.label(140, 30), window.label(140, 50)] == [0] * 3
+        window.close()
+        again.terminate()
+        assert again.communicate()[1] == ""
 
 
 def test_export_writes_the_files_and_asks_before_it_replaces_them(window, folder):

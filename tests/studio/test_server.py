@@ -196,7 +196,8 @@ def test_an_export_has_the_bytes_of_the_session_s(model, tmp_path):
     with running([picture], model, trimap=trimap, output=tmp_path / "out") as (client, studio):
         client.post(f"{ONE}/strokes", json=BLOB)
         names = {"alpha": "a.png", "cutout": "c.png", "composite": "k.png", "psd": "l.psd", "layered": "l.exr"}
-        body = {**names, "background": "#ff0000", "trimap": "t.png", "foreground": "f.png"}
+        how = {"matte_range": [0.1, 0.9], "invert": True, "clean": True, "plate": True}
+        body = {**names, **how, "background": "#ff0000", "trimap": "t.png", "foreground": "f.png"}
         assert client.post(f"{ONE}/export", json=body).status_code == 200
         assert studio.worker.wait(200)
         assert {"type": "exported", "files": ["a.png", "f.png", "c.png", "k.png", "l.psd", "l.exr", "t.png"]} in events(
@@ -206,7 +207,7 @@ def test_an_export_has_the_bytes_of_the_session_s(model, tmp_path):
         own = tmp_path / "own"
         own.mkdir()
         wanted = {name: own / file for name, file in names.items()} | {"foreground": own / "f.png"}
-        studio.find("1").session.export(hdmatt.Outputs(**wanted, background="#ff0000"))
+        studio.find("1").session.export(hdmatt.Outputs(**wanted, **how, background="#ff0000"))
         for file in own.iterdir():
             assert file.read_bytes() == (tmp_path / "out" / file.name).read_bytes(), file.name
         assert np.array_equal(cv2.imread(str(tmp_path / "out" / "t.png"), 0), studio.find("1").session.trimap())
@@ -256,6 +257,16 @@ def test_a_full_disk_is_said_and_the_trimap_is_as_it_was(model, tmp_path):
                 break
         assert answer.status_code == 507 and "room on the disk" in answer.json()["hint"]
         assert np.array_equal(session.trimap(), before)
+
+
+def test_a_disk_that_is_nearly_full_is_said_once(model, tmp_path, monkeypatch):
+    picture, _ = studio_scene.files(tmp_path)
+    with running([picture], model) as (_, studio):
+        monkeypatch.setattr("hdmatt.studio.opened.free_bytes", lambda _: 3 * 2**20)
+        for _ in range(2):
+            studio.find("1").look()
+        (said,) = [event for event in events(studio) if event["type"] == "error"]
+        assert said["message"].startswith("only 3 MiB are left") and "Make room" in said["hint"]
 
 
 def test_problems_are_boxes_to_jump_to(model, tmp_path):

@@ -28,10 +28,10 @@ def hull_of_discs(points, box):
     return inside, margin
 
 
-@settings(deadline=None, derandomize=True, max_examples=10)
+@settings(deadline=None, derandomize=True, max_examples=5)
 @given(points)
 def test_a_brush_covers_the_hull_of_neighbouring_discs(path):
-    box = Box(0, 0, 40, 50)
+    box = Box(0, 0, 20, 30)
     expected, margin = hull_of_discs(path, box)
     found = path_mask(np.array(path, np.float64), box)
     # the slow version steps: a pixel this near to the edge of one of its discs may lie on either side

@@ -84,4 +84,9 @@ class ExportBody(_Body):
     bit_depth: Literal["auto", "8", "16", "half", "float"] = "auto"
     clean: bool = False
     plate: bool = False
+    quality: Annotated[int | None, Field(ge=1, le=100)] = None
+    alpha_mode: Literal["straight", "premultiplied"] | None = None
+    matte_range: tuple[float, float] | None = None
+    invert: bool = False
+    trim: bool = False
     overwrite: bool = False

@@ -24,7 +24,7 @@ from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions
 from hdmatt.studio.events import Events
 from hdmatt.studio.export import Export, file_in, run_export
 from hdmatt.studio.first_trimap import stamp
-from hdmatt.studio.places import journal_of, locked_file
+from hdmatt.studio.places import free_bytes, journal_of, locked_file
 from hdmatt.studio.session import Session
 from hdmatt.studio.strokes import Box, Stroke
 from hdmatt.studio.tiles import LAYERS, Layers
@@ -33,6 +33,8 @@ from hdmatt.studio.worker import Worker
 from hdmatt.system.values import kind_of
 from hdmatt.trimaps.check import check_trimap
 from hdmatt.trimaps.make import check_trimap_path
+
+_LITTLE_ROOM = 100 * 2**20  # bytes on a disk: a stroke takes some kilobytes, a mask of 400 megapixels one megabyte
 
 
 class Stopped(Exception):
@@ -90,7 +92,7 @@ class OpenedPicture:
         except BaseException:
             self._reserved.release()
             raise
-        self._stamp, self._closed = stamp(path), False
+        self._stamp, self._closed, self._short_of_room = stamp(path), False, False
         self._saved = -1 if self.session.steps()[0] else self.session.version
         self.layers = Layers(self.session, self._picture_progress)
         worker.add(self)
@@ -131,8 +133,6 @@ class OpenedPicture:
             "tile": SIZE,
             "levels": session.levels,
             **self.state(),
-            "automatic": self.automatic,
-            "known": session.known,
             "views": [layer for layer in LAYERS if layer != "before" or self.layers.marked],
             "has_alpha": session.pixels.info.has_alpha,
             "output_folder": str(self.output),
@@ -148,6 +148,8 @@ class OpenedPicture:
             "redo": redo,
             "pending": self.session.pending,
             "stale": self.session.stale,
+            "known": self.session.known,
+            "automatic": self.automatic,
             "unsaved": self.session.version != self._saved,
         }
 
@@ -189,6 +191,7 @@ class OpenedPicture:
     def set_automatic(self, automatic: bool) -> None:
         """Whether the matte follows by itself."""
         self.automatic = automatic
+        self.events.publish("state", **self.state())
         if automatic:
             self._worker.edited(self)
 
@@ -267,7 +270,7 @@ class OpenedPicture:
         self.events.publish("error", message=message, hint=error.hint if ours else "This is our mistake: report it.")
 
     def look(self) -> None:
-        """Say once if the file on disk is no longer the one that was opened."""
+        """Say once if the file on disk is no longer the one that was opened, and once if its disk is nearly full."""
         try:
             found = stamp(self.path)
         except OSError:
@@ -275,6 +278,14 @@ class OpenedPicture:
         if found != self._stamp:
             self._stamp = found
             self.events.publish("changed")
+        free, short = free_bytes(self._journal.parent), self._short_of_room
+        self._short_of_room = free < _LITTLE_ROOM
+        if self._short_of_room and not short:
+            self.events.publish(
+                "error",
+                message=f"only {free / 2**20:.0f} MiB are left on the disk that strokes are kept on",
+                hint="Make room, or strokes will soon be refused.",
+            )
 
     def _edit(self, change: Callable[[], Box | None], client: str) -> dict[str, Any]:
         with self._lock:

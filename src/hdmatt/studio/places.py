@@ -2,11 +2,13 @@
 
 journal_of     the journal of a picture: beside it, or in the user's folder of states
 locked_file    a file for one program at a time
+free_bytes     room on a folder's disk
 below          a file below a folder, or None
 """
 
 import hashlib
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -51,6 +53,14 @@ def locked_file(path: Path) -> FileLock:
     except (OSError, NotImplementedError) as error:
         raise OutputError(f"{path} cannot be locked ({error})", hint="Choose another folder.") from error
     return lock
+
+
+def free_bytes(folder: Path) -> float:
+    """Room on the disk of a folder; infinite where nobody knows."""
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return float("inf")
 
 
 def below(root: Path | None, path: str) -> Path | None:

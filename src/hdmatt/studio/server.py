@@ -56,7 +56,8 @@ _TYPES = {  # not from the system's tables, which may say text/plain
 }
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 _FOR_EVER = "private, max-age=31536000, immutable"  # a tile's address has its version
-_EXPORTED = ("alpha", "foreground", "cutout", "composite", "psd", "layered", "trimap", "bit_depth", "clean", "plate")
+_FILES = ("alpha", "foreground", "cutout", "composite", "psd", "layered", "trimap")
+_HOW = ("bit_depth", "clean", "plate", "quality", "alpha_mode", "matte_range", "invert", "trim")
 
 
 def app(studio: Studio, access: Access) -> Guard:
@@ -264,7 +265,7 @@ def _files(studio: Studio) -> APIRouter:
 
     @router.post("/export")
     def export(picture: found, body: ExportBody) -> dict[str, Any]:
-        names = {name: getattr(body, name) for name in _EXPORTED}
+        names = {name: getattr(body, name) for name in _FILES + _HOW}
         background = body.background
         if background and not _is_colour(background):
             background = str(_allowed(studio, background))

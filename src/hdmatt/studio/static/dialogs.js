@@ -33,8 +33,10 @@ export class Start {
     }
   }
 
-  open(hasAlpha) {
+  open({ has_alpha: hasAlpha, known }) {
     this.#dialog.querySelector("[data-start=alpha]").disabled = !hasAlpha;
+    byId("start-anew").hidden = !known;
+    byId("start-first").hidden = known;
     return open(this.#dialog);
   }
 }
@@ -80,6 +82,18 @@ export class Export {
     if (mayReplace) byId("overwrite").focus();
   }
 
+  // how they are written: what differs from the defaults
+  #how() {
+    const values = {};
+    for (const element of this.#dialog.querySelectorAll("[data-export]")) {
+      const value = element.type === "checkbox" ? element.checked : element.value;
+      if (value) values[element.dataset.export] = element.type === "number" ? Number(value) : value;
+    }
+    const range = [Number(byId("export-low").value), Number(byId("export-high").value)];
+    if (range[0] !== 0 || range[1] !== 1) values.matte_range = range;
+    return values;
+  }
+
   async #go() {
     const chosen = [...byId("export-rows").children].filter((row) => row.querySelector("[type=checkbox]").checked);
     const nameIn = (row) => row.querySelector("[type=text]").value.trim();
@@ -87,7 +101,7 @@ export class Export {
     if (!chosen.length) return this.#problem("Choose at least one file.");
     if (values.composite) values.background = byId("export-background").value.trim();
     if (byId("overwrite").checked) values.overwrite = true;
-    values.bit_depth = byId("export-depth").value;
+    Object.assign(values, this.#how());
     try {
       await this.send(values);
       this.#dialog.close();

@@ -16,11 +16,11 @@ import { bind, bindSplit } from "./toolbar.js";
 import { View } from "./view.js";
 
 const byId = (id) => document.getElementById(id);
-const WHAT = { matte: "Matte", refresh: "Refreshing", export: "Export", picture: "Reading the picture" };
+const WHAT = { matte: "Matte", refresh: "Looking at the whole picture", export: "Export", picture: "Reading the picture" };
 const QUIET = 500; // milliseconds between two lines of progress, for who listens to them
 
 class Status {
-  #progress = ""; #saidAt = 0; #state = "";
+  #progress = ""; #saidAt = 0; #state = ""; #busy = "";
 
   constructor() {
     byId("note-close").addEventListener("click", () => this.note(""));
@@ -37,31 +37,47 @@ class Status {
     if (!(error instanceof Failure)) console.error(error);
   }
 
+  // Says what is done until the answer comes; nobody knows how long that takes.
+  async during(text, answer) {
+    this.#busy = text;
+    byId("progress").hidden = false;
+    byId("progress").removeAttribute("value");
+    this.#say(true);
+    try {
+      return await answer;
+    } finally {
+      this.#busy = "";
+      byId("progress").hidden = true;
+      this.#say(true);
+    }
+  }
+
   progress({ what, done, of, seconds_left: seconds }) {
     const bar = byId("progress"), over = done >= of;
-    bar.hidden = over;
-    [bar.max, bar.value] = [Math.max(of, 1e-9), Math.min(done, of)];
+    if (!this.#busy) {
+      bar.hidden = over;
+      bar.max = Math.max(of, 1);
+      if (of > 1) bar.value = Math.min(done, of);
+      else bar.removeAttribute("value"); // one long step
+    }
     const left = seconds == null ? "" : `, ${lengthOf(seconds)} left`;
-    this.#progress = over ? "" : `${WHAT[what] ?? what}: ${done} of ${of}${left}`;
+    const far = of > 1 ? `: ${done} of ${of}${left}` : "…";
+    this.#progress = over ? "" : `${WHAT[what] ?? what}${far}`;
     this.#say(over);
   }
 
   state({ pending, stale, known }, automatic) {
-    if (known === false || known === 0) this.#state = "Nothing is painted yet";
+    if (!known) this.#state = "Nothing is painted yet";
     else if (pending) this.#state = `Preview: ${pending} patches ${automatic ? "to compute" : "wait for Update (R)"}`;
     else this.#state = stale ? "Preview; it settles when the pen rests" : "Preview; export computes the final matte";
     this.#say(true);
   }
 
-  say(text) {
-    byId("status").textContent = text;
-  }
-
   #say(now) {
     if (!now && performance.now() - this.#saidAt < QUIET) return;
     this.#saidAt = performance.now();
-    const text = this.#progress || this.#state;
-    if (byId("status").textContent !== text) this.say(text);
+    const text = this.#busy || this.#progress || this.#state;
+    if (byId("status").textContent !== text) byId("status").textContent = text;
   }
 }
 
@@ -98,7 +114,7 @@ class Studio {
     this.#told({ type: "state", ...this.info });
     this.server.listen((event) => this.#told(event), () => this.#catchUp());
     const { trimap_file: file, undo, redo, known } = this.info;
-    if (!file && !undo && !redo && !known) this.start.open(this.info.has_alpha);
+    if (!file && !undo && !redo && !known) this.start.open(this.info);
   }
 
   #actions() {
@@ -128,7 +144,7 @@ class Studio {
       problem: (by) => this.problems.step(by),
       save: () => { this.state.set("panel", true); byId("save-name").focus(); byId("save-name").select(); },
       export: () => this.export.open(this.stem, this.info.output_folder),
-      start: () => this.start.open(this.info.has_alpha),
+      start: () => this.start.open(this.info),
       band: () => this.#band(),
       scribbles: () => this.#endScribbles(true),
       noScribbles: () => this.#endScribbles(false),
@@ -214,9 +230,7 @@ class Studio {
 
   async #startFrom(task) {
     try {
-      this.status.say("Finding the object…");
-      await this.#changed(await this.server.start(task));
-      this.status.state(this.info, this.state.get("automatic"));
+      await this.#changed(await this.status.during("Finding the object…", this.server.start(task)));
       await this.#band();
     } catch (error) {
       this.status.fail(error);
@@ -226,9 +240,7 @@ class Studio {
   async #band() {
     const band = await askBand();
     if (!band) return;
-    this.status.say("Widening the border…");
-    await this.#changed(await this.server.band(band));
-    this.status.state(this.info, this.state.get("automatic"));
+    await this.#changed(await this.status.during("Widening the border…", this.server.band(band)));
   }
 
   // the rest
@@ -282,8 +294,12 @@ class Studio {
 
   #away(away, error) {
     if (!away) return this.status.note("");
-    const wait = this.server.waiting ? ` ${this.server.waiting} strokes wait for it; leave this window open.` : "";
-    const again = error?.status === 401 ? "Open the address that the terminal shows in this browser." : "";
+    const { waiting } = this.server;
+    const wait = waiting ? ` What was painted since (${waiting}) waits in this window: leave it open.` : "";
+    if (error?.status === 507) return this.status.note(`${error.message}.`, `${error.hint}${wait}`);
+    const again = error?.status === 401
+      ? "Open the address that the terminal shows in this browser."
+      : `Start it again: hdmatt studio … --port ${location.port}.`;
     return this.status.note("The server does not answer.", `${again}${wait}`);
   }
 
@@ -300,14 +316,17 @@ class Studio {
     } else if (event.type === "progress") {
       this.status.progress(event);
     } else if (event.type === "state") {
-      Object.assign(this.info, event);
-      this.info.known ||= event.undo > 0;
+      const { id: _, type: __, ...changes } = event; // its id is the event's
+      Object.assign(this.info, changes);
+      this.state.set("automatic", this.info.automatic); // another tab may have switched it
       this.#showSteps();
       this.status.state(this.info, this.state.get("automatic"));
     } else if (event.type === "exported") {
       this.status.note("Exported:", event.files.join(", "));
     } else if (event.type === "changed") {
       this.status.note("The picture file changed on disk.", "What is painted may not fit any more: start anew.");
+    } else if (event.type === "lost") {
+      this.#catchUp().catch((error) => this.status.fail(error));
     } else if (event.type === "error") {
       this.status.fail(event);
     }

@@ -36,9 +36,10 @@ export function openPicture(path) { // one more, of those that the server may op
   return ask("/api/pictures", "POST", { path });
 }
 
-// away, or started anew: then its cookie is another one until its new address was opened in this browser
+// Away; or started anew, so that its cookie is another one until its new address was opened in this browser; or its
+// disk is full. All of these pass, and what was painted waits for that.
 function isAway(error) {
-  return !(error instanceof Failure) || error.status === 401 || error.status >= 502 && error.status <= 504;
+  return !(error instanceof Failure) || [401, 502, 503, 504, 507].includes(error.status);
 }
 
 function pause(milliseconds) {

@@ -1,6 +1,7 @@
 """The studio's server as a browser sees it: seconds from a stroke to its overlay and to the first new patch; memory.
 
     python -m benchmarks.studio --out benchmarks/results/studio/4.json --megapixels 4 [--strokes 30] [--minutes 10]
+    python -m benchmarks.studio --table benchmarks/results/studio
 
 A generated picture (tiled TIFF, uncompressed) and its trimap are opened by `hdmatt studio` in a process of its own.
 Then strokes of 20 pixels radius are painted at places of the unknown band, one after the other; each is a request, as
@@ -101,12 +102,17 @@ class Server:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="JSON file of the results")
+    parser.add_argument("--out", type=Path, help="JSON file of the results")
+    parser.add_argument("--table", type=Path, help="folder of results, printed as a table")
     parser.add_argument("--megapixels", type=float, default=4.0)
     parser.add_argument("--strokes", type=int, default=30)
     parser.add_argument("--minutes", type=float, default=0.0)
     parser.add_argument("--memory", help="hdmatt's limit, like 2GiB")
     given = parser.parse_args()
+    if given.table:
+        return print(table(given.table))
+    if not given.out:
+        parser.error("--out or --table is needed")
     with tempfile.TemporaryDirectory() as folder:
         side = round((given.megapixels * 1e6) ** 0.5)
         places = _write(Generated(side, unknown=_UNKNOWN), Path(folder))
@@ -120,6 +126,23 @@ def main() -> None:
     make_folder(given.out.parent)
     write_text_atomic(given.out, json.dumps(kept, indent=1) + "\n")
     print(json.dumps(kept, indent=1))
+
+
+def table(folder: Path) -> str:
+    """The results of a folder as a table of Markdown, the smallest picture first."""
+    names = "megapixels", "first view", "overlay p50, p95", "first patch p50, p95", "memory: peak, own"
+    lines = [f"| {' | '.join(names)} |", f"|{' --: |' * len(names)}"]
+    for one in sorted((json.loads(path.read_text()) for path in folder.glob("*.json")), key=lambda r: r["megapixels"]):
+        overlay, patch, memory = one["overlay_s"], one["patch_s"], one["memory_mib"]
+        cells = (
+            f"{one['megapixels']:g}",
+            f"{one['view_s']:.2f} s",
+            f"{1000 * overlay['p50']:.0f}, {1000 * overlay['p95']:.0f} ms",
+            f"{patch['p50']:.1f}, {patch['p95']:.1f} s",
+            f"{memory['peak']}, {memory['own']} MiB",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def _measure(server: Server, places: np.ndarray, strokes: int, minutes: float) -> dict[str, Any]:

@@ -16,7 +16,9 @@ import { bind, bindSplit } from "./toolbar.js";
 import { View } from "./view.js";
 
 const byId = (id) => document.getElementById(id);
-const WHAT = { matte: "Matte", refresh: "Looking at the whole picture", export: "Export", picture: "Reading the picture" };
+const WHAT = {
+  matte: "Matte", refresh: "Looking at the whole picture", export: "Export", picture: "Reading the picture",
+};
 const QUIET = 500; // milliseconds between two lines of progress, for who listens to them
 
 class Status {

@@ -24,6 +24,10 @@ class Running(subprocess.Popen):
         self.address, self.port, token = re.search(r"(http://127\.0\.0\.1:(\d+)/\?token=(\S+))", first).groups()
         self.cookie = f"hdmatt_{self.port}={token}"
 
+    def __exit__(self, *error):
+        self.kill()  # or a test that failed would wait for it
+        super().__exit__(*error)
+
     @contextmanager
     def answer(self, method, path, body=None):
         connection = http.client.HTTPConnection("127.0.0.1", int(self.port), timeout=300)

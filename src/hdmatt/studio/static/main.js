@@ -36,7 +36,7 @@ class Status {
 
   fail(error) {
     this.note(error.message, error.hint);
-    if (!(error instanceof Failure)) console.error(error);
+    if (error instanceof Error && !(error instanceof Failure)) console.error(error); // ours
   }
 
   // Says what is done until the answer comes; nobody knows how long that takes.

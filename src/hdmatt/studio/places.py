@@ -58,7 +58,7 @@ def locked_file(path: Path) -> FileLock:
 def free_bytes(folder: Path) -> float:
     """Room on the disk of a folder; infinite where nobody knows."""
     try:
-        return shutil.disk_usage(folder).free
+        return float(shutil.disk_usage(folder).free)
     except OSError:
         return float("inf")
 

@@ -1,9 +1,12 @@
-"""ICC profiles of curves and primaries, made tag by tag, for the tests."""
+"""ICC profiles, made tag by tag, and pictures of inks with one, for the tests."""
 
 import struct
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
+import tifffile
+from PIL import Image
 
 D65 = (0.3127, 0.3290)
 REC709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, *D65)
@@ -84,3 +87,18 @@ def ink_profile(colour_of: Callable[[np.ndarray], np.ndarray]) -> bytes:
     description = b"desc" + bytes(4) + struct.pack(">I", 5) + b"inks\0" + bytes(78)
     tags = {b"desc": description, b"cprt": text, b"wtpt": _xyz(0.9642, 1.0, 0.8249), b"A2B0": lut}
     return _file(tags, struct.pack(">4s4s4s", b"prtr", b"CMYK", b"Lab "), version=0x02400000)
+
+
+def save_inks(path: Path, inks: np.ndarray, profile: bytes) -> Path:
+    """A JPEG, TIFF (in tiles if it is called tiled) or PSD of inks [h, w, 4]; all of an ink is white of the type."""
+    if path.suffix == ".jpg":
+        Image.fromarray(inks, mode="CMYK").save(path, quality=100, icc_profile=profile)
+    elif path.suffix == ".psd":
+        planes = 255 - np.moveaxis(inks, 2, 0)  # white minus the ink
+        block = b"8BIM" + struct.pack(">HHI", 1039, 0, len(profile)) + profile + bytes(len(profile) % 2)
+        head = struct.pack(">4sH6xHIIHH", b"8BPS", 1, 4, *inks.shape[:2], 8, 4) + bytes(4)
+        path.write_bytes(head + struct.pack(">I", len(block)) + block + bytes(4) + b"\0\0" + planes.tobytes())
+    else:
+        layout = {"tile": (16, 16)} if path.stem == "tiled" else {}
+        tifffile.imwrite(path, inks, photometric="separated", iccprofile=profile, **layout)
+    return path

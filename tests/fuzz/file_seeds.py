@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import OpenImageIO as oiio
 from PIL import Image, ImageCms
+from small_profiles import ink_profile, save_inks
 
 from hdmatt.pictures.psd import PsdWriter
 
@@ -34,6 +35,7 @@ OTHERS = (
     "iff",
     "ico",
     "dds",
+    "cmyk",  # JPEG, TIFF and PSD with a profile
 )
 HEIGHT, WIDTH = 19, 23
 
@@ -45,6 +47,8 @@ def seeds(file_format: str) -> tuple[bytes, ...]:
         made = _by_openimageio(file_format, Path(folder)) + _by_pillow(file_format)
         if file_format in ("psd", "psb"):
             made += [_layers(Path(folder) / f"a.{file_format}", depth) for depth in ("8", "16")]
+        if file_format == "cmyk":
+            made += _inks(Path(folder))
     assert made, file_format
     return tuple(made)
 
@@ -178,3 +182,9 @@ def _layers(path: Path, depth: str) -> bytes:
     with PsdWriter(path, HEIGHT, WIDTH, bit_depth=depth) as writer:
         writer.write(colours, 1 - colours, colours[..., 0].copy())
     return path.read_bytes()
+
+
+def _inks(folder: Path) -> list[bytes]:
+    profile = ink_profile(lambda inks: np.repeat(1 - inks.mean(axis=1, keepdims=True), 3, 1))
+    inks = _pixels(4, "uint8")
+    return [save_inks(folder / f"a.{suffix}", inks, profile).read_bytes() for suffix in ("jpg", "tif", "psd")]

@@ -26,7 +26,8 @@ from pathlib import Path
 import psutil
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1] / "src")]
+PATHS = [str(HERE), str(HERE.parent), str(HERE.parents[1] / "src")]
+sys.path[:0] = PATHS
 
 from file_seeds import COMMON, OTHERS  # noqa: E402
 from mutations import mutated  # noqa: E402
@@ -72,7 +73,7 @@ def _one_process(kind: str, file_format: str, numbers: range, report: Report, pr
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parents[1] / "src"), "TMPDIR": folder},
+            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(PATHS), "TMPDIR": folder},
         )
         number, done, hung = numbers.start - 1, True, False
         with closing(_lines(process)) as lines:

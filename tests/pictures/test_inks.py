@@ -1,16 +1,13 @@
 """CMYK pictures with a profile, and without."""
 
-import struct
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
-import tifffile
 from PIL import Image, ImageCms
-from small_files import psd
 from small_pictures import HEIGHT, WIDTH, noise, whole
-from small_profiles import ink_profile
+from small_profiles import ink_profile, save_inks
 
 from hdmatt.errors import InputError
 from hdmatt.pictures.colour import linear_to_srgb
@@ -31,20 +28,8 @@ PROFILE = ink_profile(printed)
 CORNERS = np.array([[n >> 3 & 1, n >> 2 & 1, n >> 1 & 1, n & 1] for n in range(16)], np.uint8)
 
 
-def save(path: Path, inks: np.ndarray, profile: bytes = PROFILE) -> Path:
-    """Inks of 8 or 16 bit; all of it is white of the type."""
-    if path.suffix == ".jpg":
-        Image.fromarray(inks, mode="CMYK").save(path, quality=100, icc_profile=profile)
-    elif path.suffix == ".psd":
-        psd(8, 4)(path, 255 - inks[..., :3])
-        data = bytearray(path.read_bytes())
-        planes = 255 - np.moveaxis(inks, 2, 0)  # white minus the ink
-        block = b"8BIM" + struct.pack(">HHI", 1039, 0, len(profile)) + profile + bytes(len(profile) % 2)
-        path.write_bytes(data[:30] + struct.pack(">I", len(block)) + block + bytes(4) + b"\0\0" + planes.tobytes())
-    else:
-        layout = {"tile": (16, 16)} if path.stem == "tiled" else {}
-        tifffile.imwrite(path, inks, photometric="separated", iccprofile=profile, **layout)
-    return path
+def save(path: Path, inks: np.ndarray) -> Path:
+    return save_inks(path, inks, PROFILE)
 
 
 def by_littlecms(inks: np.ndarray) -> np.ndarray:
@@ -100,7 +85,7 @@ def test_a_turned_jpeg_is_turned_once(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.tif", "a.jpg"])
 def test_a_profile_that_cannot_be_used_leaves_the_plain_formula(tmp_path, name):
-    path = save(tmp_path / name, noise(4), PROFILE[:140] + bytes(60))
+    path = save_inks(tmp_path / name, noise(4), PROFILE[:140] + bytes(60))
     with open_picture(path) as picture:
         assert picture.info.notes[0].endswith("by the plain formula, not by its ICC profile")
 

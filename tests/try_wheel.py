@@ -184,24 +184,32 @@ def seconds(*words: str | Path, cwd: Path, env: dict[str, str]) -> float:
 
 
 def write(wheel: Path, sdist: Path, found: list[Tried]) -> None:
-    """The table of docs/limits.md."""
-    rows = []
+    """The table of docs/limits.md; rows of other Pythons and tools stay."""
+    page = PAGE.read_text(encoding="utf-8")
+    head, _, rest = page.partition(BEGIN)
+    before, _, tail = rest.partition(END)
+    rows = {
+        tuple(cells(line)[:2]): line for line in before.splitlines() if cells(line)[:1] in ([name] for name in TOOLS)
+    }
     for one in found:
         times = f"{one.import_seconds:.2f} s | {one.version_seconds:.2f} s"
-        rows.append(f"| {one.tool} | {one.python} | {one.megabytes:.0f} MB | {times} |")
+        rows[one.tool, one.python] = f"| {one.tool} | {one.python} | {one.megabytes:.0f} MB | {times} |"
     wheel_size, sdist_size = (path.stat().st_size / 1e6 for path in (wheel, sdist))
     sizes = f"The wheel has {wheel_size:.1f} MB, weights included; the sdist {sdist_size:.1f}"
     table = [
         f"{sizes} MB and builds the same wheel. Each row is an empty environment in which the",
-        f"{found[0].commands} commands of the [first page](index.md) ran, with {torch_of()} for CPUs.",
+        f"{found[0].commands} commands of the [first page](index.md) ran, with {torch_of()}.",
         "",
         "| installed by | Python | environment | `import hdmatt` | `hdmatt --version` |",
         "| -- | -- | -- | -- | -- |",
-        *rows,
+        *rows.values(),
     ]
-    page = PAGE.read_text(encoding="utf-8")
-    head, _, rest = page.partition(BEGIN)
-    PAGE.write_text(f"{head}{BEGIN}\n\n" + "\n".join(table) + f"\n\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+    PAGE.write_text(f"{head}{BEGIN}\n\n" + "\n".join(table) + f"\n\n{END}{tail}", encoding="utf-8")
+
+
+def cells(line: str) -> list[str]:
+    """The cells of a table's row."""
+    return [cell.strip() for cell in line.strip().strip("|").split("|")]
 
 
 def torch_of() -> str:

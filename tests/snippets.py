@@ -27,7 +27,13 @@ UNMARKED = {"README.md": "run", "CONTRIBUTING.md": "form"}  # pages that hold no
 MARKS = ("run", "release", "form")
 _BLOCK = re.compile(r"^( *)```(\w+)[^\n]*\n(.*?)^ *```|^<!-- snippets: (\w+)[^\n]*-->", re.DOTALL | re.MULTILINE)
 HEIGHT, WIDTH = 72, 96
-PLACES = {"420 80 1900 1500": "25 13 71 59", "420, 80, 1900, 1500": "25, 13, 71, 59", "y=500, x=1000": "y=252, x=196"}
+PLACES = {
+    "420 80 1900 1500": "25 13 71 59",
+    "420, 80, 1900, 1500": "25, 13, 71, 59",
+    "y=500, x=1000": "y=252, x=196",
+    "((1200.0, 800.0, 30.0), (1260.0, 910.0, 30.0))": "((36.0, 28.0, 3.0), (40.0, 30.0, 3.0))",
+    "near=(1260, 910)": "near=(40, 30)",
+}
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,6 @@ RUN = [one for one in ALL if one.mark == "run"]
 RELEASE = [one for one in ALL if one.mark == "release"]
 CONSOLE, PYTHON = ("console", "bash"), "python"
 OFTEN = {"README.md", "index.md", "trimaps.md"}  # pages whose commands run with every change; the others for a release
-OWN = {"studio.md"}  # its blocks are checked for their form where it has no marks
 # what a page's snippets are given besides the files
 GIVEN = {
     "python.md": "picture, trimap = 'portrait.jpg', 'trimap.png'",
@@ -55,7 +54,7 @@ def tiny(made, monkeypatch):
 
 
 def test_every_block_has_a_mark():
-    unmarked = [str(one) for one in ALL if one.mark is None and one.page not in OWN]
+    unmarked = [str(one) for one in ALL if one.mark is None]
     assert not unmarked, f"add <!-- snippets: run --> above: {unmarked}"
     assert {one.mark for one in ALL} <= {*snippets.MARKS, None}
     assert len(RUN) > 40

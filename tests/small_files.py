@@ -159,7 +159,7 @@ def tiff(**options: Any) -> Maker:
         pixels = own.pop("change", lambda numbers: numbers)(pixels)
         if own.get("bitspersample") == 1:
             pixels = pixels > 0
-        if own.get("photometric") == "palette":
+        if own.get("photometric") == "palette" and "colormap" not in own:
             colours, numbers = np.unique(pixels.reshape(-1, 3), axis=0, return_inverse=True)
             table = np.zeros((3, 256), np.uint16)
             table[:, : len(colours)] = colours.T.astype(np.uint16) * 257
@@ -431,12 +431,12 @@ SAMPLES: dict[tuple[str, str], list[Sample]] = {
     ("TIFF", "CMYK of 8 bit"): [_tiff(3, np.uint8, 1.01 / 255, photometric="separated", change=_inks)],
     ("TIFF", "CMYK of 16 bit"): [_tiff(3, np.uint16, 1.01 / 65535, photometric="separated", change=_inks)],
     ("TIFF", "YCbCr"): [_tiff(3, np.uint8, 4 / 255, photometric="ycbcr", subsampling=(1, 1), change=_ycbcr)],
+    ("TIFF", "palette of 16 bit"): [
+        _tiff(1, np.uint16, photometric="palette", colormap=np.zeros((3, 65536), np.uint16))
+    ],
     ("TIFF", "64-bit floats"): [_tiff(3, np.float64)],
     ("TIFF", "signed integers"): [
         _tiff(1, np.uint8, change=lambda pixels, dtype=dtype: pixels.astype(dtype)) for dtype in (np.int8, np.int16)
-    ],
-    ("TIFF", "palette of 16 bit"): [
-        _tiff(1, np.uint16, photometric="palette", colormap=np.zeros((3, 65536), np.uint16))
     ],
     ("TIFF", "CIELab"): [_tiff(3, np.uint8, photometric="cielab")],
     ("TIFF", "colour filter array"): [_tiff(1, np.uint16, photometric="cfa")],

@@ -159,6 +159,7 @@ def test_output_paths_are_checked_before_the_work(tmp_path):
     for name, message in {
         "out.gif": "we cannot write .gif, we need one of .png .jpg",
         "out": "we cannot write a file without a suffix",
+        "in.png/out.png": "is a file, and its folder is needed",
         "gone/out.png": f"its folder {tmp_path / 'gone'} does not exist",
         "folder.png": "is a folder, we need a file name",
         "in.png": "is one of the inputs",

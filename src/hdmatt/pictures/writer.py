@@ -240,6 +240,8 @@ def check_output_path(path: PathLike, inputs: Sequence[PathLike], formats: Mappi
     writable(path, formats)
     folder = place_of(path).parent
     if not folder.is_dir():
+        if folder.exists():
+            raise OutputError(f"{path}: {folder} is a file, and its folder is needed", hint="Choose another folder.")
         raise OutputError(f"{path}: its folder {folder} does not exist", hint=f"Create it: mkdir -p {folder}")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(

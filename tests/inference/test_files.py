@@ -9,6 +9,7 @@ import numpy as np
 import OpenImageIO as oiio
 import pytest
 import torch
+from PIL import Image
 from psd_tools import PSDImage
 
 from hdmatt import api
@@ -113,6 +114,14 @@ def test_all_outputs_take_the_place_of_what_was_there_and_nothing_else_stays(sce
     assert not {*before.values()} & {*after.values()}
     alpha = cv2.imread(str(targets.alpha), cv2.IMREAD_UNCHANGED)
     assert (cv2.imread(str(targets.cutout), cv2.IMREAD_UNCHANGED)[..., 3] == alpha).all()
+
+
+def test_what_is_to_be_known_of_a_background_is_noted(scene, network):
+    pages = [Image.fromarray(np.full((400, 120, 3), value, np.uint8)) for value in (60, 200)]
+    pages[0].save(scene / "pages.tif", save_all=True, append_images=pages[1:])
+    outputs = Outputs(composite=scene / "c.png", background=scene / "pages.tif")
+    notes = run(scene, outputs, network).notes
+    assert notes == [f"the background {scene / 'pages.tif'} holds several pictures: the first one was taken"]
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hdmatt.errors import InexactWarning, InputError, NoUnknownWarning
 from hdmatt.inference import needs
 from hdmatt.inference.cut_to_subject import Box, reach_of
@@ -145,8 +147,9 @@ def matte_files(
         screen = _screen(pixels, marks, outputs)
         sources = Sources(picture, pixels.info, background, input_options, coarse, screen, conversion)
         box = write_outputs(job, sources, outputs, reach)
+    notes = [*reading_notes(pixels.info, marks), *_background_notes(background, input_options)]
     facts = _facts(job, pixels.info, marks.info, given, loaded, strategy, patches=counters.decoded)
-    return _summary(facts, counters, outputs, pixels.info, marks, started=started, trim=box, mixing=given.mixing)
+    return _summary(facts, counters, outputs, marks, notes, started=started, trim=box, mixing=given.mixing)
 
 
 def plan_files(
@@ -313,12 +316,20 @@ def reading_notes(info: PictureInfo, marks: TrimapReader) -> list[str]:
     return [f"{read.path} {note}" for read in (info, marks.info) for note in read.notes]
 
 
+def _background_notes(background: Path | np.ndarray | None, options: InputOptions) -> list[str]:
+    """The same of a picture behind the composite."""
+    if not isinstance(background, Path):
+        return []
+    with open_picture(background, options.of_others()) as reader:
+        return [f"the background {background} {note}" for note in reader.info.notes]
+
+
 def _summary(
     facts: PlanFacts,
     counters: Counters,
     outputs: Outputs,
-    info: PictureInfo,
     marks: TrimapReader,
+    notes: list[str],
     *,
     started: float,
     trim: Box | None,
@@ -334,7 +345,7 @@ def _summary(
         network_seconds=counters.network_seconds,
         peak_memory=memory.peak(),
         outputs=[str(path) for path in outputs.paths()],
-        notes=reading_notes(info, marks),
+        notes=notes,
         trim=trim,
         mixing=mixing,
         matte_for=outputs.matte_for,

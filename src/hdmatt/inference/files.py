@@ -112,8 +112,7 @@ def matte_files(
 ) -> RunSummary:
     """Matte of a picture file, written to files row by row in bounded memory.
 
-    All outputs appear together at the end, in place of files of the same names. When anything fails before, none of
-    them does, and what was there stays.
+    All outputs appear together at the end, in place of what was there, or, when anything fails before, none of them.
 
     Args:
         picture: PNG, JPEG, TIFF, EXR or WebP.

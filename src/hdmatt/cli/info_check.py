@@ -1,6 +1,7 @@
 """What works on this machine, tried out: for `hdmatt info --check` and reports of faults.
 
-Everything is tried on tiny pictures in a temporary folder. Nothing that fails ends the others.
+Everything is tried on tiny pictures in a temporary folder. Nothing that fails ends the others, but for a package that
+cannot be imported. So this module imports none of them at its top.
 
     Check            one thing that was tried, and what came of it
     check_machine    system, memory, packages, formats, models, devices with a tiny matte each, extras
@@ -12,22 +13,26 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from hdmatt.errors import HDMattError
-from hdmatt.inference.options import NetworkChoice
-from hdmatt.pictures.formats import DEPTHS, FORMATS
-from hdmatt.pictures.info import WHITE
-from hdmatt.pictures.reader import open_picture
-from hdmatt.pictures.writer import PictureWriter
-from hdmatt.runtimes.devices import pick_device
 from hdmatt.system import memory
 
+if TYPE_CHECKING:
+    import numpy as np
+
 WORKS, ABSENT, FAILS = "works", "absent", "fails"
-_NEEDED = ("torch", "numpy", "opencv-python-headless", "OpenImageIO", "pillow", "scipy", "safetensors", "typer")
+_NEEDED = {  # packages, and what is imported of them
+    "torch": "torch",
+    "numpy": "numpy",
+    "opencv-python-headless": "cv2",
+    "OpenImageIO": "OpenImageIO",
+    "pillow": "PIL",
+    "scipy": "scipy",
+    "safetensors": "safetensors",
+}
 _SIDE = 96  # pixels of the picture that is matted
 _FAR = 2 / 255  # that a device's matte may be from the CPU's
 
@@ -54,8 +59,10 @@ def check_machine() -> Iterator[Check]:
     most, _ = memory.container()
     limit = f"{memory.show(memory.default_limit())} of {memory.show(_all_memory())} without --memory"
     yield Check("memory", "limit", WORKS, limit + (f", container {memory.show(most)}" if most else ""))
-    for name in _NEEDED:
-        yield _tried("package", name, lambda name=name: metadata.version(name))
+    packages = [_tried("package", name, lambda name=name: _imported(name)) for name in _NEEDED]
+    yield from packages
+    if any(one.state == FAILS for one in packages):
+        return
     with tempfile.TemporaryDirectory(prefix="hdmatt-") as folder:
         for path, depth in _written(Path(folder)):
             name = f"{path.suffix[1:]} {depth}"
@@ -76,6 +83,11 @@ def _tried(part: str, name: str, what: Callable[[], str]) -> Check:
         return Check(part, name, FAILS, f"{type(error).__name__}: {error}".partition("\n")[0])
 
 
+def _imported(name: str) -> str:
+    import_module(_NEEDED[name])
+    return metadata.version(name)
+
+
 def _all_memory() -> int:
     import psutil
 
@@ -84,12 +96,21 @@ def _all_memory() -> int:
 
 def _written(folder: Path) -> Iterator[tuple[Path, str]]:
     """A path for every format and depth that we write."""
+    from hdmatt.pictures.formats import FORMATS
+
     for suffix, kind in FORMATS.items():
         if suffix not in (".jpeg", ".tiff"):  # other names of formats that are there
             yield from ((folder / f"{depth}{suffix}", depth) for depth in kind.depths)
 
 
 def _written_and_read(path: Path, depth: str) -> str:
+    import numpy as np
+
+    from hdmatt.pictures.formats import DEPTHS
+    from hdmatt.pictures.info import WHITE
+    from hdmatt.pictures.reader import open_picture
+    from hdmatt.pictures.writer import PictureWriter
+
     y, x = np.mgrid[:16, :24]
     pixels = np.stack([y / 15, x / 23, (y + x) / 38], -1).astype(np.float32)
     with PictureWriter(path, 16, 24, channels=3, bit_depth=depth) as writer:
@@ -130,20 +151,25 @@ def _devices() -> Iterator[Check]:
     """A tiny matte on every device, compared with the CPU's."""
     import torch
 
+    from hdmatt.runtimes.devices import pick_device
+
     found = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
     if pick_device("auto") == "mps":
         found.append("mps")
-    first: list[np.ndarray] = []
+    first: "list[np.ndarray]" = []
     for device in found:
         yield _tried("device", device, lambda device=device: _tiny_matte(device, first))
     if len(found) == 1:
         yield Check("device", "gpu", ABSENT, f"PyTorch {torch.__version__} sees none")
 
 
-def _tiny_matte(device: str, first: list[np.ndarray]) -> str:
+def _tiny_matte(device: str, first: "list[np.ndarray]") -> str:
     from time import perf_counter
 
+    import numpy as np
+
     from hdmatt.api import matte
+    from hdmatt.inference.options import NetworkChoice
 
     y, x = np.mgrid[:_SIDE, :_SIDE]
     distance = np.hypot(y - _SIDE / 2, x - _SIDE / 2)

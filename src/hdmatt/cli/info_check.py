@@ -156,7 +156,7 @@ def _devices() -> Iterator[Check]:
     found = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
     if pick_device("auto") == "mps":
         found.append("mps")
-    first: "list[np.ndarray]" = []
+    first: list[np.ndarray] = []
     for device in found:
         yield _tried("device", device, lambda device=device: _tiny_matte(device, first))
     if len(found) == 1:

@@ -36,8 +36,8 @@ def test_the_limit_is_back_when_the_last_of_several_threads_has_opened_its_file(
     path = save(tmp_path / "a.tif", noise(height=700, width=800))
     together, opened, failures = threading.Barrier(3), openimageio._open, []
 
-    def slowly(path):
-        source = opened(path)
+    def slowly(path, **how):
+        source = opened(path, **how)
         if source is not None:  # the second try, with the limit lifted
             together.wait(timeout=30)
         return source

@@ -216,3 +216,15 @@ def test_what_is_passed_on_unconverted_is_refused_by_name(tmp_path, photometric,
     with pytest.raises(InputError, match=found) as error:
         open_picture(path)
     assert error.value.hint == "Save it as RGB in a program that reads it."
+
+
+@pytest.mark.parametrize("compression", [None, "lzw", "zlib", "packbits"])
+@pytest.mark.parametrize("rows", [100, 300, 700])
+def test_planes_in_strips_of_any_height_are_read_in_any_order(tmp_path, compression, rows):
+    pixels = noise(3, np.uint16, 700, 20)
+    planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    layout = {"planarconfig": "separate", "rowsperstrip": rows, "compression": compression}
+    path = tiff(tmp_path / "a.tif", planes, photometric="rgb", **layout)
+    with open_picture(path) as picture:
+        for y0, y1 in ((650, 700), (0, 20), (290, 310), (10, 700)):
+            np.testing.assert_array_equal(picture.rows(y0, y1), pixels[y0:y1])

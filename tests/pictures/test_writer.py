@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 from small_pictures import HEIGHT, WHITE, info, noise, photo, profile, raw, whole, write
+from small_profiles import SRGB_CURVE, gamma, make_profile
 
 from hdmatt.errors import OutputError
-from hdmatt.pictures import reader
+from hdmatt.pictures import reader, writer
 from hdmatt.pictures.formats import Extras
+from hdmatt.pictures.icc import encoding_of_profile
 from hdmatt.pictures.reader import as_float, open_picture
 from hdmatt.pictures.writer import PictureWriter, check_output_path
 
@@ -125,10 +127,48 @@ def test_the_profile_is_carried_to_as_many_colours(tmp_path, suffix):
 
 
 def test_a_damaged_profile_does_not_keep_a_picture_from_being_written(tmp_path):
-    damaged = profile()[:64] + b"\xff" * 4 + profile()[68:]  # a rendering intent that libpng refuses
-    with open_picture(write(tmp_path / "a.png", as_float(photo()), "8", like=info(icc=damaged))) as picture:
-        np.testing.assert_array_equal(picture.rows(0, HEIGHT), photo())
-        assert picture.info.icc is None
+    for whole_one in (profile(), make_profile(SRGB_CURVE)):  # without curves, and sRGB
+        damaged = without_intent(whole_one)
+        like = info(icc=damaged, encoding=encoding_of_profile(damaged))
+        with open_picture(write(tmp_path / "a.png", as_float(photo()), "8", like=like)) as picture:
+            np.testing.assert_array_equal(picture.rows(0, HEIGHT), photo())
+            assert picture.info.icc is None
+
+
+def without_intent(icc: bytes) -> bytes:
+    """A profile whose rendering intent libpng refuses."""
+    return icc[:64] + b"\xff" * 4 + icc[68:]
+
+
+def test_numbers_that_are_no_srgb_are_never_written_without_their_profile(tmp_path, monkeypatch):
+    icc = make_profile(gamma(2.2), "Adobe RGB") + b"\0"
+    icc = len(icc).to_bytes(4, "big") + icc[4:]  # libpng refuses this length
+    monkeypatch.setattr(writer, "profile_for", lambda like, channels: icc)
+    with pytest.raises(OutputError, match="ICC profile length invalid"):
+        write(tmp_path / "a.png", as_float(photo()), "8", like=info(icc=icc, encoding=encoding_of_profile(icc)))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg", ".webp"])
+@pytest.mark.parametrize("more", [1, 2, 70_000, 200_000])
+def test_a_profile_of_any_length_is_carried_whole(tmp_path, suffix, more):
+    icc = make_profile(gamma(2.2), "Adobe RGB", zzzz=np.random.default_rng(0).bytes(4 * more))[:-1]
+    icc = len(icc).to_bytes(4, "big") + icc[4:]  # no multiple of 4
+    like = info(icc=icc, encoding=encoding_of_profile(icc))
+    path = write(tmp_path / f"a{suffix}", as_float(photo()), "8", like=like)
+    with Image.open(path) as image:
+        found = image.info["icc_profile"]
+    assert found[4:] == icc[4:] + b"\0" and int.from_bytes(found[:4], "big") == len(icc) + 1
+    with open_picture(path) as picture:
+        assert picture.info.icc == found and picture.info.encoding == like.encoding
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg", ".webp"])
+def test_bytes_behind_a_profile_are_left_out(tmp_path, suffix):
+    icc = make_profile(gamma(2.2), "Adobe RGB")
+    Image.fromarray(photo()).save(tmp_path / f"a{suffix}", icc_profile=icc + bytes(20))
+    with open_picture(tmp_path / f"a{suffix}") as picture:
+        assert picture.info.icc == icc and picture.info.encoding.curves
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg", ".exr"])

@@ -344,11 +344,15 @@ def _check_layout(path: Path, spec: Any, file_format: str) -> None:
 def _chunk_rows(spec: Any) -> int:
     """Rows that are decoded together.
 
-    Strips are decoded whole and in parallel where we ask for whole ones; taller ones are not worth the memory.
+    Strips are decoded whole and in parallel where we ask for whole ones; taller ones are not worth the memory. But of
+    compressed planes OpenImageIO gives whole strips only.
     """
     if spec.tile_width:
         return int(spec.tile_height)
     rows = int(spec.get_int_attribute("oiio:RowsPerChunk", 1))
+    planes = spec.nchannels > 1 and spec.get_string_attribute("planarconfig") == "separate"
+    if planes and spec.get_string_attribute("compression") != "none":
+        return max(1, min(rows, int(spec.height)))
     return rows if 1 <= rows <= 256 else 1
 
 
@@ -411,6 +415,8 @@ def _profile(spec: Any, channels: int) -> bytes | None:
     value = spec.getattribute("ICCProfile")
     # an EXR may have text of that name
     icc = b"" if value is None or isinstance(value, str) else bytes(np.asarray(value, np.uint8))
+    if 128 < (size := int.from_bytes(icc[:4], "big")) < len(icc):
+        icc = icc[:size]  # some programs leave bytes behind it
     return icc if icc[16:20] == (b"GRAY" if channels == 1 else b"RGB ") else None
 
 

@@ -25,6 +25,8 @@ from hdmatt.system.staged import Splice
 
 _LARGEST_READ = 2**20  # bytes of a block in a file
 _LARGEST = 65_000  # of what travels: a JPEG has room for 65533 in one segment
+_ICC_MARK = b"ICC_PROFILE\0"
+LARGEST_ICC_SEGMENT = 65519  # bytes of a profile in one segment of a JPEG, which has 65533
 _EXIF_MARK, _XMP_MARK = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
 _XMP_KEY = b"XML:com.adobe.xmp"
 _JPEG_WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
@@ -65,13 +67,14 @@ def description_of(path: Path, file_format: str, source: Any) -> Description:
     return Description(blocks["exif"], blocks["xmp"], tuple(notes))
 
 
-def spliced(file_format: Format, description: Description, head: bytes) -> Splice | None:
-    """Where a description stands in a PNG or JPEG of ours.
+def spliced(file_format: Format, description: Description, head: bytes, *, icc: bytes = b"") -> Splice | None:
+    """Where a description, and an ICC profile, stand in a PNG or JPEG of ours.
 
     OpenImageIO writes an Exif block of its own for the resolution; ours takes its place.
 
     Args:
         head: The file's first bytes.
+        icc: A profile that a JPEG does not have yet, in segments of at most 65519 bytes.
 
     Returns:
         None if more of them are needed.
@@ -89,6 +92,9 @@ def spliced(file_format: Format, description: Description, head: bytes) -> Splic
     elif file_format is JPEG:
         data += _segment(_EXIF_MARK + exif) if exif else b""
         data += _segment(_XMP_MARK + description.xmp) if description.xmp else b""
+        parts = [icc[i : i + LARGEST_ICC_SEGMENT] for i in range(0, len(icc), LARGEST_ICC_SEGMENT)]
+        for number, part in enumerate(parts, 1):
+            data += _segment(_ICC_MARK + bytes([number, len(parts)]) + part, b"\xff\xe2")
     return Splice(begin, end, data)
 
 
@@ -216,5 +222,5 @@ def _chunk(name: bytes, data: bytes) -> bytes:
     return len(data).to_bytes(4, "big") + name + data + zlib.crc32(name + data).to_bytes(4, "big")
 
 
-def _segment(data: bytes) -> bytes:
-    return b"\xff\xe1" + (len(data) + 2).to_bytes(2, "big") + data
+def _segment(data: bytes, marker: bytes = b"\xff\xe1") -> bytes:
+    return marker + (len(data) + 2).to_bytes(2, "big") + data

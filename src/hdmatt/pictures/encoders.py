@@ -61,6 +61,7 @@ class OpenImageIOEncoder(Encoder):
         specs: OpenImageIO's ImageSpec, and others to be tried when the library refuses the first.
         description: Exif and XMP, which we add to what the library writes; not to EXR.
         png_offset: x and y for PNG's chunk oFFs, which OpenImageIO 3.2 writes with zeros whatever the ImageSpec says.
+        icc: A JPEG's profile of more than one segment, which OpenImageIO 3.2 writes wrongly.
 
     Raises:
         EncoderError: The library complains; also of `write` and `finish`.
@@ -74,11 +75,12 @@ class OpenImageIOEncoder(Encoder):
         description: Description = NO_DESCRIPTION,
         *,
         png_offset: tuple[int, int] | None = None,
+        icc: bytes = b"",
     ) -> None:
         self._hidden, self._format, self._next, self._png_offset = hidden, file_format, 0, png_offset
         self._description = description if description.exif or description.xmp else None
-        described = self._description and file_format in (PNG, JPEG)
-        self._staged = Staged(hidden, partial(spliced, file_format, description) if described else None)
+        described = (self._description and file_format in (PNG, JPEG)) or icc
+        self._staged = Staged(hidden, partial(spliced, file_format, description, icc=icc) if described else None)
         self._output: Any = None
         spec = specs[0]
         self._top, self._height = int(spec.y), int(spec.height)  # number of the first row

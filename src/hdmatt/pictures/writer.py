@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from hdmatt.errors import OutputError
-from hdmatt.pictures.description import webp_options
+from hdmatt.pictures.description import LARGEST_ICC_SEGMENT, webp_options
 from hdmatt.pictures.encoders import Encoder, EncoderError, OpenImageIOEncoder, WebPEncoder, complaint
 from hdmatt.pictures.encoding import SRGB
 from hdmatt.pictures.exr_header import set_header, set_windows
@@ -166,10 +166,16 @@ class PictureWriter:
                 options["icc_profile"] = profile
             options |= webp_options(described)
             return WebPEncoder(hidden, self._height, self._width, options=options)
-        # libpng refuses to write profiles that JPEG and TIFF carry without a look; better a picture without than none
-        specs = [self._spec(icc) for icc in ((profile, None) if profile else (None,))]
+        by_us = profile or b"" if self._format is JPEG and len(profile or b"") > LARGEST_ICC_SEGMENT else b""
+        # libpng refuses to write profiles that JPEG and TIFF carry without a look; where we cannot tell either what the
+        # numbers mean, better a picture without than none
+        given = [profile] if profile and not by_us else []
+        known = self._like.encoding if self._like else SRGB
+        if not given or not known.curves or known == SRGB:
+            given.append(None)
+        specs = [self._spec(icc) for icc in given]
         offset = (self._windows.x, self._windows.y) if self._windows and self._format is PNG else None
-        return OpenImageIOEncoder(hidden, self._format, specs, described, png_offset=offset)
+        return OpenImageIOEncoder(hidden, self._format, specs, described, png_offset=offset, icc=by_us)
 
     def _spec(self, icc: bytes | None) -> Any:
         oiio = openimageio()
@@ -281,7 +287,10 @@ def profile_for(like: PictureInfo | None, channels: int) -> bytes | None:
     icc = like.icc if like else None
     if not icc or icc[16:20] != (b"GRAY" if channels == 1 else b"RGB "):
         return None
-    return icc if len(icc) == int.from_bytes(icc[:4], "big") and icc[36:40] == b"acsp" else None
+    if len(icc) != int.from_bytes(icc[:4], "big") or icc[36:40] != b"acsp":
+        return None
+    size = len(icc) + -len(icc) % 4  # that of version 4 is a multiple of 4, and libpng insists on it
+    return size.to_bytes(4, "big") + icc[4:] + bytes(size - len(icc))
 
 
 def _encode(band: np.ndarray, dtype: np.dtype[Any], *, premultiply: bool) -> np.ndarray:

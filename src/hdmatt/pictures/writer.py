@@ -169,7 +169,7 @@ class PictureWriter:
         by_us = profile or b"" if self._format is JPEG and len(profile or b"") > LARGEST_ICC_SEGMENT else b""
         # libpng refuses to write profiles that JPEG and TIFF carry without a look; where we cannot tell either what the
         # numbers mean, better a picture without than none
-        given = [profile] if profile and not by_us else []
+        given: list[bytes | None] = [profile] if profile and not by_us else []
         known = self._like.encoding if self._like else SRGB
         if not given or not known.curves or known == SRGB:
             given.append(None)

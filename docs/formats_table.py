@@ -46,7 +46,7 @@ class Written:
 
     Attributes:
         matte, colours: "exact" or "lossy"; the matte is grey, or a layer's mask.
-        alpha: "straight", "straight, black under 0" (where alpha is 0 colours are, too), "premultiplied" or "-".
+        alpha: "straight", "premultiplied" or "-".
         numbers: "own or sRGB" (the picture's where the file can say so), "linear" or "profile or linear".
         metadata: What is written besides the pixels.
     """
@@ -210,7 +210,7 @@ WRITE = (
     Written("TIFF", "float", numbers="profile or linear", metadata=_WITH_OFFSET),
     Written("EXR", "half", alpha="premultiplied", numbers="linear", metadata=_ATTRIBUTES),
     Written("EXR", "float", alpha="premultiplied", numbers="linear", metadata=_ATTRIBUTES),
-    Written("WebP", "8", alpha="straight, black under 0", metadata=("ICC", "Exif", "XMP")),
+    Written("WebP", "8", metadata=("ICC", "Exif", "XMP")),
     Written("PSD", "8", matte="exact, a layer mask"),
     Written("PSD", "16", matte="exact, a layer mask"),
     Written("PSB", "8", matte="exact, a layer mask"),

@@ -36,7 +36,7 @@ def test_jpeg_comes_back_within_its_own_loss(tmp_path, channels):
 @pytest.mark.parametrize(("suffix", "depth"), [c for c in LOSSLESS if c[0] != ".exr"])
 def test_straight_colours_stay_straight(tmp_path, suffix, depth):
     pixels = noise(4, DTYPES[depth])
-    pixels[..., 3] = np.where(pixels[..., 3] == 0, 1, pixels[..., 3])  # WebP forgets colours that nothing shows
+    assert (pixels[..., 3] == 0).any() or depth != "8"
     path = write(tmp_path / f"a{suffix}", as_float(pixels), depth)
     with open_picture(path) as picture:
         np.testing.assert_array_equal(picture.rows(0, HEIGHT), pixels[..., :3])

@@ -159,7 +159,7 @@ class PictureWriter:
         profile = profile_for(self._like, self._channels)
         described = self._like.description if self._like else NO_DESCRIPTION
         if self._format is WEBP:
-            options: dict[str, Any] = dict(self._format.attributes)
+            options: dict[str, Any] = dict(self._format.attributes) | {"exact": True}
             if self._quality is not None and self._channels > 1:
                 options = {"quality": self._quality, "alpha_quality": 100}  # 100: alpha is compressed without loss
             if profile:

@@ -204,6 +204,15 @@ def test_compressed_xmp_is_read_and_a_bomb_is_not(tmp_path):
         assert bool(found.description.xmp) == fine and bool(found.notes) != fine
 
 
+@pytest.mark.parametrize("how", [{"metadata": {"axes": "YXS"}}, {"imagej": True}, {"ome": True}])
+def test_a_caption_that_says_how_pixels_are_stored_stays_behind(tmp_path, caplog, how):
+    tifffile.imwrite(tmp_path / "a.tif", noise(3), photometric="rgb", **how)
+    path = write(tmp_path / "b.tif", noise(1, np.float32)[:5, :4], "8", like=opened(tmp_path / "a.tif"))
+    with tifffile.TiffFile(path) as file:
+        assert np.asarray(file.asarray()).shape == (5, 4)
+    assert not caplog.records  # tifffile's complaints of another shape
+
+
 def test_pictures_without_any_have_no_note(tmp_path):
     for suffix in (".png", ".jpg", ".tif", ".webp"):
         Image.fromarray(noise()).save(tmp_path / f"a{suffix}")

@@ -8,8 +8,8 @@ Knows Exif's tags; opens no file. Read top to bottom:
     added_to          a TIFF's first directory with it, as bytes that are put behind the file
 
 What describes the picture: camera, lens, exposure, dates, author, rights, caption, and the place (GPS). What would be
-wrong: orientation (outputs are upright), the preview, sizes and places in pixels, colour space and gamma, and the
-maker's notes, whose offsets break when they are moved.
+wrong: orientation (outputs are upright), the preview, sizes and places in pixels, colour space and gamma, the maker's
+notes, whose offsets break when they are moved, and captions in which programs keep how the pixels are stored.
 """
 
 from io import BufferedIOBase, BytesIO
@@ -25,6 +25,7 @@ _OF_THE_PICTURE = {  # of the first directory; others say how the pixels are sto
     *(18246, 18249),  # rating
     *range(40091, 40096),  # Windows: title, comment, author, keywords, subject
 }
+_CAPTION = 270
 _WRONG = {  # of the directory of Exif
     37121,  # order of the stored components
     37122,  # compression
@@ -64,6 +65,8 @@ def exif_of(file: BufferedIOBase) -> Exif:
         value = first.pop(pointer, None)
         wanted = (lambda tag: tag not in _WRONG) if pointer == _EXIF else (lambda tag: tag < 256)
         others.append(read_directory(file, form, value.number, wanted=wanted) if value else {})
+    if _CAPTION in first and _is_storage(first[_CAPTION].data):
+        del first[_CAPTION]
     return Exif(*(_without_empty_text(directory) for directory in (first, *others)))
 
 
@@ -108,6 +111,11 @@ def added_to(file: BufferedIOBase, block: bytes, xmp: bytes) -> tuple[int, bytes
     if not form.big and begin + len(directory) >= 2**32:
         raise Damaged("no room in a classic TIFF")
     return end, bytes(end % 2) + directory, place, begin.to_bytes(size, "little")
+
+
+def _is_storage(caption: bytes) -> bool:
+    """Whether tifffile, ImageJ or a program for OME-TIFF keeps shapes and numbers of pictures in it."""
+    return caption.startswith((b'{"shape":', b"ImageJ=")) or b"<OME" in caption[:1024]
 
 
 def _without_empty_text(directory: Directory) -> Directory:

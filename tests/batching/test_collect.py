@@ -54,6 +54,18 @@ def test_a_format_that_cannot_be_written_is_refused_before_anything_runs(tmp_pat
         prepared(tmp_path, tmp_path / "out", outputs=Outputs(composite="{stem}.png"))
 
 
+def test_options_that_no_picture_could_have_are_refused_before_anything_runs(tmp_path):
+    pairs(tmp_path, "a")
+    for wrong, message in (
+        (Outputs(despill=1), "--despill is of the foreground's colours"),
+        (Outputs(psd="{stem}.psd", trim=True), "--trim does not go with --psd"),
+        (Outputs("{stem}.png", quality=90), "a quality is for JPEG and WebP"),
+    ):
+        with pytest.raises(InputError, match=message):
+            prepared(tmp_path, tmp_path / "out", outputs=wrong)
+    prepared(tmp_path, tmp_path / "out", outputs=Outputs(invert=True))  # of the matte, which is the default
+
+
 def test_pictures_that_would_write_one_file_are_listed(tmp_path):
     pairs(tmp_path, "x/a", "y/a")
     with pytest.raises(InputError, match="would be written by several pictures") as caught:

@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 
 import hdmatt
+from hdmatt.errors import InputError
 from hdmatt.inference.options import NetworkChoice
-from hdmatt.inference.outputs import Outputs
+from hdmatt.inference.outputs import Outputs, check_options
 from hdmatt.network.checkpoint import save_model
 from hdmatt.network.config import ModelConfig
 from hdmatt.network.model import HDMatt
@@ -86,6 +87,19 @@ def test_the_matte_and_the_composite_do_not_change(scene, network, tmp_path):
     for name in ("clean", "continued"):
         for kind in ("a", "c"):
             np.testing.assert_array_equal(read(tmp_path / f"{name}-{kind}.png"), read(tmp_path / f"plain-{kind}.png"))
+
+
+@pytest.mark.parametrize(
+    ("outputs", "message"),
+    [
+        (Outputs("a.png", clean=True), "--clean is of the colours"),
+        (Outputs(psd="a.psd", clean=True), "--clean is of the colours"),
+        (Outputs("a.webp", quality=90), "a quality is for JPEG and WebP"),
+    ],
+)
+def test_an_option_that_changes_no_output_is_refused(outputs, message):
+    with pytest.raises(InputError, match=message):
+        check_options(outputs)
 
 
 def encoded(rgba):

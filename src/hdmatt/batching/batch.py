@@ -30,7 +30,7 @@ from hdmatt.batching.watch import Watching, watch
 from hdmatt.errors import HDMattError, InputError, ModelError
 from hdmatt.inference.names import DEFAULT_MODEL
 from hdmatt.inference.options import NetworkChoice, Options
-from hdmatt.inference.outputs import Outputs
+from hdmatt.inference.outputs import Outputs, check_options
 from hdmatt.network.names import models
 from hdmatt.pictures.formats import writable
 from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions
@@ -193,6 +193,8 @@ def _templates(outputs: Outputs, options: BatchOptions) -> dict[str, str]:
             hint="Give --background PICTURE|COLOUR together with --composite TEMPLATE.",
         )
     templates = templates or {"alpha": SEQUENCE if options.sequence or options.frames else DEFAULT}
+    if options.manifest is None:  # a line of it may have outputs and options of its own
+        check_options(replace(outputs, **templates))
     for kind, template in templates.items():
         if kind != "psd":  # its suffixes are no picture format's
             writable(Path(template))

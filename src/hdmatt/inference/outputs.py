@@ -4,6 +4,7 @@ Knows files and colours; nothing of networks and plans. Read top to bottom:
 
     Outputs          paths of matte, foreground, cut-out, composite and layers, and how they are written
     check_outputs    refuses what cannot be written, before anything is computed
+    check_options    the part of it that needs no files
     bit_depth_of, finest_depth   of one output, of all
     held_bytes       memory that the outputs take beside the network
     OutputFiles      the open files; all appear when the block ends well, none when it does not
@@ -13,7 +14,7 @@ What lies behind the composite is in inference/backgrounds.py.
 
 import os
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -134,7 +135,27 @@ def check_outputs(outputs: Any, picture: Path, trimap: Path) -> Path | np.ndarra
     """
     if not isinstance(outputs, Outputs):
         raise InputError(f"outputs is {kind_of(outputs)}", hint='Give hdmatt.Outputs(alpha="alpha.png"), for example.')
+    check_options(outputs)
     inputs = [picture, trimap]
+    background = parse_background(outputs.background) if outputs.background is not None else None
+    if isinstance(background, Path):
+        inputs.append(background)
+    paths = outputs.paths()
+    layers = ((outputs.psd, LAYERED), (outputs.layered, {".exr": EXR}))
+    with_layers = {Path(path): formats for path, formats in layers if path is not None}
+    for path in paths:
+        check_output_path(path, inputs, with_layers.get(path, FORMATS))
+    if len({os.path.realpath(path) for path in paths}) < len(paths):
+        raise InputError("two outputs have the same path", hint="Give each output its own file.")
+    return background
+
+
+def check_options(outputs: Outputs) -> None:
+    """Refuse options that contradict each other, or are for none of the outputs. Looks at names only.
+
+    Raises:
+        InputError: The first of them.
+    """
     if (outputs.composite is None) != (outputs.background is None):
         raise InputError(
             "a composite needs both a background and a place to write it",
@@ -159,21 +180,15 @@ def check_outputs(outputs: Any, picture: Path, trimap: Path) -> Path | np.ndarra
             "--despill is of the foreground's colours, and none of the outputs holds them",
             hint="Leave --despill out, or write a --cutout.",
         )
+    if outputs.clean and outputs.foreground is outputs.cutout is outputs.layered is None:
+        raise InputError(
+            "--clean is of the colours of foreground, cut-out and EXR layers, and none of them is written",
+            hint="Leave --clean out, or write a --cutout.",
+        )
     if outputs.quality is not None:
         _check_quality(outputs)
     if outputs.alpha_mode is not None:
         _check_alpha_mode(outputs, outputs.alpha_mode)
-    background = parse_background(outputs.background) if outputs.background is not None else None
-    if isinstance(background, Path):
-        inputs.append(background)
-    paths = outputs.paths()
-    layers = ((outputs.psd, LAYERED), (outputs.layered, {".exr": EXR}))
-    with_layers = {Path(path): formats for path, formats in layers if path is not None}
-    for path in paths:
-        check_output_path(path, inputs, with_layers.get(path, FORMATS))
-    if len({os.path.realpath(path) for path in paths}) < len(paths):
-        raise InputError("two outputs have the same path", hint="Give each output its own file.")
-    return background
 
 
 def bit_depth_of(path: Path, outputs: Outputs, info: PictureInfo) -> str:
@@ -362,10 +377,12 @@ def _check_quality(outputs: Outputs) -> None:
         raise InputError(
             f"the quality is {outputs.quality!r}, we need 1 to 100", hint="Give --quality 90, for example."
         )
-    if not {path.suffix.lower() for path in outputs.paths()} & {".jpg", ".jpeg", ".webp"}:
+    matte = outputs.alpha is not None and Path(outputs.alpha).suffix.lower() in (".jpg", ".jpeg")
+    others = {path.suffix.lower() for path in replace(outputs, alpha=None).paths()} & {".jpg", ".jpeg", ".webp"}
+    if not matte and not others:
         raise InputError(
-            "a quality is for JPEG and WebP, and none of the outputs is one",
-            hint="Leave --quality out, or write to a file.webp.",
+            "a quality is for JPEG and WebP (but not its mattes), and none of the outputs is one",
+            hint="Leave --quality out, or write to a --cutout FILE.webp.",
         )
 
 

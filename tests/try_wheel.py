@@ -198,7 +198,8 @@ def write(wheel: Path, sdist: Path, found: list[Tried]) -> None:
     sizes = f"The wheel has {wheel_size:.1f} MB, weights included; the sdist {sdist_size:.1f}"
     table = [
         f"{sizes} MB and builds the same wheel. Each row is an empty environment in which the",
-        f"{found[0].commands} commands of the [first page](index.md) ran, with {torch_of()}. Times are the least of five starts.",
+        f"{found[0].commands} commands of the [first page](index.md) ran, with {torch_of()}.",
+        "Times are the least of five starts.",
         "",
         "| installed by | Python | environment | `import hdmatt` | `hdmatt --version` |",
         "| -- | -- | -- | -- | -- |",

@@ -10,6 +10,7 @@ from small_pictures import HEIGHT, WIDTH, noise, whole
 from small_profiles import ink_profile, save_inks
 
 from hdmatt.errors import InputError
+from hdmatt.pictures import inks
 from hdmatt.pictures.colour import linear_to_srgb
 from hdmatt.pictures.reader import open_picture
 from hdmatt.pictures.trimap import open_trimap
@@ -65,6 +66,17 @@ def test_inks_of_a_jpeg_do_too_and_any_rows_of_it(tmp_path):
         assert picture.info.notes == NOTE
         for y0 in (HEIGHT - 5, 0, 7):
             np.testing.assert_array_equal(picture.rows(y0, y0 + 5), expected[y0 : y0 + 5])
+
+
+def test_a_jpeg_that_is_open_twice_is_decoded_once_and_forgotten_when_it_is_closed(tmp_path, monkeypatch):
+    path, loads = save(tmp_path / "a.jpg", noise(4)), []
+    decode = inks._decode
+    monkeypatch.setattr(inks, "_decode", lambda *given: loads.append(given) or decode(*given))
+    with open_picture(path) as one, open_picture(path) as other:
+        np.testing.assert_array_equal(one.rows(0, HEIGHT), other.rows(0, HEIGHT))
+    assert len(loads) == 1 and not inks._open_now
+    save(path, 255 - noise(4))
+    np.testing.assert_array_equal(whole(path), by_littlecms(np.asarray(Image.open(path))))
 
 
 def test_inks_of_16_bit_become_8_bit_and_a_note_says_so(tmp_path):

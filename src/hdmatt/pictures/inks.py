@@ -10,9 +10,11 @@ OpenImageIO makes RGB of inks by (1 - ink) (1 - black), without a look at the pr
 them as print does: relative colorimetric, black to black, in 8 bit, which is all that Pillow hands it.
 """
 
+import threading
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 from jaxtyping import UInt8
@@ -25,6 +27,8 @@ from hdmatt.system.memory import GIB
 
 _INKS = ("CMYK", "YCbCrK")
 _LARGEST = GIB  # of inks that Pillow decodes whole
+_open_now: WeakValueDictionary[tuple[int, ...], Any] = WeakValueDictionary()  # Pillow's pictures, by their files
+_lock = threading.Lock()
 _BAND = 64  # rows that are converted together, for the copies on the way
 
 
@@ -157,7 +161,17 @@ def _is_psb(path: Path) -> bool:
 
 
 def _decoded(path: Path, spec: Any, file_format: str) -> Any:
-    """Pillow's picture of the inks of a JPEG or PSD."""
+    """Pillow's picture of the inks of a JPEG or PSD; a run that opens the file several times has it once."""
+    status = path.stat()
+    key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    with _lock:
+        image = _open_now.get(key)
+        if image is None:
+            image = _open_now[key] = _decode(path, spec, file_format)
+    return image
+
+
+def _decode(path: Path, spec: Any, file_format: str) -> Any:
     size = spec.width * spec.height * 4
     if size > _LARGEST:
         raise InputError(

@@ -156,6 +156,16 @@ ProgressLines = Annotated[
     bool,
     typer.Option("--progress-lines", help="Progress as lines on stderr, for programs.", rich_help_panel=_PRINT),
 ]
+
+Overview = Annotated[
+    bool,
+    typer.Option(
+        "--overview",
+        help="The whole picture, shrunk to a patch, is a context of every patch; for networks trained with it.",
+        rich_help_panel=_PATCHES,
+    ),
+]
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=_PRINT)]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.", rich_help_panel=_PRINT)]
 

@@ -63,6 +63,8 @@ class Options:
             in bfloat16 on a CPU, where a batch would move alpha by more than rounding.
         mixing: How the picture's colours mix where alpha is between 0 and 1: "linear" as in a photograph, "display" as
             in the composite of a program, or "auto": nobody says, and the network sees the picture as it is.
+        overview: Whether the whole picture, shrunk to a patch, is a context of every patch; for networks that were
+            trained with it.
 
     Raises:
         InputError: A value that cannot work.
@@ -78,6 +80,7 @@ class Options:
     memory: int | str | None = None
     batch: int | None = None
     mixing: str = "auto"
+    overview: bool = False
 
     def __post_init__(self) -> None:
         for name, least in (("patch", 0), ("overlap", None), ("topk", 0), ("candidates", 1), ("batch", 1)):
@@ -88,6 +91,7 @@ class Options:
         elif self.memory is not None:
             object.__setattr__(self, "memory", whole_number("memory", self.memory, 1))
         object.__setattr__(self, "small_first", switch("small_first", self.small_first))
+        object.__setattr__(self, "overview", switch("overview", self.overview))
         if self.patch < 64 or self.patch % STRIDE:
             raise InputError(
                 f"a patch of {self.patch} pixels does not work",

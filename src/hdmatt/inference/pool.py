@@ -10,7 +10,7 @@ Knows the network's parts, windows and workers; nothing of stitching. Read top t
 """
 
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from typing import NamedTuple
 
 import torch
@@ -20,6 +20,7 @@ from hdmatt.inference import transfer
 from hdmatt.inference.cut import KnownRows, PatchPixels, RowBand, cut_row
 from hdmatt.inference.device_workers import DeviceWorker, UploadedPatches, round_robin, uploaded_inputs, worker_threads
 from hdmatt.inference.options import Counters, Plan, Rows
+from hdmatt.inference.overview_patch import always, overview_patch
 from hdmatt.inference.threads import map_in_order, prefetch
 from hdmatt.network.cpc import Context, select
 from hdmatt.network.encoder import Body, Stem
@@ -61,6 +62,9 @@ def fill_pool(
     pixels, marks = PatchPixels(picture, plan), RowBand(trimap, plan.options.band)
     rows = (list(row) for _, row in groupby(plan.pool, key=lambda w: w.y))
     pieces = (p for row in rows for p in cut_row(plan, row, pixels, marks, known_colours, picture.info.encoding))
+    if whole := overview_patch(plan, picture, trimap, known_colours):
+        counters.rows_read += plan.height
+        pieces = chain([whole], pieces)
 
     def encode(number: int, piece: KnownRows | UploadedPatches) -> list[EncodedCandidate]:
         assert isinstance(piece, UploadedPatches)
@@ -169,4 +173,5 @@ def rank_candidates(plan: Plan, query: Window, summary: Tensor, pool: ContextPoo
     if not others:
         return []
     candidates = torch.stack([pool.contexts[w].summary_C for w in others])
-    return [others[i] for i in select(summary, candidates, plan.options.topk)]
+    chosen = [others[i] for i in select(summary, candidates, plan.options.topk)]
+    return always(chosen, others, patch=plan.options.patch) if plan.options.overview else chosen

@@ -1,6 +1,7 @@
 """hdmatt.studio.server: strokes, tiles, files and events through requests."""
 
 import sqlite3
+from dataclasses import fields
 from io import BytesIO
 
 import cv2
@@ -12,6 +13,7 @@ from PIL import Image
 from studio_scene import BLOB, events, running
 
 import hdmatt
+from hdmatt.studio.bodies import ExportBody
 from hdmatt.studio.strokes import Box, Stroke
 
 ONE = "/api/pictures/1"
@@ -190,6 +192,10 @@ def test_the_old_matte_stays_beside_the_new_one(model, tmp_path):
             assert not np.array_equal(pixels(client.get(f"{ONE}/tiles/alpha/{level}/0/0")), old[level])
 
 
+def test_an_export_can_have_every_option_of_outputs():
+    assert {field.name for field in fields(hdmatt.Outputs)} <= set(ExportBody.model_fields)
+
+
 def test_an_export_has_the_bytes_of_the_session_s(model, tmp_path):
     picture, trimap = studio_scene.files(tmp_path)
     (tmp_path / "out").mkdir()
@@ -197,6 +203,7 @@ def test_an_export_has_the_bytes_of_the_session_s(model, tmp_path):
         client.post(f"{ONE}/strokes", json=BLOB)
         names = {"alpha": "a.png", "cutout": "c.png", "composite": "k.png", "psd": "l.psd", "layered": "l.exr"}
         how = {"matte_range": [0.1, 0.9], "invert": True, "clean": True, "plate": True}
+        how |= {"despill": 1.0, "matte_for": "display"}  # the ground of the scene is blue
         body = {**names, **how, "background": "#ff0000", "trimap": "t.png", "foreground": "f.png"}
         assert client.post(f"{ONE}/export", json=body).status_code == 200
         assert studio.worker.wait(200)

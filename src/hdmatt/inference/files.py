@@ -23,6 +23,7 @@ from hdmatt.inference import needs
 from hdmatt.inference.cut_to_subject import Box, reach_of
 from hdmatt.inference.job import Job
 from hdmatt.inference.load import AnyNetwork, LoadedNetwork, load_network
+from hdmatt.inference.matte_range import WHOLE
 from hdmatt.inference.mixing import Conversion
 from hdmatt.inference.names import DEFAULT_MODEL
 from hdmatt.inference.options import Counters, Options, Progress, RunOptions, options_given
@@ -268,7 +269,8 @@ def _run_options(
     if outputs.colours() or (conversion and conversion.changes_alpha):
         reserved += needs.colour_bytes(info.width, pixel=pixel)
         if conversion:  # light and display values of the rows on their way, and the background's estimate
-            reserved += needs.converted_bytes(info.width) + needs.colour_bytes(info.width, pixel=pixel)
+            once_more = 1 + (conversion.changes_alpha and outputs.matte_range != WHOLE)  # colours at other levels
+            reserved += needs.converted_bytes(info.width) + once_more * needs.colour_bytes(info.width, pixel=pixel)
         reserved += needs.coarse_colours_bytes(info.height, info.width) * outputs.continued()
         exclusive = needs.tile_bytes(info.width)
     return RunOptions.of(

@@ -10,7 +10,7 @@ What the files are and how they appear together is in inference/outputs.py.
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -79,12 +79,11 @@ def write_outputs(job: Job, sources: Sources, outputs: Outputs, reach: Box | Non
             for _, alpha in in_range(job.rows, outputs.matte_range):
                 queue.submit(files.write_alpha, alpha)
             return None
-        again = sources.again(stack)
         layer = sources.again(stack) if outputs.original() else None
         rows = job.rows
         if not sources.conversion:
             rows = _matte_first(in_range(rows, outputs.matte_range), files, queue)
-        for y0, foreground, alpha in _colours(rows, again, sources, outputs):
+        for y0, foreground, alpha in _colours(rows, stack, sources, outputs):
             if sources.conversion:
                 queue.submit(files.write_alpha, alpha)
             y1 = y0 + len(alpha)
@@ -107,7 +106,7 @@ def _write_cut(job: Job, sources: Sources, outputs: Outputs, reach: Box) -> Box:
         with WriteQueue() as queue:
             if colours:
                 rows = job.rows if sources.conversion else in_range(job.rows, outputs.matte_range)
-                for y0, foreground, alpha in _colours(rows, sources.again(stack), sources, outputs):
+                for y0, foreground, alpha in _colours(rows, stack, sources, outputs):
                     queue.submit(waiting.add, y0, alpha, foreground)
                     del foreground, alpha
             else:
@@ -136,17 +135,17 @@ def _matte_first(
 
 
 def _colours(
-    rows: Iterator[tuple[int, np.ndarray]], picture: PictureReader, sources: Sources, outputs: Outputs
+    rows: Iterator[tuple[int, np.ndarray]], stack: ExitStack, sources: Sources, outputs: Outputs
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """(y0, foreground rows, alpha rows), without the light of a screen."""
-    for y0, foreground, alpha in _with_colours(rows, picture, sources, outputs.matte_range):
+    for y0, foreground, alpha in _with_colours(rows, stack, sources, outputs.matte_range):
         clean = foreground if sources.screen is None else despilled(foreground, sources.screen, outputs.despill)
         yield y0, clean, alpha
         del foreground, alpha
 
 
 def _with_colours(
-    rows: Iterator[tuple[int, np.ndarray]], picture: PictureReader, sources: Sources, matte_range: tuple[float, float]
+    rows: Iterator[tuple[int, np.ndarray]], stack: ExitStack, sources: Sources, matte_range: tuple[float, float]
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """(y0, foreground rows, alpha rows).
 
@@ -155,12 +154,15 @@ def _with_colours(
     Args:
         matte_range: Levels of an alpha that is converted; the rows of another one have theirs already.
     """
+    picture = sources.again(stack)
     info, coarse = picture.info, sources.coarse
-    if sources.conversion:
-        finished = (
-            (y0, foreground, alpha if matte_range == WHOLE else levels(alpha, *matte_range))
-            for y0, foreground, alpha in converted(rows, picture, sources.conversion)
-        )
+    if conversion := sources.conversion:
+        if not conversion.changes_alpha:
+            rows = in_range(rows, matte_range)
+        finished = converted(rows, picture, conversion)
+        if conversion.changes_alpha and matte_range != WHOLE:  # the colours that belong to the alpha at these levels
+            changed = ((y0, levels(alpha, *matte_range)) for y0, _, alpha in finished)
+            finished = converted(changed, sources.again(stack), replace(conversion, source=conversion.target))
         yield from (
             finished if coarse is None else continued_bands(finished, coarse, height=info.height, width=info.width)
         )

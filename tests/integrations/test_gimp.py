@@ -15,6 +15,7 @@ import psd_tools
 import pytest
 import torch
 from PIL import Image
+from psd_tools.constants import Resource
 from small_profiles import SRGB_CURVE, make_profile
 
 from hdmatt.cli.main import main
@@ -170,31 +171,36 @@ def test_hdmatt_ends_when_the_plug_in_is_stopped(program):
         program.run(python(code), stop)
 
 
-def test_what_the_plug_in_asks_for_is_what_hdmatt_does(program, rng, tmp_path, capsys):
-    """The real command with the plug-in's files: a PSD with the mask that GIMP loads, and the picture's profile."""
+def test_a_trimap_is_given_by_its_place_and_a_mask_by_its_option(program):
+    psd = Path("f") / "matte.psd"
+    of_trimap, of_mask = (program.arguments(Path("f"), psd=psd, is_mask=mask, band=" ") for mask in (False, True))
+    assert of_trimap[1:3] == [str(Path("f") / "picture.png"), str(Path("f") / "trimap.png")]
+    assert of_mask[2:6] == ["--mask", str(Path("f") / "trimap.png"), "--band", "auto"]
+    assert of_trimap[3:] == of_mask[6:] == ["--psd", str(psd), "--progress-lines"]
+
+
+def test_hdmatt_makes_of_the_plug_ins_files_the_psd_that_gimp_loads(program, rng, tmp_path, capsys):
+    """The real command: progress, the picture's numbers and profile, and a foreground with a mask."""
     torch.manual_seed(0)
     save_model(HDMatt(ModelConfig(width=4)), tmp_path / "tiny.safetensors", half=True)
     picture = rng.integers(0, 256, (80, 104, 3), np.uint8)
     y, x = np.mgrid[:80, :104]
-    mask = np.where(np.hypot(y - 40, x - 50) < 28, 255, 0).astype(np.uint8)
-    trimap = np.where(np.abs(np.hypot(y - 40, x - 50) - 28) < 6, 128, mask).astype(np.uint8)
-    for is_mask, marks in ((True, mask), (False, trimap)):
-        size = {"height": 80, "width": 104, "depth": 1}
-        program.write_png(tmp_path / "picture.png", [picture.tobytes()], channels=3, icc=ICC, **size)
-        program.write_png(tmp_path / "trimap.png", [marks.tobytes()], channels=1, **size)
-        words = program.arguments(tmp_path, psd=tmp_path / "matte.psd", is_mask=is_mask, band="6")
-        network = ["--model", str(tmp_path / "tiny.safetensors"), "--device", "cpu"]
-        assert main([*words, *network]) == 0
-        lines = capsys.readouterr().err.splitlines()
-        assert [program._share(line) for line in lines if line.startswith("progress: ")][-1] == 1.0
-        psd = psd_tools.PSDImage.open(tmp_path / "matte.psd")
-        original, foreground = psd
-        assert (original.name, foreground.name) == ("original", "foreground")
-        np.testing.assert_array_equal(np.asarray(original.topil())[..., :3], picture)
-        matte = np.asarray(foreground.mask.topil())
-        assert (matte[np.hypot(y - 40, x - 50) < 20] == 255).all() and (matte[np.hypot(y - 40, x - 50) > 36] == 0).all()
-        assert len(np.unique(matte)) > 2
-        assert psd.image_resources.get_data("ICC_PROFILE") == ICC
+    distance = np.hypot(y - 40, x - 50)
+    size = {"height": 80, "width": 104, "depth": 1}
+    program.write_png(tmp_path / "picture.png", [picture.tobytes()], channels=3, icc=ICC, **size)
+    mask = np.where(distance < 28, 255, 0).astype(np.uint8)
+    program.write_png(tmp_path / "trimap.png", [mask.tobytes()], channels=1, **size)
+    words = program.arguments(tmp_path, psd=tmp_path / "matte.psd", is_mask=True, band="6")
+    assert main([*words, "--model", str(tmp_path / "tiny.safetensors"), "--device", "cpu"]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert [program._share(line) for line in lines if line.startswith("progress: ")][-1] == 1.0
+    psd = psd_tools.PSDImage.open(tmp_path / "matte.psd")
+    original, foreground = psd
+    assert (original.name, foreground.name) == ("original", "foreground")
+    np.testing.assert_array_equal(np.asarray(original.topil(apply_icc=False))[..., :3], picture)
+    matte = np.asarray(foreground.mask.topil())
+    assert (matte[distance < 20] == 255).all() and (matte[distance > 36] == 0).all() and len(np.unique(matte)) > 2
+    assert psd.image_resources.get_data(Resource.ICC_PROFILE) == ICC
 
 
 def test_gimp_finds_the_plug_in_and_it_needs_nothing_but_gimp():

@@ -104,13 +104,13 @@ def install(system: Path) -> None:
 
 def pictures(exchange: Path) -> None:
     """A piece of our example in 8 and 16 bit, with and without a profile and transparency."""
-    rgb = np.asarray(Image.open(ROOT / "examples/hair.jpg").convert("RGB").crop(BOX))
+    rgb = np.array(Image.open(ROOT / "examples/hair.jpg").convert("RGB").crop(BOX))
     trimap = Image.open(ROOT / "examples/hair-trimap.png").crop(BOX)
     trimap.convert("RGB").save(exchange / "trimap.png")
     Image.fromarray(rgb).save(exchange / "rgb8.png")
     Image.fromarray(rgb).save(exchange / "rgb8-icc.png", icc_profile=ADOBE)
     noise = np.random.default_rng(0).integers(0, 257, rgb.shape)
-    deep = np.minimum(rgb * 257 + noise, 65535).astype(np.uint16)
+    deep = np.minimum(rgb.astype(int) * 257 + noise, 65535).astype(np.uint16)
     y, x = np.mgrid[: rgb.shape[0], : rgb.shape[1]]
     alpha = (np.clip((90 - np.hypot(y - 110, x - 130)) / 6, 0, 1) * 65535).astype(np.uint16)
     cv2.imwrite(str(exchange / "rgba16.png"), np.dstack([deep[..., ::-1], alpha]))

@@ -388,18 +388,23 @@ def test_export_writes_the_files_and_asks_before_it_replaces_them(window, folder
     alpha = np.asarray(Image.open(folder / "results" / "picture-alpha.png"))
     assert alpha[INSIDE] == alpha.max()
     assert alpha[OUTSIDE] == 0
-    shared_complaints = [text for text in window.complaints if "500" not in text and "400" not in text]
-    window.complaints[:] = shared_complaints  # the browser itself says that a request was refused
+    window.forget_refusals()
 
 
 def test_the_trimap_is_saved_as_it_is_painted(window, folder):
     window.press("Digit3")
     window.stroke((60, 150), (60, 250))
+    (folder / "results" / "mine.png").write_bytes(b"somebody else's")
+    said = "document.getElementById('note-message').textContent"
     window.press("Control+s")
     window.page.keyboard.type("mine.png")
     window.page.keyboard.press("Enter")
-    window.wait("document.getElementById('note-message').textContent.includes('mine.png')")
+    window.wait(f"{said} === 'mine.png exists already.'")
+    assert (folder / "results" / "mine.png").read_bytes() == b"somebody else's"
+    window.page.keyboard.press("Enter")
+    window.wait(f"{said} === 'The trimap is saved: mine.png'")
     assert np.asarray(Image.open(folder / "results" / "mine.png"))[60, 200] == 255
+    window.forget_refusals()
 
 
 def test_closing_with_unsaved_work_asks(window):

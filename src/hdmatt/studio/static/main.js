@@ -99,6 +99,7 @@ class Studio {
     this.server = new Server(info.id, (away, error) => this.#away(away, error));
     this.view = new View(byId("viewer"), info, this.server, this.state);
     this.pictures = pictures;
+    this.mayReplace = new Set(); // names that the trimap may be saved under, over what is there
   }
 
   async open() {
@@ -265,13 +266,18 @@ class Studio {
     return near ? this.server.settings({ near }) : undefined;
   }
 
-  async #save() {
+  async #save() { // over a file that is there only when asked for twice, or if it was written by this window
+    const name = byId("save-name").value.trim();
     try {
-      const { file } = await this.server.save(byId("save-name").value.trim());
+      const { file } = await this.server.save(name, this.mayReplace.has(name));
+      this.mayReplace.add(name);
       this.status.note(`The trimap is saved: ${file}`);
     } catch (error) {
-      this.status.fail(error);
+      if (!error.message.includes("exists already")) return this.status.fail(error);
+      this.mayReplace.add(name);
+      this.status.note(`${error.message}.`, "Save again to replace it, or choose another name.");
     }
+    return undefined;
   }
 
   async #openAnother() {

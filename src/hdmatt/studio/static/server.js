@@ -64,7 +64,7 @@ export class Server {
   settings(values) { return ask(`${this.#path}/settings`, "PUT", values); }
   run() { return ask(`${this.#path}/run`, "POST"); }
   mark() { return ask(`${this.#path}/mark`, "POST"); }
-  save(name) { return ask(`${this.#path}/save`, "POST", { name }); }
+  save(name, overwrite) { return ask(`${this.#path}/save`, "POST", { name, overwrite }); }
   export(values) { return ask(`${this.#path}/export`, "POST", values); }
 
   stroke(stroke) { return this.#change("strokes", stroke); }

@@ -47,6 +47,7 @@ def window(shared) -> Iterator[Window]:
     """The first picture as it was opened, seen as a whole."""
     shared.undo_all()
     shared.show()
+    shared.complaints.clear()  # of a test before
     yield shared
     assert shared.complaints == []
 

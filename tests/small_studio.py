@@ -36,7 +36,9 @@ FLAGS = (
 KNOWN_COMPLAINTS = ("Ignoring tile",)
 LONGEST = 60_000  # milliseconds that anything is waited for
 SETTLED = "studio.server.waiting === 0 && studio.view.settled"
-COMPUTED = "studio.info.pending === 0 && studio.view.settled"
+# the server's word, and that the page has heard all of it
+COMPUTED = """await studio.server.info().then(({ pending, stale, version }) =>
+    !pending && !stale && studio.info.version >= version) && studio.view.settled"""
 
 
 def disc() -> np.ndarray:
@@ -138,15 +140,13 @@ class Window:
     def wait(self, condition: str) -> None:
         """Wait until a condition in JavaScript holds. Playwright's own way needs eval, which the page forbids."""
         self.page.evaluate(
-            """() => new Promise((done, failed) => {
+            """async () => {
                 const start = performance.now();
-                const look = () => {
-                    if (CONDITION) done();
-                    else if (performance.now() - start > LONGEST) failed(new Error("never came"));
-                    else setTimeout(look, 10);
-                };
-                look();
-            })""".replace("CONDITION", condition).replace("LONGEST", str(LONGEST))
+                while (!(CONDITION)) {
+                    if (performance.now() - start > LONGEST) throw new Error("never came");
+                    await new Promise((done) => setTimeout(done, 10));
+                }
+            }""".replace("CONDITION", condition).replace("LONGEST", str(LONGEST))
         )
 
     def at(self, y: float, x: float) -> tuple[float, float]:

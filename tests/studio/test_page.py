@@ -11,7 +11,7 @@ from small_studio import BACKDROP, BEHIND, CENTRE, OBJECT, RADIUS, Window, launc
 from studio_process import Running
 
 pytestmark = pytest.mark.release
-INSIDE, OUTSIDE, EDGE = CENTRE, (60, 60), (CENTRE[0] - RADIUS, CENTRE[1])
+INSIDE, OUTSIDE, EDGE = CENTRE, (60, 60), (CENTRE[0] - RADIUS + 4, CENTRE[1])
 NEAR = 14  # of 255: JPEG, and the picture's noise
 YELLOW, GREEN, BLUE = np.array((255, 214, 0)), np.array((0, 200, 110)), np.array((40, 80, 255))
 

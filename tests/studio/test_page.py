@@ -88,7 +88,9 @@ def test_the_matte_is_computed_again_where_something_became_unknown(window):
     after = window.ask("/label?y=350&x=500")["alpha"]
     assert before == 1
     assert after != 1  # this small network was never trained: any other value is the network's
-    assert near(window.pixel(350, 500), (after * 255,) * 3)
+    window.page.evaluate("studio.view.show([340, 490, 360, 510])")  # each pixel by itself: this matte is noisy
+    window.settle()
+    assert abs(window.pixel(350, 500)[0] - after * 255) < 40  # JPEG
 
 
 def test_the_right_button_paints_unknown_or_background(window):

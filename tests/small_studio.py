@@ -196,7 +196,8 @@ class Window:
     def undo_all(self) -> None:
         """Back to the first trimap."""
         while self.ask("")["undo"]:
-            self.press("Control+z")
+            self.page.evaluate("studio.server.undo()")  # whatever has the focus
+        self.settle()
 
     def forget_refusals(self) -> None:
         """The browser itself says that a request was refused."""

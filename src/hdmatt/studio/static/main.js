@@ -272,6 +272,7 @@ class Studio {
       const { file } = await this.server.save(name, this.mayReplace.has(name));
       this.mayReplace.add(name);
       this.status.note(`The trimap is saved: ${file}`);
+      byId("paint").focus({ preventScroll: true }); // the keys belong to the picture again
     } catch (error) {
       if (!error.message.includes("exists already")) return this.status.fail(error);
       this.mayReplace.add(name);

@@ -32,7 +32,7 @@ from hdmatt.system.files import write_text_atomic
 PAGE = Path(__file__).parents[1] / "research" / "wide-unknown.md"
 BEGIN, END = "<!-- scores: made by python -m benchmarks.wide_unknown --table -->", "<!-- end of scores -->"
 SEED = 3_200_000  # of the first scene; the others count on
-MEASURES = ("sad", "mse", "grad", "conn")
+MEASURES = {"sad": 1, "mse": 1000, "grad": 1, "conn": 1}  # and what they are multiplied by in print
 KINDS = {
     "mesh": ("sieve", "net", "dandelion", "urchin", "sieve", "net", "dandelion", "urchin", "sieve", "net"),
     "see-through": ("bulb", "smoke", "wineglass", "bottle", "smoke", "bulb", "smoke", "wineglass", "smoke", "smoke"),
@@ -125,7 +125,12 @@ def make(out: Path, backgrounds: Path, wanted: Sequence[Scene]) -> int:
 def table(records: Sequence[dict[str, Any]]) -> str:
     """Markdown: a row for each kind, method and record, with the number of pictures that it is the mean of."""
     rows = [
-        [one["dataset"], one["method"], str(one["pictures"]), *(f"{one[name]:.1f}" for name in MEASURES)]
+        [
+            one["dataset"],
+            one["method"],
+            str(one["pictures"]),
+            *(f"{scale * one[name]:.1f}" for name, scale in MEASURES.items()),
+        ]
         for kind in KINDS
         for record in records
         for one in record["summary"]

@@ -78,7 +78,7 @@ def test_the_table_has_a_row_for_each_kind_and_method(monkeypatch, tmp_path):
     page = tmp_path / "page.md"
     page.write_text(f"before\n\n{wide_unknown.BEGIN}\n\nold\n\n{wide_unknown.END}\n\nafter\n")
     monkeypatch.setattr(wide_unknown, "PAGE", page)
-    scores = {"sad": 10.04, "mse": 20.0, "grad": 3.0, "conn": 4.0, "pictures": 2}
+    scores = {"sad": 10.04, "mse": 0.02, "grad": 3.0, "conn": 4.0, "pictures": 2}
     summary = [{"dataset": kind, "method": "cf", **scores} for kind in wide_unknown.KINDS]
     (tmp_path / "result.json").write_text(json.dumps({"summary": summary}))
     wide_unknown.main(["--table", str(tmp_path)])

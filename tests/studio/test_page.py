@@ -509,7 +509,8 @@ def test_text_has_contrast_and_fits_the_window(browser, address, scheme):
 
 def focused(page: Page) -> str:
     return page.evaluate(
-        "(document.activeElement.id || document.activeElement.textContent || document.activeElement.name).trim()"
+        "(({ id, textContent, name, dataset }) => (id || textContent || name || dataset.state).trim())"
+        "(document.activeElement)"
     )
 
 

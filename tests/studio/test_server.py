@@ -202,7 +202,7 @@ def test_an_export_has_the_bytes_of_the_session_s(model, tmp_path):
     with running([picture], model, trimap=trimap, output=tmp_path / "out") as (client, studio):
         client.post(f"{ONE}/strokes", json=BLOB)
         names = {"alpha": "a.png", "cutout": "c.png", "composite": "k.png", "psd": "l.psd", "layered": "l.exr"}
-        how = {"matte_range": [0.1, 0.9], "invert": True, "clean": True, "plate": True}
+        how = {"matte_range": (0.1, 0.9), "invert": True, "clean": True, "plate": True}
         how |= {"despill": 1.0, "matte_for": "display"}  # the ground of the scene is blue
         body = {**names, **how, "background": "#ff0000", "trimap": "t.png", "foreground": "f.png"}
         assert client.post(f"{ONE}/export", json=body).status_code == 200

@@ -27,6 +27,9 @@ REFUSED = {  # a call -> how its message begins
     "Outputs(alpha=3)": "alpha is an int, we need a path",
     "Outputs(background=(1, 0, 0))": "background is a tuple, we need a path",
     "Outputs(clean='no')": "clean is 'no'",
+    "Outputs(bit_depth=8)": "bit_depth is 8",
+    "Outputs(bit_depth='12')": "bit_depth is '12'",
+    "Outputs(matte_for=np.array(['linear', 'display']))": "matte_for is array",
     "Outputs(invert=1)": "invert is 1",
     "Outputs(matte_range=0.5)": "matte_range is 0.5, we need two numbers",
     "Outputs(matte_range='01')": "matte_range is '01', we need two numbers",
@@ -61,6 +64,7 @@ REFUSED = {  # a call -> how its message begins
     "Matte(None, P)": "alpha is None",
     "Matte(T / 200, P)": "alpha holds values from 0 to 1.275",
     "Matte(T[1:] / 255, P)": "a matte has an alpha of H x W",
+    "Matte(T / 255, P, matte_for='Linear')": "matte_for is 'Linear'",
     "Matte(T * np.nan, P)": "alpha holds values from nan to nan",
 }
 TAKEN = {  # a call -> what it gives

@@ -25,7 +25,7 @@ from hdmatt.pictures.continued import CELL, cleared, coarse_colours, continued_f
 from hdmatt.pictures.encoding import LINEAR, SRGB, Encoding, convert
 from hdmatt.pictures.foreground import estimate_foreground
 from hdmatt.pictures.info import DEFAULT_INPUT, DEFAULT_MAX_PIXELS, WHITE, InputOptions
-from hdmatt.pictures.mixing import composite_for
+from hdmatt.pictures.mixing import check_space, composite_for
 from hdmatt.pictures.objects import array_of
 from hdmatt.pictures.reader import ArrayReader, BandReader, as_float
 from hdmatt.pictures.trimap import TrimapReader
@@ -56,6 +56,7 @@ class Matte:
     _encoding: Encoding | None = field(default=None, repr=False, compare=False)  # None: linear light or sRGB
 
     def __post_init__(self) -> None:
+        check_space(self.matte_for)
         alpha, picture = _floats(self.alpha, "alpha"), _floats(self.picture, "the picture")
         if alpha.ndim != 2 or picture.shape != (*alpha.shape, 3):
             raise InputError(

@@ -38,7 +38,7 @@ from hdmatt.pictures.psd import LAYERED, PsdWriter
 from hdmatt.pictures.writer import PictureWriter, check_output_path
 from hdmatt.system.hidden import place_of, remove_stale
 from hdmatt.system.together import Together
-from hdmatt.system.values import kind_of, path_of, switch
+from hdmatt.system.values import kind_of, path_of, switch, word
 
 FOREGROUND_LAYER = ("fg.R", "fg.G", "fg.B")  # beside R G B A of an EXR with layers
 PLATE_LAYER = ("plate.R", "plate.G", "plate.B")
@@ -98,6 +98,8 @@ class Outputs:
                 path_of(name, getattr(self, name))
         if self.background is not None:
             path_of("background", self.background, hint='Give a path, or a colour as text: "#d8d2c8".')
+        if word("bit_depth", self.bit_depth) not in ("auto", *DEPTHS):
+            raise InputError(f"bit_depth is {self.bit_depth!r}", hint=f"Choose one of: auto, {', '.join(DEPTHS)}.")
         switch("clean", self.clean)
         switch("plate", self.plate)
         switch("invert", self.invert)

@@ -28,7 +28,7 @@ def check_space(name: Any) -> None:
     Raises:
         InputError: Another name.
     """
-    if name not in (None, *SPACES):
+    if name is not None and (not isinstance(name, str) or name not in SPACES):
         raise InputError(f"matte_for is {name!r}", hint=f"Choose one of: {', '.join(SPACES)}.")
 
 

@@ -178,6 +178,7 @@ def test_two_clients_see_the_same(model, tmp_path):
         assert client.get(f"{ONE}/label?y=150&x=65").status_code == 404
 
 
+@pytest.mark.release
 def test_the_old_matte_stays_beside_the_new_one(model, tmp_path):
     picture, trimap = studio_scene.files(tmp_path, 700, 600)
     with running([picture], model, trimap=trimap) as (client, studio):

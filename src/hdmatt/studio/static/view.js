@@ -47,6 +47,16 @@ class Versions {
   }
 }
 
+async function decoded(bytes) {
+  const bitmap = await createImageBitmap(bytes);
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [bitmap.width, bitmap.height];
+  const context = canvas.getContext("2d");
+  context.drawImage(bitmap, 0, 0);
+  bitmap.close();
+  return context;
+}
+
 class Layer extends TileSource {
   constructor(server, info, name, background, versions) {
     super({ width: info.width, height: info.height, tileSize: info.tile, minLevel: 0, maxLevel: info.levels - 1 });
@@ -74,9 +84,9 @@ class Layer extends TileSource {
     const stop = job.userData.stop = new AbortController();
     const version = this.wanted(job.tile);
     try {
-      const bytes = await this.fetch(job.tile, version, stop.signal);
+      const context = await decoded(await this.fetch(job.tile, version, stop.signal));
       job.tile.shown = version;
-      job.finish(bytes, null, "rasterBlob");
+      job.finish(context, null, "context2d"); // what it draws: bytes would be converted while the tile is drawn
     } catch (error) {
       job.fail(String(error), null);
     }
@@ -311,12 +321,7 @@ export class View {
     if (event.tile.shown >= version) return;
     const bytes = await source.fetch(event.tile, version).catch(() => null);
     if (!bytes || event.outdated()) return; // the old tile stays; the next event asks again
-    const bitmap = await createImageBitmap(bytes);
-    const canvas = document.createElement("canvas");
-    [canvas.width, canvas.height] = [bitmap.width, bitmap.height];
-    const context = canvas.getContext("2d");
-    context.drawImage(bitmap, 0, 0);
-    bitmap.close();
+    const context = await decoded(bytes);
     if (event.outdated()) return;
     await event.setData(context, "context2d");
     event.tile.shown = version;

@@ -53,9 +53,10 @@ def run(case):
     for name, value in case.get("options", {}).items():
         config.set_property(name, value)
     values = Gimp.get_pdb().lookup_procedure("plug-in-hdmatt").run(config)
+    message = Gimp.get_pdb().get_last_error()  # the next call replaces it
     result = {"status": values.index(0).value_nick, "precision": image.get_precision().value_nick}
     if result["status"] != "success":
-        return {**result, "message": Gimp.get_pdb().get_last_error()}
+        return {**result, "message": message}
     made = values.index(1)
     stored(made, FOLDER / f"{case['name']}.layer")
     stored(made.get_mask(), FOLDER / f"{case['name']}.mask")

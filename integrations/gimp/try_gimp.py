@@ -126,6 +126,8 @@ def copy_plug_in(system: Path) -> None:
     place = system / "root/.config/GIMP/3.0/plug-ins/hdmatt_gimp"
     shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(HERE / "hdmatt_gimp", place)
+    # without a display GIMP asks nobody and converts what it opens to sRGB; a person keeps the profile or does not
+    (system / "root/.config/GIMP/3.0/gimprc").write_text("(color-profile-policy keep)\n")
     wrapper = system / "usr/local/bin/hdmatt"
     environment = f"PYTHONPATH={ROOT / 'src'} HOME=/root OMP_NUM_THREADS=1"
     wrapper.write_text(f'#!/bin/sh\nexec chroot /host /usr/bin/env {environment} {sys.executable} -m hdmatt "$@"\n')

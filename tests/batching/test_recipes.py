@@ -16,7 +16,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "batch.md").read_text(encoding="utf
 COMMAND = typer.main.get_command(app).commands["batch"]
 KNOWN = {name for parameter in COMMAND.params for name in (*parameter.opts, *parameter.secondary_opts)}
 # of hdmatt matte: inputs and --masks, --alpha, patches computed at once, a file for each trimap made
-OTHERWISE = {"picture", "trimap", "mask", "output", "batch", "save_trimap"}
+OTHERWISE = {"picture", "trimap", "mask", "output", "batch", "save_trimap", "progress_lines"}
 
 
 def test_every_output_and_every_option_of_a_matte_is_one_of_a_batch():

@@ -60,7 +60,7 @@ def test_stderr_that_is_closed_changes_nothing_and_no_file_gets_its_number():
 def test_a_signal_ends_the_process_by_its_blocks_unless_it_is_ignored(name, ignored):
     code = f"""
 import os, signal, sys
-if {ignored}: signal.signal(signal.{name}, signal.SIG_IGN)
+signal.signal(signal.{name}, signal.SIG_IGN if {ignored} else signal.SIG_DFL)  # nohup ignores one
 from hdmatt.cli import process
 process.take_over()
 try:

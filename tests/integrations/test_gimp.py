@@ -201,6 +201,11 @@ def test_hdmatt_makes_of_the_plug_ins_files_the_psd_that_gimp_loads(program, rng
     matte = np.asarray(foreground.mask.topil())
     assert (matte[distance < 20] == 255).all() and (matte[distance > 36] == 0).all() and len(np.unique(matte)) > 2
     assert psd.image_resources.get_data(Resource.ICC_PROFILE) == ICC
+    program.hide_profile(tmp_path / "matte.psd")
+    bare = psd_tools.PSDImage.open(tmp_path / "matte.psd")
+    assert Resource.ICC_PROFILE not in bare.image_resources
+    np.testing.assert_array_equal(bare[0].numpy("color"), original.numpy("color"))
+    np.testing.assert_array_equal(np.asarray(bare[1].mask.topil()), matte)
 
 
 def test_gimp_finds_the_plug_in_and_it_needs_nothing_but_gimp():

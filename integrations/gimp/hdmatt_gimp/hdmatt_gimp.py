@@ -21,7 +21,7 @@ import gi
 gi.require_version("Gimp", "3.0")
 gi.require_version("Gegl", "0.4")
 from gi.repository import Gegl, Gimp, Gio, GLib, GObject  # noqa: E402
-from hdmatt_program import Refused, arguments, find_program, psd_name, run, some_channels, write_png  # noqa: E402
+from hdmatt_program import Refused, arguments, find_program, hide_profile, psd_name, run, some_channels, write_png  # noqa: E402
 
 PROCEDURE = "plug-in-hdmatt"
 DEPTHS = {Gimp.Precision.U8_NON_LINEAR: 1, Gimp.Precision.U16_NON_LINEAR: 2}  # in bytes
@@ -135,6 +135,7 @@ def matte(image, drawables, *, source, trimap, band, hide, program) -> tuple[Gim
         except Refused as refused:
             raise Refused(str(refused).replace(str(folder / "_")[:-1], "")) from refused
         Gimp.progress_set_text("hdmatt: reading the result")
+        hide_profile(psd)
         made = _load(image, layer, psd, hidden=[layer, *marks.layers()] if hide else [])
     Gimp.progress_end()
     Gimp.displays_flush()
@@ -262,6 +263,9 @@ def _load(image, layer, psd: Path, *, hidden: list[Gimp.Layer]) -> Gimp.Layer:
     if loaded is None:
         raise Refused("GIMP could not read the PSD that hdmatt wrote.")
     try:
+        profile = image.get_color_profile()
+        if profile:
+            loaded.set_color_profile(profile)  # what the numbers are; none of them changes
         same = loaded.get_effective_color_profile().is_equal(image.get_effective_color_profile())
         if not same or loaded.get_precision() != image.get_precision():
             raise Refused(

@@ -28,6 +28,7 @@ Install it (pip install hdmatt, or uv tool install hdmatt), or write where it is
 dialog: the path of hdmatt, or of a python that has it."""
 _PROGRESS = "progress: "
 _PSD_SIDE, _PSD_BYTES = 30_000, 100_000_000  # of one channel: what surely fits into a PSD's 2 GB
+_ICC, _UNREAD = 1039, 4999  # resources of a PSD: the profile, and one of plug-ins' own
 _COLOURS = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> PNG's colour type
 
 
@@ -211,3 +212,27 @@ def _swapped(pixels: bytes) -> bytes:
 def _chunk(file, kind: bytes, data: bytes) -> None:
     if data or kind != b"IDAT":
         file.write(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)))
+
+
+def hide_profile(path: Path) -> None:
+    """Take the ICC profile from a PSD, in place.
+
+    GIMP 3.0 reads the numbers of a PSD that has one as sRGB and converts them to it. Without it they stay as they are,
+    and the caller says what they mean.
+    """
+    with open(path, "r+b") as file:
+        file.seek(26)
+        (colour_mode,) = struct.unpack(">I", file.read(4))
+        file.seek(colour_mode, 1)
+        (length,) = struct.unpack(">I", file.read(4))
+        end = file.tell() + length
+        while file.tell() < end:
+            at = file.tell() + 4
+            _, number, name = struct.unpack(">4sHB", file.read(7))
+            file.seek(name + (name + 1) % 2, 1)
+            (size,) = struct.unpack(">I", file.read(4))
+            after = file.tell() + size + size % 2
+            if number == _ICC:
+                file.seek(at)
+                file.write(struct.pack(">H", _UNREAD))
+            file.seek(after)

@@ -17,6 +17,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks._shared import command_of
+from benchmarks.readme_table import put
 from hdmatt.evaluation.methods import Settings
 from hdmatt.evaluation.provenance import facts
 from hdmatt.system.files import write_text_atomic
@@ -86,9 +87,7 @@ def with_table(page: str, record: dict) -> str:
         typed = f"`{row['typed']}`" if row["typed"] else "nothing"
         lines.append(f"| {typed} | {said[row['typed']]} | {share:.2f} | {memory:.0f} MiB | {row['patches']} | {size} |")
     note = f"1.00 is {base:.0f} processor seconds of one {record['machine']['cpu']}, start of Python included."
-    head, _, rest = page.partition(BEGIN)
-    tail = rest.partition(END)[2]
-    return f"{head}{BEGIN}\n\n" + "\n".join(lines) + f"\n\n{note}\n\n{END}{tail}"
+    return put(page, "\n".join(lines) + f"\n\n{note}", BEGIN, END)
 
 
 if __name__ == "__main__":

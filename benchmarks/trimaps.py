@@ -26,6 +26,7 @@ import numpy as np
 
 import hdmatt
 from benchmarks._shared import command_of
+from benchmarks.readme_table import put
 from hdmatt.evaluation.methods import Settings
 from hdmatt.evaluation.provenance import facts
 from hdmatt.pictures.reader import read_grey
@@ -61,8 +62,7 @@ def main(arguments: Sequence[str]) -> int:
                 write_text_atomic(given.out, json.dumps(record, indent=1) + "\n")
                 print(name, records[name], flush=True)
     if given.table:
-        before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-        write_text_atomic(PAGE, f"{before}{BEGIN}\n\n{table(records)}\n\n{END}{rest.partition(END)[2]}")
+        write_text_atomic(PAGE, put(PAGE.read_text(encoding="utf-8"), table(records), BEGIN, END))
     return 0
 
 

@@ -25,6 +25,7 @@ import numpy as np
 
 from benchmarks import _shared
 from benchmarks._wide_unknown_drawings import DRAWINGS, HEIGHT, WIDTH, Drawing, covering
+from benchmarks.readme_table import put
 from hdmatt.samples.packs import decode
 from hdmatt.samples.reserved import BACKGROUNDS
 from hdmatt.system.files import write_text_atomic
@@ -153,8 +154,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"{make(given.out, given.backgrounds, wanted)} pictures made")
     if given.table:
         text = table([json.loads((folder / "result.json").read_text()) for folder in given.table])
-        before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
-        write_text_atomic(PAGE, f"{before}{BEGIN}\n\n{text}\n{END}{rest.partition(END)[2]}")
+        write_text_atomic(PAGE, put(PAGE.read_text(encoding="utf-8"), text, BEGIN, END))
     return 0
 
 

@@ -21,12 +21,13 @@ from small_exr import save_exr, windows
 import hdmatt
 from hdmatt.cli.main import main
 from hdmatt.errors import InputError, OutputError
-from hdmatt.inference.cut_to_subject import Box, WaitingRows, is_stored, reach_of
+from hdmatt.inference.cut_to_subject import WaitingRows, is_stored, reach_of
 from hdmatt.inference.options import NetworkChoice
 from hdmatt.inference.outputs import Outputs, held_bytes
 from hdmatt.network.checkpoint import save_model
 from hdmatt.network.config import ModelConfig
 from hdmatt.network.model import HDMatt
+from hdmatt.pictures.box import Box
 from hdmatt.pictures.info import InputOptions
 from hdmatt.pictures.reader import open_picture
 from hdmatt.pictures.trimap import open_trimap

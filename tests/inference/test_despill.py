@@ -3,16 +3,11 @@
 import cv2
 import numpy as np
 import pytest
-import torch
 from psd_tools import PSDImage
 
 from hdmatt.errors import InputError
 from hdmatt.inference.files import matte_files
-from hdmatt.inference.options import NetworkChoice
 from hdmatt.inference.outputs import Outputs
-from hdmatt.network.checkpoint import save_model
-from hdmatt.network.config import ModelConfig
-from hdmatt.network.model import HDMatt
 from hdmatt.pictures.despill import despilled, screen_of
 
 HEIGHT, WIDTH = 60, 50
@@ -61,14 +56,6 @@ def test_what_is_no_green_or_blue_screen_is_refused_with_its_colour(colour):
 def test_a_strength_is_a_number_from_0_to_1(value):
     with pytest.raises(InputError, match="despill is"):
         Outputs("a.png", cutout="c.png", despill=value)
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory):
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    save_model(HDMatt(ModelConfig(width=4)), path, half=False)
-    return NetworkChoice(path, device="cpu")
 
 
 def save_scene(folder, screen):

@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 import OpenImageIO as oiio
 import pytest
-import torch
 from PIL import Image
 from psd_tools import PSDImage
 
@@ -16,26 +15,15 @@ from hdmatt import api
 from hdmatt.errors import OutputError
 from hdmatt.inference import files as files_module
 from hdmatt.inference.files import matte_files
-from hdmatt.inference.options import NetworkChoice, Options
+from hdmatt.inference.options import Options
 from hdmatt.inference.outputs import Outputs
 from hdmatt.inference.strategies import matte_rows
-from hdmatt.network.checkpoint import save_model
-from hdmatt.network.config import ModelConfig
-from hdmatt.network.model import HDMatt
 from hdmatt.pictures.colour import linear_to_srgb
 from hdmatt.pictures.reader import PictureReader
 from hdmatt.pictures.writer import PictureWriter
 from hdmatt.system import together
 
 SMALL = Options(patch=64, overlap=16)
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory):
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    save_model(HDMatt(ModelConfig(width=4)), path, half=False)
-    return NetworkChoice(path, device="cpu")
 
 
 @pytest.fixture

@@ -6,28 +6,15 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
-import torch
 from PIL import Image
 
 import hdmatt
 from hdmatt.errors import InputError
-from hdmatt.inference.options import NetworkChoice
 from hdmatt.inference.outputs import Outputs, check_options
-from hdmatt.network.checkpoint import save_model
-from hdmatt.network.config import ModelConfig
-from hdmatt.network.model import HDMatt
 from hdmatt.pictures.colour import linear_to_srgb
 from hdmatt.pictures.foreground import TILE
 
 WIDTH = 2 * TILE + 300  # three tiles, of which one has soft pixels
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory):
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    save_model(HDMatt(ModelConfig(width=4)), path, half=False)
-    return NetworkChoice(path, device="cpu")
 
 
 @pytest.fixture(scope="module")

@@ -5,26 +5,13 @@ import numpy as np
 import OpenImageIO as oiio
 import pytest
 import tifffile
-import torch
 from PIL import Image
 from psd_tools import PSDImage
 
 import hdmatt
 from hdmatt.errors import InputError
 from hdmatt.inference.matte_range import in_range, levels
-from hdmatt.inference.options import NetworkChoice
 from hdmatt.inference.outputs import Outputs
-from hdmatt.network.checkpoint import save_model
-from hdmatt.network.config import ModelConfig
-from hdmatt.network.model import HDMatt
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory):
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    save_model(HDMatt(ModelConfig(width=4)), path, half=False)
-    return NetworkChoice(path, device="cpu")
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,9 @@
 import pytest
 
 from hdmatt.errors import InputError, OutputError
+from hdmatt.pictures.box import Box
 from hdmatt.studio.journal import Journal
-from hdmatt.studio.strokes import Box, Stroke
+from hdmatt.studio.strokes import Stroke
 
 FACTS = {"picture": "a.png, 10 bytes"}
 STROKE = Stroke("brush", 255, ((1.0, 2.0, 3.0),))

@@ -6,12 +6,12 @@ import pytest
 from PIL import Image
 
 from hdmatt.errors import InputError
+from hdmatt.pictures.box import Box
 from hdmatt.pictures.encoding import LINEAR, SRGB
 from hdmatt.pictures.raw_copy import shared_picture
 from hdmatt.pictures.reader import ArrayReader, open_picture
 from hdmatt.studio.alpha_pyramid import AlphaPyramid, MarkedAlpha
 from hdmatt.studio.pyramid import PicturePyramid, _quick_view, halved, shown
-from hdmatt.studio.strokes import Box
 from hdmatt.studio.trimap_tiles import TrimapTiles
 
 

@@ -13,8 +13,9 @@ from PIL import Image
 from studio_scene import BLOB, events, running
 
 import hdmatt
+from hdmatt.pictures.box import Box
 from hdmatt.studio.bodies import ExportBody
-from hdmatt.studio.strokes import Box, Stroke
+from hdmatt.studio.strokes import Stroke
 
 ONE = "/api/pictures/1"
 

@@ -7,7 +7,8 @@ import small_network
 
 import hdmatt
 from hdmatt.errors import InputError
-from hdmatt.studio.strokes import Box, Stroke
+from hdmatt.pictures.box import Box
+from hdmatt.studio.strokes import Stroke
 
 OPTIONS = hdmatt.Options(patch=64, overlap=16, candidates=6, windows="grid", memory="4GiB")
 BLOB = Stroke("brush", 128, ((100.0, 100.0, 18.0), (120.0, 70.0, 12.0)))

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hdmatt.errors import InputError
-from hdmatt.studio.strokes import Box, Stroke, covered, path_mask, polygon_mask
+from hdmatt.pictures.box import Box
+from hdmatt.studio.strokes import Stroke, covered, path_mask, polygon_mask
 
 place = st.floats(-10, 60, width=16)
 points = st.lists(st.tuples(place, place, st.floats(0, 20, width=16)), min_size=1, max_size=5)

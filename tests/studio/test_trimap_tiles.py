@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from hdmatt.pictures.box import Box
 from hdmatt.pictures.reader import ArrayReader
 from hdmatt.studio.fill import connected
-from hdmatt.studio.strokes import Box, Stroke, covered
+from hdmatt.studio.strokes import Stroke, covered
 from hdmatt.studio.trimap_tiles import SIZE, TrimapTiles
 
 HEIGHT, WIDTH = SIZE + 131, 2 * SIZE + 57

@@ -1,4 +1,4 @@
-"""What the preset wide adds to a training: pieces of a batch, spoilt hints, contexts that show the whole."""
+"""What the preset wide-unknown adds to a training: pieces of a batch, spoilt hints, contexts that show the whole."""
 
 from dataclasses import replace
 

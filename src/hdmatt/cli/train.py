@@ -17,8 +17,8 @@ from hdmatt.errors import InputError
 from hdmatt.system.memory import MIB
 
 Preset = Literal[
-    "paper", "gpu-s", "gpu-r34", "gpu-ablation", "cpu-128", "cpu-160", "cpu-320", "cpu-decoder", "cpu-ablation", "wide",
-    "tiny",
+    "paper", "gpu-s", "gpu-r34", "gpu-ablation", "cpu-128", "cpu-160", "cpu-320", "cpu-decoder", "cpu-ablation",
+    "wide-unknown", "tiny",
 ]  # fmt: skip
 Changes = Annotated[
     list[str] | None,

@@ -2,7 +2,6 @@
 
 Knows rows of trimaps and mattes, and one hidden file; nothing of formats and of what is written where.
 
-    Box             a rectangle of a picture
     reach_of        what of a picture the trimap leaves possible
     is_stored       where a matte is not 0 in a file of some depth
     WaitingRows     rows of matte and foreground that wait until the last of them has been computed
@@ -14,13 +13,13 @@ numbers: 16 bytes for each pixel that the trimap leaves possible, 4 for a matte 
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32
 
 from hdmatt.errors import InputError
 from hdmatt.inference.options import Rows
+from hdmatt.pictures.box import Box
 from hdmatt.pictures.colour import cutout
 from hdmatt.pictures.formats import DEPTHS
 from hdmatt.pictures.info import WHITE
@@ -29,24 +28,6 @@ from hdmatt.system.hidden import HiddenFile, unwritable
 
 _BAND = 256  # rows of the trimap that are looked at together
 _WRITTEN = 64  # rows that are read again together
-
-
-class Box(NamedTuple):
-    """A rectangle of a picture: rows y0 to y1, columns x0 to x1, the last ones not included."""
-
-    y0: int
-    x0: int
-    y1: int
-    x1: int
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width."""
-        return self.y1 - self.y0, self.x1 - self.x0
-
-    def columns(self, rows: np.ndarray) -> np.ndarray:
-        """Its columns of whole rows."""
-        return rows[:, self.x0 : self.x1]
 
 
 def reach_of(trimap: Rows) -> Box:
@@ -146,7 +127,7 @@ def _grown(box: Box | None, mask: np.ndarray, *, y: int, x: int) -> Box | None:
     new = Box(y + int(rows[0]), x + int(columns[0]), y + int(rows[-1]) + 1, x + int(columns[-1]) + 1)
     if box is None:
         return new
-    return Box(min(box.y0, new.y0), min(box.x0, new.x0), max(box.y1, new.y1), max(box.x1, new.x1))
+    return box.joined(new)
 
 
 def _something(box: Box | None, why: str) -> Box:

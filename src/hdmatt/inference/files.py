@@ -20,7 +20,7 @@ import numpy as np
 
 from hdmatt.errors import InexactWarning, InputError, NoUnknownWarning
 from hdmatt.inference import needs
-from hdmatt.inference.cut_to_subject import Box, reach_of
+from hdmatt.inference.cut_to_subject import reach_of
 from hdmatt.inference.job import Job
 from hdmatt.inference.load import AnyNetwork, LoadedNetwork, load_network
 from hdmatt.inference.matte_range import WHOLE
@@ -31,6 +31,7 @@ from hdmatt.inference.outputs import Outputs, check_outputs, held_bytes
 from hdmatt.inference.small_first import extra_work
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.inference.write import Sources, write_outputs
+from hdmatt.pictures.box import Box
 from hdmatt.pictures.continued import CELL, KnownBand, coarse_colours
 from hdmatt.pictures.despill import screen_of
 from hdmatt.pictures.encoding import check_usable

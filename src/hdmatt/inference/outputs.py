@@ -23,10 +23,10 @@ import numpy as np
 
 from hdmatt.errors import InputError, OutputError
 from hdmatt.inference.backgrounds import Background, parse_background
-from hdmatt.inference.cut_to_subject import Box
 from hdmatt.inference.matte_range import WHOLE, range_of
 from hdmatt.inference.needs import layered_bytes
 from hdmatt.pictures import colour
+from hdmatt.pictures.box import Box
 from hdmatt.pictures.continued import cleared
 from hdmatt.pictures.despill import strength_of
 from hdmatt.pictures.encoding import Encoding, check_convertible, convert

@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from hdmatt.inference.backgrounds import Background, open_background
-from hdmatt.inference.cut_to_subject import Box, WaitingRows
+from hdmatt.inference.cut_to_subject import WaitingRows
 from hdmatt.inference.job import Job
 from hdmatt.inference.matte_range import WHOLE, in_range, levels
 from hdmatt.inference.mixing import Conversion, converted
 from hdmatt.inference.outputs import OutputFiles, Outputs, finest_depth
 from hdmatt.inference.threads import WriteQueue
+from hdmatt.pictures.box import Box
 from hdmatt.pictures.continued import continued_bands
 from hdmatt.pictures.despill import despilled
 from hdmatt.pictures.foreground import PIECE, Band, foreground_bands

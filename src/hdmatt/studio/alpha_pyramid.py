@@ -13,8 +13,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float32, UInt8
 
+from hdmatt.pictures.box import Box
 from hdmatt.studio.pyramid import assembled, halved
-from hdmatt.studio.strokes import Box
 from hdmatt.studio.tile_file import TileFile
 from hdmatt.studio.trimap_tiles import SIZE, Key, TrimapTiles, tiles_touching
 

@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Bool
 
 from hdmatt.errors import InputError
-from hdmatt.studio.strokes import Box, Stroke
+from hdmatt.pictures.box import Box
+from hdmatt.studio.strokes import Stroke
 from hdmatt.studio.trimap_tiles import SIZE, Tiles, TrimapTiles
 
 Place = tuple[int, int]  # row and column of a tile

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from hdmatt.errors import InputError
+from hdmatt.pictures.box import Box
 from hdmatt.pictures.info import InputOptions, PictureInfo
 from hdmatt.pictures.trimap import open_trimap
-from hdmatt.studio.strokes import Box
 from hdmatt.studio.trimap_tiles import SIZE, TrimapTiles
 
 

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from hdmatt.errors import InputError, OutputError
-from hdmatt.studio.strokes import Box, Stroke
+from hdmatt.pictures.box import Box
+from hdmatt.studio.strokes import Stroke
 from hdmatt.studio.trimap_tiles import Tile, Tiles
 
 _TABLES = """

@@ -20,13 +20,14 @@ from hdmatt.errors import HDMattError
 from hdmatt.inference.load import AnyNetwork
 from hdmatt.inference.names import DEFAULT_MODEL
 from hdmatt.inference.options import Options
+from hdmatt.pictures.box import Box
 from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions
 from hdmatt.studio.events import Events
 from hdmatt.studio.export import Export, file_in, run_export
 from hdmatt.studio.first_trimap import stamp
 from hdmatt.studio.places import free_bytes, journal_of, locked_file
 from hdmatt.studio.session import Session
-from hdmatt.studio.strokes import Box, Stroke
+from hdmatt.studio.strokes import Stroke
 from hdmatt.studio.tiles import LAYERS, Layers
 from hdmatt.studio.trimap_tiles import SIZE
 from hdmatt.studio.worker import Worker

@@ -20,9 +20,9 @@ import numpy as np
 from jaxtyping import Shaped, UInt8
 
 from hdmatt.errors import HDMattError
+from hdmatt.pictures.box import Box
 from hdmatt.pictures.encoding import Encoding
 from hdmatt.pictures.reader import BandReader, network_colours
-from hdmatt.studio.strokes import Box
 from hdmatt.studio.tile_file import TileFile
 from hdmatt.studio.trimap_tiles import SIZE, Key, tiles_touching
 

@@ -23,6 +23,7 @@ from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from hdmatt.errors import HDMattError, InputError, OutputError
+from hdmatt.pictures.box import Box
 from hdmatt.studio.bodies import (
     BandBody,
     Client,
@@ -37,7 +38,7 @@ from hdmatt.studio.export import Export, file_in
 from hdmatt.studio.opened import OpenedPicture
 from hdmatt.studio.security import Access, Guard
 from hdmatt.studio.starts import band_rows, mask_rows
-from hdmatt.studio.strokes import Box, Stroke
+from hdmatt.studio.strokes import Stroke
 from hdmatt.studio.studio import Studio
 
 STATIC = Path(__file__).parent / "static"

@@ -28,6 +28,7 @@ from hdmatt.inference.window_decoder import Stopped, WindowDecoder, stitched
 from hdmatt.patches.stitch import with_known
 from hdmatt.patches.windows import Window, grid
 from hdmatt.pictures import colour
+from hdmatt.pictures.box import Box
 from hdmatt.pictures.encoding import SRGB, convert
 from hdmatt.pictures.foreground import estimate_foreground
 from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions
@@ -38,7 +39,7 @@ from hdmatt.pictures.writer import PictureWriter
 from hdmatt.studio.fill import fill
 from hdmatt.studio.first_trimap import first_trimap, stamp
 from hdmatt.studio.journal import Edit, Journal
-from hdmatt.studio.strokes import Box, Stroke
+from hdmatt.studio.strokes import Stroke
 from hdmatt.studio.trimap_tiles import SIZE, Tiles, TrimapTiles, written
 from hdmatt.studio.window_store import WindowStore
 

@@ -18,10 +18,10 @@ from jaxtyping import UInt8
 
 from hdmatt.errors import InputError
 from hdmatt.inference.load import AnyNetwork
+from hdmatt.pictures.box import Box
 from hdmatt.pictures.reader import BandReader
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND
 from hdmatt.studio.session import Session
-from hdmatt.studio.strokes import Box
 from hdmatt.studio.trimap_tiles import TrimapTiles
 from hdmatt.trimaps.fixed import MaskRows, fixed_band_rows
 from hdmatt.trimaps.masks import MaskSource, open_mask

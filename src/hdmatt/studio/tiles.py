@@ -21,6 +21,7 @@ from PIL import Image
 
 from hdmatt.errors import InputError
 from hdmatt.pictures import colour
+from hdmatt.pictures.box import Box
 from hdmatt.pictures.encoding import SRGB, as_displayed, convert
 from hdmatt.pictures.foreground import estimate_foreground
 from hdmatt.pictures.raw_copy import shared_picture
@@ -29,7 +30,6 @@ from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 from hdmatt.studio.alpha_pyramid import AlphaPyramid, MarkedAlpha
 from hdmatt.studio.pyramid import PicturePyramid, Report
 from hdmatt.studio.session import Session
-from hdmatt.studio.strokes import Box
 from hdmatt.studio.trimap_tiles import SIZE, Key
 
 LAYERS = ("picture", "trimap", "alpha", "foreground", "composite", "before")

@@ -17,10 +17,11 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from hdmatt.pictures.box import Box
 from hdmatt.pictures.encoding import SRGB
 from hdmatt.pictures.info import PictureInfo
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
-from hdmatt.studio.strokes import Box, Stroke, covered
+from hdmatt.studio.strokes import Stroke, covered
 
 SIZE = 512  # pixels of a tile's side
 Key = tuple[int, int, int]  # level, row and column of a tile

@@ -19,8 +19,8 @@ from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from hdmatt.errors import HDMattError
+from hdmatt.pictures.box import Box
 from hdmatt.studio.session import Session
-from hdmatt.studio.strokes import Box
 
 PAUSE = 0.3  # seconds after the last stroke
 REST = 1.5  # seconds without a stroke, once all patches are there, until contexts are refreshed

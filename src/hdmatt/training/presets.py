@@ -172,7 +172,7 @@ PRESETS: dict[str, TrainConfig] = {
     ),
     # from finished weights, on two cores or a GPU, for things that are unknown as a whole: 102 400 patches, 64 a step
     # in pieces of eight; the rate ends at zero, so that the end of the schedule counts
-    "wide": replace(
+    "wide-unknown": replace(
         _GPU,
         sample=replace(
             _GPU.sample,

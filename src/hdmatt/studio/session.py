@@ -1,8 +1,6 @@
 """A picture whose trimap is painted while the matte follows: only patches that a stroke touches are computed again.
 
-Knows nothing of servers or browsers. Read top to bottom:
-
-    Session    open, paint, undo, update, look at boxes, export
+Knows nothing of servers or browsers.
 
 What is seen is a preview: contexts, known colours and the smaller picture's matte are those of the last `refresh`.
 `export` is always a whole run on the trimap as it is, the same bytes as `hdmatt matte --windows grid` writes.

@@ -81,8 +81,8 @@ FAULTS = [
     Fault(
         "light is taken for display values",
         "pictures/encoding.py",
-        "    if not encoding.light:\n",
-        "    if encoding.light:\n",
+        "    if encoding.light:\n        shown",
+        "    if not encoding.light:\n        shown",
         "pictures",
     ),
     Fault(
@@ -109,8 +109,8 @@ FAULTS = [
     Fault(
         "a composite has the background's sign wrong",
         "pictures/colour.py",
-        "share * foreground + (1 - share) * background",
-        "share * foreground + (share - 1) * background",
+        "share * foreground + (1 - share) * background\n",
+        "share * foreground + (share - 1) * background\n",
         "pictures",
     ),
     Fault("values are cut off, not rounded", "pictures/writer.py", "np.rint(values, out=values)", "values", "pictures"),

@@ -1,10 +1,11 @@
 """How the pictures of the examples are made: a rendered foreground over a blurred photograph, trimap and truth.
 
     python examples/make_example.py hair FOREGROUND.png BACKGROUND.jpg OUT_DIR
-    python examples/make_example.py portrait BANDS BACKGROUND.jpg OUT_DIR
+    python examples/make_example.py portrait PASSES BACKGROUND.jpg OUT_DIR
 
 Writes NAME.jpg, NAME-trimap.png and NAME-alpha.png (the truth). FOREGROUND is straight RGBA; a folder holds it as bands
-of rows, joined in the order of their names. Both photographs are Ubuntu Budgie wallpapers (CC0).
+of rows, joined in the order of their names; a folder of such folders holds passes of one picture, of which the mean is
+taken. Both photographs are Ubuntu Budgie wallpapers (CC0).
 
     hair        by a Blender renderer (family hair, seed 100015), 2400 x 2400 pixels, over rolling green hills
     portrait    by examples/render_portrait.py, over mountains by a lake
@@ -56,7 +57,15 @@ def main(name: str, foreground: Path, background: Path, out: Path) -> None:
 
 
 def read_foreground(path: Path) -> np.ndarray:
-    """Straight BGRA in [0, 1], from one file of 8 or 16 bits or from a folder of bands."""
+    """Straight BGRA in [0, 1], from a file of 8 or 16 bits, a folder of bands, or a folder of passes with bands."""
+    passes = [joined(folder) for folder in sorted(path.glob("*/"))] or [joined(path)]
+    alpha = np.mean([one[..., 3:] for one in passes], axis=0)
+    colours = np.mean([one[..., :3] * one[..., 3:] for one in passes], axis=0)
+    return np.concatenate([colours / np.maximum(alpha, np.float32(1e-6)), alpha], axis=2)
+
+
+def joined(path: Path) -> np.ndarray:
+    """Straight BGRA in [0, 1] of one pass, from its file or its bands."""
     bands = [cv2.imread(str(band), cv2.IMREAD_UNCHANGED) for band in (sorted(path.glob("*.png")) or [path])]
     whole = np.concatenate(bands)
     return whole / np.float32(np.iinfo(whole.dtype).max)

@@ -76,7 +76,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="render_portrait.py")
     parser.add_argument("assets", type=Path)
     parser.add_argument("out", type=Path)
-    for name, value in (("width", 2240), ("height", 2700), ("samples", 200), ("threads", 2), ("seed", 0)):
+    for name, value in (("width", 2240), ("height", 2700), ("samples", 200), ("threads", 2), ("seed", 0), ("noise", 0)):
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--window", type=int, nargs=4, metavar=("X0", "Y0", "X1", "Y1"), help="only these pixels")
     args = parser.parse_args(sys.argv[sys.argv.index("--") + 1 :])
@@ -374,6 +374,7 @@ def sampling(args: argparse.Namespace) -> None:
     scene.render.engine = "CYCLES"
     cycles, render = scene.cycles, scene.render
     cycles.device, cycles.samples, cycles.use_denoising = "CPU", args.samples, False
+    cycles.seed = args.noise
     cycles.use_adaptive_sampling, cycles.adaptive_threshold = True, 0.04
     cycles.adaptive_min_samples = max(16, args.samples // 2)
     cycles.max_bounces, cycles.diffuse_bounces, cycles.glossy_bounces, cycles.transmission_bounces = 1, 1, 1, 1

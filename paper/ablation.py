@@ -17,7 +17,7 @@ in use only, where every candidate is looked at (`hdmatt eval --topk 1000 --cand
 from the composite and resized to 320, as the paper's training section has it: 320, 480, 640 or the mix (MS). Names are
 the keys of paper/table3.py, which takes the folder of the landed rows: a model has K = 3 and size 320 unless its
 name says otherwise; all but C-literal are strict. In the rows -alone the extra channels know the patch alone
-(model.around): what a network knows of the rest of the picture comes from its context patches, as in the paper.
+(model.surroundings): what a network knows of the rest of the picture comes from its context patches, as in the paper.
 
 Without a GPU the rows of a common start show what the context module adds to it: `start` takes everything but the
 module from WEIGHTS and lets the module pass on what it is given; then each row trains alike (preset cpu-ablation: 400
@@ -43,10 +43,10 @@ if TYPE_CHECKING:
 SIZES = {"320": "1", "480": "1.5", "640": "2", "MS": "1,1.5,2"}
 
 
-def row(cpc: str, *, form: str = "strict", topk: int = 3, size: str = "320", around: bool = True) -> list[str]:
+def row(cpc: str, *, form: str = "strict", topk: int = 3, size: str = "320", surroundings: bool = True) -> list[str]:
     """The changes of the preset that make a row."""
     changes = [f"model.cpc={cpc}", f"model.form={form}", f"topk={topk}", f"sample.scales={SIZES[size]}"]
-    return changes if around else [*changes, "model.around=false"]
+    return changes if surroundings else [*changes, "model.surroundings=false"]
 
 
 ROWS: dict[str, list[str]] = {
@@ -61,9 +61,9 @@ ROWS: dict[str, list[str]] = {
     "C-K5": row("tgnl", topk=5),
     "C-K7": row("tgnl", topk=7),
     "C-all": row("tgnl", topk=7),
-    "A-alone": row("none", topk=0, around=False),
-    "B-alone": row("nonlocal", around=False),
-    "C-alone": row("tgnl", around=False),
+    "A-alone": row("none", topk=0, surroundings=False),
+    "B-alone": row("nonlocal", surroundings=False),
+    "C-alone": row("tgnl", surroundings=False),
 }
 
 
@@ -147,7 +147,7 @@ def start_row(weights: Path, target: Path, changes: list[str]) -> Path:
     trained = load_model(weights)
     row = changed(PRESETS["paper"], [c for c in changes if c.startswith("model.")]).model
     torch.manual_seed(0)
-    model = HDMatt(replace(trained.config, cpc=row.cpc, form=row.form, around=row.around))
+    model = HDMatt(replace(trained.config, cpc=row.cpc, form=row.form, surroundings=row.surroundings))
     shared = {n: t for n, t in trained.state_dict().items() if not n.startswith("cpc.")}
     model.load_state_dict(model.state_dict() | shared)
     start_as_shortcut(model.cpc)  # no row starts with less than row A

@@ -96,10 +96,10 @@ def weights_of(given: list[str]) -> dict[str, str]:
             raise InputError(f"--weights {text} is not KEY=FILE", hint=f"KEY is one of: {', '.join(KEYS)}.")
         config = load_model(path).config
         wanted, form = CPC[key[0]], "literal" if key == "C-literal" else "strict"
-        if config.around == key.endswith("-alone"):
+        if config.surroundings == key.endswith("-alone"):
             raise InputError(
-                f"{path} is a network {'with' if config.around else 'without'} extra channels of the whole picture",
-                hint="Rows called -alone are for networks with around=false, all others for networks with around=true.",
+                f"{path} is a network {'with' if config.surroundings else 'without'} channels of the whole picture",
+                hint="Rows called -alone are for networks with surroundings=false, others for those with true.",
             )
         if config.cpc != wanted or (config.cpc == "tgnl" and config.form != form):
             raise InputError(

@@ -8,12 +8,13 @@ The encoder of --model stays as it is; what it makes of groups of patches of syn
 kept. Then each row's context module and the convolutions that read alpha at stride 8 from it (`decoder.at8`,
 `decoder.coarse`, from the weights given) are trained on the same kept features, at a hundredth of a whole step's work.
 The module is drawn anew but starts as a shortcut (paper.ablation.start_as_shortcut): no row starts with less than row
-A. With weights whose hints know the patch alone (`ablation.py`, rows -alone) all that is known of the rest of the
-picture comes through the module. Reported: mean absolute error (x 1000) of alpha at stride 8 at unknown pixels of
+A. With weights whose extra channels know the patch alone (`ablation.py`, rows -alone) all that is known of the rest of
+the picture comes through the module. Reported: mean absolute error (x 1000) of alpha at stride 8 at unknown pixels of
 groups that were not trained on; of all patches, and of those that hold no sure foreground or no sure background, which
-need the others most. `hints` is the hinted alpha, averaged, that the network corrects. With --test the pictures of a
-test set are matted whole by each row, patches selecting their contexts among all as in use, but alpha is read at stride
-8, without the decoder's finer stages; the error is that of cells of 8 x 8 pixels, by their unknown share.
+need the others most. `channels` is the alpha that the extra channels suggest, averaged: the network corrects it. With
+--test the pictures of a test set are matted whole by each row, patches selecting their contexts among all as in use,
+but alpha is read at stride 8, without the decoder's finer stages; the error is that of cells of 8 x 8 pixels, by their
+unknown share.
 
 "A, colours" asks what there is to fetch: no module, but each unknown cell is told how many cells of the three contexts
 have its own colour, in three measures of alike, apart for those that are unknown, foreground and background.
@@ -162,8 +163,8 @@ def compared(
         for n, size in zip(number, sizes, strict=True)
     }
     untrained = HDMatt(replace(model.config, cpc="none"))  # alpha at stride 8 starts as the hint
-    table = [["hints", *said([*hints(kept[sizes[0]]), *tested(model, untrained, tests, Options())])]]
-    table += [[f"hints, {size}", *said(hints(kept[size])), *["-"] * len(tests)] for size in sizes[1:]]
+    table = [["channels", *said([*channels(kept[sizes[0]]), *tested(model, untrained, tests, Options())])]]
+    table += [[f"channels, {size}", *said(channels(kept[size])), *["-"] * len(tests)] for size in sizes[1:]]
     for words, case in cases(given.row or list(ROWS), topks, sizes, given.seeds):
         torch.manual_seed(case.seed)
         row = HDMatt(replace(model.config, **ROWS[case.row]))
@@ -221,7 +222,7 @@ def encoded(model: HDMatt, assets: Assets, groups: int, patch: int, *, group: in
     found = []
     with torch.no_grad():
         for sample in drawn(assets, groups, patch, group):
-            picture, trimap, around = (torch.from_numpy(a) for a in (sample.image, sample.trimap, sample.around))
+            picture, trimap, around = (torch.from_numpy(a) for a in (sample.image, sample.trimap, sample.surroundings))
             inputs = network_input(picture.float() / 255, trimap)
             stem, body = model.encoder(inputs, around)
             unknown = (trimap == 128)[:, None].float()
@@ -360,7 +361,7 @@ def _at_stride(network: HDMatt, item: Item, options: Options) -> float:
     return float(((matte - truth).abs() * unknown).sum() / unknown.sum())
 
 
-def hints(kept: Kept) -> tuple[float, float]:
+def channels(kept: Kept) -> tuple[float, float]:
     """Errors of the hinted alpha on the held-out groups."""
     return errors(kept.held_out().hinted, kept.held_out())
 

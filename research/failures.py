@@ -57,7 +57,7 @@ def _matte(model: torch.nn.Module, sample: Sample) -> np.ndarray:
     """uint8; the sample has no other patches, so the context is empty."""
     inputs = network_input(torch.from_numpy(sample.image.astype(np.float32) / 255), torch.from_numpy(sample.trimap))
     with torch.inference_mode():
-        alpha = model(inputs, [[]], surroundings=torch.from_numpy(sample.around)).alpha[0, 0].numpy()
+        alpha = model(inputs, [[]], surroundings=torch.from_numpy(sample.surroundings)).alpha[0, 0].numpy()
     alpha = np.where(sample.trimap[0] == 128, alpha, sample.trimap[0] / 255)
     return np.round(255 * alpha).astype(np.uint8)
 

@@ -31,7 +31,7 @@ SMALL = RunOptions(patch=64, overlap=16, candidates=6, memory=memory.GIB * 4)
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    model = HDMatt(ModelConfig(width=8, hints=True)).eval()
+    model = HDMatt(ModelConfig(width=8, extra_channels=True)).eval()
     for module in model.modules():  # norms of a fresh network would hide the differences between patches
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.running_var, 0.02, 0.05)
@@ -266,7 +266,7 @@ def compiled(model):
 @pytest.mark.parametrize("device", ["cpu", "cuda:0"])
 def test_a_copy_computes_with_its_own_weights(device):
     torch.manual_seed(0)
-    model = HDMatt(ModelConfig(width=8, hints=True)).eval()
+    model = HDMatt(ModelConfig(width=8, extra_channels=True)).eval()
     own, other = copies(prepare(model, "folded", precision="bf16", device=device), ["cpu", "cpu"])
     inputs = network_input(torch.rand(1, 64, 64, 3), torch.full((1, 64, 64), 128, dtype=torch.uint8))
     with torch.inference_mode():

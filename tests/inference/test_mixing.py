@@ -27,7 +27,7 @@ SMALL = {"patch": 64, "overlap": 16, "candidates": 6, "memory": 4 * GIB}
 
 @pytest.fixture(scope="module")
 def model():
-    return network(hints=True)
+    return network(extra_channels=True)
 
 
 def alpha_of(model, picture, strategy="hdmatt", **options):

@@ -79,7 +79,7 @@ def test_a_network_without_extra_channels_reads_no_colours_from_outside_the_patc
     _, trimap = scene(130, 140)
     assert network().encoder.inputs == 6
     assert not make_plan(open_trimap(trimap), network(), SMALL).known_colours
-    assert make_plan(open_trimap(trimap), network(hints=True), SMALL).known_colours
+    assert make_plan(open_trimap(trimap), network(extra_channels=True), SMALL).known_colours
 
 
 @pytest.mark.parametrize("blend", ["paper", "smooth"])

@@ -42,9 +42,9 @@ def network(**config):
     return model
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["paper", "hints"])
+@pytest.fixture(scope="module", params=[False, True], ids=["paper", "extra channels"])
 def model(request):
-    return network(hints=request.param)
+    return network(extra_channels=request.param)
 
 
 def scene(height=200, width=170):
@@ -240,7 +240,7 @@ def test_rows_are_read_at_most_twice_and_once_more_for_the_colours_around(model)
     picture, trimap = scene(600, 100)
     counters = Counters()
     matte(picture, trimap, model, replace(SMALL, band=32), counters=counters)
-    assert counters.rows_read <= (3 if model.config.hints else 2) * 600
+    assert counters.rows_read <= (3 if model.config.extra_channels else 2) * 600
 
 
 def test_what_lies_outside_a_patch_reaches_it_but_not_with_crop(model):
@@ -258,7 +258,7 @@ def test_what_lies_outside_a_patch_reaches_it_but_not_with_crop(model):
 
 @pytest.mark.parametrize(("cpc", "reaches"), [("none", False), ("tgnl", True)])
 def test_hints_of_the_patch_alone_leave_the_rest_of_the_picture_to_the_context(cpc, reaches):
-    alone = network(cpc=cpc, hints=True, around=False)
+    alone = network(cpc=cpc, extra_channels=True, surroundings=False)
     trimap = np.full((300, 64), 128, np.uint8)
     trimap[:30] = 255
     red, blue = (np.full((300, 64, 3), 90, np.uint8) for _ in range(2))
@@ -340,7 +340,7 @@ def test_each_query_of_a_batch_gets_the_contexts_that_are_most_like_itself(model
 
 def test_a_query_is_not_its_own_context():
     torch.manual_seed(0)
-    model = HDMatt(ModelConfig(width=8)).eval()  # with hints the colours around would make the difference
+    model = HDMatt(ModelConfig(width=8)).eval()  # with extra channels the colours around would make the difference
     picture, trimap = scene(64, 64)  # one window: its only candidate is itself
     crop = matte(picture, trimap, model, SMALL, "crop")
     np.testing.assert_array_equal(matte(picture, trimap, model, SMALL), crop)
@@ -376,7 +376,7 @@ def test_a_memory_limit_that_is_too_small_names_the_smallest_that_would_do(model
 def test_of_a_patch_and_of_work_that_excludes_patches_the_plan_counts_the_larger(model):
     _, trimap = scene()
     each = needs.patch_bytes(SMALL.patch, width=model.config.width)
-    if model.config.hints:
+    if model.config.extra_channels:
         each = max(each, needs.propagation_bytes(*trimap.shape))  # excludes patches, too
 
     def peak(exclusive):
@@ -479,7 +479,7 @@ def test_patches_of_a_strip_are_as_high_as_the_strip_needs(monkeypatch):
     for sides in ((40, 2000), (2000, 40)):
         turned = sides[0] > sides[1]
         p, t = (picture.transpose(1, 0, 2), trimap.T) if turned else (picture, trimap)
-        alpha = matte(p, t, network(hints=True), RunOptions(memory=memory.GIB * 4))
+        alpha = matte(p, t, network(extra_channels=True), RunOptions(memory=memory.GIB * 4))
         assert alpha.shape == sides and (alpha[t == 255] == 1).all() and (alpha[t == 0] == 0).all()
         assert seen == {(320, 64) if turned else (64, 320)}
         seen.clear()

@@ -8,7 +8,7 @@ from hdmatt.overview.known_colours import KnownColoursBuilder
 ALPHA, FIRST, APART, FAR_FRONT, FAR_BACK, CARRIED = 8, 9, 10, 11, 12, 13  # channels
 
 
-def hints(rgb, trimap, surroundings=None):
+def suggested(rgb, trimap, surroundings=None):
     return extra_channels(network_input(rgb[None], trimap[None]), surroundings)[0]
 
 
@@ -22,7 +22,7 @@ def ramp(front, back, side=64):
 
 def test_exact_alpha_where_both_colours_are_flat():
     truth, rgb, trimap = ramp(torch.tensor([0.9, 0.2, 0.1]), torch.tensor([0.1, 0.3, 0.8]))
-    found = hints(rgb, trimap)
+    found = suggested(rgb, trimap)
     assert found.shape == (EXTRA, 64, 64)
     torch.testing.assert_close(found[FIRST], truth, rtol=0, atol=0.002)  # SHRINK
     torch.testing.assert_close(found[ALPHA], truth, rtol=0, atol=0.02)  # NOISE in the fit
@@ -35,7 +35,7 @@ def test_brightness_that_varies_in_both_classes_does_not_count():
     front, back = shade * torch.tensor([0.9, 0.5, 0.4]), shade * torch.tensor([0.4, 0.5, 0.3])
     truth, rgb, trimap = ramp(front, back)
     unknown = trimap == 128
-    found = hints(rgb, trimap)
+    found = suggested(rgb, trimap)
     between = torch.tensor([0.5, 0.0, 0.1]) * 0.65
     plain = ((rgb - torch.tensor([0.4, 0.5, 0.3]) * 0.65) @ between / (between @ between)).clamp(0, 1)
     assert (plain - truth).abs()[unknown].mean() > 0.2
@@ -45,11 +45,11 @@ def test_brightness_that_varies_in_both_classes_does_not_count():
 
 def test_distances_tell_the_classes_apart_and_grow_with_them():
     _, rgb, trimap = ramp(torch.tensor([0.9, 0.2, 0.1]), torch.tensor([0.1, 0.3, 0.8]))
-    found = hints(rgb, trimap)
+    found = suggested(rgb, trimap)
     assert found[FAR_BACK, :, :8].max() < 0.05 < 1 < found[FAR_FRONT, :, :8].min()
     assert found[FAR_FRONT, :, -8:].max() < 0.05 < 1 < found[FAR_BACK, :, -8:].min()
     _, near, _ = ramp(torch.tensor([0.3, 0.2, 0.1]), torch.tensor([0.28, 0.2, 0.1]))
-    assert hints(near, trimap)[APART].max() < found[APART].min()
+    assert suggested(near, trimap)[APART].max() < found[APART].min()
 
 
 def test_a_patch_without_known_pixels_takes_the_colours_of_the_whole_picture():
@@ -60,8 +60,8 @@ def test_a_patch_without_known_pixels_takes_the_colours_of_the_whole_picture():
         builder.add(rgb[y : y + 32].numpy().astype(np.float32), trimap[y : y + 32].numpy())
     surroundings = torch.from_numpy(builder.build().surroundings(96, 96, size=64, patch=64))[None]
     middle = slice(96, 160)
-    alone = hints(rgb[middle, middle], trimap[middle, middle])
-    found = hints(rgb[middle, middle], trimap[middle, middle], surroundings)
+    alone = suggested(rgb[middle, middle], trimap[middle, middle])
+    found = suggested(rgb[middle, middle], trimap[middle, middle], surroundings)
     assert (alone[FIRST] - truth[middle, middle]).abs().mean() > 0.1
     assert (found[FIRST] - truth[middle, middle]).abs().max() < 0.01
     assert torch.equal(alone[CARRIED], alone[ALPHA])
@@ -71,7 +71,7 @@ def test_a_patch_without_known_pixels_takes_the_colours_of_the_whole_picture():
 def test_finite_where_a_region_is_missing_and_at_any_size():
     for value in (0, 128, 255):
         trimap = torch.full((17, 5), value, dtype=torch.uint8)
-        assert torch.isfinite(hints(torch.rand(17, 5, 3), trimap)).all()
+        assert torch.isfinite(suggested(torch.rand(17, 5, 3), trimap)).all()
 
 
 def test_the_local_linear_model_keeps_what_is_linear_in_colour_and_removes_what_is_not():
@@ -98,4 +98,4 @@ def test_patches_of_a_batch_do_not_touch_each_other():
     trimap[:, :5], trimap[:, -9:] = 0, 255
     together = extra_channels(network_input(rgb, trimap))
     for i in range(3):
-        torch.testing.assert_close(hints(rgb[i], trimap[i]), together[i], rtol=0, atol=1e-5)
+        torch.testing.assert_close(suggested(rgb[i], trimap[i]), together[i], rtol=0, atol=1e-5)

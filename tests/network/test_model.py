@@ -49,19 +49,19 @@ def resnet34_by_hand(width=64):
     return tensors
 
 
-OURS = {"hints": True, "normed": True, "coarse": True}
+OURS = {"extra_channels": True, "normed": True, "coarse": True}
 
 
 def test_without_around_the_hints_are_those_of_the_patch_alone():
     around = torch.rand(3, 8, 8, 82)
-    alone, whole = (network(**OURS, around=choice).eval().encoder.stem for choice in (False, True))
+    alone, whole = (network(**OURS, surroundings=choice).eval().encoder.stem for choice in (False, True))
     inputs = picture()
     torch.testing.assert_close(alone(inputs, around).inputs, whole(inputs, None).inputs, rtol=0, atol=0)
     assert not torch.equal(whole(inputs, around).inputs, whole(inputs, None).inputs)
 
 
 @pytest.mark.parametrize(
-    "config", [{}, {"cpc": "none"}, {"cpc": "nonlocal"}, {"form": "literal"}, {"hints": True}, OURS]
+    "config", [{}, {"cpc": "none"}, {"cpc": "nonlocal"}, {"form": "literal"}, {"extra_channels": True}, OURS]
 )
 def test_every_parameter_gets_a_gradient(config):
     model = network(**config).train()
@@ -168,10 +168,10 @@ def test_imagenet_weights_that_do_not_fit_are_refused_by_name():
 
 
 def test_a_network_with_hints_takes_the_same_six_channels_and_imagenet_weights():
-    model = HDMatt(ModelConfig(width=64, hints=True))
+    model = HDMatt(ModelConfig(width=64, extra_channels=True))
     load_resnet34(model, resnet34_by_hand())
     assert not model.encoder.conv1.weight[:, 3:].any()
-    assert network(hints=True).eval()(picture(2), [[1], []]).alpha.shape == (2, 1, 64, 64)
+    assert network(extra_channels=True).eval()(picture(2), [[1], []]).alpha.shape == (2, 1, 64, 64)
 
 
 def test_the_coarse_alpha_starts_as_the_averaged_hint_and_its_correction_reaches_the_matte():

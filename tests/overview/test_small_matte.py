@@ -105,7 +105,7 @@ def pair():
 
 def matte(pair, strategy="hdmatt", counters=None, **changes):
     torch.manual_seed(0)
-    model = HDMatt(ModelConfig(width=4, hints=True, patch=64)).eval()
+    model = HDMatt(ModelConfig(width=4, extra_channels=True, patch=64)).eval()
     options = RunOptions(patch=64, overlap=16, topk=1, **changes)
     picture = pair[0] if isinstance(pair[0], ArrayReader) else ArrayReader(pair[0])
     job = strategies.matte_rows(strategy, picture, open_trimap(pair[1]), model, options, counters=counters)
@@ -165,7 +165,7 @@ def test_a_plan_counts_the_smaller_picture_beside_what_it_can_meet_only(height, 
     monkeypatch.setattr(job, "make_plan", lambda *a, **k: seen.append(a[2]) or original(*a, **k))
     trimap = np.zeros((height, width), np.uint8)
     trimap[:40, :40], trimap[40:80, :40] = 255, 128
-    model = HDMatt(ModelConfig(width=4, hints=True)).eval()
+    model = HDMatt(ModelConfig(width=4, extra_channels=True)).eval()
     picture = ArrayReader(np.zeros((height, width, 3), np.uint8))
     options = RunOptions(reserved_bytes=1000, patch=64, overlap=16)
     for _ in strategies.matte_rows("hdmatt", picture, open_trimap(trimap), model, options).rows:

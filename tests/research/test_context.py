@@ -37,7 +37,7 @@ def test_the_error_is_that_of_unknown_pixels_and_apart_for_patches_that_lack_a_s
 
 def tiny(tmp_path):
     torch.manual_seed(0)
-    model = HDMatt(ModelConfig(width=4, hints=True, coarse=True, normed=True)).eval()
+    model = HDMatt(ModelConfig(width=4, extra_channels=True, coarse=True, normed=True)).eval()
     save_model(model, tmp_path / "one.safetensors", half=False)
     return model, make_pack(tmp_path / "pack")
 
@@ -68,7 +68,7 @@ def test_the_command_says_the_same_again(context, tmp_path, capsys):
         return {cells[1].strip(): float(cells[2]) for cells in (line.split("|") for line in lines)}
 
     first = rows(2)
-    assert list(first) == ["hints", *(f"{row}, seed 0" for row in context.ROWS)]
+    assert list(first) == ["channels", *(f"{row}, seed 0" for row in context.ROWS)]
     assert rows(2) == first != rows(40)
 
 

@@ -240,7 +240,11 @@ def test_a_row_starts_from_given_weights_trains_and_lands(data, run, tmp_path):
     given, started = load_model(run / "model.safetensors"), load_model(tmp_path / "start/B-alone.safetensors")
     cards = [load_card(path) for path in (run / "model.safetensors", tmp_path / "start/B-alone.safetensors")]
     assert cards[1] == cards[0] | {"row": "B-alone"}
-    assert (started.config.cpc, started.config.around, started.config.width) == ("nonlocal", False, given.config.width)
+    assert (started.config.cpc, started.config.surroundings, started.config.width) == (
+        "nonlocal",
+        False,
+        given.config.width,
+    )
     before, after = given.state_dict(), started.state_dict()
     assert all(torch.equal(t, before[n]) for n, t in after.items() if not n.startswith("cpc."))
     assert not torch.equal(after["cpc.theta.weight"], before["cpc.theta.weight"])

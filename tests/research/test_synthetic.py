@@ -15,7 +15,7 @@ def synthetic(script):
 
 def test_weights_are_ranked_on_whole_photographs(synthetic, tmp_path, capsys):
     torch.manual_seed(0)
-    model = HDMatt(ModelConfig(width=4, hints=True, coarse=True)).eval()
+    model = HDMatt(ModelConfig(width=4, extra_channels=True, coarse=True)).eval()
     save_model(model, tmp_path / "one.safetensors", half=False)
     with torch.no_grad():
         model.decoder.alpha.weight.zero_()

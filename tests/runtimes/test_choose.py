@@ -25,11 +25,11 @@ from hdmatt.system.memory import GIB
 EXAMPLE = Path(__file__).parents[2] / "examples"
 
 
-OURS = {"hints": True, "normed": True, "coarse": True}
+OURS = {"extra_channels": True, "normed": True, "coarse": True}
 
 
 @pytest.mark.parametrize(
-    "config", [{}, {"hints": True}, {"cpc": "none"}, {"cpc": "nonlocal"}, {"form": "literal"}, OURS]
+    "config", [{}, {"extra_channels": True}, {"cpc": "none"}, {"cpc": "nonlocal"}, {"form": "literal"}, OURS]
 )
 def test_a_folded_network_gives_the_same_alpha_and_has_no_norm_behind_the_last_pooling(config):
     model = network(**config)
@@ -47,7 +47,7 @@ def test_a_folded_network_gives_the_same_alpha_and_has_no_norm_behind_the_last_p
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_every_pooling_index_is_bit_for_bit_the_references(precision):
-    model = network(hints=True)
+    model = network(extra_channels=True)
     other = prepare(model, "folded", precision=precision)
     inputs = patches()
     with torch.inference_mode():
@@ -93,7 +93,7 @@ def test_check_finds_a_network_that_is_another_one_and_nan():
 
 @pytest.mark.parametrize("strategy", ["hdmatt", "crop", "whole", "downsample"])
 def test_the_strategies_take_a_prepared_network_and_give_the_same_matte(strategy):
-    model = network(hints=True)
+    model = network(extra_channels=True)
     # 1e-5: as above
     np.testing.assert_allclose(matte(prepare(model, "folded"), strategy), matte(model, strategy), rtol=0, atol=1e-5)
 
@@ -181,5 +181,5 @@ def test_the_weights_hash_tells_weights_and_configurations_apart():
 
 def test_labels_do_not_depend_on_the_hints_beside_them():
     inputs = patches()
-    stem = network(hints=True).encoder.stem(inputs)
+    stem = network(extra_channels=True).encoder.stem(inputs)
     assert stem.inputs.shape[1] == 6 + EXTRA and torch.equal(labels(stem.inputs), labels(inputs))

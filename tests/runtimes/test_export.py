@@ -30,7 +30,7 @@ pytestmark = pytest.mark.release  # the exporter takes half a minute
 
 @pytest.fixture(scope="module")
 def model():
-    found = network(hints=True, normed=True, coarse=True)  # as hdmatt-s
+    found = network(extra_channels=True, normed=True, coarse=True)  # as hdmatt-s
     found.cpc.key_norm.running_mean.fill_(0.1)  # a fresh norm does nothing, and would hide that it is done twice
     found.cpc.key_norm.running_var.fill_(0.2)
     return found
@@ -106,7 +106,7 @@ def test_every_graph_holds_the_configuration(model, folders, kind):
 
 
 def test_graphs_of_other_weights_and_incomplete_or_damaged_folders_are_refused(model, folders, tmp_path):
-    other = network(hints=True)
+    other = network(extra_channels=True)
     with torch.no_grad():
         other.decoder.alpha.bias += 1
     with pytest.raises(ModelError, match="of weights"):

@@ -29,7 +29,7 @@ def look(model):
 @pytest.mark.parametrize("strategy", ["hdmatt", "crop", "tiles", "downsample", "whole"])
 @pytest.mark.parametrize("runtime", ["torch", "folded"])
 def test_a_run_leaves_the_callers_network_as_it_was(strategy, runtime):
-    model = network(hints=True)
+    model = network(extra_channels=True)
     weights = copy.deepcopy(model.state_dict())
     before = look(model)
     alpha = matte(prepare(model, runtime), strategy)

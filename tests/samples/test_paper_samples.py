@@ -66,7 +66,7 @@ def test_each_patch_is_turned_by_less_than_the_largest_angle():
     angles = []
     for index in range(3):
         sample = make_sample(pack(edge()), replace(PLAIN, rotation=15.0, scales=(1.0,)), seed=0, index=index)
-        assert sample.around is None
+        assert sample.surroundings is None
         for alpha in sample.alpha:
             middle = alpha[16:48].astype(float).sum(1) / 255  # where the edge crosses each row
             angles.append(np.rad2deg(np.arctan(abs(np.polyfit(np.arange(32), middle, 1)[0]))))
@@ -114,4 +114,4 @@ def test_drawn_clutter_and_faults_work_on_composites_that_are_no_squares():
     for alike in (False, True):
         for index in range(6):
             sample = make_sample(pack(alpha), replace(config, alike=alike), seed=0, index=index)
-            assert sample.image.shape == (3, 64, 64, 3) and sample.around.shape[0] == 3
+            assert sample.image.shape == (3, 64, 64, 3) and sample.surroundings.shape[0] == 3

@@ -50,8 +50,8 @@ def test_faults_touch_the_picture_and_what_is_computed_from_it_only(assets):
         np.testing.assert_array_equal(getattr(clean, name), getattr(faulty, name))
     assert (clean.image != faulty.image).any()
     # colours and carried alpha of the whole picture are of the faulty picture, as when a photograph is matted
-    assert (clean.around[..., :18] != faulty.around[..., :18]).any()
-    assert (clean.around[..., 18:] != faulty.around[..., 18:]).any()
+    assert (clean.surroundings[..., :18] != faulty.surroundings[..., :18]).any()
+    assert (clean.surroundings[..., 18:] != faulty.surroundings[..., 18:]).any()
 
 
 def test_a_tone_mixes_light_and_leaves_pure_colours_alone(assets):
@@ -229,8 +229,8 @@ def test_shapes_are_those_of_the_configuration(assets):
     sample = make_sample(assets, replace(CONFIG, group=3, patch=72), seed=0, index=0)
     assert sample.image.shape == sample.foreground.shape == sample.background.shape == (3, 72, 72, 3)
     assert sample.trimap.shape == sample.alpha.shape == (3, 72, 72)
-    assert sample.around.shape == (3, 3, 3, 82)
-    assert all(a.dtype == (np.float32 if n == "around" else np.uint8) for n, a in arrays(sample).items())
+    assert sample.surroundings.shape == (3, 3, 3, 82)
+    assert all(a.dtype == (np.float32 if n == "surroundings" else np.uint8) for n, a in arrays(sample).items())
 
 
 def test_no_fault_is_no_change():

@@ -18,7 +18,7 @@ from hdmatt.samples.packs import load_assets
 from hdmatt.training.batch_norms import recompute_norms
 from hdmatt.training.batches import batches
 
-CONFIG = ModelConfig(width=4, patch=96, hints=True)
+CONFIG = ModelConfig(width=4, patch=96, extra_channels=True)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_statistics_are_counted_on_the_networks_own_patches_and_nothing_else_cha
         inputs = network_input(batch["image"].float() / 255, batch["trimap"])
         hook = model.encoder.bn1.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach()))
         with torch.no_grad():
-            model(inputs, [[] for _ in inputs], surroundings=batch["around"])
+            model(inputs, [[] for _ in inputs], surroundings=batch["surroundings"])
         hook.remove()
         if len(seen) == 2:
             break

@@ -144,10 +144,10 @@ def test_a_configuration_made_in_python_is_checked_as_well():
 
 
 def test_hints_of_what_lies_around_do_not_go_with_turned_patches():
-    turned = changed(TrainConfig(), ["model.hints=true", "sample.rotation=15"])
+    turned = changed(TrainConfig(), ["model.extra_channels=true", "sample.rotation=15"])
     with pytest.raises(InputError, match="upright patches only"):
         check(turned)
-    check(changed(turned, ["model.around=false"]))
+    check(changed(turned, ["model.surroundings=false"]))
 
 
 def test_groups_must_share_evenly_among_the_processes():
@@ -159,11 +159,14 @@ def test_groups_must_share_evenly_among_the_processes():
 def test_a_configuration_of_an_older_version_goes_on_with_todays_names(tmp_path):
     path = tmp_path / "config.json"
     path.write_text(
-        '{"model": {"width": 8}, "sample": {"patch": 64, "crops": [1.0]}, "betas": [0.9, 0.99], "lean": 0.2,'
+        '{"model": {"width": 8, "hints": true, "around": false}, "hint_faults": [0.1, 0, 0],'
+        ' "sample": {"patch": 64, "crops": [1.0]}, "betas": [0.9, 0.99], "lean": 0.2,'
         ' "losses": {"alpha": 1, "laplacian": 0.5}, "probes": 0.3, "coarse": 0.5, "repeat": 4, "spread": 4}'
     )
     config = read_config(path)
     assert (config.model.width, config.sample.scales, config.steps_per_composite) == (8, (1.0,), 4)
+    assert config.model.extra_channels and not config.model.surroundings
+    assert config.extra_channel_faults == (0.1, 0.0, 0.0)
     assert (config.foreground_weight, config.betas) == (1.2, (0.9, 0.99))
     assert config.losses == LossWeights(alpha=1.0, laplacian=0.5, probes=0.3, coarse=0.5)
     for text in ('{"model": {"colour": 8}}', '{"part": "coarse"}', '{"repeat": 4, "spread": 2}', "[]", "no JSON"):

@@ -32,7 +32,7 @@ TEN = replace(
 # what the presets have and a plain run has not; 3 lies between the steps that share a canvas
 LIKE_OURS = replace(
     TEN,
-    model=replace(TEN.model, hints=True, normed=True, coarse=True),
+    model=replace(TEN.model, extra_channels=True, normed=True, coarse=True),
     groups=2,
     steps_per_composite=2,
     clip=1.0,
@@ -81,7 +81,7 @@ def test_six_steps_equal_three_a_stop_and_three_more_bit_for_bit(pack, tmp_path,
 
 
 def test_the_more_errors_at_foreground_count_the_higher_are_a_runs_alphas(pack, tmp_path):
-    model = replace(TEN.model, hints=True, coarse=True)
+    model = replace(TEN.model, extra_channels=True, coarse=True)
     found = []
     for weight in (0.1, 1.9):
         config = replace(TEN, model=model, foreground_weight=weight, steps=4, warmup=1)
@@ -95,7 +95,7 @@ def test_the_more_errors_at_foreground_count_the_higher_are_a_runs_alphas(pack, 
 
 
 def test_a_run_learns_and_leaves_weights_and_a_curve(pack, tmp_path):
-    config = replace(EASY, model=replace(TEN.model, hints=True))
+    config = replace(EASY, model=replace(TEN.model, extra_channels=True))
     weights = train(config, [pack], tmp_path / "run", fabric=cpu())
     rows = curve(tmp_path / "run")
     assert [row["step"] for row in rows] == [5, 10, 15]
@@ -114,7 +114,7 @@ def test_a_run_starts_from_given_weights(pack, tmp_path):
 
 def test_weights_of_another_shape_are_no_start(pack, tmp_path):
     first = train(replace(TEN, steps=1), [pack], tmp_path / "first", fabric=cpu())
-    other = replace(TEN, model=replace(TEN.model, hints=True))
+    other = replace(TEN, model=replace(TEN.model, extra_channels=True))
     with pytest.raises(InputError, match=r"is a network with hints False, the run asks for hints True$"):
         train(other, [pack], tmp_path / "next", fabric=cpu(), init=first)
 
@@ -183,7 +183,7 @@ def test_the_preset_paper_is_the_papers_recipe():
     assert (paper.steps, paper.rate, paper.decay, paper.topk) == (200_000, 5e-4, 1e-4, 3)
     assert (paper.groups * paper.sample.group, paper.contexts, paper.blend) == (32, "score", "paper")
     assert (paper.model.width, paper.model.cpc, paper.model.form, paper.model.scaled) == (64, "tgnl", "literal", False)
-    assert not (paper.model.hints or paper.model.coarse or paper.model.normed)
+    assert not (paper.model.extra_channels or paper.model.coarse or paper.model.normed)
     assert paper.losses == LossWeights(alpha=0.5, composition=0.5) and paper.foreground_weight == 1
     sample = paper.sample
     assert [round(sample.patch * scale) for scale in sample.scales] == [320, 480, 640]
@@ -275,7 +275,7 @@ def test_dead_layers_show_in_the_curve(pack, tmp_path):
 
 
 def test_the_decoder_alone_learns_and_leaves_the_encoder_as_it_was(pack, tmp_path):
-    model = replace(TEN.model, hints=True, normed=True, coarse=True)
+    model = replace(TEN.model, extra_channels=True, normed=True, coarse=True)
     config = replace(TEN, model=model, part="decoder", steps=6, rate=1e-2, losses=LossWeights(), ema=0.0)
     init = start(config, tmp_path)
     before = load_model(init).state_dict()
@@ -287,7 +287,7 @@ def test_the_decoder_alone_learns_and_leaves_the_encoder_as_it_was(pack, tmp_pat
 
 @pytest.mark.parametrize("changes", [{"part": "decoder"}, {"norm": "frozen"}])
 def test_what_does_not_learn_must_come_from_weights(pack, tmp_path, changes):
-    config = replace(TEN, model=replace(TEN.model, hints=True, coarse=True), steps=1, **changes)
+    config = replace(TEN, model=replace(TEN.model, extra_channels=True, coarse=True), steps=1, **changes)
     with pytest.raises(InputError, match="no weights to start from"):
         train(config, [pack], tmp_path / "run", fabric=cpu())
     with pytest.raises(InputError, match="no weights to start from"):

@@ -200,7 +200,7 @@ def test_a_composite_gives_a_group_to_each_of_several_steps(pack):
     once = groups_of(assets, SHORT, 3)
     twice = groups_of(assets, replace(SHORT, steps_per_composite=2), 3)
     assert once["image"].shape == (2, 64, 64, 3) and twice["image"].shape == (4, 64, 64, 3)
-    assert twice["around"].shape == (4, *once["around"].shape[1:])
+    assert twice["surroundings"].shape == (4, *once["surroundings"].shape[1:])
     again = groups_of(assets, replace(SHORT, steps_per_composite=2), 3)
     assert all((twice[n] == again[n]).all() for n in twice)
     known = twice["trimap"] != 128
@@ -230,9 +230,9 @@ def test_a_turned_group_knows_the_same_of_the_whole_picture(pack):
         group = groups_of(assets, config, index)
         for i in range(6):
             if (group["alpha"][i] == plain.alpha[i]).all() and (group["image"][i] == plain.image[i]).all():
-                np.testing.assert_array_equal(group["around"][i], plain.around[i])
+                np.testing.assert_array_equal(group["surroundings"][i], plain.surroundings[i])
                 continue
             turned += 1
             np.testing.assert_array_equal(group["image"][i], plain.image[i][:, ::-1])
-            np.testing.assert_array_equal(group["around"][i], mirrored(plain.around[i]))
+            np.testing.assert_array_equal(group["surroundings"][i], mirrored(plain.surroundings[i]))
     assert 4 <= turned <= 20

@@ -1,4 +1,4 @@
-"""What the preset wide-unknown adds to a training: pieces of a batch, spoilt hints, contexts that show the whole."""
+"""What preset wide-unknown adds to a training: pieces of a batch, faulty channels, contexts that show the whole."""
 
 from dataclasses import replace
 
@@ -11,17 +11,17 @@ from hdmatt.errors import InputError
 from hdmatt.network.checkpoint import load_model
 from hdmatt.network.extra_channels import BLURRED, GOOD, MISSING, SWAPPED, spoilt
 from hdmatt.training.config import LossWeights, check
-from hdmatt.training.step import group_contexts, hint_faults
+from hdmatt.training.step import extra_channel_faults, group_contexts
 
 WIDE = replace(
     SHORT,
-    model=replace(SHORT.model, hints=True, normed=True, coarse=True),
+    model=replace(SHORT.model, extra_channels=True, normed=True, coarse=True),
     sample=replace(SHORT.sample, overview=True, group=3, canonical=2.2, attached=0.5, scales=(1.0,)),
     groups=4,
     topk=2,
     steps=2,
     norm="frozen",
-    hint_faults=(0.3, 0.2, 0.0),
+    extra_channel_faults=(0.3, 0.2, 0.0),
     losses=LossWeights(laplacian=0.2, probes=0.1),
 )
 
@@ -46,7 +46,7 @@ def test_pieces_must_share_the_groups():
     with pytest.raises(InputError, match="cannot share in 3 pieces"):
         check(replace(WIDE, pieces=3))
     with pytest.raises(InputError, match="together more than 1"):
-        check(replace(WIDE, hint_faults=(0.5, 0.5, 0.5)))
+        check(replace(WIDE, extra_channel_faults=(0.5, 0.5, 0.5)))
     with pytest.raises(InputError, match="only one group of a composite"):
         check(replace(WIDE, steps_per_composite=2))
 
@@ -60,14 +60,14 @@ def test_hints_are_missing_blurred_or_of_another_patch():
 
 
 def test_hints_are_spoilt_as_often_as_they_should_be_and_for_whole_groups():
-    config = replace(WIDE, hint_faults=(0.2, 0.1, 0.3))
-    kinds = hint_faults(config, 2000, seed=(1, 2))
+    config = replace(WIDE, extra_channel_faults=(0.2, 0.1, 0.3))
+    kinds = extra_channel_faults(config, 2000, seed=(1, 2))
     groups = kinds.reshape(-1, 3)
     assert (groups == groups[:, :1]).all()
     shares = [float((kinds == kind).float().mean()) for kind in range(4)]
     np.testing.assert_allclose(shares, [0.4, 0.2, 0.1, 0.3], atol=0.04)  # four deviations of 2000 draws
-    assert torch.equal(hint_faults(config, 5, seed=(1, 2), first=3), kinds[9:24])
-    assert hint_faults(replace(config, hint_faults=(0, 0, 0)), 5, seed=(1, 2)) is None
+    assert torch.equal(extra_channel_faults(config, 5, seed=(1, 2), first=3), kinds[9:24])
+    assert extra_channel_faults(replace(config, extra_channel_faults=(0, 0, 0)), 5, seed=(1, 2)) is None
 
 
 def test_the_overview_is_a_context_of_every_other_patch():

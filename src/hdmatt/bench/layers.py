@@ -85,7 +85,7 @@ def measure_layers(
     """
     model = network_on(model, device)
     inputs, surroundings = _sample(model.config.patch, batch, unknown, device)
-    surroundings = surroundings if model.config.hints and model.config.around else None
+    surroundings = surroundings if model.config.extra_channels and model.config.surroundings else None
 
     def once() -> None:
         with torch.inference_mode(), exact_float32():
@@ -106,7 +106,7 @@ def measure_layers(
     once()
     whole = median([timed_call(once, clock) for _ in range(repeats)])
     spent = _medians([by_group(model, once, clock) for _ in range(repeats)])
-    if model.config.hints:
+    if model.config.extra_channels:
         spent[EXTRA] = median([timed_call(extra, clock) for _ in range(repeats)])
         spent[REST] -= spent[EXTRA]
     kinds = _medians([_by_kind(once, clock) for _ in range(repeats)])

@@ -9,7 +9,7 @@ load_resnet34                 ImageNet weights in torchvision's naming
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from hdmatt.errors import ModelError
-from hdmatt.network.config import ModelConfig
+from hdmatt.network.config import stored_config
 from hdmatt.network.model import HDMatt
 from hdmatt.network.names import models
 from hdmatt.system.files import replacing
@@ -56,9 +56,7 @@ def load_model(name: str | Path) -> HDMatt:
     tensors, metadata = _read(path)
     _check_format(metadata, path)
     try:
-        known = {f.name for f in fields(ModelConfig)}
-        config = {k: v for k, v in json.loads(metadata["config"]).items() if k in known}
-        model = HDMatt(ModelConfig(**config))
+        model = HDMatt(stored_config(json.loads(metadata["config"])))
         missing, unexpected = model.load_state_dict({n: t.float() for n, t in tensors.items()}, strict=False)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelError(

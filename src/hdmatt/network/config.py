@@ -4,10 +4,12 @@ REGION_BACKGROUND, REGION_UNKNOWN, REGION_FOREGROUND    numbered as the channels
 REGIONS        the three, in the paper's order
 STRIDE         pixels along a side of one cell of the deepest features
 ModelConfig    everything that shapes a network
+stored_config  of a file of weights, also of an earlier version
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 REGION_BACKGROUND, REGION_UNKNOWN, REGION_FOREGROUND = 0, 1, 2
 REGIONS = (REGION_UNKNOWN, REGION_FOREGROUND, REGION_BACKGROUND)  # the order of f_U, f_F, f_B in the paper
@@ -22,7 +24,7 @@ STRIDE = 8
 class ModelConfig:
     """Shape of a network. `width` 64 is the paper's size (hdmatt-r34), 32 a quarter of its work (hdmatt-s).
 
-    The names stand in the files of weights and runs, so they stay as they are.
+    The names stand in the files of weights and runs; `stored_config` knows those of earlier versions.
 
     Attributes:
         width: Channels of the first stage; all others scale with it.
@@ -32,11 +34,11 @@ class ModelConfig:
         scaled: Logits times 1 / sqrt(key channels); False is the paper's text.
         normed: Batch norm of the keys (network/cpc.py). Not in the paper.
         coarse: An alpha at stride 8, computed after the context, joins the decoder's last stage; and layer2 also gets
-            the inputs averaged over 8 x 8 pixels. Needs `hints`. Not in the paper.
-        hints: Extra input channels: the known colours around each pixel and the alpha they suggest
+            the inputs averaged over 8 x 8 pixels. Needs `extra_channels`. Not in the paper.
+        extra_channels: Extra input channels: the known colours around each pixel and the alpha they suggest
             (network/extra_channels.py). Not in the paper.
-        around: Whether the extra channels also know the patch's surroundings (overview/known_colours.py). False: the
-            context patches alone tell a patch of the rest of the picture, as in the paper.
+        surroundings: Whether the extra channels also know the patch's surroundings (overview/known_colours.py). False:
+            the context patches alone tell a patch of the rest of the picture, as in the paper.
         patch: Side of the patches that the weights were trained for, in pixels.
     """
 
@@ -46,6 +48,24 @@ class ModelConfig:
     scaled: bool = True
     normed: bool = False
     coarse: bool = False
-    hints: bool = False
-    around: bool = True
+    extra_channels: bool = False
+    surroundings: bool = True
     patch: int = 320
+
+
+_EARLIER = {"hints": "extra_channels", "around": "surroundings"}  # names before version 0.9, and today's
+
+
+def today(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a configuration with the names of this version."""
+    return {_EARLIER.get(name, name): value for name, value in dict(stored).items()}
+
+
+def stored_config(stored: Mapping[str, Any]) -> ModelConfig:
+    """The configuration that a file of weights holds; fields that nobody knows are left out.
+
+    Raises:
+        TypeError: It is not a mapping of names.
+    """
+    known = {field.name for field in fields(ModelConfig)}
+    return ModelConfig(**{name: value for name, value in today(stored).items() if name in known})

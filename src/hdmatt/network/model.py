@@ -25,9 +25,11 @@ class HDMatt(nn.Module):
         super().__init__()
         self.config = config or ModelConfig()
         width, coarse = self.config.width, self.config.coarse
-        if coarse and not self.config.hints:
-            raise ModelError("a network with `coarse` needs `hints`", hint="Set hints too, or neither.")
-        self.encoder = Encoder(width, extra=self.config.hints, coarse=coarse, surroundings=self.config.around)
+        if coarse and not self.config.extra_channels:
+            raise ModelError("a network with `coarse` needs `extra_channels`", hint="Set both, or neither.")
+        self.encoder = Encoder(
+            width, extra=self.config.extra_channels, coarse=coarse, surroundings=self.config.surroundings
+        )
         # before CPC: A, B, C start from the same weights
         self.decoder = Decoder(width, inputs=self.encoder.inputs, coarse=coarse)
         self.cpc = CPC(

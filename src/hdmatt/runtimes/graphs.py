@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from hdmatt.errors import ModelError
-from hdmatt.network.config import ModelConfig
+from hdmatt.network.config import ModelConfig, stored_config
 from hdmatt.network.decoder import Decoded
 from hdmatt.network.encoder import Body, Stem
 from hdmatt.network.model import HDMatt
@@ -94,7 +94,7 @@ def load_graphs(
             graphs[name], text = load(path)
             described = json.loads(text)
             found, made_of = described["format"], described["weights"]
-            needed = parts(ModelConfig(**described["config"]))
+            needed = parts(stored_config(described["config"]))
         except Exception as error:  # the libraries raise many, RuntimeError among them
             raise ModelError(f"{path} cannot be loaded: {error}", hint=advice) from error
         if (found, made_of) != (FORMAT, weights):

@@ -28,7 +28,7 @@ class SampleConfig:
             and the trimap's bands are counted in pixels of the patch. False: each patch has its own scale and flip, as
             in the paper, and bands are counted in pixels of the composite.
         rotation: Largest angle by which each patch is turned, in degrees (paper: 15); beyond the composite's edge it is
-            mirrored. What lies around a turned patch is not described: `Sample.around` is None.
+            mirrored. What lies around a turned patch is not described: `Sample.surroundings` is None.
         longest: Pictures of a pack that are longer are shrunk to it when they are read, in pixels; 0: none is.
         procedural: Share of foregrounds that are drawn, not taken from a pack.
         drawn: Sides of the drawn foregrounds, in pixels; one is drawn. A small one that is placed on a larger square

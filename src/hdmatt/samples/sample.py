@@ -37,7 +37,7 @@ class Sample:
     alpha: UInt8[np.ndarray, "g p p"]
     foreground: UInt8[np.ndarray, "g p p 3"]
     background: UInt8[np.ndarray, "g p p 3"]
-    around: Float32[np.ndarray, "g n n 82"] | None  # known colours and small alpha of all of the composite
+    surroundings: Float32[np.ndarray, "g n n 82"] | None  # known colours and small alpha of all of the composite
 
 
 def make_sample(assets: Assets, config: SampleConfig, *, seed: int, index: int) -> Sample:
@@ -69,8 +69,10 @@ def make_sample(assets: Assets, config: SampleConfig, *, seed: int, index: int) 
         squares[-1], patches[-1] = whole, cut(composite, whole, patch=config.patch, whole=composite, field=field)
     if any(square.flipped for square in squares):
         patches = [_flipped(p) if square.flipped else p for p, square in zip(patches, squares, strict=True)]
-    foreground, alpha, background, trimap, image, around = (np.stack(arrays) for arrays in zip(*patches, strict=True))
-    return Sample(image, trimap, alpha, foreground, background, None if field is None else around)
+    foreground, alpha, background, trimap, image, surroundings = (
+        np.stack(arrays) for arrays in zip(*patches, strict=True)
+    )
+    return Sample(image, trimap, alpha, foreground, background, None if field is None else surroundings)
 
 
 def _centres(trimap: np.ndarray, config: SampleConfig, rng: np.random.Generator) -> list[tuple[int, int]]:
@@ -102,5 +104,5 @@ def _own(square: Square, config: SampleConfig, rng: np.random.Generator) -> Squa
 
 def _flipped(patch: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
     """All arrays of a patch, left to right; what lies around it has alphas inside of its cells."""
-    *pixels, around = patch
-    return *(cv2.flip(array, 1) for array in pixels), mirrored(around) if around.size else around
+    *pixels, surroundings = patch
+    return *(cv2.flip(array, 1) for array in pixels), mirrored(surroundings) if surroundings.size else surroundings

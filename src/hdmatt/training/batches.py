@@ -82,7 +82,7 @@ def groups_of(assets: Assets, config: TrainConfig, index: int) -> Arrays:
 
 def _turned(name: str, patch: np.ndarray) -> np.ndarray:
     """One array of a patch, left to right; what it knows of the whole picture has alphas inside of its cells."""
-    return mirrored(patch) if name == "around" else cv2.flip(patch, 1)
+    return mirrored(patch) if name == "surroundings" else cv2.flip(patch, 1)
 
 
 class _Samples(Dataset[Arrays]):

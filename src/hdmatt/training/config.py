@@ -25,7 +25,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from hdmatt.errors import InputError
 from hdmatt.inference.names import Blend
-from hdmatt.network.config import ModelConfig
+from hdmatt.network.config import ModelConfig, today
 from hdmatt.samples.config import Chance, SampleConfig
 from hdmatt.system.files import replacing
 
@@ -75,8 +75,8 @@ class TrainConfig:
         contexts: Which of the other patches of its group these are: "random" ones, or those with the highest "score"
             by eq. 1, as in the paper and when a picture is matted. The choice by score has no gradient.
         detach: No gradient into the context patches, only through the query.
-        hint_faults: Chances that a composite's colour hints are missing, blurred, or those of another patch: then
-            texture and shape must carry the answer. Together at most 1.
+        extra_channel_faults: Chances that a composite's extra channels are missing, blurred, or those of another
+            patch: then texture and shape must carry the answer. Together at most 1.
         norm: "batch": batch norm with the batch's statistics (of all GPUs together, where there are several; on CPU
             processes each has its own). "frozen": with the stored statistics, which do not change; needs weights to
             start from.
@@ -114,7 +114,7 @@ class TrainConfig:
     topk: Natural = 3
     contexts: Literal["random", "score"] = "random"
     detach: bool = False
-    hint_faults: tuple[Chance, Chance, Chance] = (0.0, 0.0, 0.0)
+    extra_channel_faults: tuple[Chance, Chance, Chance] = (0.0, 0.0, 0.0)
     norm: Literal["batch", "frozen"] = "batch"
     losses: LossWeights = field(default_factory=LossWeights)
     blend: Blend = "paper"
@@ -167,9 +167,9 @@ def check(config: TrainConfig, *, processes: int = 1) -> None:
             f"sample.defocus and sample.wall are {sample.defocus} and {sample.wall}, together more than 1",
         ),
         (
-            not (sample.rotation and model.hints and model.around),
+            not (sample.rotation and model.extra_channels and model.surroundings),
             f"sample.rotation is {sample.rotation}, but the extra channels describe the surroundings of upright "
-            "patches only (model.hints and model.around)",
+            "patches only (model.extra_channels and model.surroundings)",
         ),
         (model.width >= 1, f"model.width is {model.width}, but at least 1 is needed"),
         (any(asdict(config.losses).values()), "losses are all 0, but one at least must be above"),
@@ -177,10 +177,13 @@ def check(config: TrainConfig, *, processes: int = 1) -> None:
             config.topk == 0 or config.topk < sample.group,
             f"topk is {config.topk}, but a patch of a group of {sample.group} has {sample.group - 1} others to look at",
         ),
-        (sum(config.hint_faults) <= 1, f"hint_faults are {config.hint_faults}, together more than 1"),
         (
-            not any(config.hint_faults) or model.hints,
-            f"hint_faults are {config.hint_faults}, but the network has no hints (model.hints)",
+            sum(config.extra_channel_faults) <= 1,
+            f"extra_channel_faults are {config.extra_channel_faults}, together more than 1",
+        ),
+        (
+            not any(config.extra_channel_faults) or model.extra_channels,
+            f"extra_channel_faults are {config.extra_channel_faults}, but model.extra_channels is false",
         ),
         (
             not sample.overview or config.steps_per_composite == 1,
@@ -355,6 +358,9 @@ def _renamed(values: dict[str, Any]) -> dict[str, Any]:
     for name in ("probes", "coarse"):
         if name in values:
             losses[name] = values.pop(name)
+    if "hint_faults" in values:
+        values["extra_channel_faults"] = values.pop("hint_faults")
+    values["model"] = today(values.get("model", {}))
     if "lean" in values:
         values["foreground_weight"] = 1 + values.pop("lean")
     repeat, spread = values.pop("repeat", 1), values.pop("spread", 1)

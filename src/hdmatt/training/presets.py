@@ -9,7 +9,7 @@ from hdmatt.network.config import ModelConfig
 from hdmatt.samples.config import SampleConfig
 from hdmatt.training.config import LossWeights, TrainConfig
 
-_SMALL = ModelConfig(width=32, normed=True, coarse=True, hints=True)
+_SMALL = ModelConfig(width=32, normed=True, coarse=True, extra_channels=True)
 _LIGHT = (1.0, 2.2)  # from the paper's composites to a sensor's, see SampleConfig.tone
 _GPU = TrainConfig(
     model=_SMALL,
@@ -192,7 +192,7 @@ PRESETS: dict[str, TrainConfig] = {
         warmup=20,
         rate=1.5e-4,
         floor=0.0,
-        hint_faults=(0.08, 0.06, 0.06),
+        extra_channel_faults=(0.08, 0.06, 0.06),
         norm="frozen",
         losses=replace(_GPU.losses, probes=0.0),
         ema=0.99,

@@ -2,7 +2,7 @@
 
 learning_rate     warm-up, cosine, second warm-up
 group_contexts    for every patch, random others of its group
-hint_faults       which patches have missing, blurred or wrong colour hints
+extra_channel_faults  which patches have missing, blurred or wrong extra channels
 candidates        for every patch, the others that it may look at, and whether it chooses among them
 batch_loss        the loss of a batch, and its parts
 compile_network   torch.compile of encoder and decoder
@@ -87,8 +87,8 @@ def group_contexts(
     return contexts
 
 
-def hint_faults(config: TrainConfig, groups: int, *, seed: tuple[int, ...], first: int = 0) -> Tensor | None:
-    """What is wrong with the colour hints of each patch of a batch, the same for a group; None where nothing may be.
+def extra_channel_faults(config: TrainConfig, groups: int, *, seed: tuple[int, ...], first: int = 0) -> Tensor | None:
+    """What is wrong with the extra channels of each patch of a batch, the same for a group; None where nothing may be.
 
     Args:
         groups, seed, first: As for `group_contexts`.
@@ -96,9 +96,9 @@ def hint_faults(config: TrainConfig, groups: int, *, seed: tuple[int, ...], firs
     Returns:
         B int64: extra_channels.GOOD, MISSING, BLURRED or SWAPPED.
     """
-    if not any(config.hint_faults):
+    if not any(config.extra_channel_faults):
         return None
-    limits = np.cumsum(config.hint_faults)
+    limits = np.cumsum(config.extra_channel_faults)
     drawn = [np.random.default_rng([*seed, first + number, 7]).random() for number in range(groups)]
     kinds = [0 if value >= limits[-1] else 1 + int(np.searchsorted(limits, value, side="right")) for value in drawn]
     return torch.tensor(kinds).repeat_interleave(config.sample.group)
@@ -115,11 +115,16 @@ def decoded(
     """The network's answer to a batch as batches.py makes them.
 
     Args:
-        faults: Of `hint_faults`.
+        faults: Of `extra_channel_faults`.
     """
     inputs = network_input(batch["image"].float() / 255, batch["trimap"]).contiguous(memory_format=torch.channels_last)
     return model(
-        inputs, contexts.indices, topk=contexts.topk, surroundings=batch.get("around"), detach=detach, faults=faults
+        inputs,
+        contexts.indices,
+        topk=contexts.topk,
+        surroundings=batch.get("surroundings"),
+        detach=detach,
+        faults=faults,
     )
 
 

@@ -48,7 +48,7 @@ from hdmatt.training.processes import (
     silent,
 )
 from hdmatt.training.run import Run
-from hdmatt.training.step import batch_loss, candidates, compile_network, decoded, hint_faults, learning_rate
+from hdmatt.training.step import batch_loss, candidates, compile_network, decoded, extra_channel_faults, learning_rate
 from hdmatt.training.validate import Validation
 
 WEIGHTS, BEST = "model.safetensors", "best.safetensors"
@@ -197,7 +197,7 @@ class _Matting:
         first = fabric.global_rank * groups * config.pieces + piece * groups
         part = {name: tensor.chunk(config.pieces)[piece] for name, tensor in batch.items()}
         contexts = candidates(config, groups, seed=seed, first=first)
-        faults = hint_faults(config, groups, seed=seed, first=first)
+        faults = extra_channel_faults(config, groups, seed=seed, first=first)
         out = decoded(self.model, part, contexts, detach=config.detach, faults=faults)
         loss, parts, counting = batch_loss(out, self.probes, part, self.blending, config)
         if config.pieces > 1:  # a mean over the patches of all pieces that have unknown pixels

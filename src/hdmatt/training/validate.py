@@ -92,7 +92,7 @@ class HeldOut:
 
 
 def _on_device(sample: Sample, device: torch.device) -> dict[str, torch.Tensor]:
-    arrays = {"image": sample.image, "trimap": sample.trimap, "around": sample.around}
+    arrays = {"image": sample.image, "trimap": sample.trimap, "surroundings": sample.surroundings}
     return {n: torch.from_numpy(np.ascontiguousarray(a)).to(device) for n, a in arrays.items() if a is not None}
 
 

@@ -37,6 +37,7 @@ def cpu(weights):
     return NetworkChoice(weights, device="cpu")
 
 
+@pytest.mark.release
 def test_arrays_of_every_type_and_paths_give_the_same_matte(scene, weights, tmp_path):
     picture, trimap = scene
     cv2.imwrite(str(tmp_path / "p.png"), picture[..., ::-1])
@@ -343,6 +344,7 @@ def test_a_matte_says_how_its_files_were_read(scene, weights, tmp_path):
     assert hdmatt.matte(picture, trimap, network=cpu(weights)).notes == ()
 
 
+@pytest.mark.release
 def test_eight_calls_at_once_give_what_one_gives(weights, scene, tmp_path):
     """As in a web service: by name, so the network is loaded by whichever comes first, and shared."""
     fresh = tmp_path / "fresh.safetensors"

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import hdmatt
 
 REFUSED = {  # a call -> how its message begins
@@ -100,6 +102,7 @@ print(json.dumps([found, {wanted: repr(eval(wanted)) for wanted in sys.argv[1:]}
 """
 
 
+@pytest.mark.release
 def test_what_no_annotation_names_is_converted_or_refused_by_name():
     source = {**os.environ, "PYTHONPATH": str(Path(hdmatt.__file__).parents[1])}
     command = [sys.executable, "-c", PROGRAM, *TAKEN.values()]

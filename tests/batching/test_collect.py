@@ -24,6 +24,7 @@ def test_folders_are_kept_and_the_matte_is_called_after_its_picture(tmp_path):
     assert outputs(made, tmp_path / "out") == {"a_alpha.png", "sub/deep/a_alpha.png"}
 
 
+@pytest.mark.release
 def test_every_output_of_a_matte_has_a_template(tmp_path):
     pairs(tmp_path / "in", "s/a")
     wanted = Outputs(cutout="{dir}/{stem}.{ext}.png", foreground="fg/{stem}.tif")
@@ -54,6 +55,7 @@ def test_a_format_that_cannot_be_written_is_refused_before_anything_runs(tmp_pat
         prepared(tmp_path, tmp_path / "out", outputs=Outputs(composite="{stem}.png"))
 
 
+@pytest.mark.release
 def test_options_that_no_picture_could_have_are_refused_before_anything_runs(tmp_path):
     pairs(tmp_path, "a")
     for wrong, message in (
@@ -79,6 +81,7 @@ def test_an_output_that_is_an_input_is_refused(tmp_path):
         prepared(tmp_path, tmp_path, outputs=Outputs("{stem}_trimap.png"))
 
 
+@pytest.mark.release
 def test_a_file_that_no_batch_wrote_is_not_replaced_unless_asked(tmp_path):
     pairs(tmp_path / "in", "a")
     put(tmp_path / "out", "a_alpha.png")
@@ -118,6 +121,7 @@ def test_a_csv_manifest_names_pictures_trimaps_outputs_and_options(tmp_path):
     assert made.job.task(first).work["options"]["topk"] == 5 and made.job.task(second).work["options"]["topk"] == 7
 
 
+@pytest.mark.release
 def test_masks_have_a_band_that_is_checked_and_that_a_manifest_may_change(tmp_path):
     put(tmp_path, "a.jpg", "m.png")
     (tmp_path / "m.csv").write_text("picture,mask,band\na.jpg,m.png,3%\n")
@@ -136,6 +140,7 @@ def test_a_manifest_of_json_lines_keeps_every_name(tmp_path):
     assert entry.name == name and entry.settings == {"strategy": "crop"}
 
 
+@pytest.mark.release
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -183,6 +188,7 @@ def test_a_sequence_keeps_numbers_and_padding_and_its_gaps_are_named(tmp_path):
     assert made.collected.notes == ["shot.#### lacks 2 frames: 11-12"]
 
 
+@pytest.mark.release
 def test_frames_that_were_asked_for_must_be_there(tmp_path):
     pairs(tmp_path, *(f"shot.{number:04d}" for number in (9, 10, 13)))
     assert len(prepared(tmp_path, tmp_path / "out", frames="9-10").collected.entries) == 2
@@ -190,6 +196,7 @@ def test_frames_that_were_asked_for_must_be_there(tmp_path):
         prepared(tmp_path, tmp_path / "out", frames="9-11")
 
 
+@pytest.mark.release
 def test_shards_share_all_pictures_out_and_none_twice(tmp_path):
     pairs(tmp_path, *(f"p{number}" for number in range(40)))
     parts = [prepared(tmp_path, tmp_path / "out", shard=f"{index}/3").collected.entries for index in (1, 2, 3)]

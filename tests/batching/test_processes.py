@@ -44,6 +44,7 @@ def scene(folder, *stems, size=48):
         cv2.imwrite(str(folder / f"{stem}_trimap.png"), trimap)
 
 
+@pytest.mark.release
 def test_a_killed_process_costs_one_try_and_the_rest_goes_on(tmp_path):
     pairs(tmp_path / "in", "a", "die", "z")
     put(tmp_path / "in", "bad.jpg", data=b"bad")
@@ -101,6 +102,7 @@ def test_the_command_with_the_real_network(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "alone.png").read_bytes() == (tmp_path / "out/a b_alpha.png").read_bytes()
 
 
+@pytest.mark.release
 def test_wrong_use_is_told_before_anything_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     put(tmp_path, "a.jpg")
@@ -118,6 +120,7 @@ def test_wrong_use_is_told_before_anything_runs(tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.release
 def test_a_run_with_nothing_to_do_loads_no_torch(tmp_path):
     """Which is what makes it quick."""
     (tmp_path / "names").touch()

@@ -162,6 +162,7 @@ def test_a_batch_with_an_address_is_computed_by_the_cluster(ray, tmp_path, monke
     assert ray.ended == 1 and signal.getsignal(signal.SIGTERM) == kept
 
 
+@pytest.mark.release
 def test_what_the_cluster_lacks_is_told_before_anything_runs(ray, tmp_path, monkeypatch, capsys):
     with pytest.raises(InputError, match=r"used at nowhere:1: nothing answers$"):
         RayTasks("nowhere:1")

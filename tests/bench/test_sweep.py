@@ -100,6 +100,7 @@ def test_layers_sum_to_the_whole_and_lost_is_what_the_peak_does_not_explain():
     assert lost(Group("x", 3.0, 4e9), 2e9) == 1.0
 
 
+@pytest.mark.release
 def test_the_peak_is_the_operations_of_a_convolution_by_the_shortest_time_of_its_layouts(monkeypatch):
     asked, counted = [], []
 
@@ -212,6 +213,7 @@ def fake_record():
     return sweep.record(result, SweepPlan(), Settings(), "hdmatt bench")
 
 
+@pytest.mark.release
 def test_table_json_and_plot_show_every_row(tmp_path, capsys):
     made = fake_record()
     page, drawing = sweep.save(made, tmp_path / "out")
@@ -326,6 +328,7 @@ def test_mistakes_are_named_before_anything_is_measured(tmp_path, capsys, words,
     assert text in err and out == "" and not (tmp_path / "out").exists()
 
 
+@pytest.mark.release
 def test_a_record_of_the_default_name_is_not_written_over_unasked(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sweep, "bench", lambda *_, **__: BenchResult(fake_rows(), PEAKS, [PEAKS, PEAKS], None, {}))

@@ -21,6 +21,7 @@ def command(*arguments: object, code: str = RUN, **more) -> subprocess.Completed
     return subprocess.run(words, env=environment, stderr=subprocess.PIPE, timeout=60, **more)
 
 
+@pytest.mark.release
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has a device that is always full")
 def test_stdout_that_is_full_or_closed_is_told_by_the_exit_code():
     with open("/dev/full", "wb") as full:
@@ -36,6 +37,7 @@ def test_stdout_that_is_full_or_closed_is_told_by_the_exit_code():
     assert done.returncode == 74 and b"(Bad file descriptor)" in done.stderr
 
 
+@pytest.mark.release
 def test_stderr_that_is_closed_changes_nothing_and_no_file_gets_its_number():
     code = f"{RUN[:-17]}main(); import os; print(os.open(os.devnull, os.O_RDONLY) > 2)"
     done = subprocess.run(
@@ -76,6 +78,7 @@ finally:
     assert done.stdout == (b"goes on\n" if ignored else b"") + b"cleaned up\n"
 
 
+@pytest.mark.release
 def test_names_that_are_not_utf_8_are_read_written_and_printed_as_they_are(tmp_path):
     folder = os.fsdecode(os.fsencode(tmp_path) + b"/d\xe9")
     os.mkdir(folder)

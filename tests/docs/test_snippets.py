@@ -60,6 +60,7 @@ def test_every_block_has_a_mark():
     assert len(RUN) > 40
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("snippet", [one for one in RUN if one.language in CONSOLE and one.page in OFTEN], ids=str)
 def test_a_command_of_the_first_pages_runs(snippet, made, tiny, tmp_path, capsys):
     with chdir(snippets.copy_of(made[0], tmp_path)):
@@ -87,6 +88,7 @@ def run(line, snippet, capsys):
     assert main(words) == 0, f"{snippet}: {line}\n{capsys.readouterr().err}"
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("page", sorted({one.page for one in RUN if one.language == PYTHON}))
 def test_python_of_a_page_runs_from_top_to_bottom(page, made, tiny, tmp_path):
     space = {"__name__": "__main__"}

@@ -114,6 +114,7 @@ def _wait_in_a_folder(parent):
         time.sleep(60)
 
 
+@pytest.mark.release
 def test_a_process_that_is_ended_removes_its_temporary_files(tmp_path, monkeypatch):
     class Interrupted(Exception):
         pass

@@ -43,6 +43,7 @@ def whole_run(tmp_path_factory, weights):
     return data, out, words, call(data, out, *words)
 
 
+@pytest.mark.release
 def test_every_row_holds_the_metrics_of_the_files(whole_run):
     data, out, _, code = whole_run
     assert code == 0
@@ -131,6 +132,7 @@ def test_a_method_that_fails_is_a_row_and_the_others_go_on(data, tmp_path, capsy
     assert "Not part of any mean" in page and "failed: " in page
 
 
+@pytest.mark.release
 def test_a_failed_row_is_held_until_it_is_to_be_tried_again(data, tmp_path):
     out = tmp_path / "report"
     assert call(data, out, "--method", "cf") == 0

@@ -74,6 +74,7 @@ def test_a_file_is_read_once_for_all_methods_and_trimaps(data, tmp_path, monkeyp
     assert len(seen) == len(set(seen)) == 5 * len(NAMES)  # image, two trimaps, alpha, mattes
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("kind", ["image", "trimap", "alpha", "mattes"])
 def test_a_file_that_changed_under_its_name_is_scored_again_and_only_that(data, tmp_path, kind):
     out, path = tmp_path / "report", data / kind / "hair.png"
@@ -270,6 +271,7 @@ def test_a_warm_up_that_fails_is_the_row_s_error_and_is_tried_again(data, tmp_pa
     assert errors == ["before the first picture: RuntimeError: no kernel", "before the first picture: too small", None]
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("name", ["cf", "knn", "lbdm", "lkm", "rw", "sm"])
 def test_every_classical_method_can_be_warmed_up(name):
     timed._warm(method_program(parse(name, Settings())))

@@ -127,6 +127,7 @@ def test_a_missing_gegl_or_operation_says_what_to_install(stub, tmp_path, monkey
     assert "apt-get install gegl" in caught.value.hint and caught.value.exit_code == 2
 
 
+@pytest.mark.release
 def test_gegl_is_a_method_and_its_failure_a_row(stub, tmp_path, monkeypatch):
     items = find_items([make_set(tmp_path / "toys")])
     row = evaluate(items, ["gegl-global"], tmp_path / "report").rows[0]
@@ -183,6 +184,7 @@ def saved(tmp_path_factory):
     return folder
 
 
+@pytest.mark.release
 def test_vitmatte_is_fed_as_its_own_processor_feeds_it(saved):
     import torch
     import transformers

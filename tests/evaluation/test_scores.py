@@ -53,6 +53,7 @@ def test_methods_that_cut_nothing_are_measured_on_the_borders_of_the_one_that_cu
     assert "seam, truth" in page
 
 
+@pytest.mark.release
 def test_other_borders_are_measured_from_the_mattes_that_are_there(data, tmp_path, capsys):
     out, words = tmp_path / "r", ["--method", f"folder:{data / 'mattes'}"]
     assert call(data, out, *words, "--patch", 64, "--overlap", 16) == 0

@@ -159,6 +159,7 @@ def call(files, *more, at=f"{X},{Y}", out="figure.png", model="c", patch=64):
     return main([str(word) for word in words])
 
 
+@pytest.mark.release
 def test_the_command_writes_the_figure_and_the_numbers(files, capsys):
     numbers = files / "numbers.npz"
     assert call(files, "--numbers", numbers, "--json") == 0

@@ -15,6 +15,7 @@ for number in range(int(sys.argv[3]), int(sys.argv[4])):
 """
 
 
+@pytest.mark.release
 @pytest.mark.parametrize(
     ("fault", "outcome", "trouble"),
     [

@@ -111,6 +111,7 @@ def png_offset(path):
     return struct.unpack(">iib", chunk[4:])
 
 
+@pytest.mark.release
 @pytest.mark.parametrize(
     ("suffix", "depth"),
     [(".png", "8"), (".png", "16"), (".tif", "8"), (".tif", "float"), (".exr", "half"), (".exr", "float")],
@@ -281,6 +282,7 @@ def test_a_disk_that_fills_leaves_what_was_there(scene, network, tmp_path, monke
     assert os.listdir(tmp_path) == ["c.tif"] and path.read_bytes() == b"old"
 
 
+@pytest.mark.release
 def test_the_same_input_gives_the_same_bytes(scene, network, tmp_path):
     for suffix in (".png", ".tif", ".exr"):
         made = []

@@ -72,6 +72,7 @@ def refused(capsys, words, *parts):
         assert part in said, said
 
 
+@pytest.mark.release
 @pytest.mark.parametrize(("windows", "batch"), [("fewest", 1), pytest.param("grid", 3, marks=pytest.mark.release)])
 def test_several_devices_give_the_matte_of_one_and_encode_each_patch_once(model, windows, batch):
     options = replace(SMALL, windows=windows, batch=batch)
@@ -108,6 +109,7 @@ def test_each_device_has_its_turns_and_its_own_copy_of_the_network(model, monkey
     assert turns[0] - turns[1] in (0, 1)
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("slow", [0, 1])
 def test_the_matte_does_not_depend_on_which_device_is_faster(model, monkeypatch, slow):
     model = network_on(model, "cpu")  # so that the first device needs no copy
@@ -154,6 +156,7 @@ def test_an_error_of_one_device_ends_the_run_and_leaves_no_file(files, monkeypat
     assert not threads()
 
 
+@pytest.mark.release
 def test_two_runs_at_once_with_one_network_give_the_bytes_of_one(model):
     expected = matte(model, SMALL)
     with ThreadPoolExecutor(2) as both:
@@ -212,6 +215,7 @@ def test_devices_that_are_not_there_are_refused_with_those_that_are(files, capsy
     assert not (files / "alpha.png").exists()
 
 
+@pytest.mark.release
 def test_the_command_line_and_the_interface_take_several_devices(files, capsys):
     words = ["matte", files / "picture.png", files / "trimap.png", "--model", files / "weights.safetensors"]
     words += ["--patch", 64, "--overlap", 16, "--memory", "4GiB", "--precision", "fp32", "--json"]
@@ -289,6 +293,7 @@ def test_auto_precision_on_a_gpu_is_bf16_where_it_multiplies_it(monkeypatch, cap
     assert choose_precision("auto", "torch", "cuda:0") == "fp32"
 
 
+@pytest.mark.release
 def test_the_halves_of_a_gpu_stay_within_the_limits():
     model, inputs = load.load_model("hdmatt-s"), example()
     half = prepare(model, "folded", precision="bf16", device="cuda:0")

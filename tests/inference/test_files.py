@@ -54,6 +54,7 @@ def content(outputs):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("failing", ["alpha.png", "foreground.png", "cutout.png"])
 def test_when_a_later_output_is_incomplete_the_files_that_were_there_are_there(
     scene, targets, network, monkeypatch, failing
@@ -71,6 +72,7 @@ def test_when_a_later_output_is_incomplete_the_files_that_were_there_are_there(
     assert content(targets) == before
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("links", [True, False])
 @pytest.mark.parametrize("failing", ["alpha.png", "foreground.png", "cutout.png"])
 def test_when_an_output_cannot_take_its_place_the_files_that_were_there_are_there(

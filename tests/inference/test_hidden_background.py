@@ -62,6 +62,7 @@ def test_where_alpha_is_0_stands_the_foreground_or_nothing(scene, network, tmp_p
     assert not cleaned[clear].any() and not foreground[clear].any()
 
 
+@pytest.mark.release
 def test_the_matte_and_the_composite_do_not_change(scene, network, tmp_path):
     def outputs(name, **more):
         return Outputs(
@@ -94,6 +95,7 @@ def encoded(rgba):
     return np.concatenate([linear_to_srgb(rgba[..., :3]), rgba[..., 3:]], axis=2)
 
 
+@pytest.mark.release
 def test_python_gives_what_the_files_hold(scene, network, tmp_path):
     matte = hdmatt.matte(scene / "picture.png", scene / "trimap.png", network=network, strategy="tiles")
     run(scene, network, Outputs(cutout=tmp_path / "c.tif", bit_depth="float"))

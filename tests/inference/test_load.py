@@ -55,6 +55,7 @@ def test_a_named_model_takes_auto_precision_and_a_loaded_one_stays_as_it_is(monk
     assert halves.model.cpc.theta.weight.dtype == torch.float32
 
 
+@pytest.mark.release
 def test_the_interface_prepares_named_networks_and_leaves_loaded_ones_alone():
     picture, trimap = scene()
     model, choice = load_model("hdmatt-s"), NetworkChoice(device="cpu")

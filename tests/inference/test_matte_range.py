@@ -58,6 +58,7 @@ def test_the_whole_range_gives_the_very_same_rows():
     assert [rows is alpha for _, rows in in_range(iter([(0, alpha)]), (0.0, 1.0))] == [True]
 
 
+@pytest.mark.release
 def test_all_outputs_hold_the_changed_matte(run, plain, low_high, scene, tmp_path):
     names = {"alpha": "a.tif", "cutout": "c.tif", "composite": "over.tif", "layered": "l.exr", "foreground": "f.tif"}
     paths = {kind: tmp_path / name for kind, name in names.items()}

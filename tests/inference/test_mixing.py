@@ -49,6 +49,7 @@ def test_mixed_display_values_are_seen_to_a_power():
     assert picture.info.encoding.exponent == 1
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_the_matte_is_that_of_the_picture_to_the_power(model, strategy):
     picture = scene()[0] / np.float32(255)

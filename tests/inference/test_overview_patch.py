@@ -51,6 +51,7 @@ def test_the_overview_is_the_picture_in_the_size_of_a_patch(model):
     assert overview_patch(without, pixels, marks, None) is None
 
 
+@pytest.mark.release
 def test_every_patch_sees_it_where_there_is_one(model):
     large = [alpha(model, 192, overview=overview) for overview in (False, True)]
     assert (large[0] != large[1]).any() and (large[1][scene(192)[1] == 255] == 1).all()

@@ -82,6 +82,7 @@ def test_a_network_without_extra_channels_reads_no_colours_from_outside_the_patc
     assert make_plan(open_trimap(trimap), network(extra_channels=True), SMALL).known_colours
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("blend", ["paper", "smooth"])
 def test_a_large_picture_without_the_smaller_one_is_matted_by_its_patches_alone(blend):
     model, (picture, trimap) = network(), scene(140, 1900)

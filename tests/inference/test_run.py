@@ -191,6 +191,7 @@ def test_the_windows_are_the_same_for_every_limit_and_batch(model):
     assert all((plan.queries, plan.pool) == (plans[0].queries, plans[0].pool) for plan in plans)
 
 
+@pytest.mark.release
 def test_the_matte_of_a_tiled_file_reads_the_tiles_of_its_windows_only_and_is_that_of_the_array(tmp_path):
     torch.manual_seed(0)
     model = HDMatt(ModelConfig(width=8)).eval()
@@ -466,6 +467,7 @@ print(memory.peak(), job.plan.peak)
     assert peak < 1.25 * expected  # what the plan promises is what happens
 
 
+@pytest.mark.release
 def test_patches_of_a_strip_are_as_high_as_the_strip_needs(monkeypatch):
     seen, forward = set(), HDMatt.decode
 

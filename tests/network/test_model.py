@@ -198,8 +198,8 @@ def test_a_correction_of_the_logit_leaves_a_sure_hint_correctable():
     assert moved == pytest.approx([0.984, 0.016], abs=1e-3)
 
 
-def test_a_coarse_network_without_hints_is_refused():
-    with pytest.raises(ModelError, match="needs `hints`"):
+def test_a_coarse_network_without_extra_channels_is_refused():
+    with pytest.raises(ModelError, match="needs `extra_channels`"):
         network(coarse=True)
 
 

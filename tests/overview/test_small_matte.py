@@ -118,6 +118,7 @@ def shrunk(monkeypatch):
     monkeypatch.setattr(small_matte, "LONG_SIDE", 100)
 
 
+@pytest.mark.release
 def test_a_picture_is_corrected_by_its_own_smaller_matte(pair, request, monkeypatch):
     plain, crop = matte(pair), matte(pair, "crop")
     request.getfixturevalue("shrunk")
@@ -137,6 +138,7 @@ def test_a_picture_is_corrected_by_its_own_smaller_matte(pair, request, monkeypa
     np.testing.assert_array_equal(matte(pair, "crop"), crop)
 
 
+@pytest.mark.release
 def test_scribbles_that_the_smaller_trimap_loses_leave_the_matte_as_it_is(pair, request):
     picture, trimap = pair[0], np.full_like(pair[1], 128)
     trimap[:, 20], trimap[:, -20] = 0, 255  # a pixel wide
@@ -145,6 +147,7 @@ def test_scribbles_that_the_smaller_trimap_loses_leave_the_matte_as_it_is(pair, 
     np.testing.assert_array_equal(matte((picture, trimap)), plain)
 
 
+@pytest.mark.release
 def test_scene_linear_pictures_are_shrunk_as_the_network_sees_them(pair, shrunk, monkeypatch):
     seen = []
     original = small_matte.small_picture
@@ -157,6 +160,7 @@ def test_scene_linear_pictures_are_shrunk_as_the_network_sees_them(pair, shrunk,
     np.testing.assert_array_equal(marks, again)
 
 
+@pytest.mark.release
 @pytest.mark.parametrize(("height", "width"), [(1600, 9000), (2400, 1200)])
 def test_a_plan_counts_the_smaller_picture_beside_what_it_can_meet_only(height, width, monkeypatch):
     """A wide picture's own rows are not there while the smaller one is matted, so only that matte comes on top."""

@@ -116,6 +116,7 @@ def test_profile_and_resolution_travel(tmp_path, depth):
     assert (shown.horizontal, shown.horizontal_unit) == (254 * 65536, 2)
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("size", [(3, 30_001), (30_001, 3)])
 def test_a_side_beyond_30000_pixels_is_a_psb_and_refused_as_psd(tmp_path, depth, size):

@@ -100,6 +100,7 @@ def test_a_disk_that_fails_when_all_seems_written_is_told(tmp_path, monkeypatch,
     assert os.strerror(errno.EDQUOT) in failing_write(tmp_path, suffix, depth, channels, disk)
 
 
+@pytest.mark.release
 @pytest.mark.parametrize(("suffix", "depth", "channels"), FORMATS)
 def test_a_limit_of_file_sizes_is_met_before_the_encoder_meets_it(tmp_path, suffix, depth, channels):
     """`ulimit -f` counts for files in memory, too: libjpeg would end the process, OpenEXR wait for ever."""

@@ -80,6 +80,7 @@ def test_the_shipped_weights_matte_stays_within_the_limits_folded_and_in_bf16():
     assert np.abs(folded - expected).max() < 1e-5 < np.abs(bf16 - expected).max()
 
 
+@pytest.mark.release
 def test_check_finds_a_network_that_is_another_one_and_nan():
     model = network()
     other = copy.deepcopy(model)
@@ -107,6 +108,7 @@ def test_the_same_options_give_the_same_bytes_and_the_batch_moves_rounding_only(
         np.testing.assert_allclose(matte(folded, batch=1), matte(folded, batch=4), rtol=0, atol=1e-5)
 
 
+@pytest.mark.release
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # torch's own, when it first loads its compiler
 def test_the_plan_of_a_compiled_network_has_room_for_its_compilation():
     model = network()

@@ -76,6 +76,7 @@ def test_between_two_bands_of_rows_and_after_a_run_that_nobody_finishes_the_choi
     assert switches() == chosen
 
 
+@pytest.mark.release
 def test_a_program_that_uses_torchs_new_switches_gets_them_back():
     """In a process of its own, for a new switch makes the old ones unreadable."""
     script = """

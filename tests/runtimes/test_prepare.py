@@ -26,6 +26,7 @@ def look(model):
     }
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("strategy", ["hdmatt", "crop", "tiles", "downsample", "whole"])
 @pytest.mark.parametrize("runtime", ["torch", "folded"])
 def test_a_run_leaves_the_callers_network_as_it_was(strategy, runtime):
@@ -45,6 +46,7 @@ def test_a_forecast_leaves_the_callers_network_as_it_was():
     assert look(model) == before
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 def test_a_network_is_copied_to_a_device_unless_it_lies_there_channels_last(device):
     model = network()

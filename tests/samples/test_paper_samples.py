@@ -105,6 +105,7 @@ def test_two_foregrounds_of_unlike_size_join_in_the_size_of_the_first():
     assert (colours == round((0.4 * 200 + 0.12 * 50) / 0.52)).all()
 
 
+@pytest.mark.release
 def test_drawn_clutter_and_faults_work_on_composites_that_are_no_squares():
     config = replace(
         PLAIN, procedural=0.5, drawn=(96,), merge=0.5, similar=1.0, shade=1.0, defocus=0.5, wall=0.5, faults=1.0,

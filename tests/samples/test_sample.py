@@ -54,6 +54,7 @@ def test_faults_touch_the_picture_and_what_is_computed_from_it_only(assets):
     assert (clean.surroundings[..., 18:] != faulty.surroundings[..., 18:]).any()
 
 
+@pytest.mark.release
 def test_a_tone_mixes_light_and_leaves_pure_colours_alone(assets):
     found = []
     for index in range(4):
@@ -71,6 +72,7 @@ def test_a_tone_mixes_light_and_leaves_pure_colours_alone(assets):
     assert brighter.min() >= -1 and brighter.mean() > 2  # a root of a mean of squares is above the mean
 
 
+@pytest.mark.release
 def test_a_blunt_trimap_leaves_the_holes_of_a_net_and_its_wires_unknown():
     alpha = np.zeros((200, 200), np.uint8)
     alpha[20:180, 20:180] = 255
@@ -96,6 +98,7 @@ def flat(colours):
                   [np.full((150, 150, 3), 128, np.uint8)])  # fmt: skip
 
 
+@pytest.mark.release
 def test_bands_are_as_wide_in_patches_of_every_crop():
     config = replace(CONFIG, patch=160, group=1, merge=0.0, band=12.0, wide=0.0, blunt=0.0, elsewhere=0.0)
 
@@ -107,6 +110,7 @@ def test_bands_are_as_wide_in_patches_of_every_crop():
     assert wide(2.0) / wide(0.5) == pytest.approx(1, abs=0.4)
 
 
+@pytest.mark.release
 def test_shade_darkens_one_side_of_a_foreground():
     config = replace(CONFIG, group=1, merge=0.0, scales=(4.0,))
     for shade, low, high in ((0.0, 0, 2), (1.0, 20, 255)):
@@ -159,6 +163,7 @@ def framed():
     return Assets([np.dstack([np.full((200, 200, 3), 90, np.uint8), alpha])], [np.full((150, 150, 3), 30, np.uint8)])
 
 
+@pytest.mark.release
 def test_a_forgotten_hole_or_piece_is_nowhere_known():
     config = replace(
         CONFIG, patch=160, group=1, scales=(4.0,), merge=0.0, similar=0.0, band=1.0, wide=0.0, blunt=0.0, elsewhere=0.0
@@ -180,6 +185,7 @@ def test_a_forgotten_hole_or_piece_is_nowhere_known():
     assert (forgotten == [1, 0]).all()
 
 
+@pytest.mark.release
 def test_clutter_is_part_of_the_background_alone():
     config = replace(CONFIG, group=1, merge=0.0, similar=0.0, scales=(10.0,))  # the whole canvas
     cluttered = 0
@@ -199,6 +205,7 @@ def test_clutter_is_part_of_the_background_alone():
     assert cluttered >= 4
 
 
+@pytest.mark.release
 def test_drawn_foregrounds_are_sharper_where_they_are_drawn_larger(assets):
     config = replace(CONFIG, patch=160, group=1, procedural=1.0, merge=0.0, elsewhere=0.0)
 
@@ -220,6 +227,7 @@ def test_known_pixels_of_the_trimap_tell_the_truth(assets):
     assert unknown >= 24  # of 32 patches: crops are centred on unknown pixels
 
 
+@pytest.mark.release
 def test_foreground_background_and_unknown_all_occur_in_a_group(assets):
     found = [set(np.unique(make_sample(assets, CONFIG, seed=2, index=i).trimap)) for i in range(6)]
     assert sum(f == {0, 128, 255} for f in found) >= 4

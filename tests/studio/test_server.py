@@ -48,6 +48,7 @@ def test_a_picture_says_what_a_page_must_know(model, tmp_path):
         assert client.get("/api/pictures/2").status_code == 404
 
 
+@pytest.mark.release
 def test_tiles_of_every_level_are_those_of_the_session(model, tmp_path):
     picture, trimap = studio_scene.files(tmp_path, 700, 600)
     with running([picture], model, trimap=trimap) as (client, studio):
@@ -156,6 +157,7 @@ def test_the_matte_follows_and_listeners_are_told_where(model, tmp_path):
         assert told[-1]["type"] == "state" and told[-1]["pending"] == 0 and told[-1]["unsaved"]
 
 
+@pytest.mark.release
 def test_when_it_is_not_automatic_nothing_is_computed_until_it_is_asked_for(model, tmp_path):
     picture, trimap = studio_scene.files(tmp_path)
     with running([picture], model, trimap=trimap) as (client, studio):
@@ -198,6 +200,7 @@ def test_an_export_can_have_every_option_of_outputs():
     assert {field.name for field in fields(hdmatt.Outputs)} <= set(ExportBody.model_fields)
 
 
+@pytest.mark.release
 def test_an_export_has_the_bytes_of_the_session_s(model, tmp_path):
     picture, trimap = studio_scene.files(tmp_path)
     (tmp_path / "out").mkdir()

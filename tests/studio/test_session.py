@@ -51,6 +51,7 @@ def test_only_windows_that_a_stroke_touches_are_computed_again(model):
         assert len(boxes) == touched and all(y0 <= 74 and y1 > 66 and x0 <= 24 for y0, x0, y1, _ in boxes)
 
 
+@pytest.mark.release
 def test_after_strokes_and_a_refresh_the_matte_is_near_to_a_whole_run(model):
     with session(model) as open_session:
         list(open_session.update())
@@ -88,6 +89,7 @@ def test_the_nearest_window_comes_first(model):
         assert middles == sorted(middles)
 
 
+@pytest.mark.release
 def test_a_stroke_during_an_update_is_taken_into_account(model):
     with session(model) as open_session:
         for count, _ in enumerate(open_session.update()):
@@ -110,6 +112,7 @@ def test_undo_and_redo_bring_the_matte_back(model):
         assert (open_session.trimap()[98:102, 98:102] == 128).all()
 
 
+@pytest.mark.release
 def test_a_stopped_refresh_changes_nothing(model):
     with session(model) as open_session:
         list(open_session.update())

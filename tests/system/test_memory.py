@@ -107,6 +107,7 @@ def run(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], env=source, capture_output=True, text=True, check=True).stdout
 
 
+@pytest.mark.release
 @pytest.mark.parametrize(("size", "large"), [(20, False), (80, True)])
 def test_freed_memory_stays_until_it_is_given_back(size, large):
     held = run(

@@ -38,6 +38,7 @@ def test_what_has_no_mean_is_refused():
         mean_weights([network(0), network(1, ModelConfig(width=4, cpc="none"))])
 
 
+@pytest.mark.release
 def test_the_command_joins_files_and_halves_one(tmp_path, capsys):
     paths = [str(tmp_path / f"{seed}.safetensors") for seed in range(2)]
     for seed in range(2):

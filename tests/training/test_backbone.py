@@ -36,6 +36,7 @@ def labelled(tmp_path_factory):
     return folder
 
 
+@pytest.mark.release
 def test_the_encoder_learns_classes_and_its_weights_start_a_matting_network(labelled, tmp_path):
     weights = train_backbone(SMALL, labelled, tmp_path / "run", fabric=cpu())
     rows = curve(tmp_path / "run")
@@ -86,6 +87,7 @@ def test_a_pre_training_goes_on_as_it_was_started_or_not_at_all(labelled, tmp_pa
     assert load_state(tmp_path / "run/state.safetensors")[1]["step"] == 1
 
 
+@pytest.mark.release
 def test_a_pre_training_does_not_go_on_with_other_classes(labelled, tmp_path):
     train_backbone(SMALL, labelled, tmp_path / "run", fabric=cpu(), limits=Limits(steps=1))
     shutil.copytree(labelled, tmp_path / "more")
@@ -94,6 +96,7 @@ def test_a_pre_training_does_not_go_on_with_other_classes(labelled, tmp_path):
         train_backbone(SMALL, tmp_path / "more", tmp_path / "run", fabric=cpu(), resume=True)
 
 
+@pytest.mark.release
 def test_a_worker_without_shared_memory_sends_the_same_pictures(labelled, tmp_path, monkeypatch):
     config = replace(SMALL, workers=1)
     train_backbone(config, labelled, tmp_path / "shared", fabric=cpu(), limits=Limits(steps=2))
@@ -126,6 +129,7 @@ def test_a_rate_that_is_not_above_0_is_a_callers_mistake(labelled, tmp_path):
     assert main(["train", "backbone", "--data", str(labelled), "--out", str(tmp_path / "run"), "--rate", "-1"]) == 2
 
 
+@pytest.mark.release
 def test_a_small_folders_rate_rises_in_a_tenth_of_its_steps_and_comes_down(labelled, tmp_path, monkeypatch):
     rates = []
 
@@ -166,6 +170,7 @@ def test_the_command_of_the_hint_converts_torchvisions_file(tmp_path):
     assert torch.equal(model.encoder.conv1.weight[:, :3], state["conv1.weight"])
 
 
+@pytest.mark.release
 def test_the_command_line_explains_and_runs_both_trainings(labelled, tmp_path, capsys):
     assert main(["train", "--help"]) == 0
     text = capsys.readouterr().out

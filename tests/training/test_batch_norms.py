@@ -26,6 +26,7 @@ def pack(tmp_path_factory):
     return make_pack(tmp_path_factory.mktemp("data") / "pack")
 
 
+@pytest.mark.release
 def test_statistics_are_counted_on_the_networks_own_patches_and_nothing_else_changes(pack):
     torch.manual_seed(0)
     model, assets = HDMatt(CONFIG).eval(), load_assets([pack])

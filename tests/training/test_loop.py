@@ -59,6 +59,7 @@ def pack(tmp_path_factory):
     return make_pack(tmp_path_factory.mktemp("data") / "pack")
 
 
+@pytest.mark.release
 @pytest.mark.parametrize(
     "config",
     [
@@ -80,6 +81,7 @@ def test_six_steps_equal_three_a_stop_and_three_more_bit_for_bit(pack, tmp_path,
     assert {n.split(".")[0] for n in ours} == {"model", "ema", "adam", "probes"}
 
 
+@pytest.mark.release
 def test_the_more_errors_at_foreground_count_the_higher_are_a_runs_alphas(pack, tmp_path):
     model = replace(TEN.model, extra_channels=True, coarse=True)
     found = []
@@ -104,6 +106,7 @@ def test_a_run_learns_and_leaves_weights_and_a_curve(pack, tmp_path):
     assert read_config(tmp_path / "run/config.json") == config
 
 
+@pytest.mark.release
 def test_a_run_starts_from_given_weights(pack, tmp_path):
     first = train(replace(TEN, steps=2), [pack], tmp_path / "first", fabric=cpu())
     train(replace(TEN, steps=1, rate=0.0, warmup=0), [pack], tmp_path / "next", fabric=cpu(), init=first)
@@ -130,6 +133,7 @@ def nan_loss(at):
     return total
 
 
+@pytest.mark.release
 def test_a_step_whose_gradient_is_no_number_is_not_taken_and_is_counted(pack, tmp_path, monkeypatch):
     monkeypatch.setattr("hdmatt.training.step.total", nan_loss({2}))
     weights = train(replace(TEN, steps=5), [pack], tmp_path / "run", fabric=cpu())
@@ -194,6 +198,7 @@ def test_the_preset_paper_is_the_papers_recipe():
     assert not any(getattr(sample, name) for name in ours)
 
 
+@pytest.mark.release
 def test_the_papers_recipe_trains_and_stops_and_goes_on(pack, tmp_path):
     paper = PRESETS["paper"]
     config = replace(
@@ -207,6 +212,7 @@ def test_the_papers_recipe_trains_and_stops_and_goes_on(pack, tmp_path):
     assert [n for n in theirs if not torch.equal(ours[n], theirs[n])] == []
 
 
+@pytest.mark.release
 def test_the_command_line_trains_and_refuses_what_is_no_pack(pack, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(PRESETS, "cpu-128", replace(TEN, steps=2))
     assert main(["train", "--data", str(pack), "--out", str(tmp_path / "run")]) == 0
@@ -274,6 +280,7 @@ def test_dead_layers_show_in_the_curve(pack, tmp_path):
     assert 0 <= curve(tmp_path / "run")[0]["vanished"] < 0.05
 
 
+@pytest.mark.release
 def test_the_decoder_alone_learns_and_leaves_the_encoder_as_it_was(pack, tmp_path):
     model = replace(TEN.model, extra_channels=True, normed=True, coarse=True)
     config = replace(TEN, model=model, part="decoder", steps=6, rate=1e-2, losses=LossWeights(), ema=0.0)
@@ -298,6 +305,7 @@ def test_what_does_not_learn_must_come_from_weights(pack, tmp_path, changes):
     train(config, [pack], tmp_path / "run", init=start(config, tmp_path), fabric=cpu())
 
 
+@pytest.mark.release
 def test_patches_seen_are_counted_through_changes_of_the_batch_and_from_the_weights_before(pack, tmp_path):
     train(replace(TEN, groups=2), [pack], tmp_path / "run", init=start(TEN, tmp_path), fabric=cpu(), max_steps=2)
     weights = train(TEN, [pack], tmp_path / "run", fabric=cpu(), resume=True, changes=["groups=3"], max_steps=1)
@@ -305,6 +313,7 @@ def test_patches_seen_are_counted_through_changes_of_the_batch_and_from_the_weig
     assert load_card(weights)["patches"] == "1014"
 
 
+@pytest.mark.release
 def test_a_run_goes_on_with_its_own_pictures_unless_it_is_told(pack, tmp_path):
     other = make_pack(tmp_path / "other")
     shutil.copyfile(other / "backgrounds/noise.jpg", other / "backgrounds/again.jpg")
@@ -334,12 +343,14 @@ def test_statistics_that_a_bad_batch_spoilt_are_those_of_the_running_mean_again(
     assert norm.running_mean.tolist() == [0, 0] and norm.running_var.tolist() == [3, 3]
 
 
+@pytest.mark.release
 def test_a_run_that_goes_on_does_not_look_at_what_it_was_started_from(pack, tmp_path):
     train(TEN, [pack], tmp_path / "run", fabric=cpu(), max_steps=1)
     train(TEN, [pack], tmp_path / "run", init=tmp_path / "gone.safetensors", fabric=cpu(), resume=True, max_steps=1)
     assert load_state(tmp_path / "run/state.safetensors")[1]["step"] == 2
 
 
+@pytest.mark.release
 def test_time_that_is_over_ends_a_run_with_a_checkpoint_it_can_go_on_from(pack, tmp_path, monkeypatch):
     now = iter(range(0, 10_000, 20))  # every look at the clock is 20 seconds later
     monkeypatch.setattr("hdmatt.training.loop.time.monotonic", lambda: next(now))

@@ -107,6 +107,7 @@ def switches():
     )  # fmt: skip
 
 
+@pytest.mark.release
 def test_a_training_leaves_the_process_as_it_found_it(tmp_path):
     pack, model = make_pack(tmp_path / "pack"), HDMatt(SHORT.model)
     cv2.setNumThreads(2)
@@ -180,6 +181,7 @@ def test_a_gpu_that_is_not_there_is_a_callers_mistake(tmp_path, capsys, monkeypa
     assert capsys.readouterr().err.count("3 processes cannot share evenly") == 1
 
 
+@pytest.mark.release
 def test_the_precision_auto_is_what_the_device_multiplies_faster_and_is_written_down(tmp_path, monkeypatch):
     pack = make_pack(tmp_path / "pack")
     for faster, name in ((True, "bf16-mixed"), (False, "32-true")):

@@ -90,6 +90,7 @@ def test_validation_leaves_scores_a_sheet_and_the_best_weights_and_changes_nothi
     assert cv2.imread(str(tmp_path / "seen/previews" / previews[1])).shape == (18 + 192, 5 * 192, 3)
 
 
+@pytest.mark.release
 def test_a_test_set_is_scored_at_the_end_of_a_run_that_has_no_other_validation(pack, test_set, tmp_path):
     train(SHORT, [pack], tmp_path / "run", fabric=cpu(), validate=[test_set])
     assert [(row["step"], row["set"]) for row in curve(tmp_path / "run", "validation")] == [(4, "set trimap")]
@@ -159,6 +160,7 @@ def test_two_sets_of_one_name_are_refused(test_set, tmp_path):
         Folders([test_set, other], SHORT)
 
 
+@pytest.mark.release
 def test_a_test_set_that_cannot_be_read_costs_no_step(pack, test_set, tmp_path):
     """The checkpoint is written before the pictures are looked at."""
     next((test_set / "image").iterdir()).write_bytes(b"not a picture")
@@ -207,6 +209,7 @@ def test_a_composite_gives_a_group_to_each_of_several_steps(pack):
     assert (np.abs(twice["alpha"].astype(int) - twice["trimap"])[known] <= 5).all()  # mirrored alike
 
 
+@pytest.mark.release
 def test_a_step_has_a_group_of_every_composite_and_batches_go_on_anywhere(pack):
     assets = load_assets([pack])
     config = replace(SHORT, groups=2, steps_per_composite=4, steps=6)  # a group of each of two composites a step
@@ -221,6 +224,7 @@ def test_a_step_has_a_group_of_every_composite_and_batches_go_on_anywhere(pack):
     assert len(later) == 3 and all(torch.equal(a, b) for a, b in zip(later, steps[3:], strict=True))
 
 
+@pytest.mark.release
 def test_a_turned_group_knows_the_same_of_the_whole_picture(pack):
     """A turned patch keeps each place's carried alpha with its pixels, also inside of the field's cells."""
     assets, turned = load_assets([pack]), 0

@@ -31,6 +31,7 @@ def pack(tmp_path_factory):
     return make_pack(tmp_path_factory.mktemp("data") / "pack")
 
 
+@pytest.mark.release
 def test_a_batch_in_pieces_is_the_same_step(pack, tmp_path):
     init = start(WIDE, tmp_path)
     whole, parts = (

@@ -43,6 +43,7 @@ def test_the_band_is_the_erosion_of_both_sides_by_exact_discs(inside, outside):
     np.testing.assert_array_equal(trimap, slowly(mask, inside, outside))
 
 
+@pytest.mark.release
 @settings(deadline=None, derandomize=True, max_examples=30)
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(1, 60), st.integers(0, 2**31))
 def test_rows_made_in_bands_are_those_of_the_whole_mask(inside, outside, rows, seed):

@@ -85,7 +85,7 @@ def measure_layers(
     """
     model = network_on(model, device)
     inputs, surroundings = _sample(model.config.patch, batch, unknown, device)
-    surroundings = surroundings if model.config.extra_channels and model.config.surroundings else None
+    surroundings = surroundings if model.config.knows_surroundings else None
 
     def once() -> None:
         with torch.inference_mode(), exact_float32():

@@ -40,9 +40,7 @@ def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: 
     placed = place_windows(trimap, options)
     check_some_known(placed.unknown, info)
     pool = _context_pool(placed, options, model)
-    known_colours = (
-        bool(placed.queries) and options.topk > 0 and model.config.extra_channels and model.config.surroundings
-    )
+    known_colours = bool(placed.queries) and options.topk > 0 and model.config.knows_surroundings
     budget = Budget(limit_of(options))
     take_fixed(budget, info, model, options, pixel=channels_bytes)
     for rows, pixel in ((chunk_rows, channels_bytes), (info.chunk_rows, 1)):

@@ -52,6 +52,11 @@ class ModelConfig:
     surroundings: bool = True
     patch: int = 320
 
+    @property
+    def knows_surroundings(self) -> bool:
+        """Whether there are extra channels, and they know what lies around a patch."""
+        return self.extra_channels and self.surroundings
+
 
 _EARLIER = {"hints": "extra_channels", "around": "surroundings"}  # names before version 0.9, and today's
 

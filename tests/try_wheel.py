@@ -59,8 +59,8 @@ def main(arguments: list[str] | None = None) -> int:
             for tool in given.tool or TOOLS:
                 found.append(tried(tool, python, wheel, folder))
                 print(found[-1], flush=True)
-        if given.write:
-            write(wheel, sdist, found)
+                if given.write:  # each when it is known: the next may fail
+                    write(wheel, sdist, found)
     return 0
 
 
@@ -188,12 +188,10 @@ def write(wheel: Path, sdist: Path, found: list[Tried]) -> None:
     page = PAGE.read_text(encoding="utf-8")
     head, _, rest = page.partition(BEGIN)
     before, _, tail = rest.partition(END)
-    rows = {
-        tuple(cells(line)[:2]): line for line in before.splitlines() if cells(line)[:1] in ([name] for name in TOOLS)
-    }
+    rows = {key(*cells(line)[:2]): line for line in before.splitlines() if cells(line)[0] in TOOLS}
     for one in found:
         times = f"{one.import_seconds:.2f} s | {one.version_seconds:.2f} s"
-        rows[one.tool, one.python] = f"| {one.tool} | {one.python} | {one.megabytes:.0f} MB | {times} |"
+        rows[key(one.tool, one.python)] = f"| {one.tool} | {one.python} | {one.megabytes:.0f} MB | {times} |"
     wheel_size, sdist_size = (path.stat().st_size / 1e6 for path in (wheel, sdist))
     sizes = f"The wheel has {wheel_size:.1f} MB, weights included; the sdist {sdist_size:.1f}"
     table = [
@@ -203,9 +201,14 @@ def write(wheel: Path, sdist: Path, found: list[Tried]) -> None:
         "",
         "| installed by | Python | environment | `import hdmatt` | `hdmatt --version` |",
         "| -- | -- | -- | -- | -- |",
-        *rows.values(),
+        *(rows[one] for one in sorted(rows)),
     ]
     PAGE.write_text(f"{head}{BEGIN}\n\n" + "\n".join(table) + f"\n\n{END}{tail}", encoding="utf-8")
+
+
+def key(tool: str, python: str) -> tuple[int, int]:
+    """A row's place in the table: by Python, then by tool."""
+    return int(python.split(".")[1]), TOOLS.index(tool)
 
 
 def cells(line: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -194,6 +195,13 @@ def test_every_node_of_the_workflow_is_there_with_its_slots_and_widgets(nodes):
         assert [slot["type"] for slot in node["outputs"]] == outputs
         assert len(node["widgets_values"]) == widgets
     assert {node["type"] for node in WORKFLOW["nodes"]} == {*OF_COMFYUI, *nodes.NODE_CLASS_MAPPINGS}
+
+
+def test_the_folder_gets_a_name_that_hides_no_module():
+    """Older versions of ComfyUI make a module of the bare name of a folder in custom_nodes."""
+    pages = [FOLDER / "README.md", FOLDER.parents[1] / "docs" / "programs.md"]
+    names = [re.findall(r"custom_nodes/([\w-]+)", page.read_text(encoding="utf-8")) for page in pages]
+    assert all(names) and {importlib.util.find_spec(name) for name in [*names[0], *names[1]]} == {None}
 
 
 def test_every_link_of_the_workflow_joins_two_slots_of_its_type():

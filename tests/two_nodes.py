@@ -1,23 +1,32 @@
 """A Ray cluster of two nodes on this machine computes the pictures of a folder; one node is killed in the middle.
 
-    python tests/two_nodes.py FOLDER    FOLDER/in holds pairs; results and a table of what happened on stdout
+    python tests/two_nodes.py FOLDER    FOLDER/in holds pairs; results and a log of what happened on stdout
 
-The pictures are computed by cheap_compute.busy. Run it in a network namespace of its own, since Ray listens on the
+After 30 pictures the next one that node B begins is held there, neither finished nor failed. Then B is killed. So a
+picture is always in flight when its node dies. Run it in a network namespace of its own, since Ray listens on the
 machine's address. It brings the loopback up itself.
 """
 
 import fcntl
 import os
 import secrets
+import signal
 import socket
 import struct
 import sys
 from collections import Counter
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
+
+import cheap_compute
+
+from hdmatt.batching.executor import Outcome, Task
 
 KILLED_AFTER = 30  # pictures
 MIB = 2**20
+EVENTS, DOOMED = "events.txt", "doomed.txt"
 
 
 def loopback_up() -> None:
@@ -25,6 +34,32 @@ def loopback_up() -> None:
     flags, up_and_running = 0x8914, 0x1 | 0x40
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         fcntl.ioctl(asking, flags, struct.pack("16sh14x", b"lo", up_and_running))
+
+
+def compute(task: Task) -> Outcome:
+    """As `cheap_compute.busy`, but tells of beginning and end, and never ends on the node that is to be killed."""
+    import ray
+
+    folder, node = Path(task.picture).parents[1], ray.get_runtime_context().get_node_id()
+    tell(folder, "begun", node, os.getpid(), task.name)
+    with suppress(FileNotFoundError):
+        while (folder / DOOMED).read_text() == node:
+            tell(folder, "held", node, os.getpid(), task.name)
+            signal.pause()
+    outcome = cheap_compute.busy(task)
+    tell(folder, "finished", node, os.getpid(), task.name)
+    return outcome
+
+
+def tell(folder: Path, *words: object) -> None:
+    """A line of the log; lines of several processes do not mix."""
+    descriptor = os.open(folder / EVENTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(descriptor, (" ".join(map(str, words)) + "\n").encode())
+    os.close(descriptor)
+
+
+def events(folder: Path) -> list[list[str]]:
+    return [line.split() for line in (folder / EVENTS).read_text().splitlines()]
 
 
 def main(folder: Path) -> int:
@@ -43,20 +78,42 @@ def main(folder: Path) -> int:
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **small})
     nodes = [cluster.add_node(num_cpus=1, **small) for _ in range(2)]
     cluster.wait_for_nodes()
-    batch.RayTasks = partial(batch.RayTasks, compute="cheap_compute:busy")
+    batch.RayTasks = partial(batch.RayTasks, compute="two_nodes:compute")
     results: Counter[str] = Counter()
+    alive = True
     for result in batch.run(prepared(folder / "in", folder / "out", ray=cluster.address)):
         results[result.state] += 1
         if results.total() == KILLED_AFTER:
-            cluster.remove_node(nodes[1], allow_graceful=False)
-    begun = [line.split() for line in (folder / "begun.txt").read_text().splitlines()]
-    twice = [name for name, times in Counter(name for _, name in begun).items() if times > 1]
-    print(f"results {dict(results)}, one of two nodes killed after {KILLED_AFTER}")
-    print(f"pictures begun {len(begun)}, twice {twice}, by {len({process for process, _ in begun})} processes")
+            (folder / "doomed.tmp").write_text(nodes[1].node_id)
+            (folder / "doomed.tmp").rename(folder / DOOMED)
+        if alive and any(event == "held" for event, *_ in events(folder)):
+            kill(cluster, nodes[1], folder)
+            alive = False
+    print_log(folder, {nodes[0].node_id: "A", nodes[1].node_id: "B"})
+    print(f"results {dict(results)}")
     os.chdir(folder)
     code = command(["batch", "in", "-o", "out", "--ray", cluster.address, "--memory", "1GiB"])
     cluster.shutdown()
     return code
+
+
+def kill(cluster: Any, node: Any, folder: Path) -> None:
+    """As when a machine loses its power: its raylet and the process that holds the picture, by signal 9."""
+    cluster.remove_node(node, allow_graceful=False)
+    for event, _, process, _ in events(folder):
+        if event == "held":
+            with suppress(ProcessLookupError):  # it saw that its raylet was gone
+                os.kill(int(process), signal.SIGKILL)
+    tell(folder, "killed", node.node_id, 0, "-")
+
+
+def print_log(folder: Path, names: dict[str, str]) -> None:
+    """A line for each event: node, process by its number in the log, what it did, picture."""
+    numbers: dict[str, int] = {"0": 0}
+    for event, node, process, picture in events(folder):
+        number = numbers.setdefault(process, len(numbers))
+        who = f"node {names[node]}" + (f" process {number}" if number else "")
+        print(f"{who}: {event}" + (f" {picture}" if number else ""))
 
 
 if __name__ == "__main__":

@@ -185,15 +185,38 @@ def test_rembg_makes_the_mask_only_when_a_model_is_named(scene, capsys, monkeypa
     assert scene.call(*made) == 0
     assert "Apache-2.0" in capsys.readouterr().err
     np.testing.assert_array_equal(read(scene.folder / "t.png"), hdmatt.make_trimap(scene.folder / "mask.png", band=5))
-    made[-3] = "withoutbg"
-    assert scene.call(*made) == 2
-    assert "a service that the picture would be sent to" in capsys.readouterr().err
-    made[-3] = "u2net"
     monkeypatch.setattr(rembg, "import_module", importlib.import_module)
     monkeypatch.setitem(__import__("sys").modules, "rembg", None)
     assert scene.call(*made) == 2
     assert "hdmatt[rembg]" in capsys.readouterr().err
-    assert "unknown to us" in rembg.licence_note("other")
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [("withoutbg", "service"), ("isnet-general-use", "none to the weights"), ("silueta", "not known to us")],
+)
+def test_a_model_of_rembg_whose_licence_is_not_known_is_refused_before_anything_is_loaded(
+    scene, capsys, monkeypatch, model, reason
+):
+    from hdmatt.trimaps import rembg
+
+    monkeypatch.setattr(rembg, "import_module", None)
+    made = ["trimap", "make", "--picture", "picture.png", "-o", "t.png", "--rembg", model, "--band", "5"]
+    assert scene.call(*made) == 2
+    said = capsys.readouterr().err
+    assert reason in said and "u2net" in said and "note" not in said
+
+
+def test_a_mask_of_another_size_by_rembg_is_refused(scene, capsys, monkeypatch):
+    from hdmatt.trimaps import rembg
+
+    def three(pixels, **_):
+        return Image.fromarray(np.tile(pixels[..., 0], (3, 1)))
+
+    monkeypatch.setattr(rembg, "import_module", lambda name: SimpleNamespace(new_session=str, remove=three))
+    made = ["trimap", "make", "--picture", "picture.png", "-o", "t.png", "--rembg", "u2net", "--band", "5"]
+    assert scene.call(*made) == 2
+    assert "made a mask of" in capsys.readouterr().err
 
 
 def test_the_command_makes_trimaps_of_boxes_and_says_so_as_json(scene, capsys):

@@ -3,7 +3,7 @@
     python docs/pictures.py            # all, into docs/images/site
     python docs/pictures.py trimaps    # some: start, trimaps, steps
 
-start      the portrait at half its size and its trimap, to be downloaded from the first page
+start      the portrait at half its size, its trimap and a rough mask, to be downloaded from the first page
 trimaps    good and bad trimaps of the portrait, each with its matte and a composite
 steps      the portrait followed through a run: smaller picture, patches, contexts, stitching, colours
 
@@ -61,9 +61,10 @@ def half() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def start() -> Iterator[tuple[str, np.ndarray]]:
     """What a reader of the first page downloads."""
-    picture, trimap, _ = half()
+    picture, trimap, alpha = half()
     yield "portrait-small.jpg", picture
     yield "trimap-small.png", trimap
+    yield "mask-small.png", rough(alpha)
 
 
 def trimaps() -> Iterator[tuple[str, np.ndarray]]:

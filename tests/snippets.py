@@ -106,7 +106,8 @@ def make_files(folder: Path) -> Path:
         cv2.imwrite(str(folder / f"{name}.tif"), picture)
     for name in ("trimap.png", "trimap-small.png"):
         cv2.imwrite(str(folder / name), trimap)
-    cv2.imwrite(str(folder / "mask.png"), mask)
+    for name in ("mask.png", "mask-small.png"):
+        cv2.imwrite(str(folder / name), mask)
     cv2.imwrite(str(folder / "small-mask.png"), mask[::2, ::2])
     cv2.imwrite(str(folder / "matte.png"), cv2.GaussianBlur(mask, (0, 0), 2))
     cv2.imwrite(str(folder / "photo_alpha.png"), cv2.GaussianBlur(mask, (0, 0), 2))

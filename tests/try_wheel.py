@@ -97,7 +97,8 @@ def pictures(folder: Path) -> None:
     trimap = cv2.resize(trimap, SMALL, interpolation=cv2.INTER_NEAREST)
     cv2.imwrite(str(folder / "portrait-small.jpg"), picture)
     cv2.imwrite(str(folder / "trimap-small.png"), trimap)
-    cv2.imwrite(str(folder / "mask.png"), (trimap > 200).astype("uint8") * 255)
+    mask = cv2.imread(str(site / "mask-small.png"), cv2.IMREAD_GRAYSCALE)
+    cv2.imwrite(str(folder / "mask-small.png"), cv2.resize(mask, SMALL, interpolation=cv2.INTER_NEAREST))
 
 
 def tried(tool: str, python: str, wheel: Path, folder: Path) -> Tried:

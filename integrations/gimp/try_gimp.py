@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
-from importlib.metadata import version
+import tomllib
 from pathlib import Path
 
 import cv2
@@ -203,16 +203,18 @@ def reference(case: dict, exchange: Path, height: int, width: int) -> dict[str, 
 
 def log(system: Path, gimp: str, took: float, rows: list[str]) -> str:
     debian = (system / "etc/debian_version").read_text().strip()
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
     return f"""# The plug-in in the real GIMP
 
 Written by `python integrations/gimp/try_gimp.py FOLDER` ({time.strftime("%Y-%m-%d")}).
 
-- GIMP {gimp} of Debian {debian}, `gimp-console-3.0 -i -d -f`, no display. hdmatt {version("hdmatt")}.
+- GIMP {gimp} of Debian {debian}, `gimp-console-3.0 -i -d -f`, no display. hdmatt {version}.
 - hdmatt was not installed inside: a wrapper `hdmatt` on PATH called it outside of the chroot.
 - {len(rows)} cases through `plug-in-hdmatt`, in {took:.0f} s together. The picture is a piece of
   `examples/hair.jpg`, {BOX[2] - BOX[0]}x{BOX[3] - BOX[1]}.
-- Compared: the numbers that GIMP stores in the new layer and its mask, read without conversion, with the
-  files that `hdmatt matte ... -o --foreground` writes for the same picture and trimap or mask. 0 is identical.
+- Compared: the numbers that GIMP stores in the new layer and its mask, read without conversion,
+  with the files that `hdmatt matte ... -o --foreground` writes for the same picture and trimap or
+  mask. 0 is identical.
 
 | case | outcome |
 | -- | -- |

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from html import unescape
 
 import pytest
@@ -30,6 +31,7 @@ NAMES = [
     "Questions",
     "Limits and known failures",
 ]
+FOR_DEVELOPERS = {"dev", "docs", "release"}
 
 
 def navigation():
@@ -59,6 +61,14 @@ def test_no_page_links_to_a_file_outside_of_the_site():
 def test_every_public_name_is_in_the_api():
     page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
     assert sorted(re.findall(r"^::: hdmatt\.(\w+)$", page, re.MULTILINE)) == sorted(hdmatt.__all__)
+
+
+def test_the_first_page_names_every_extra_that_is_for_users():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    page = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    table = page.partition("| extra | for |")[2].partition("\n\n")[0]
+    cells = " ".join(line.split("|")[1] for line in table.splitlines() if line.count("|") > 2)
+    assert sorted(re.findall(r"`(\w+)`", cells)) == sorted({*project["optional-dependencies"]} - FOR_DEVELOPERS)
 
 
 def test_there_are_fifty_questions_each_with_a_short_answer_and_a_command():

@@ -1,17 +1,18 @@
 """Outputs of a batch: names by template, collisions, manifests, sequences, shards."""
 
 import json
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
 from small_batch import pairs, prepared, put, results
 
-from hdmatt.batching.batch import output_kinds
 from hdmatt.batching.find import Found
 from hdmatt.batching.sequences import frame_ranges, missing_frames, numbered, parse_frames, pattern_of
 from hdmatt.batching.shard import Shard, parse_shard
 from hdmatt.batching.templates import check_template, fill
 from hdmatt.errors import InputError, OutputError
-from hdmatt.inference.outputs import Outputs
+from hdmatt.inference.outputs import OUTPUT_FILES, Outputs
 
 
 def outputs(made, out):
@@ -24,7 +25,6 @@ def test_folders_are_kept_and_the_matte_is_called_after_its_picture(tmp_path):
     assert outputs(made, tmp_path / "out") == {"a_alpha.png", "sub/deep/a_alpha.png"}
 
 
-@pytest.mark.release
 def test_every_output_of_a_matte_has_a_template(tmp_path):
     pairs(tmp_path / "in", "s/a")
     wanted = Outputs(cutout="{dir}/{stem}.{ext}.png", foreground="fg/{stem}.tif")
@@ -33,7 +33,11 @@ def test_every_output_of_a_matte_has_a_template(tmp_path):
         "cutout": str(tmp_path / "out/s/a.jpg.png"),
         "foreground": str(tmp_path / "out/fg/a.tif"),
     }
-    assert {"alpha", "foreground", "cutout", "composite"} <= set(output_kinds())
+
+
+def test_every_path_of_the_outputs_is_one_of_the_files_that_are_written():
+    paths = {one.name for one in fields(Outputs) if one.type == str | Path | None}
+    assert paths - {"background"} == set(OUTPUT_FILES)
 
 
 def test_braces_in_a_files_name_are_no_fields(tmp_path):
@@ -55,7 +59,6 @@ def test_a_format_that_cannot_be_written_is_refused_before_anything_runs(tmp_pat
         prepared(tmp_path, tmp_path / "out", outputs=Outputs(composite="{stem}.png"))
 
 
-@pytest.mark.release
 def test_options_that_no_picture_could_have_are_refused_before_anything_runs(tmp_path):
     pairs(tmp_path, "a")
     for wrong, message in (
@@ -81,7 +84,6 @@ def test_an_output_that_is_an_input_is_refused(tmp_path):
         prepared(tmp_path, tmp_path, outputs=Outputs("{stem}_trimap.png"))
 
 
-@pytest.mark.release
 def test_a_file_that_no_batch_wrote_is_not_replaced_unless_asked(tmp_path):
     pairs(tmp_path / "in", "a")
     put(tmp_path / "out", "a_alpha.png")
@@ -121,7 +123,6 @@ def test_a_csv_manifest_names_pictures_trimaps_outputs_and_options(tmp_path):
     assert made.job.task(first).work["options"]["topk"] == 5 and made.job.task(second).work["options"]["topk"] == 7
 
 
-@pytest.mark.release
 def test_masks_have_a_band_that_is_checked_and_that_a_manifest_may_change(tmp_path):
     put(tmp_path, "a.jpg", "m.png")
     (tmp_path / "m.csv").write_text("picture,mask,band\na.jpg,m.png,3%\n")
@@ -140,7 +141,6 @@ def test_a_manifest_of_json_lines_keeps_every_name(tmp_path):
     assert entry.name == name and entry.settings == {"strategy": "crop"}
 
 
-@pytest.mark.release
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -188,7 +188,6 @@ def test_a_sequence_keeps_numbers_and_padding_and_its_gaps_are_named(tmp_path):
     assert made.collected.notes == ["shot.#### lacks 2 frames: 11-12"]
 
 
-@pytest.mark.release
 def test_frames_that_were_asked_for_must_be_there(tmp_path):
     pairs(tmp_path, *(f"shot.{number:04d}" for number in (9, 10, 13)))
     assert len(prepared(tmp_path, tmp_path / "out", frames="9-10").collected.entries) == 2
@@ -196,7 +195,6 @@ def test_frames_that_were_asked_for_must_be_there(tmp_path):
         prepared(tmp_path, tmp_path / "out", frames="9-11")
 
 
-@pytest.mark.release
 def test_shards_share_all_pictures_out_and_none_twice(tmp_path):
     pairs(tmp_path, *(f"p{number}" for number in range(40)))
     parts = [prepared(tmp_path, tmp_path / "out", shard=f"{index}/3").collected.entries for index in (1, 2, 3)]

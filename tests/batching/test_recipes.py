@@ -6,11 +6,11 @@ from pathlib import Path
 
 import typer
 
-from hdmatt.batching.batch import output_kinds
 from hdmatt.batching.templates import FIELDS
 from hdmatt.cli.batch import batch_command
 from hdmatt.cli.main import app
 from hdmatt.cli.matte import matte_command
+from hdmatt.inference.outputs import OUTPUT_FILES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "batch.md").read_text(encoding="utf-8")
 COMMAND = typer.main.get_command(app).commands["batch"]
@@ -21,7 +21,7 @@ OTHERWISE = {"picture", "trimap", "mask", "output", "batch", "save_trimap", "pro
 
 def test_every_output_and_every_option_of_a_matte_is_one_of_a_batch():
     ours = set(signature(batch_command).parameters)
-    assert set(output_kinds()) <= ours
+    assert set(OUTPUT_FILES) <= ours
     assert set(signature(matte_command).parameters) - OTHERWISE <= ours
 
 

@@ -36,7 +36,6 @@ def test_a_second_run_computes_nothing(folder):
     assert set(again(folder, compute=lambda task: Outcome("failed")).values()) == {"unchanged"}
 
 
-@pytest.mark.release
 def test_a_second_run_computes_what_is_missing_or_changed(folder):
     again(folder)
     (folder / "out/a_alpha.png").unlink()
@@ -48,7 +47,6 @@ def test_a_second_run_computes_what_is_missing_or_changed(folder):
     assert again(folder)["c.jpg"] == "done"
 
 
-@pytest.mark.release
 def test_other_settings_compute_all_again_and_another_memory_limit_does_not(folder):
     again(folder)
     assert set(again(folder, strategy="crop").values()) == {"done"}
@@ -68,7 +66,6 @@ def test_what_failed_stays_failed_until_it_changes_or_is_asked_for(folder):
     assert again(folder)["a.jpg"] == "done"
 
 
-@pytest.mark.release
 def test_what_failed_because_of_the_machine_is_tried_again(folder):
     def full(task):
         return Outcome("failed", reason="the disk is full", again=True)
@@ -77,7 +74,6 @@ def test_what_failed_because_of_the_machine_is_tried_again(folder):
     assert set(again(folder).values()) == {"done"}
 
 
-@pytest.mark.release
 def test_it_stops_after_so_many_failures(folder):
     for name in ("a.jpg", "c.jpg"):
         put(folder / "in", name, data=b"bad")
@@ -85,7 +81,6 @@ def test_it_stops_after_so_many_failures(folder):
     assert again(folder, max_failures=2) == {"a.jpg": "failed", "c.jpg": "failed"} | {"sub/b.jpg": "done"}
 
 
-@pytest.mark.release
 def test_a_picture_that_changes_while_it_is_computed_is_not_done(folder):
     def slow(task):
         put(folder / "in", task.name, data=b"changed")
@@ -95,7 +90,6 @@ def test_a_picture_that_changes_while_it_is_computed_is_not_done(folder):
     assert set(again(folder).values()) == {"done"}
 
 
-@pytest.mark.release
 def test_a_network_that_is_not_there_stops_the_batch_and_fails_no_picture(folder):
     with pytest.raises(InputError, match="no such device"):
         again(folder, compute=lambda task: Outcome("refused", reason="no such device"))
@@ -116,7 +110,6 @@ class Losing(Inline):
         return lost + super().wait(seconds)
 
 
-@pytest.mark.release
 def test_a_lost_picture_is_computed_once_more_alone_and_then_fails(folder):
     for attempts, state in ((1, "done"), (2, "failed")):
         losing = Losing(attempts)
@@ -129,7 +122,6 @@ def test_a_lost_picture_is_computed_once_more_alone_and_then_fails(folder):
     assert set(again(folder).values()) == {"done"}  # the next run tries again
 
 
-@pytest.mark.release
 def test_a_row_that_a_crash_cut_short_counts_as_not_written(folder):
     again(folder)
     (file,) = (folder / "out/.hdmatt").glob("*.jsonl")
@@ -138,7 +130,6 @@ def test_a_row_that_a_crash_cut_short_counts_as_not_written(folder):
     assert sorted(again(folder).values()) == ["done", "unchanged", "unchanged"]
 
 
-@pytest.mark.release
 def test_an_output_whose_row_was_never_written_is_known_as_ours(folder):
     """Killed between the rename of the output and the row "done": the row "started" stands."""
     again(folder)
@@ -165,7 +156,6 @@ def test_the_last_row_counts_whichever_file_it_is_in(tmp_path):
     assert Ledger(tmp_path).rows["a"].state == "done"
 
 
-@pytest.mark.release
 def test_two_runs_on_one_folder_compute_every_picture_once(folder, monkeypatch):
     """The second starts while the first computes its first picture, and takes what is not claimed."""
     monkeypatch.setattr("hdmatt.batching.run.LOOK_SECONDS", 0)
@@ -240,7 +230,6 @@ def test_names_are_printed_as_they_are_or_as_bash_writes_them():
     assert shown(b"'\xff\\\x1b".decode("utf-8", "surrogateescape")) == "$'\\'\\xff\\\\\\x1b'"
 
 
-@pytest.mark.release
 def test_watching_computes_what_has_settled_and_waits_for_trimaps(folder):
     clock = iter(range(100))
     looks: list[list[str]] = []

@@ -129,6 +129,7 @@ def read(path):
 
 
 @pytest.mark.release
+@pytest.mark.release
 def test_a_matte_of_a_mask_is_that_of_the_trimap_made_from_it(scene):
     small = ["--patch", "64", "--overlap", "16"]
     made = ["matte", "picture.png", "--mask", "mask.png", "-o", "alpha.png", "--save-trimap", "kept.png"]

@@ -9,8 +9,8 @@ run_watched  the same, again and again
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, suppress
-from dataclasses import asdict, dataclass, fields, replace
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -27,10 +27,10 @@ from hdmatt.batching.run import BatchResult, Job, Loop
 from hdmatt.batching.templates import DEFAULT, SEQUENCE
 from hdmatt.batching.urls import Url, check_writable, is_url, path_of
 from hdmatt.batching.watch import Watching, watch
-from hdmatt.errors import HDMattError, InputError, ModelError
+from hdmatt.errors import InputError, ModelError
 from hdmatt.inference.names import DEFAULT_MODEL
 from hdmatt.inference.options import NetworkChoice, Options
-from hdmatt.inference.outputs import Outputs, check_options
+from hdmatt.inference.outputs import OUTPUT_FILES, Outputs, check_options
 from hdmatt.network.names import models
 from hdmatt.pictures.formats import writable
 from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions
@@ -117,7 +117,7 @@ def prepare(
     _check_urls(out, templates, work, options)
     ledger = Ledger(out, None if options.ledger is None else Path(options.ledger))
     plain = _plain(work, options)
-    request = Request(inputs, out, templates, options, output_kinds(), _types(plain))
+    request = Request(inputs, out, templates, options, OUTPUT_FILES, _types(plain))
     job = Job(plain, _digest(plain), options.redo, options.max_failures)
     collected = collect(request, ledger)
     waiting = ("unmatched", "missing") if watched else ()
@@ -151,17 +151,6 @@ def run_watched(
         yield from watch(lambda: collect(prepared.request, prepared.ledger), loop.run, say, how)
 
 
-def output_kinds() -> tuple[str, ...]:
-    """The outputs that are files, by their names in `Outputs`."""
-    kinds: list[str] = []
-    for one in fields(Outputs):
-        value: dict[str, Any] = {one.name: "name.png"}
-        with suppress(HDMattError, TypeError, ValueError, AttributeError):
-            if Outputs(**value).paths():
-                kinds.append(one.name)
-    return tuple(kinds)
-
-
 def _loop(stack: ExitStack, prepared: Prepared, make: MakeExecutor | None) -> Loop:
     ledger = prepared.ledger
     stack.callback(ledger.close)
@@ -185,7 +174,7 @@ def _executor(prepared: Prepared, make: MakeExecutor | None) -> tuple[Executor, 
 
 
 def _templates(outputs: Outputs, options: BatchOptions) -> dict[str, str]:
-    given = {kind: getattr(outputs, kind) for kind in output_kinds()}
+    given = {kind: getattr(outputs, kind) for kind in OUTPUT_FILES}
     templates = {kind: os.fspath(path) for kind, path in given.items() if path is not None}
     if ("composite" in templates) != (outputs.background is not None):
         raise InputError(
@@ -218,8 +207,7 @@ def _check_urls(out: PurePath, templates: dict[str, str], work: Work, options: B
 def _plain(work: Work, options: BatchOptions) -> dict[str, Any]:
     """The work as JSON can hold it, without the templates and the memory limit."""
     BandWidths.parse(options.band, None, None, picture=True)
-    kinds = output_kinds()
-    values = {name: value for name, value in asdict(work.outputs).items() if name not in kinds}
+    values = {name: value for name, value in asdict(work.outputs).items() if name not in OUTPUT_FILES}
     background = values.get("background")
     if background is not None and os.path.isfile(background):
         values["background"] = os.path.abspath(background)

@@ -2,6 +2,7 @@
 
 Knows files and colours; nothing of networks and plans. Read top to bottom:
 
+    OUTPUT_FILES     which fields of Outputs name files
     Outputs          paths of matte, foreground, cut-out, composite and layers, and how they are written
     check_outputs    refuses what cannot be written, before anything is computed
     check_options    the part of it that needs no files
@@ -40,6 +41,7 @@ from hdmatt.system.hidden import place_of, remove_stale
 from hdmatt.system.together import Together
 from hdmatt.system.values import kind_of, path_of, switch, word
 
+OUTPUT_FILES = ("alpha", "foreground", "cutout", "composite", "psd", "layered")  # fields of Outputs that name files
 FOREGROUND_LAYER = ("fg.R", "fg.G", "fg.B")  # beside R G B A of an EXR with layers
 PLATE_LAYER = ("plate.R", "plate.G", "plate.B")
 _WEBP_BYTES = 32  # a pixel, at most; 3 megapixels took 27 (RGBA) and 31 (RGB) with the encoder
@@ -110,7 +112,7 @@ class Outputs:
 
     def paths(self) -> list[Path]:
         """The files that are written, the matte first."""
-        every = (self.alpha, self.foreground, self.cutout, self.composite, self.psd, self.layered)
+        every = (getattr(self, name) for name in OUTPUT_FILES)
         return [Path(path) for path in every if path is not None]
 
     def colours(self) -> bool:

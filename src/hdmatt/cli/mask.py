@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,14 +15,27 @@ if TYPE_CHECKING:
     from hdmatt.pictures.info import InputOptions
 
 
+@dataclass(frozen=True)
+class MaskOptions:
+    """--mask, --band and --save-trimap.
+
+    Attributes:
+        mask: The mask's file, None where a trimap is given.
+        band: Width of the unknown band, as typed.
+        save: Where the trimap made from the mask is kept, if it is.
+    """
+
+    mask: Path | None
+    band: str
+    save: Path | None
+
+
 @contextmanager
 def given_trimap(
     picture: Path,
     trimap: Path | None,
-    mask: Path | None,
+    made_from: MaskOptions,
     *,
-    band: str,
-    save: Path | None,
     outputs: "Outputs",
     network: "NetworkChoice",
     reading: "InputOptions",
@@ -33,6 +47,7 @@ def given_trimap(
         InputError: Both or neither of trimap and mask, or a mask that makes no trimap.
         OutputError: An output is one of the inputs or cannot be written; told before the trimap is made.
     """
+    mask, save = made_from.mask, made_from.save
     if mask is None:
         if trimap is None:
             raise InputError("there is no trimap and no mask", hint="Give TRIMAP after PICTURE, or --mask FILE.")
@@ -53,14 +68,12 @@ def given_trimap(
         check_trimap_path(save, [picture, mask])
         if save.resolve() in [path.resolve() for path in outputs.paths()]:
             raise InputError("--save-trimap and an output have the same path", hint="Give each its own file.")
-    widths = BandWidths.parse(band, None, None, picture=True)
+    widths = BandWidths.parse(made_from.band, None, None, picture=True)
     with tempfile.TemporaryDirectory(prefix="hdmatt-") as folder:
         path = save or Path(folder) / "trimap.png"
         with ExitStack() as stack:
             opened = stack.enter_context(open_picture(picture, reading))
             source = MaskSource(mask)
-            made = trimap_rows(
-                stack, source, opened, widths, network=network, input_options=reading, memory=memory
-            )  # fmt: skip
-            write_rows(made, path)
+            rows = trimap_rows(stack, source, opened, widths, network=network, input_options=reading, memory=memory)
+            write_rows(rows, path)
         yield path

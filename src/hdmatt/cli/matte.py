@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hdmatt.cli import shared
-from hdmatt.cli.mask import given_trimap
+from hdmatt.cli.mask import MaskOptions, given_trimap
 from hdmatt.errors import InexactWarning, NoUnknownWarning
 from hdmatt.system.memory import MIB
 
@@ -112,13 +112,10 @@ def matte_command(
     if not outputs.paths():
         outputs = replace(outputs, alpha=picture.parent / f"{picture.stem}_alpha.png")
         shared.refuse_existing(outputs.paths(), option="-o", overwrite=overwrite)
-    keep = None if plan else save_trimap  # --plan writes nothing
     with given_trimap(
         picture,
         trimap,
-        mask,
-        band=band,
-        save=keep,
+        MaskOptions(mask, band, save_trimap if not plan else None),  # --plan writes nothing
         outputs=outputs,
         network=network,
         reading=reading,

@@ -132,6 +132,7 @@ def make_files(folder: Path) -> Path:
         ):
             (folder / kind / sub).mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(folder / kind / sub / f"{name}{suffix}"), pixels)
+    (folder / "pairs.csv").write_text("picture,mask,cutout\nphotos/red/shoe.jpg,masks/red/shoe.png,red/shoe.png\n")
     (folder / "shots").mkdir()
     for frame in range(1001, 1004):
         _save_exr(folder / "shots" / f"a.{frame}.exr", light, ("R", "G", "B"))

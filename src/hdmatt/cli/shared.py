@@ -46,7 +46,7 @@ _PATCHES = "Patches: how they are placed, chosen and joined"
 _SPEED = "Speed and memory"
 _PRINT = "What is printed"
 
-Picture = Annotated[Path, typer.Argument(help="PNG, JPEG, TIFF, EXR or WebP.")]
+Picture = Annotated[Path, typer.Argument(help="PNG, JPEG, TIFF, EXR, WebP or another kind that is read.")]
 Trimap = Annotated[Path, typer.Argument(help="Same size; below 85 background, 170 and above foreground, else unknown.")]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace files of default names; those named here are always replaced.")

@@ -46,7 +46,7 @@ Presets, --show lists the settings of one:
                 Each starts from the weights of the one before (--init)
   cpu-decoder   all but the encoder, on two cores; needs --init
   cpu-ablation  a row of the ablation, on one core; needs --init
-  wide          finished weights, for things that are unknown as a whole; needs --init
+  wide-unknown  finished weights, for things that are unknown as a whole; needs --init
   tiny          a dry run of seconds
 
 `hdmatt train backbone` is stage 1 of the paper: the encoder as a classifier of labelled pictures.

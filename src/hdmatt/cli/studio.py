@@ -14,7 +14,9 @@ _SERVER = "The server"
 
 def studio_command(
     context: shared.Context,
-    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE...", help="PNG, JPEG, TIFF, EXR, WebP or another kind.")],
+    pictures: Annotated[
+        list[Path], typer.Argument(metavar="PICTURE...", help="PNG, JPEG, TIFF, EXR, WebP or another kind.")
+    ],
     trimap: Annotated[Path | None, typer.Option(help="Of the first picture, to go on with.")] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder of results. Default: the picture's.")

@@ -16,9 +16,9 @@ def flat(value: float, dtype: Any = np.float32, height: int = HEIGHT, width: int
     return np.full((height, width), value, dtype)
 
 
-def layer(prefix: str, *values: float, names: Sequence[str] = "RGBA") -> dict[str, np.ndarray]:
-    """Channels of one layer, as `layer("rgba.", 0.1, 0.2, 0.3)`."""
-    return {f"{prefix}{name}": flat(value) for name, value in zip(names, values, strict=False)}
+def layer(prefix: str, *values: float, names: Sequence[str] = "RGBA", **size: int) -> dict[str, np.ndarray]:
+    """Channels of one layer, as `layer("rgba.", 0.1, 0.2, 0.3)`; `size` is a height and a width."""
+    return {f"{prefix}{name}": flat(value, **size) for name, value in zip(names, values, strict=False)}
 
 
 def save_exr(path: Path, channels: dict[str, np.ndarray], **header: Any) -> Path:

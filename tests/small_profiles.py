@@ -1,5 +1,6 @@
 """ICC profiles, made tag by tag, and pictures of inks with one, for the tests."""
 
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -94,11 +95,42 @@ def save_inks(path: Path, inks: np.ndarray, profile: bytes) -> Path:
     if path.suffix == ".jpg":
         Image.fromarray(inks, mode="CMYK").save(path, quality=100, icc_profile=profile)
     elif path.suffix == ".psd":
-        planes = 255 - np.moveaxis(inks, 2, 0)  # white minus the ink
-        block = b"8BIM" + struct.pack(">HHI", 1039, 0, len(profile)) + profile + bytes(len(profile) % 2)
-        head = struct.pack(">4sH6xHIIHH", b"8BPS", 1, 4, *inks.shape[:2], 8, 4) + bytes(4)
-        path.write_bytes(head + struct.pack(">I", len(block)) + block + bytes(4) + b"\0\0" + planes.tobytes())
+        save_psd(path, inks, profile)
     else:
         layout = {"tile": (16, 16)} if path.stem == "tiled" else {}
         tifffile.imwrite(path, inks, photometric="separated", iccprofile=profile, **layout)
     return path
+
+
+def save_psd(
+    path: Path,
+    inks: np.ndarray,
+    profile: bytes,
+    *,
+    bits: int = 8,
+    big: bool = False,
+    packed: bool = False,
+    alpha: bool = False,
+) -> Path:
+    """A PSD or PSB without layers, of inks [h, w, 4] of 8 bit."""
+    planes = 255 - np.moveaxis(inks, 2, 0)  # white minus the ink
+    planes = np.concatenate([planes, planes[:alpha]]).astype(">u2" if bits == 16 else ">u1") * (
+        257 if bits == 16 else 1
+    )
+    rows = [row.astype(planes.dtype).tobytes() for plane in planes for row in plane]
+    if packed:
+        rows = [_packed(row) for row in rows]
+        rows = [struct.pack(">I" if big else ">H", len(row)) for row in rows] + rows
+    block = b"8BIM" + struct.pack(">HHI", 1039, 0, len(profile)) + profile + bytes(len(profile) % 2)
+    head = struct.pack(">4sH6xHIIHH", b"8BPS", 1 + big, len(planes), *inks.shape[:2], bits, 4) + bytes(4)
+    layers = bytes(8 if big else 4)
+    path.write_bytes(head + struct.pack(">I", len(block)) + block + layers + struct.pack(">H", packed) + b"".join(rows))
+    return path
+
+
+def _packed(row: bytes) -> bytes:
+    """PackBits: runs of equal bytes, each byte apart otherwise."""
+    found = b""
+    for run in re.finditer(rb"(.)\1{0,127}", row, re.DOTALL):
+        found += bytes([(257 - len(run[0])) % 256, run[1][0]])
+    return found

@@ -99,6 +99,8 @@ def make_files(folder: Path) -> Path:
     mask = np.where(distance < 20, 255, 0).astype(np.uint8)
     green = np.where((distance < 20)[..., None], picture, np.array((40, 200, 30), np.uint8))
     cv2.imwrite(str(folder / "shot.png"), green)
+    flat = np.where((distance < 20)[..., None], np.array((30, 60, 220), np.uint8), np.uint8(255))
+    cv2.imwrite(str(folder / "logo.png"), flat)
     cv2.imwrite(str(folder / "composed.png"), picture)
     for name in ("portrait", "portrait-small", "photo", "p", "shoe", "beach"):
         cv2.imwrite(str(folder / f"{name}.jpg"), picture)

@@ -93,7 +93,7 @@ def test_straight_alpha_leaves_colours_as_they_are_stored(tmp_path, suffix):
     np.testing.assert_array_equal(whole(path), pixels[..., :3])
 
 
-@pytest.mark.parametrize("name", ["a.tif", "a.gif", "a.png", "a.webp", "a.avif"])
+@pytest.mark.parametrize("name", ["a.tif", "a.gif", "a.png", "a.webp", "a.avif", "a.mpo"])
 def test_of_several_pictures_the_first_is_taken_and_a_note_says_so(tmp_path, name):
     path = tmp_path / name
     pages = [Image.fromarray(np.full((16, 16, 3), value, np.uint8)) for value in (60, 200)]

@@ -93,6 +93,7 @@ def test_of_a_stereo_picture_the_main_view_is_read_and_the_other_on_request(tmp_
         ({"Z": flat(5)}, "has no layer with colours, its channels are Z"),
         ({"motion.X": flat(0), "motion.Y": flat(0)}, "its channels are motion.X, motion.Y"),
         ({"Y": flat(0), "RY": flat(0), "BY": flat(0)}, "holds luminance and chroma (Y, RY, BY)"),
+        (layer("", 1, 1, 1) | {"AR": flat(1), "AG": flat(1), "AB": flat(1)}, "an alpha for each colour (AR, AG, AB)"),
         ({"Y": flat(0, np.uint32)}, "its channel Y holds whole numbers"),
     ],
 )  # fmt: skip

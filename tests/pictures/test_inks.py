@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 from small_pictures import HEIGHT, WIDTH, noise, whole
-from small_profiles import ink_profile, save_inks
+from small_profiles import ink_profile, save_inks, save_psd
 
 from hdmatt.errors import InputError
 from hdmatt.pictures import inks
@@ -63,7 +63,7 @@ def test_inks_of_a_jpeg_do_too_and_any_rows_of_it(tmp_path):
     expected = by_littlecms(np.asarray(Image.open(path)))
     np.testing.assert_array_equal(whole(path), expected)
     with open_picture(path) as picture:
-        assert picture.info.notes == NOTE
+        assert picture.info.notes == NOTE and picture.info.whole_bytes == HEIGHT * WIDTH * 4
         for y0 in (HEIGHT - 5, 0, 7):
             np.testing.assert_array_equal(picture.rows(y0, y0 + 5), expected[y0 : y0 + 5])
 
@@ -77,6 +77,30 @@ def test_a_jpeg_that_is_open_twice_is_decoded_once_and_forgotten_when_it_is_clos
     assert len(loads) == 1 and not inks._open_now
     save(path, 255 - noise(4))
     np.testing.assert_array_equal(whole(path), by_littlecms(np.asarray(Image.open(path))))
+
+
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_inks_of_every_psd_become_what_littlecms_makes_of_them(tmp_path, big, bits, packed, alpha):
+    inks = noise(4)
+    inks[:, 9:20] = inks[:, 9:10]  # runs
+    path = save_psd(tmp_path / "a.psd", inks, PROFILE, bits=bits, big=big, packed=packed, alpha=alpha)
+    expected = by_littlecms(inks)
+    with open_picture(path) as picture:
+        for y0, y1 in ((0, HEIGHT), (HEIGHT - 3, HEIGHT), (4, 9)):
+            np.testing.assert_array_equal(picture.rows(y0, y1), expected[y0:y1])
+        deep = " of 8 bit" * (bits == 16)
+        assert picture.info.notes == (f"holds CMYK colours, which became sRGB{deep} by its ICC profile",)
+        assert picture.info.whole_bytes == 0
+
+
+def test_a_psd_of_inks_that_is_cut_short_is_damaged(tmp_path):
+    path = save_psd(tmp_path / "a.psd", noise(4), PROFILE, packed=True)
+    path.write_bytes(path.read_bytes()[:-400])
+    with pytest.raises(InputError, match="damaged or cut short"):
+        whole(path)
 
 
 def test_inks_of_16_bit_become_8_bit_and_a_note_says_so(tmp_path):

@@ -22,6 +22,7 @@ from hdmatt.pictures.info import InputOptions, PictureInfo
 from hdmatt.pictures.labels import written_as
 from hdmatt.pictures.reader import open_picture
 
+REC2020 = (0.708, 0.292, 0.170, 0.797, 0.131, 0.046, 0.3127, 0.3290)
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 5, 3), np.uint8)
 
 
@@ -92,6 +93,10 @@ def test_numbers_that_we_cannot_use_say_so_once_they_are_used(tmp_path, code, na
     assert name in encoding(png(tmp_path / "a.png", cICP=bytes([9, code, 0, 1]))).refused
 
 
+def test_numbers_of_narrow_range_are_refused(tmp_path):
+    assert "narrow range" in encoding(png(tmp_path / "a.png", cICP=bytes([1, 1, 0, 0]))).refused
+
+
 def test_floats_without_a_label_are_linear_and_integers_are_srgb(tmp_path):
     for dtype, expected in ((np.uint8, SRGB), (np.uint16, SRGB), (np.float32, LINEAR), (np.float16, LINEAR)):
         tifffile.imwrite(tmp_path / "a.tif", PIXELS.astype(dtype), photometric="rgb")
@@ -126,6 +131,9 @@ def test_what_the_caller_says_counts_before_what_the_file_says_but_not_before_a_
     path = png(tmp_path / "a.png", gAMA=gama(1.0))
     assert encoding(path, transfer="srgb") == SRGB
     assert encoding(path, transfer="ARRI LogC4") == transfer("ARRI LogC4")
+    for chunk in ({"cHRM": chrm(ADOBE)}, {"cICP": bytes([9, 16, 0, 1])}):  # primaries that the file names stay
+        own, named = encoding(png(path, **chunk)), encoding(path, transfer="ST-2084 - Curve")
+        assert named.to_rec709 == (own.to_rec709 or primaries(REC2020)) and not named.refused
     Image.fromarray(PIXELS).save(path, icc_profile=make_profile(gamma(1.0)))
     with pytest.raises(InputError, match="has an ICC profile"):
         encoding(path, transfer="sRGB")

@@ -142,6 +142,7 @@ def test_bytes_in_any_order_and_place_are_the_same_picture():
         (np.array([[-1, 5]]), "the trimap is an array of int64 with values from -1 to 5"),
         (np.ma.MaskedArray([[1, 2]], mask=[[0, 1]]), "the trimap is an array with 1 masked values"),
         (torch.zeros(2, 2).to_sparse(), "the trimap is a tensor of torch.float32, torch.sparse_coo"),
+        (torch.zeros(2, 2, dtype=torch.complex64), "the trimap is a torch.Tensor of torch.complex64"),
         (object(), "the trimap is an object, we need a path"),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,

@@ -186,6 +186,20 @@ def test_cmyk_is_white_without_ink(tmp_path, dtype, tile):
     assert_shares(path, shares[..., :3] * shares[..., 3:], within=1 / np.iinfo(dtype).max)
 
 
+def test_a_palette_of_numbers_up_to_255_would_be_black(tmp_path):
+    palette = np.random.default_rng(0).integers(1, 256, (3, 256), np.uint16)
+    tiff(tmp_path / "a.tif", integers(8), photometric="palette", colormap=palette)
+    with pytest.raises(InputError, match="a palette of numbers up to 255, where white is 65535"):
+        open_picture(tmp_path / "a.tif")
+
+
+def test_a_volume_is_no_flat_picture(tmp_path):
+    pixels = np.zeros((3, 16, 16), np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="minisblack", volumetric=True, tile=(16, 16, 16))
+    with pytest.raises(InputError, match="holds a volume of several slices"):
+        open_picture(tmp_path / "a.tif")
+
+
 def test_ycbcr_is_what_pillow_reads(tmp_path):
     stored = np.array(Image.fromarray(photo()).convert("YCbCr"))
     path = tiff(tmp_path / "a.tif", stored, photometric="ycbcr", subsampling=(1, 1))

@@ -189,6 +189,13 @@ def test_labels_of_8_bit_are_refused_in_files_and_arrays(tmp_path, levels):
     assert error.value.hint.endswith('(trimap / trimap.max() * 255).round().astype("uint8")')
 
 
+def test_floats_of_three_values_of_which_none_is_foreground_are_refused(tmp_path):
+    values = np.random.default_rng(0).choice(np.array([0, 0.25, 0.5], np.float32), (8, 8))
+    for source in (save_trimap_of(tmp_path, values), values):
+        with open_trimap(source) as trimap, pytest.raises(InputError, match=r"only the values 0, 0\.25, 0\.5, we"):
+            trimap.rows(0, 8)
+
+
 def save_trimap_of(folder: Path, values: np.ndarray) -> Path:
     path = folder / ("a.tif" if values.dtype.kind == "f" else "a.png")
     if values.dtype.kind == "f":

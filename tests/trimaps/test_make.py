@@ -9,6 +9,7 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from small_exr import layer, save_exr, windows
 
 import hdmatt
 from hdmatt.errors import InputError, OutputError
@@ -203,6 +204,25 @@ def test_a_mask_of_another_size_is_refused_or_fitted():
     with pytest.raises(InputError, match="but the picture is") as error:
         hdmatt.make_trimap(MaskSource(disc(60, 60), fit=True), picture, band=4)
     assert "--fit" not in error.value.hint
+
+
+@pytest.mark.parametrize("channel", ["Y", "mask.A"])
+def test_masks_and_trimaps_of_an_exr_lie_where_its_windows_say(tmp_path, channel):
+    shown, mask = (0, 0, 80, 60), np.ascontiguousarray(disc()[8:52, 15:66], np.float32)
+    small = save_exr(tmp_path / "mask.exr", {channel: mask}, **windows((15, 8, 51, 44), shown))
+    channels = layer("", 1, 1, 1, height=50, width=70)
+    picture = save_exr(tmp_path / "picture.exr", channels, **windows((5, 5, 70, 50), shown))
+    made = hdmatt.make_trimap(small, picture, band=3)
+    expected = hdmatt.make_trimap(disc(), band=3)
+    np.testing.assert_array_equal(made, expected[5:55, 5:75])
+    for name, marks in (("shown.png", expected), ("same.png", made)):
+        Image.fromarray(marks).save(tmp_path / name)
+        found = hdmatt.check_trimap(tmp_path / name, picture, small)
+        assert (found.width, found.height) == (70, 50) and "size" not in [finding.name for finding in found.findings]
+    away = save_exr(tmp_path / "away.exr", {channel: mask}, **windows((200, 8, 51, 44), shown))
+    for refused in (lambda: hdmatt.make_trimap(away, picture, band=3), lambda: hdmatt.check_trimap(away, picture)):
+        with pytest.raises(InputError, match="display window"):
+            refused()
 
 
 def test_an_enlarged_mask_is_the_same_in_any_bands():

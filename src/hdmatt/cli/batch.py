@@ -124,6 +124,9 @@ def batch_command(
     trim: Annotated[
         bool, typer.Option("--trim", help="Cut the outputs to the subject.", rich_help_panel=_OUTPUTS)
     ] = False,
+    palette: Annotated[
+        bool, typer.Option("--palette", help="PNG cut-outs of few colours get a palette.", rich_help_panel=_OUTPUTS)
+    ] = False,
     background: Annotated[
         str | None, typer.Option(help="Picture or colour behind --composite.", rich_help_panel=_OUTPUTS)
     ] = None,

@@ -68,6 +68,9 @@ def matte_command(
         float, typer.Option(metavar="0-1", help="Takes the light of a green or blue screen from the colours.")
     ] = 0,
     trim: Annotated[bool, typer.Option("--trim", help="Cut all outputs to the subject.")] = False,
+    palette: Annotated[
+        bool, typer.Option("--palette", help="A PNG cut-out of 8 bit and at most 256 colours gets a palette.")
+    ] = False,
     mask: Annotated[
         Path | None, typer.Option(help="Makes the trimap from a mask, matte or cut-out.", rich_help_panel=_MASK)
     ] = None,

@@ -84,7 +84,7 @@ class RunSummary(PlanFacts):
     network_seconds: float  # of them in the network alone
     peak_memory: int  # what the process held at most
     outputs: list[str]
-    notes: list[str]  # what a user should know about how the files were read
+    notes: list[str]  # what a user should know about how the files were read and written
     trim: tuple[int, int, int, int] | None = None  # y0, x0, y1, x1 of the picture that all outputs hold; None: all
     mixing: str = "auto"  # how the picture's colours were taken to mix
     matte_for: str | None = None  # what alpha was converted for, and where the composite was mixed
@@ -138,7 +138,7 @@ def matte_files(
     with ExitStack() as stack:
         pixels, marks = open_inputs(stack, picture, trimap, input_options)
         reach = reach_of(marks) if outputs.trim else None
-        given = _run_options(options, loaded, outputs, pixels.info, reach)
+        given = _run_options(options, loaded, outputs, pixels.info, reach, _whole_bytes(pixels.info, marks.info))
         conversion = Conversion.of(pixels.info.encoding, given.mixing, outputs.matte_for)
         job = matte_rows(strategy, pixels, marks, loaded.model, given, progress=progress, counters=counters)
         stack.callback(job.close)  # before the files are closed that its thread reads
@@ -147,10 +147,10 @@ def matte_files(
         coarse = coarse_colours(sure_foreground(pixels, marks)) if outputs.continued() else None
         screen = _screen(pixels, marks, outputs)
         sources = Sources(picture, pixels.info, background, input_options, coarse, screen, conversion)
-        box = write_outputs(job, sources, outputs, reach)
-    notes = [*reading_notes(pixels.info, marks), *_background_notes(background, input_options)]
+        written = write_outputs(job, sources, outputs, reach)
+    notes = [*reading_notes(pixels.info, marks), *_background_notes(background, input_options), *written.notes]
     facts = _facts(job, pixels.info, marks.info, given, loaded, strategy, patches=counters.decoded)
-    return _summary(facts, counters, outputs, marks, notes, started=started, trim=box, mixing=given.mixing)
+    return _summary(facts, counters, outputs, marks, notes, started=started, trim=written.box, mixing=given.mixing)
 
 
 def plan_files(
@@ -179,7 +179,8 @@ def plan_files(
     with ExitStack() as stack:
         pixels, marks = open_inputs(stack, picture, trimap, input_options)
         info = pixels.info
-        given = _run_options(options, loaded, outputs, info, reach_of(marks) if outputs.trim else None)
+        reach = reach_of(marks) if outputs.trim else None
+        given = _run_options(options, loaded, outputs, info, reach, _whole_bytes(info, marks.info))
         job = matte_rows(strategy, pixels, marks, loaded.model, given)
         stack.callback(job.close)
         plan = job.plan
@@ -261,11 +262,15 @@ def _warn_if_lossy(alpha: str | Path | None) -> None:
 
 
 def _run_options(
-    options: Options | None, loaded: LoadedNetwork, outputs: Outputs, info: PictureInfo, reach: Box | None
+    options: Options | None, loaded: LoadedNetwork, outputs: Outputs, info: PictureInfo, reach: Box | None, whole: int
 ) -> RunOptions:
-    """Options for the network's device that leave room for what is held beside the patches."""
+    """Options for the network's device that leave room for what is held beside the patches.
+
+    Args:
+        whole: Bytes of inputs that can only be decoded whole.
+    """
     pixel = 3 * info.dtype.itemsize
-    reserved, exclusive = held_bytes(outputs, info, reach), 0
+    reserved, exclusive = held_bytes(outputs, info, reach) + whole, 0
     conversion = Conversion.of(info.encoding, options_given(options).mixing, outputs.matte_for)
     if outputs.colours() or (conversion and conversion.changes_alpha):
         reserved += needs.colour_bytes(info.width, pixel=pixel)
@@ -277,6 +282,10 @@ def _run_options(
     return RunOptions.of(
         options_given(options), device=loaded.device, reserved_bytes=reserved, exclusive_bytes=exclusive
     )
+
+
+def _whole_bytes(*infos: PictureInfo) -> int:
+    return sum(info.whole_bytes for info in infos)
 
 
 def _facts(

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from hdmatt.errors import InputError, OutputError
+from hdmatt.errors import InputError, OutputError, plural
 from hdmatt.inference.backgrounds import Background, parse_background
 from hdmatt.inference.matte_range import WHOLE, range_of
 from hdmatt.inference.needs import layered_bytes
@@ -35,6 +35,7 @@ from hdmatt.pictures.formats import DEPTHS, EXR, FORMATS, Extras, Format, check_
 from hdmatt.pictures.info import WHITE, PictureInfo, Windows
 from hdmatt.pictures.labels import written_as
 from hdmatt.pictures.mixing import check_space, composite_for
+from hdmatt.pictures.palette import LARGEST
 from hdmatt.pictures.psd import LAYERED, PsdWriter
 from hdmatt.pictures.writer import PictureWriter, check_output_path
 from hdmatt.system.hidden import place_of, remove_stale
@@ -74,6 +75,7 @@ class Outputs:
             ("display": Photoshop, the web), and the composite is mixed there, too. None: alpha as it is, and a
             composite in the picture's own numbers.
         trim: Whether all outputs are cut to the smallest rectangle outside of which alpha is 0 in the finest of them.
+        palette: Whether a cut-out as PNG of 8 bit gets a palette if it has at most 256 colours, with the same pixels.
     """
 
     alpha: str | Path | None = None
@@ -93,6 +95,7 @@ class Outputs:
     trim: bool = False
     despill: float = 0
     matte_for: str | None = None
+    palette: bool = False
 
     def __post_init__(self) -> None:
         for name in ("alpha", "foreground", "cutout", "composite", "psd", "layered"):
@@ -108,6 +111,7 @@ class Outputs:
         check_space(self.matte_for)
         object.__setattr__(self, "matte_range", range_of(self.matte_range))
         switch("trim", self.trim)
+        switch("palette", self.palette)
         object.__setattr__(self, "despill", strength_of(self.despill))
 
     def paths(self) -> list[Path]:
@@ -189,6 +193,11 @@ def check_options(outputs: Outputs) -> None:
             "--clean is of the colours of foreground, cut-out and EXR layers, and none of them is written",
             hint="Leave --clean out, or write a --cutout.",
         )
+    if outputs.palette and (not str(outputs.cutout).lower().endswith(".png") or outputs.bit_depth not in ("auto", "8")):
+        raise InputError(
+            "--palette is of a cut-out as PNG of 8 bit, and none is written",
+            hint="Leave --palette out, or write a --cutout FILE.png with --bit-depth 8.",
+        )
     if outputs.quality is not None:
         _check_quality(outputs)
     if outputs.alpha_mode is not None:
@@ -269,6 +278,16 @@ class OutputFiles:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._stack.__exit__(kind, error, at)
 
+    def notes(self) -> list[str]:
+        """What a user should know of the finished files."""
+        if not self._outputs.palette or self._cutout is None:
+            return []
+        path, number = Path(str(self._outputs.cutout)), self._cutout.palette_colours
+        depth = bit_depth_of(path, self._outputs, self._info)
+        why = f"more than {LARGEST} colours" if depth == "8" else f"{depth} bit"
+        held = f"a palette of {plural(number, 'colour')}" if number else f"{why}, so no palette"
+        return [f"{path} has {held}"]
+
     def try_out(self) -> None:
         """Open all files, and remove them again: what cannot be written is refused before anything is computed."""
         with suppress(_Enough), self:
@@ -317,6 +336,7 @@ class OutputFiles:
             return None
         path, info, box = Path(path), self._info, self._box
         depth = bit_depth_of(path, self._outputs, info)
+        palette = self._outputs.palette and depth == "8" and path == Path(str(self._outputs.cutout))
         premultiplied = channels == 4 and self._outputs.alpha_mode == "premultiplied"
         publish = self._together.add
         file_format = writable(path)
@@ -329,7 +349,7 @@ class OutputFiles:
             bit_depth=depth,
             like=like,
             publish=publish,
-            extras=Extras(layers, self._outputs.quality, premultiplied, within),
+            extras=Extras(layers, self._outputs.quality, premultiplied, within, palette),
         )
         self._white[writer] = WHITE.get(np.dtype(DEPTHS[depth]).name, 0)
         self._written_as[writer] = like.encoding

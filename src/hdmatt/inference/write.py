@@ -3,7 +3,8 @@
 Knows files and rows; nothing of networks and plans. Read top to bottom:
 
     Sources          what outputs are made of beside the matte
-    write_outputs    all of them, row by row; or cut to the subject once the last row is known
+    Written          what was written
+    write_outputs    all outputs, row by row; or cut to the subject once the last row is known
 
 What the files are and how they appear together is in inference/outputs.py.
 """
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -61,14 +63,23 @@ class Sources:
         return None if self.background is None else open_background(stack, self.background, self.info, self.options)
 
 
-def write_outputs(job: Job, sources: Sources, outputs: Outputs, reach: Box | None) -> Box | None:
+class Written(NamedTuple):
+    """What was written.
+
+    Attributes:
+        box: What all outputs hold of the picture; None: all.
+        notes: What a user should know of them.
+    """
+
+    box: Box | None
+    notes: list[str]
+
+
+def write_outputs(job: Job, sources: Sources, outputs: Outputs, reach: Box | None) -> Written:
     """All outputs of a job; another thread encodes them while the next rows are computed.
 
     Args:
         reach: If they are to be cut to the subject, what the trimap leaves possible.
-
-    Returns:
-        What they hold of the picture; None: all.
     """
     if reach:
         return _write_cut(job, sources, outputs, reach)
@@ -79,7 +90,7 @@ def write_outputs(job: Job, sources: Sources, outputs: Outputs, reach: Box | Non
         if not outputs.colours() and not sources.changes_alpha:
             for _, alpha in in_range(job.rows, outputs.matte_range):
                 queue.submit(files.write_alpha, alpha)
-            return None
+            return Written(None, [])
         layer = sources.again(stack) if outputs.original() else None
         rows = job.rows
         if not sources.conversion:
@@ -92,10 +103,10 @@ def write_outputs(job: Job, sources: Sources, outputs: Outputs, reach: Box | Non
             beneath = behind.rows(y0, y1) if behind else None
             queue.submit(files.write_colours, foreground, alpha, background=beneath, original=original)
             del foreground, alpha, original, beneath
-    return None
+    return Written(None, files.notes())
 
 
-def _write_cut(job: Job, sources: Sources, outputs: Outputs, reach: Box) -> Box:
+def _write_cut(job: Job, sources: Sources, outputs: Outputs, reach: Box) -> Written:
     """All outputs of a job, cut to the subject once the last row of the matte is known."""
     info, colours = sources.info, outputs.colours() or sources.changes_alpha
     depth = finest_depth(outputs, info)
@@ -122,7 +133,7 @@ def _write_cut(job: Job, sources: Sources, outputs: Outputs, reach: Box) -> Box:
                     original = box.columns(as_float(layer.rows(y0, y1))) if layer else None
                     beneath = box.columns(behind.rows(y0, y1)) if behind else None
                     files.write_colours(foreground, alpha, background=beneath, original=original)
-    return box
+    return Written(box, files.notes())
 
 
 def _matte_first(

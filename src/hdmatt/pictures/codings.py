@@ -6,7 +6,7 @@ Knows how codings are marked; decodes nothing. Called by pictures/decoder.py.
     coding_of         of a file that could not be opened
     unusual_coding    of a file that was opened, where not every build of the libraries can decode it
     psd_colours       what the colours of a PSD are, by its header
-    is_animated       whether a PNG or WebP holds several pictures
+    other_pictures    what is said of a PNG, WebP or JPEG that holds more pictures than one
 """
 
 from pathlib import Path
@@ -87,6 +87,8 @@ def coding_of(path: Path) -> Coding | None:
             return _coding(path, name, hint)
     if head[4:8] == b"ftyp" and head[8:12] in _BRANDS:
         return _coding(path, *_BRANDS[head[8:12]])
+    if head[:2] == b"#?" and b"\nFORMAT=32-bit_rle_xyze" in head:
+        return _coding(path, "a Radiance picture of XYZ colours", _SAVE)
     if (colours := psd_colours(path)) in _UNREADABLE_PSD:
         return _coding(path, f"a PSD of {colours} colours", "Convert it to RGB (Image > Mode) and save it again.")
     return _jpeg(path, head)
@@ -109,15 +111,31 @@ def psd_colours(path: Path) -> str:
     return _PSD_COLOURS.get(int.from_bytes(head[24:26], "big"), "") if head[:4] == b"8BPS" else ""
 
 
-def is_animated(path: Path, file_format: str) -> bool:
-    """Whether a PNG or WebP holds more pictures than the one that OpenImageIO counts."""
-    if file_format == "webp":
-        head = _first_bytes(path)
-        return head[12:16] == b"VP8X" and bool(head[20] & 2)
-    if file_format != "png":
-        return False
+def other_pictures(path: Path, file_format: str) -> str:
+    """What a user should know of a PNG, WebP or JPEG that holds more pictures than the one that OpenImageIO counts."""
     head = _first_bytes(path)
-    return b"acTL" in head[: head.find(b"IDAT")]
+    several = "holds several pictures: the first one was taken"
+    if file_format == "webp":
+        return several if head[12:16] == b"VP8X" and head[20] & 2 else ""
+    if file_format == "png":
+        return several if b"acTL" in head[: head.find(b"IDAT")] else ""
+    if file_format != "jpeg" or b"MPF\0" not in head:
+        return ""
+    if b"hdrgm:" in head:
+        return "holds a gain map for HDR displays, which was left out"
+    return several if _multi_picture(path) else ""
+
+
+def _multi_picture(path: Path) -> bool:
+    """Whether a JPEG holds more pictures (MPO) that are no smaller copies of the first. CIPA DC-007, 5.2.3.3."""
+    from PIL.MpoImagePlugin import MpoImageFile
+
+    try:
+        with MpoImageFile(path) as file:
+            kinds = [str(entry["Attribute"]["MPType"]) for entry in (file.mpinfo or {}).get(0xB002, ())]
+    except (OSError, SyntaxError, ValueError, KeyError, TypeError):
+        return False  # damaged: the first picture is read whatever stands there
+    return any("Thumbnail" not in kind for kind in kinds[1:])
 
 
 def _coding(path: Path, name: str, hint: str) -> Coding:

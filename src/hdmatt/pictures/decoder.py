@@ -18,7 +18,7 @@ import numpy as np
 
 from hdmatt.errors import InputError
 from hdmatt.pictures.bmp import colours_of_bmp
-from hdmatt.pictures.codings import coding_of, is_animated, unusual_coding
+from hdmatt.pictures.codings import coding_of, other_pictures, unusual_coding
 from hdmatt.pictures.description import description_of
 from hdmatt.pictures.exr_header import attributes_of, windows_of
 from hdmatt.pictures.exr_layers import choose_layer, refuse_subsampled
@@ -35,6 +35,7 @@ from hdmatt.pictures.openimageio import (
     size_limit,
 )
 from hdmatt.pictures.pillow_files import PillowInput, pillow_kind
+from hdmatt.pictures.radiance import header_of, note_of
 from hdmatt.pictures.tiff_kinds import check_tiff, complement_of
 from hdmatt.system import memory
 from hdmatt.system.memory import GIB, MIB
@@ -86,6 +87,7 @@ class Decoder:
         self._tiles: dict[int, dict[int, np.ndarray]] = {}  # the tile rows that were asked for last, by row and column
         with size_limit(lifted=self._opened.beyond):
             self._notes = (*_notes(path, self._opened.input, self._format), *note_of_inks(path, self._opened.input))
+        self._whole_bytes = int(getattr(self._opened.input, "whole_bytes", 0))  # of inputs that are ours
         self._description = NO_DESCRIPTION
         if self._colours_count:
             self._description = description_of(path, self._format, self._opened.input)
@@ -101,7 +103,8 @@ class Decoder:
     @property
     def orientation(self) -> int:
         """EXIF's number, 1 (upright) to 8."""
-        value = int(self._spec.get_int_attribute("Orientation", 1))
+        hdr = self._format == "hdr"  # OpenImageIO 3.2 takes two of its kinds for each other
+        value = header_of(self._path).orientation if hdr else int(self._spec.get_int_attribute("Orientation", 1))
         return value if 1 <= value <= 8 else 1
 
     @property
@@ -134,6 +137,7 @@ class Decoder:
             description=self._description,
             notes=(*self._notes, *self._description.notes),
             white=2**32 - 1 if self._stored == "uint" else 0,
+            whole_bytes=self._whole_bytes,
         )
 
     def rows(self, y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
@@ -310,10 +314,12 @@ def _notes(path: Path, source: Any, file_format: str) -> tuple[str, ...]:
         return tuple(source.notes)
     if file_format in ("openexr", "psd"):
         return ()  # parts and layers: others choose among them
-    several = is_animated(path, file_format)
-    if not several and file_format not in ("png", "webp", "jpeg") and source.seek_subimage(1, 0):
-        several = not source.spec().get_int_attribute("tiff:subfiletype") & 1  # no smaller copy of the first
-    source.seek_subimage(0, 0)
+    if file_format in ("png", "webp", "jpeg"):
+        return (note,) if (note := other_pictures(path, file_format)) else ()
+    if file_format == "hdr":
+        return note_of(path)
+    several = source.seek_subimage(1, 0) and not source.spec().get_int_attribute("tiff:subfiletype") & 1
+    source.seek_subimage(0, 0)  # subfiletype: no smaller copy of the first
     source.geterror()
     return ("holds several pictures: the first one was taken",) if several else ()
 

@@ -4,6 +4,7 @@ Knows neither what the values mean nor where the file will stand. All encoders h
 
     Encoder             what an encoder is
     OpenImageIOEncoder  PNG, JPEG, TIFF and EXR, row by row
+    PaletteEncoder      PNG, with a palette where it has few colours
     WebPEncoder         WebP, whole
 
 A write that fails is the hidden file's matter: an encoder never meets one.
@@ -24,6 +25,7 @@ from hdmatt.pictures.description import complete_tiff, spliced
 from hdmatt.pictures.formats import JPEG, PNG, TIFF, Format
 from hdmatt.pictures.info import NO_DESCRIPTION, Description
 from hdmatt.pictures.openimageio import first_line, open_input, openimageio, size_limit
+from hdmatt.pictures.palette import ColourCount, rewrite
 from hdmatt.system.hidden import HiddenFile
 from hdmatt.system.staged import Staged
 
@@ -172,6 +174,33 @@ class OpenImageIOEncoder(Encoder):
             bottom = int(file.input.spec().y) + self._height
             last = file.input.read_scanlines(bottom - 1, bottom, 0, 0, 1, openimageio().TypeDesc("float"))
         return last is not None and not file.input.geterror()
+
+
+class PaletteEncoder(OpenImageIOEncoder):
+    """RGBA of 8 bit as PNG, with a palette if that holds all its colours.
+
+    Colours are counted while an ordinary PNG is written, which is then written once more.
+
+    Attributes:
+        colours: How many the palette has; 0 as long as there is none.
+    """
+
+    def __init__(self, hidden: HiddenFile, *given: Any, **named: Any) -> None:
+        self._count, self.colours = ColourCount(), 0
+        super().__init__(hidden, *given, **named)
+
+    def write(self, y0: int, pixels: np.ndarray) -> None:
+        super().write(y0, pixels)
+        self._count.add(pixels)
+
+    def finish(self) -> None:
+        super().finish()
+        if (palette := self._count.palette()) is None:
+            return
+        with HiddenFile(self._hidden.place) as smaller:
+            rewrite(self._hidden.path, smaller, palette)
+            self._hidden.become(smaller)
+        self.colours = len(palette)
 
 
 class WebPEncoder(Encoder):

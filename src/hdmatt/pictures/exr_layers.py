@@ -86,12 +86,18 @@ def choose_layer(path: Path, source: Any, wanted: str | None, *, grey: bool = Fa
 
     Raises:
         InputError: Several layers have an equal claim, there is none of that name or none with colours, or its pixels
-            are luminance with chroma, or whole numbers.
+            are luminance with chroma, whole numbers, or have an alpha for each colour.
     """
     layers = _layers_of(source)
     chosen = _named(path, layers, wanted) if wanted is not None else _picture(path, layers, grey=grey)
     if {"RY", "BY"} & set(chosen.channels):
         _refuse_chroma(path)
+    if "A" not in chosen.channels and {"AR", "AG", "AB"} & set(chosen.channels) and len(chosen.colours) == 3:
+        raise InputError(
+            f"{path}: {_quoted(chosen)} has an alpha for each colour (AR, AG, AB), and its colours may be multiplied "
+            "by them; we need one alpha (A) or none",
+            hint="Save it with one alpha channel in the program that made it.",
+        )
     if not chosen.colours:
         raise InputError(
             f"{path}: {_quoted(chosen)} has the channels {', '.join(chosen.channels)}, we need R, G and B, or one",

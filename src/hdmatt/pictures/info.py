@@ -116,6 +116,7 @@ class PictureInfo:
         description: Exif and XMP that describe the picture, of other files than EXR.
         white: The largest number of 32-bit integers, which become floats; 0 where `dtype` is the file's own.
         notes: What a user should know about how the file was read, one sentence each, without its name.
+        whole_bytes: Memory of a file that can only be decoded whole (CMYK JPEG, AVIF, HEIC), as long as it is open.
     """
 
     path: Path | None
@@ -134,6 +135,7 @@ class PictureInfo:
     description: Description = NO_DESCRIPTION
     white: int = 0
     notes: tuple[str, ...] = ()
+    whole_bytes: int = 0
 
     @property
     def linear(self) -> bool:

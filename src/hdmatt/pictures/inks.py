@@ -22,6 +22,7 @@ from jaxtyping import UInt8
 from hdmatt.errors import InputError
 from hdmatt.pictures.codings import psd_colours
 from hdmatt.pictures.openimageio import Opened, complaint_of, open_input, openimageio
+from hdmatt.pictures.psd_inks import MergedInks, open_merged
 from hdmatt.system import memory
 from hdmatt.system.memory import GIB
 
@@ -35,18 +36,18 @@ _BAND = 64  # rows that are converted together, for the copies on the way
 def by_profile(path: Path, opened: Opened) -> Opened:
     """An open file as it is, or with a ProfiledInks in place of its input where it has inks and a profile for them.
 
-    PSD of 16 bit and PSB stay as they are: nothing that we have gives their inks.
-
     Raises:
-        InputError: A JPEG or PSD of more than 1 GiB of inks.
+        InputError: A JPEG of more than 1 GiB of inks, or a PSD that is cut short.
     """
-    spec = opened.input.spec()
-    if _colours(path, spec) not in _INKS or spec.nchannels != 3:
+    spec, is_psd = opened.input.spec(), opened.input.format_name() == "psd"
+    if _colours(path, spec) not in _INKS or spec.nchannels not in ((3, 4) if is_psd else (3,)):
         return opened
-    if opened.input.format_name() == "psd" and (str(spec.format) != "uint8" or _is_psb(path)):
+    if (transform := _transform(spec)) is None:
         return opened
-    transform = _transform(spec)
-    return opened if transform is None else opened._replace(input=ProfiledInks(path, opened.input, transform))
+    merged = open_merged(path, spec.height, spec.width) if is_psd else None
+    if is_psd and merged is None:
+        return opened
+    return opened._replace(input=ProfiledInks(path, opened.input, transform, merged))
 
 
 def note_of_inks(path: Path, source: Any) -> tuple[str, ...]:
@@ -63,19 +64,25 @@ def note_of_inks(path: Path, source: Any) -> tuple[str, ...]:
 class ProfiledInks:
     """A JPEG, TIFF or PSD of inks with those methods of OpenImageIO's ImageInput that pictures/decoder.py calls.
 
+    Args:
+        merged: Of a PSD, its inks.
+
     Attributes:
         deep: Whether the file has more than the 8 bits that we read.
+        whole_bytes: What is held of a file that can only be decoded whole.
     """
 
-    def __init__(self, path: Path, plain: Any, transform: Any) -> None:
+    def __init__(self, path: Path, plain: Any, transform: Any, merged: MergedInks | None) -> None:
         self._plain, self._transform = plain, transform
         self._format = str(plain.format_name())
         self.deep = str(plain.spec().format) != "uint8"
         self._spec = openimageio().ImageSpec(plain.spec())
         self._spec.set_format(openimageio().TypeDesc("uint8"))
         # of JPEG OpenImageIO 3.2 gives no inks, and of PSD inks that were divided by the black one
-        self._whole = None if self._format == "tiff" else _decoded(path, self._spec, self._format)
-        self._raw = open_input(path, raw=True) if self._whole is None else None
+        self._merged = merged
+        self._whole = _decoded(path, self._spec) if self._format == "jpeg" else None
+        self._raw = open_input(path, raw=True) if self._format == "tiff" else None
+        self.whole_bytes = _bytes_of(self._spec) if self._whole is not None else 0
 
     def format_name(self) -> str:
         """As OpenImageIO calls it."""
@@ -91,12 +98,18 @@ class ProfiledInks:
 
     def read_scanlines(self, y0: int, y1: int, z: int, first: int, end: int, depth: Any) -> np.ndarray | None:
         """Rows y0 .. y1-1 of the channels first .. end-1; None if they cannot be decoded."""
-        if self._whole is not None:
+        if self._merged:
+            inks = self._merged.rows(y0, y1)
+        elif self._whole is not None:
             inks = np.asarray(self._whole.crop((0, y0, self._spec.width, y1)))
         else:
             assert self._raw is not None
             inks = self._raw.input.read_scanlines(y0, y1, z, 0, 4, depth)
-        return None if inks is None else self._converted(inks)[..., first:end]
+        colours = None if inks is None else self._converted(inks)
+        if colours is None or end <= 3:
+            return colours if colours is None else colours[..., first:end]
+        alpha = self._plain.read_scanlines(y0, y1, z, 3, 4, depth)  # of a PSD
+        return None if alpha is None else np.dstack([colours, alpha])[..., first:end]
 
     def read_tiles(self, *place: Any) -> np.ndarray | None:
         """As read_scanlines, of whole tiles: x0, x1, y0, y1, z0, z1, first, end, depth."""
@@ -117,7 +130,7 @@ class ProfiledInks:
         self._plain.close()
         if self._raw:
             self._raw.input.close()
-        self._whole = None
+        self._whole = self._merged = None
 
     def _converted(self, inks: UInt8[np.ndarray, "h w 4"]) -> UInt8[np.ndarray, "h w 3"]:
         from PIL import Image, ImageCms
@@ -155,36 +168,33 @@ def _transform(spec: Any) -> Any:
         return None
 
 
-def _is_psb(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(6) == b"8BPS\0\2"
-
-
-def _decoded(path: Path, spec: Any, file_format: str) -> Any:
-    """Pillow's picture of the inks of a JPEG or PSD; a run that opens the file several times has it once."""
+def _decoded(path: Path, spec: Any) -> Any:
+    """Pillow's picture of the inks of a JPEG; a run that opens the file several times has it once."""
     status = path.stat()
     key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
     with _lock:
         image = _open_now.get(key)
         if image is None:
-            image = _open_now[key] = _decode(path, spec, file_format)
+            image = _open_now[key] = _decode(path, spec)
     return image
 
 
-def _decode(path: Path, spec: Any, file_format: str) -> Any:
-    size = spec.width * spec.height * 4
+def _bytes_of(spec: Any) -> int:
+    return int(spec.width * spec.height * 4)
+
+
+def _decode(path: Path, spec: Any) -> Any:
+    size = _bytes_of(spec)
     if size > _LARGEST:
         raise InputError(
-            f"{path} takes {memory.show(size, up=True)} decoded, and CMYK with a profile can only be decoded whole but "
-            f"in TIFF: we read at most {memory.show(_LARGEST)} so",
+            f"{path} takes {memory.show(size, up=True)} decoded, and a CMYK JPEG with a profile can only be decoded "
+            f"whole: we read at most {memory.show(_LARGEST)} so",
             hint="Convert it to a TIFF, which is read in bands.",
         )
-    # not Image.open, which has a limit of size of its own
-    from PIL.JpegImagePlugin import JpegImageFile
-    from PIL.PsdImagePlugin import PsdImageFile
+    from PIL.JpegImagePlugin import JpegImageFile  # not Image.open, which has a limit of size of its own
 
     try:
-        with {"jpeg": JpegImageFile, "psd": PsdImageFile}[file_format](path) as image:
+        with JpegImageFile(path) as image:
             image.load()
     except (OSError, SyntaxError, ValueError) as error:
         raise InputError(

@@ -21,6 +21,7 @@ from hdmatt.pictures.encoding import LIGHT, LINEAR, SRGB, Curve, Encoding, Matri
 from hdmatt.pictures.formats import EXR, PNG, TIFF, Format
 from hdmatt.pictures.icc import encoding_of_profile, primaries
 from hdmatt.pictures.info import PictureInfo
+from hdmatt.pictures.radiance import header_of
 
 # ITU-T H.273, tables 2 and 3: x and y of red, green, blue and white; transfer functions
 _D65 = (0.3127, 0.3290)
@@ -67,8 +68,7 @@ def encoding_of(path: Path, spec: Any, file_format: str, *, icc: bytes | None, t
                 "it",
                 hint="Leave --transfer out, or remove the profile if it is wrong.",
             )
-        named = encoding.transfer(transfer)
-        return replace(named, to_rec709=_of_exr(spec).to_rec709) if file_format == "openexr" else named
+        return replace(encoding.transfer(transfer), to_rec709=_primaries_of(path, spec, file_format))
     if file_format == "openexr":
         return _of_exr(spec)
     if code := _cicp(spec):
@@ -77,6 +77,8 @@ def encoding_of(path: Path, spec: Any, file_format: str, *, icc: bytes | None, t
         return encoding_of_profile(icc)
     if file_format == "png":
         return _of_png(path)
+    if file_format == "hdr":
+        return _of_radiance(path)
     if file_format == "jpeg" and spec.get_int_attribute("Exif:ColorSpace") == _UNCALIBRATED and _is_adobe_rgb(path):
         return _ADOBE_RGB
     space = str(spec.get_string_attribute("oiio:ColorSpace")).lower()
@@ -134,6 +136,18 @@ def _embeddable(info: PictureInfo) -> bool:
     return bool(info.icc) and info.icc[16:20] == b"RGB "  # pyright: ignore[reportOptionalSubscript]
 
 
+def _primaries_of(path: Path, spec: Any, file_format: str) -> Matrix | None:
+    """What leads from the primaries that a file names to Rec. 709's, whatever it says of its transfer function."""
+    if file_format == "openexr":
+        return _of_exr(spec).to_rec709
+    if code := _cicp(spec):
+        chromaticities = _PRIMARIES.get(code[0])
+        return _matrix(chromaticities) if chromaticities else None
+    if file_format == "hdr":
+        return _of_radiance(path).to_rec709
+    return _of_png(path).to_rec709 if file_format == "png" else None
+
+
 def _of_exr(spec: Any) -> Encoding:
     given = spec.getattribute("chromaticities")
     matrix = _matrix(tuple(float(value) for value in given)) if given is not None and len(given) == 8 else None
@@ -153,6 +167,8 @@ def _of_cicp(code: tuple[int, ...]) -> Encoding:
     name, label = f"cICP {code[0]}-{code[1]}", ("cICP", *code)
     if code[1] in _HDR:
         return Encoding(name, (), label=label, refused=f"a picture in {_HDR[code[1]]} (cICP transfer {code[1]})")
+    if not code[3]:
+        return Encoding(name, (), label=label, refused=f"a picture of narrow range ({name}), whose black is not 0")
     if code[1] not in _TRANSFERS or code[0] not in _PRIMARIES:
         return Encoding(name, (), label=label, refused=f"a picture in {name}")
     chromaticities = _PRIMARIES[code[0]]
@@ -179,6 +195,16 @@ def _of_png(path: Path) -> Encoding:
     name = f"PNG with gamma {gamma:g}" if gamma else "PNG with its own primaries"
     label = ("gAMA", 1 / gamma) if gamma and matrix is None else ("cHRM",)
     return Encoding(name, (curve,), matrix, light=linear, label=label)
+
+
+def _of_radiance(path: Path) -> Encoding:
+    """By the lines PRIMARIES and GAMMA of a Radiance file, which OpenImageIO leaves out or mistakes."""
+    header = header_of(path)
+    matrix = _matrix(header.primaries) if header.primaries else None
+    if matrix is None and header.gamma == 1:
+        return LINEAR
+    curve = LIGHT if header.gamma == 1 else Parametric(header.gamma)
+    return Encoding("a Radiance file", (curve,), matrix, light=curve == LIGHT, label=("Radiance",))
 
 
 def _is_adobe_rgb(path: Path) -> bool:

@@ -53,6 +53,8 @@ def array_of(value: Any, what: str) -> Shaped[np.ndarray, "..."]:
     if image and isinstance(value, image.Image):
         return _of_pil(value, what)
     if torch and isinstance(value, torch.Tensor):
+        if value.is_complex():
+            raise _refused(value, what, f" of {value.dtype}")
         return _numbers(_of_torch(value, torch, what), what)
     if isinstance(value, np.ma.MaskedArray):
         if np.ma.is_masked(value):

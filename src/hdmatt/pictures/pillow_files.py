@@ -1,8 +1,8 @@
-"""AVIF and HEIC, which OpenImageIO cannot open: decoded whole by Pillow and by pillow-heif.
+"""AVIF, HEIC and BMP of 16 bit, which OpenImageIO cannot read: decoded whole by Pillow and by pillow-heif.
 
-Knows these two formats. Called by pictures/decoder.py, which uses them like an ImageInput of OpenImageIO.
+Knows these formats. Called by pictures/decoder.py, which uses them like an ImageInput of OpenImageIO.
 
-    pillow_kind    "avif" or "heic" if a file is one of them
+    pillow_kind    "avif", "heic" or "bmp" if a file is one of them
     PillowInput    such a file, with the methods of ImageInput that we use
 
 Pillow gives AVIF in 8 bit, whatever the file holds, and its turning as an EXIF orientation; pillow-heif gives HEIC in
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from hdmatt.errors import InputError
+from hdmatt.pictures.bmp import is_565
 from hdmatt.pictures.openimageio import openimageio
 from hdmatt.system import memory
 from hdmatt.system.memory import GIB
@@ -25,18 +26,19 @@ _HEIC = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs",
 _HEAD = 65536  # bytes that hold the boxes of an AVIF
 _ORIENTATION = 0x0112
 _LARGEST = GIB  # of what is held decoded
+_COPIES = 4  # of it: three while it is decoded, and one of a second reader of the file
 _MODES = {"L": "Y", "LA": "YA", "RGB": "RGB", "RGBA": "RGBA", "RGBa": "RGBA", "I;16": "Y"}  # channels by Pillow's mode
 
 
 def pillow_kind(path: Path) -> str:
-    """ "avif", "heic", or "" for any other file."""
+    """ "avif", "heic", "bmp", or "" for any other file."""
     try:
         with path.open("rb") as file:
             head = file.read(256)
     except OSError:
         return ""
     if head[4:8] != b"ftyp":
-        return ""
+        return "bmp" if is_565(head) else ""
     brands = head[8 : min(len(head), int.from_bytes(head[:4], "big"))]
     named = {brands[:4], *(brands[i : i + 4] for i in range(8, len(brands), 4))}
     if named & _AVIF:
@@ -45,13 +47,14 @@ def pillow_kind(path: Path) -> str:
 
 
 class PillowInput:
-    """An AVIF or HEIC file with those methods of OpenImageIO's ImageInput that pictures/decoder.py calls.
+    """An AVIF, HEIC or BMP file with those methods of OpenImageIO's ImageInput that pictures/decoder.py calls.
 
     Decoded at the first read, in one piece.
 
     Attributes:
         notes: What a user should know of how it is read.
         metadata: Pillow's, with "exif" and "xmp" among it.
+        whole_bytes: What is held once it is decoded, at most.
 
     Raises:
         InputError: The file is damaged, larger than 1 GiB decoded, or HEIC and pillow-heif is not installed.
@@ -63,10 +66,11 @@ class PillowInput:
         self.notes: list[str] = []
         self.metadata: dict[str, Any] = {}
         try:
-            self._source, self._spec = self._avif() if kind == "avif" else self._heic()
+            self._source, self._spec = {"avif": self._avif, "heic": self._heic, "bmp": self._bmp}[kind]()
         except (OSError, ValueError, RuntimeError, SyntaxError, EOFError) as error:
             raise self._damaged(error) from error
         size = self._spec.width * self._spec.height * self._spec.pixel_bytes()
+        self.whole_bytes = _COPIES * size
         if size > _LARGEST:
             raise InputError(
                 f"{path} takes {memory.show(size, up=True)} decoded, and {kind.upper()} can only be decoded whole: we "
@@ -75,7 +79,7 @@ class PillowInput:
             )
 
     def format_name(self) -> str:
-        """ "avif" or "heic"."""
+        """ "avif", "heic" or "bmp"."""
         return self._kind
 
     def spec(self) -> Any:
@@ -102,6 +106,7 @@ class PillowInput:
 
     def _decoded(self) -> np.ndarray:
         pixels = np.asarray(self._source)
+        self._source = None
         bits = self._spec.get_int_attribute("oiio:BitsPerSample", 8)
         if 8 < bits < 16:  # pillow-heif fills the low bits with 0
             pixels = np.rint((pixels >> (16 - bits)) * (65535 / (2**bits - 1))).astype(np.uint16)
@@ -142,6 +147,12 @@ class PillowInput:
             code = (int(nclx[names[0]]), int(nclx[names[1]]), 0, 1)
             spec.attribute("CICP", openimageio().TypeDesc("int[4]"), code)
         return source, spec
+
+    def _bmp(self) -> tuple[Any, Any]:
+        from PIL.BmpImagePlugin import BmpImageFile
+
+        source: Any = BmpImageFile(self._path)
+        return source, self._new_spec(source.mode, source.size, 8, {})
 
     def _new_spec(self, mode: str, size: tuple[int, int], bits: int, info: dict[str, Any]) -> Any:
         names = _MODES.get(mode.removesuffix(";16") if mode != "I;16" else mode)

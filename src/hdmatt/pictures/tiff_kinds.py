@@ -49,8 +49,9 @@ def check_tiff(path: Path, spec: Any) -> None:
     """Refuse a TIFF whose numbers are no colours that we know.
 
     Raises:
-        InputError: Lab, raw or other special colours, signed integers or 64-bit floats, palettes of 16 bit, two alphas,
-            inks beyond CMYK, grey by its label but of three channels, or min-is-white where white is unknown.
+        InputError: Lab, raw or other special colours, volumes, signed integers or 64-bit floats, palettes of 16 bit or
+            of numbers up to 255, two alphas, inks beyond CMYK, grey by its label but of three channels, or min-is-white
+            where white is unknown.
     """
     photometric = spec.get_int_attribute("tiff:PhotometricInterpretation", -1)
     kind, names = str(spec.format), list(spec.channelnames)
@@ -82,12 +83,27 @@ def check_tiff(path: Path, spec: Any) -> None:
         raise _not_readable(path, "holds YCbCr colours that are not 8 bit", "YCbCr of 8 bit")
     if photometric == _PALETTE and spec.get_int_attribute("oiio:BitsPerSample", 8) > 8:
         raise _not_readable(path, "has a palette of more than 256 colours", "palettes of up to 8 bit")
+    if photometric == _PALETTE and _palette_reach(path) < 256:
+        raise _not_readable(
+            path, "has a palette of numbers up to 255, where 65535 is white", "palettes of 16-bit numbers"
+        )
     if names.count("A") > 1:
         raise InputError(f"{path} has two alpha channels, we need one at most", hint="Save it with one of them.")
     if photometric in (_MIN_IS_WHITE, _MIN_IS_BLACK) and {"R", "G", "B"} <= set(names):
         raise _grey_of_three(path, len(names))
     if photometric == _MIN_IS_WHITE:
         _check_min_is_white(path, spec, kind)
+
+
+def _palette_reach(path: Path) -> int:
+    """The largest number of a palette; OpenImageIO does not pass it on."""
+    from PIL.TiffImagePlugin import COLORMAP, TiffImageFile
+
+    try:
+        with TiffImageFile(path) as file:
+            return max(file.tag_v2.get(COLORMAP) or (65535,))
+    except (OSError, SyntaxError, ValueError, TypeError):
+        return 65535
 
 
 def _check_min_is_white(path: Path, spec: Any, kind: str) -> None:

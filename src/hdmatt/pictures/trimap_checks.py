@@ -99,15 +99,16 @@ class Span:
                 values of which none is foreground; or one grey between black and white, which is not in the middle.
         """
         white = info.white or WHITE.get(info.dtype.name, 1)
-        levels = np.flatnonzero(self._counts) if self._counts.size and not self._is_float else np.zeros(0, np.int64)
-        largest = float(levels[-1]) if levels.size else self._largest * (info.white or 1)
+        levels, largest = np.flatnonzero(self._counts), self._largest * (info.white or 1)
+        if not self._is_float:
+            largest = float(levels[-1]) if levels.size else 0.0
         too_small = 0 < largest < white / 3
         if not too_small and not (levels.size == 3 and levels[0] == 0 and largest < 2 * white / 3):
             self._check_grey(info, name, white)
             return
-        shown = (
-            f"only the values {', '.join(map(str, levels))}" if 0 < levels.size <= 3 else f"values up to {largest:g}"
-        )
+        few = ", ".join(f"{level / _STEPS:.3g}" if self._is_float else str(level) for level in levels)
+        exact = 0 < levels.size <= 3 and not info.white  # steps are too coarse for integers of 32 bit
+        shown = f"only the values {few}" if exact else f"values up to {largest:g}"
         raise InputError(
             f"{name} holds {shown}, we need {_needed(white)}: everything would be "
             f"{'background' if too_small else 'background or unknown'}",

@@ -19,7 +19,14 @@ from jaxtyping import Float32
 
 from hdmatt.errors import OutputError
 from hdmatt.pictures.description import LARGEST_ICC_SEGMENT, webp_options
-from hdmatt.pictures.encoders import Encoder, EncoderError, OpenImageIOEncoder, WebPEncoder, complaint
+from hdmatt.pictures.encoders import (
+    Encoder,
+    EncoderError,
+    OpenImageIOEncoder,
+    PaletteEncoder,
+    WebPEncoder,
+    complaint,
+)
 from hdmatt.pictures.encoding import SRGB
 from hdmatt.pictures.exr_header import set_header, set_windows
 from hdmatt.pictures.formats import DEPTHS, EXR, FORMATS, JPEG, PNG, TIFF, WEBP, Extras, Format, check_format, writable
@@ -56,8 +63,11 @@ class PictureWriter:
             many colours.
         publish: Called with the complete hidden file, to give it its name. Several outputs can wait for each other
             here; see inference/outputs.py.
-        extras: Layers of an EXR, premultiplied colours of a TIFF, quality of a JPEG or WebP, where the pixels lie. A
-            matte in WebP is always lossless.
+        extras: Layers of an EXR, premultiplied colours of a TIFF, quality of a JPEG or WebP, where the pixels lie, a
+            PNG's palette. A matte in WebP is always lossless.
+
+    Attributes:
+        palette_colours: How many colours the palette of the finished file has; 0 for none.
 
     Raises:
         InputError: A bit depth that the format lacks.
@@ -84,7 +94,9 @@ class PictureWriter:
         assert not extras.premultiplied or (channels == 4 and self._format in (EXR, TIFF)), (path, extras)
         self._premultiply = extras.premultiplied or self._format is EXR
         self._layers, self._channels = extras.layers, channels + len(extras.layers)
-        self._quality, self._windows = extras.quality, extras.windows
+        assert not extras.palette or (channels == 4 and self._format is PNG and bit_depth == "8"), (path, extras)
+        self._quality, self._windows, self._palette = extras.quality, extras.windows, extras.palette
+        self.palette_colours = 0
         self._height, self._width, self._like = height, width, like
         self._dtype = np.dtype(DEPTHS[bit_depth])
         self._hidden: HiddenFile | None = None
@@ -144,6 +156,7 @@ class PictureWriter:
         except EncoderError as error:
             raise self._failure(error) from error
         self._encoder.abandon()
+        self.palette_colours = self._encoder.colours if isinstance(self._encoder, PaletteEncoder) else 0
         self._publish(self._hidden)
         self._hidden = None  # it is theirs to whom it was given
 
@@ -175,7 +188,8 @@ class PictureWriter:
             given.append(None)
         specs = [self._spec(icc) for icc in given]
         offset = (self._windows.x, self._windows.y) if self._windows and self._format is PNG else None
-        return OpenImageIOEncoder(hidden, self._format, specs, described, png_offset=offset, icc=by_us)
+        encoder = PaletteEncoder if self._palette else OpenImageIOEncoder
+        return encoder(hidden, self._format, specs, described, png_offset=offset, icc=by_us)
 
     def _spec(self, icc: bytes | None) -> Any:
         oiio = openimageio()

@@ -89,6 +89,7 @@ class ExportBody(_Body):
     matte_range: tuple[float, float] | None = None
     invert: bool = False
     trim: bool = False
+    palette: bool = False
     despill: Annotated[float, Field(ge=0, le=1)] = 0
     matte_for: Literal["linear", "display"] | None = None
     overwrite: bool = False

@@ -58,7 +58,10 @@ _TYPES = {  # not from the system's tables, which may say text/plain
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 _FOR_EVER = "private, max-age=31536000, immutable"  # a tile's address has its version
 _FILES = ("alpha", "foreground", "cutout", "composite", "psd", "layered", "trimap")
-_HOW = ("bit_depth", "clean", "plate", "quality", "alpha_mode", "matte_range", "invert", "trim", "despill", "matte_for")
+_HOW = (
+    *("bit_depth", "clean", "plate", "quality", "alpha_mode", "matte_range"),
+    *("invert", "trim", "palette", "despill", "matte_for"),
+)
 
 
 def app(studio: Studio, access: Access) -> Guard:

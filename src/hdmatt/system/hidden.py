@@ -123,6 +123,14 @@ class HiddenFile:
             raise unwritable(self._asked, error) from error
         self._close()
 
+    def become(self, other: "HiddenFile") -> None:
+        """Take what another one of the same place holds; what this one held is removed."""
+        assert self.place == other.place, (self.place, other.place)
+        self.path, other.path = other.path, self.path
+        self._file, other._file = other._file, self._file
+        self.error, other.error = other.error, self.error
+        other.discard()
+
     def discard(self) -> None:
         """Remove the file unless it was published. Safe to call twice."""
         if self._file >= 0:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from hdmatt.errors import plural
-from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions
+from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions, PictureInfo
+from hdmatt.pictures.placed import placed
 from hdmatt.pictures.reader import ArrayReader, BandReader, open_picture, single_channel
 from hdmatt.pictures.trimap import TrimapReader, classify, open_trimap
 from hdmatt.trimaps.findings import Finding, PlaceCounter, TrimapCheck
@@ -42,16 +43,19 @@ def check_trimap(
         input_options: The layer of the picture, and how many pixels the files may have.
 
     Raises:
-        InputError: One of them cannot be read, or is not what it should be. Another size is a finding.
+        InputError: One of them cannot be read, or is not what it should be; or windows of EXRs that cannot be paired.
+            Another size is a finding.
     """
     others = input_options.of_others()
     with ExitStack() as stack:
-        marks = stack.enter_context(open_trimap(trimap, others))
+        opened = _open(stack, picture, input_options)
+        like = opened.info if opened else None
+        marks = stack.enter_context(open_trimap(trimap, others, like=like))
         sizes = list[Finding]()
-        pixels = _same_size(_open(stack, picture, input_options), "picture", marks, sizes)
-        alpha = _same_size(_open(stack, matte, others, grey=True), "matte", marks, sizes)
+        pixels = _same_size(opened, "picture", marks, sizes)
+        alpha = _same_size(_open(stack, matte, others, like or marks.info, grey=True), "matte", marks, sizes)
         counted = survey(marks, pixels, alpha)
-        inexact = _places_of_inexact(trimap, others) if marks.snapped else None
+        inexact = _places_of_inexact(trimap, others, like) if marks.snapped else None
         findings = [*sizes, *_judge(counted, pixels is not None, marks.snapped, inexact)]
         background, unknown, foreground = (float(n) / (counted.height * counted.width) for n in counted.pixels)
     findings.sort(key=lambda finding: finding.severity != "warning")
@@ -187,10 +191,14 @@ def _percent(share: float) -> str:
     return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
 
 
-def _open(stack: ExitStack, picture: Any, options: InputOptions, *, grey: bool = False) -> BandReader | None:
+def _open(
+    stack: ExitStack, picture: Any, options: InputOptions, like: PictureInfo | None = None, *, grey: bool = False
+) -> BandReader | None:
+    """A reader of a path or an array, laid over `like` by the coordinates of EXRs."""
     if picture is None or isinstance(picture, np.ndarray):
         return None if picture is None else ArrayReader(picture)
-    return stack.enter_context(open_picture(picture, options, part="grey" if grey else "straight"))
+    reader = stack.enter_context(open_picture(picture, options, part="grey" if grey else "straight"))
+    return placed(reader, like) if like else reader
 
 
 def _same_size(reader: BandReader | None, what: str, trimap: TrimapReader, found: list[Finding]) -> BandReader | None:
@@ -214,10 +222,10 @@ def _same_size(reader: BandReader | None, what: str, trimap: TrimapReader, found
     return None
 
 
-def _places_of_inexact(trimap: Any, options: InputOptions) -> PlaceCounter:
+def _places_of_inexact(trimap: Any, options: InputOptions, like: PictureInfo | None) -> PlaceCounter:
     """Where values are not exactly the trimap's: read once more, row by row, because the reader only counts them."""
     with ExitStack() as stack:
-        reader = _open(stack, trimap, options, grey=True)
+        reader = _open(stack, trimap, options, like, grey=True)
         assert reader is not None
         info = reader.info
         found = PlaceCounter(info.height, info.width)

@@ -20,6 +20,7 @@ from jaxtyping import Float32, Shaped, UInt8
 
 from hdmatt.errors import InputError
 from hdmatt.pictures.info import DEFAULT_INPUT, WHITE, InputOptions
+from hdmatt.pictures.placed import placed
 from hdmatt.pictures.reader import ArrayReader, BandReader, as_float, open_picture, single_channel
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 from hdmatt.trimaps.fixed import MaskRows
@@ -67,7 +68,7 @@ def open_mask(
     scribbles and rembg work on a smaller picture.
 
     Raises:
-        InputError: It is no mask, has another size than the picture, or needs a picture that is not there.
+        InputError: It is no mask, has another size or windows than the picture, or needs a picture that is not there.
     """
     _check_source(source, picture)
     if picture is not None and (source.box or source.scribbles or source.rembg):
@@ -79,7 +80,7 @@ def open_mask(
             three_values(layer_coverage(_path(source), source.layer, max_pixels=options.max_pixels))
         )
     else:
-        mask = _from_file(stack, source, options)
+        mask = _from_file(stack, source, picture, options)
     return mask if picture is None else _same_size(mask, source, picture)
 
 
@@ -187,19 +188,25 @@ def _path(source: MaskSource) -> Path:
     return Path(source.file)
 
 
-def _from_file(stack: ExitStack, source: MaskSource, options: InputOptions) -> MaskRows:
+def _from_file(stack: ExitStack, source: MaskSource, picture: BandReader | None, options: InputOptions) -> MaskRows:
     if isinstance(source.file, np.ndarray):
         if source.file.dtype == np.bool_ and source.file.ndim == 2:
             return WholeMask(three_values(source.file))
         if source.file.ndim == 3 and source.file.shape[2] == 4:
             return WholeMask(three_values(np.ascontiguousarray(source.file[..., 3])))
         return _GreyMask(ArrayReader(source.file), source.name)
-    reader = stack.enter_context(open_picture(_path(source), options.of_others(), part="grey"))
+    reader = _over(picture, stack.enter_context(open_picture(_path(source), options.of_others(), part="grey")))
     if reader.info.has_alpha:
-        coverage = three_values(reader.alpha())
+        alpha = _over(picture, stack.enter_context(open_picture(_path(source), options.of_others(), part="alpha")))
+        coverage = three_values(alpha.colours(0, alpha.info.height, 0, alpha.info.width)[..., 0])
         if coverage.min() != coverage.max():
             return WholeMask(coverage)  # a cut-out: its colours say nothing
     return _GreyMask(reader, source.name)
+
+
+def _over(picture: BandReader | None, reader: BandReader) -> BandReader:
+    """A reader over the picture's pixels, where the windows of EXRs say how they lie."""
+    return reader if picture is None else placed(reader, picture.info)
 
 
 def _same_size(mask: MaskRows, source: MaskSource, picture: BandReader) -> MaskRows:
@@ -232,7 +239,7 @@ def _from_picture(stack: ExitStack, source: MaskSource, picture: BandReader, opt
         if isinstance(source.file, np.ndarray):
             strokes: BandReader = ArrayReader(source.file)
         else:
-            strokes = stack.enter_context(open_picture(_path(source), options.of_others()))
+            strokes = _over(picture, stack.enter_context(open_picture(_path(source), options.of_others())))
         return mask_from_scribbles(picture, strokes, source.scribbles, name=source.name)
     assert source.rembg is not None
     from hdmatt.trimaps.rembg import mask_by_rembg

@@ -5,6 +5,7 @@ COMMON    the formats that hdmatt says it reads; the others are what OpenImageIO
 """
 
 import io
+import struct
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import OpenImageIO as oiio
 from PIL import Image, ImageCms
-from small_profiles import ink_profile, save_inks
+from small_profiles import ink_profile, save_inks, save_psd
 
 from hdmatt.pictures.psd import PsdWriter
 
@@ -45,6 +46,7 @@ def seeds(file_format: str) -> tuple[bytes, ...]:
     """The files of one format."""
     with tempfile.TemporaryDirectory() as folder:
         made = _by_openimageio(file_format, Path(folder)) + _by_pillow(file_format)
+        made += _by_hand(file_format)
         if file_format in ("psd", "psb"):
             made += [_layers(Path(folder) / f"a.{file_format}", depth) for depth in ("8", "16")]
         if file_format == "cmyk":
@@ -148,6 +150,7 @@ def _by_pillow(file_format: str) -> list[bytes]:
         "jpg": [
             (picture.convert("CMYK"), "JPEG", {}),
             (picture, "JPEG", {"icc_profile": profile, "restart_marker_rows": 1}),
+            (picture, "MPO", {"save_all": True, "append_images": [picture.transpose(0)]}),
         ],
         "tif": [
             (palette, "TIFF", {}),
@@ -187,4 +190,20 @@ def _layers(path: Path, depth: str) -> bytes:
 def _inks(folder: Path) -> list[bytes]:
     profile = ink_profile(lambda inks: np.repeat(1 - inks.mean(axis=1, keepdims=True), 3, 1))
     inks = _pixels(4, "uint8")
-    return [save_inks(folder / f"a.{suffix}", inks, profile).read_bytes() for suffix in ("jpg", "tif", "psd")]
+    files = [save_inks(folder / f"a.{suffix}", inks, profile) for suffix in ("jpg", "tif", "psd")]
+    files.append(save_psd(folder / "packed.psd", inks, profile, packed=True))
+    files.append(save_psd(folder / "deep.psb", inks, profile, bits=16, big=True, packed=True, alpha=True))
+    return [file.read_bytes() for file in files]
+
+
+def _by_hand(file_format: str) -> list[bytes]:
+    """What neither OpenImageIO nor Pillow writes."""
+    if file_format == "hdr":
+        lines = b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\nEXPOSURE=2\nGAMMA=2.2\nPRIMARIES=.7 .3 .2 .7 .1 .05 .31 .33\n\n"
+        return [lines + b"+X %d -Y %d\n" % (WIDTH, HEIGHT) + _pixels(4, "uint8").tobytes()]
+    if file_format == "bmp":
+        rows = np.pad(_pixels(1, "uint16")[..., 0], ((0, 0), (0, WIDTH % 2))).tobytes()
+        sizes = struct.pack("<IHHI", 66 + len(rows), 0, 0, 66)
+        sizes += struct.pack("<IiiHHIIiiII", 40, WIDTH, HEIGHT, 1, 16, 3, len(rows), 0, 0, 0, 0)
+        return [b"BM" + sizes + struct.pack("<3I", 0xF800, 0x7E0, 0x1F) + rows]
+    return []

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from small_network import network
 
+from hdmatt.errors import InputError
 from hdmatt.inference.options import Options, RunOptions
 from hdmatt.inference.overview_patch import always, overview_patch
 from hdmatt.inference.plan import make_plan
@@ -49,6 +50,15 @@ def test_the_overview_is_the_picture_in_the_size_of_a_patch(model):
     assert set(np.unique(patch.trimaps)) == {0, 128, 255} and patch.trimaps[0, 32, 32] == 255
     without = replace(plan, options=replace(plan.options, overview=False))
     assert overview_patch(without, pixels, marks, None) is None
+
+
+def test_it_is_refused_where_patches_have_no_context(model):
+    picture, trimap = ArrayReader(np.zeros((80, 80, 3), np.uint8)), open_trimap(np.full((80, 80), 128, np.uint8))
+    for strategy in ("crop", "tiles", "downsample", "whole"):
+        with pytest.raises(InputError, match=f"the strategy '{strategy}' has none"):
+            matte_rows(strategy, picture, trimap, model, Options(overview=True))
+    with pytest.raises(InputError, match="no context is wanted"):
+        Options(overview=True, topk=0)
 
 
 @pytest.mark.release

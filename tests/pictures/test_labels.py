@@ -93,6 +93,17 @@ def test_numbers_that_we_cannot_use_say_so_once_they_are_used(tmp_path, code, na
     assert name in encoding(png(tmp_path / "a.png", cICP=bytes([9, code, 0, 1]))).refused
 
 
+@pytest.mark.parametrize(("ratio", "expected"), [((0, 0), SRGB), ((1, 1), LINEAR), ((18, 10), Parametric(1.8))])
+def test_the_gamma_of_a_tga_counts(tmp_path, ratio, expected):
+    path = tmp_path / "a.tga"
+    Image.fromarray(PIXELS).save(path)
+    content = path.read_bytes().partition(b"\0\0\0\0\0\0\0\0TRUEVISION")[0]
+    extension = (struct.pack("<H", 495) + bytes(476) + struct.pack("<HH", *ratio)).ljust(495, b"\0")
+    path.write_bytes(content + extension + struct.pack("<II", len(content), 0) + b"TRUEVISION-XFILE.\0")
+    found = encoding(path)
+    assert expected in (found, *found.curves)
+
+
 def test_numbers_of_narrow_range_are_refused(tmp_path):
     assert "narrow range" in encoding(png(tmp_path / "a.png", cICP=bytes([1, 1, 0, 0]))).refused
 

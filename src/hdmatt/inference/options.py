@@ -98,6 +98,11 @@ class Options:
                 hint=f"Choose a multiple of {STRIDE}, 64 or more; the models are trained on 320.",
             )
         check_overlap(self.patch, self.overlap)
+        if self.overview and not self.topk:
+            raise InputError(
+                "the overview is a context of every patch, and no context is wanted (topk 0)",
+                hint="Leave --overview out, or give --topk 1 or more.",
+            )
         _check_choice("windows", self.windows, WINDOWS)
         _check_choice("blend", self.blend, BLENDS)
         _check_choice("mixing", self.mixing, MIXINGS)

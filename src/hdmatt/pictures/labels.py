@@ -84,6 +84,8 @@ def encoding_of(path: Path, spec: Any, file_format: str, *, icc: bytes | None, t
     space = str(spec.get_string_attribute("oiio:ColorSpace")).lower()
     if space == "kodaklog" or spec.get_string_attribute("dpx:Transfer") == "Printing density":
         return _FILM_SCAN
+    if file_format == "targa" and (gamma := round(float(spec.get_float_attribute("oiio:Gamma")), 2)) > 0:
+        return Encoding(f"TGA with gamma {gamma:g}", (Parametric(gamma),), label=("TGA",))
     floats = str(spec.format) in ("half", "float", "double")
     if floats and file_format == "pnm":
         return LINEAR  # PFM; OpenImageIO says Rec. 709 of all of them

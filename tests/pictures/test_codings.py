@@ -1,5 +1,6 @@
 """Files in codings that we cannot read are called what they are; AVIF and HEIC are read."""
 
+import struct
 import sys
 
 import imagecodecs
@@ -73,6 +74,24 @@ def test_a_psd_of_other_colours_is_named(tmp_path, mode, name):
         open_picture(path)
     assert error.value.message == f"{path} is a PSD of {name} colours, which we cannot read"
     assert "Image > Mode" in error.value.hint
+
+
+@pytest.mark.parametrize("name", [b"\0\0", b"\x04name\0"])
+def test_a_psd_that_says_that_it_has_no_merged_picture_is_refused(tmp_path, name):
+    path = tmp_path / "a.psd"
+    psd(8, 3)(path, noise(3))
+    content = path.read_bytes()
+    for real in (1, 0):
+        other = b"8BIM" + struct.pack(">H", 1061) + name + struct.pack(">I", 3) + b"abc\0"
+        version = b"8BIM" + struct.pack(">H2xIIB", 1057, 13, 1, real) + bytes(8)
+        blocks = other + version + b"\0"
+        path.write_bytes(content[:30] + struct.pack(">I", len(blocks)) + blocks + content[34:])
+        if real:
+            np.testing.assert_array_equal(whole(path), noise(3))
+            continue
+        with pytest.raises(InputError, match="is a PSD without a merged picture") as error:
+            open_picture(path)
+        assert "Maximize Compatibility" in error.value.hint
 
 
 def test_the_thumbnail_of_a_camera_raw_file_is_not_the_picture(tmp_path):

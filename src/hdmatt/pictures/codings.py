@@ -9,6 +9,7 @@ Knows how codings are marked; decodes nothing. Called by pictures/decoder.py.
     other_pictures    what is said of a PNG, WebP or JPEG that holds more pictures than one
 """
 
+import struct
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -91,6 +92,9 @@ def coding_of(path: Path) -> Coding | None:
         return _coding(path, "a Radiance picture of XYZ colours", _SAVE)
     if (colours := psd_colours(path)) in _UNREADABLE_PSD:
         return _coding(path, f"a PSD of {colours} colours", "Convert it to RGB (Image > Mode) and save it again.")
+    if colours and not _has_merged(path):
+        hint = "Save it again with Maximize Compatibility (Preferences > File Handling), or flatten it."
+        return _coding(path, "a PSD without a merged picture", hint)
     return _jpeg(path, head)
 
 
@@ -109,6 +113,25 @@ def psd_colours(path: Path) -> str:
     """What the colours of a PSD or PSB are, as "RGB" or "CMYK"; "" of another file."""
     head = _first_bytes(path, 26)
     return _PSD_COLOURS.get(int.from_bytes(head[24:26], "big"), "") if head[:4] == b"8BPS" else ""
+
+
+def _has_merged(path: Path) -> bool:
+    """Whether a PSD holds its picture besides the layers: image resource 1057, "version info", says so."""
+    try:
+        with path.open("rb") as file:
+            file.seek(26)
+            (length,) = struct.unpack(">I", file.read(4))
+            file.seek(length, 1)  # colour mode data
+            end = struct.unpack(">I", file.read(4))[0] + file.tell()
+            while file.tell() < end and (head := file.read(7))[:4] == b"8BIM":
+                file.seek(head[6] | 1, 1)  # the rest of a name, padded to an even length
+                (length,) = struct.unpack(">I", file.read(4))
+                if head[4:6] == b"\x04\x21":
+                    return file.read(5)[4:] != b"\0"
+                file.seek(length + length % 2, 1)
+    except (OSError, struct.error):
+        pass
+    return True
 
 
 def other_pictures(path: Path, file_format: str) -> str:

@@ -88,8 +88,9 @@ def rewrite(source: Path, target: HiddenFile, palette: UInt8[np.ndarray, "n 4"])
 
 def _rows(source: Any) -> Iterator[np.ndarray]:
     spec, depth = source.spec(), openimageio().TypeDesc("uint8")
-    for y in range(0, spec.height, _ROWS):
-        rows = source.read_scanlines(y, min(y + _ROWS, spec.height), 0, 0, 4, depth)
+    end = spec.y + spec.height  # oFFs moves the first row
+    for y in range(spec.y, end, _ROWS):
+        rows = source.read_scanlines(y, min(y + _ROWS, end), 0, 0, 4, depth)
         if rows is None:
             raise RuntimeError(f"a PNG of ours cannot be read again: {source.geterror()}")
         yield rows

@@ -10,11 +10,14 @@ import OpenImageIO as oiio
 import pytest
 from PIL import Image
 from psd_tools import PSDImage
+from small_network import network
+from small_pictures import info
 
 from hdmatt import api
 from hdmatt.errors import OutputError
 from hdmatt.inference import files as files_module
 from hdmatt.inference.files import matte_files
+from hdmatt.inference.load import LoadedNetwork
 from hdmatt.inference.options import Options
 from hdmatt.inference.outputs import Outputs
 from hdmatt.inference.strategies import matte_rows
@@ -243,3 +246,13 @@ def test_no_file_is_closed_while_the_thread_that_reads_ahead_is_inside(scene, ne
             matte_files(scene / "picture.tif", scene / "trimap.png", outputs, options=options, network=network)
     assert closed_inside and not any(closed_inside)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("hdmatt")]
+
+
+def test_files_that_are_decoded_whole_are_part_of_the_plan():
+    loaded = LoadedNetwork(network(), "tiny", "torch", "fp32", "cpu")
+    given = [
+        files_module._run_options(None, loaded, Outputs(alpha="a.png"), info(), None, whole) for whole in (0, 12345)
+    ]
+    assert given[1].reserved_bytes - given[0].reserved_bytes == 12345
+    decoded = replace(info(), whole_bytes=7)
+    assert files_module._whole_bytes(decoded, info(), decoded) == 14

@@ -123,6 +123,15 @@ def test_of_several_pictures_the_first_is_taken_and_a_note_says_so(tmp_path, nam
             assert bool(picture.info.notes) == several, picture.info.notes
 
 
+def test_a_gain_map_of_an_hdr_display_is_left_out_and_a_note_says_so(tmp_path):
+    path, pages = tmp_path / "a.jpg", [Image.fromarray(np.full((16, 16, 3), value, np.uint8)) for value in (60, 200)]
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/" hdrgm:Version="1.0"/>'
+    pages[0].save(path, "MPO", save_all=True, append_images=pages[1:], xmp=xmp)
+    with open_picture(path) as picture:
+        assert picture.info.notes[0] == "holds a gain map for HDR displays, which was left out"
+        assert abs(int(picture.rows(0, 1)[0, 0, 0]) - 60) <= 1
+
+
 @pytest.mark.parametrize("channels", [3, 4])
 @pytest.mark.parametrize("orientation", TURNED)
 def test_avif_is_turned_once_and_its_alpha_is_straight(tmp_path, orientation, channels):

@@ -157,6 +157,7 @@ READ = (
     Kind("PSD", "merged picture: grey and RGB of 8 bit"),
     Kind("PSD", "merged picture: grey and RGB of 16 bit", depth="16"),
     Kind("PSD", "merged picture: CMYK of 8 bit", "converted", "converted"),
+    Kind("PSD", "merged picture: CMYK of 16 bit", "converted", "converted", depth="16"),
     refused("PSD", "merged picture: Lab", "a PSD of Lab colours"),
     refused("PSD", "merged picture: duotone", "a PSD of duotone colours"),
     refused("PSD", "merged picture: multichannel", "a PSD of multichannel colours"),

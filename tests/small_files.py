@@ -248,7 +248,7 @@ def psd(bits: int, mode: int) -> Maker:
     def make(path: Path, pixels: np.ndarray) -> None:
         planes = np.moveaxis(pixels, 2, 0)
         if mode == 4:
-            planes = np.concatenate([planes, np.full_like(planes[:1], 255)])
+            planes = np.concatenate([planes, np.full_like(planes[:1], np.iinfo(planes.dtype).max)])
         data = b"".join(_packed(1 - row if bits == 1 else row, bits) for row in planes.reshape(-1, pixels.shape[1]))
         head = struct.pack(">4sH6xHIIHH", b"8BPS", 1, len(planes), *pixels.shape[:2], bits, mode)
         path.write_bytes(head + bytes(12) + b"\0\0" + data)
@@ -494,6 +494,7 @@ SAMPLES: dict[tuple[str, str], list[Sample]] = {
         _of(1, psd(16, 1), "psd", **U16),
     ],
     ("PSD", "merged picture: CMYK of 8 bit"): [_of(3, psd(8, 4), "psd", step=1.01 / 255)],
+    ("PSD", "merged picture: CMYK of 16 bit"): [_of(3, psd(16, 4), "psd", **(U16 | {"step": 1.01 / 65535}))],
     ("PSD", "merged picture: Lab"): [_of(3, psd(8, 9), "psd")],
     ("PSD", "merged picture: duotone"): [_of(1, psd(8, 8), "psd")],
     ("PSD", "merged picture: multichannel"): [_of(3, psd(8, 7), "psd")],

@@ -83,10 +83,10 @@ def check_tiff(path: Path, spec: Any) -> None:
         raise _not_readable(path, "holds YCbCr colours that are not 8 bit", "YCbCr of 8 bit")
     if photometric == _PALETTE and spec.get_int_attribute("oiio:BitsPerSample", 8) > 8:
         raise _not_readable(path, "has a palette of more than 256 colours", "palettes of up to 8 bit")
-    if photometric == _PALETTE and _palette_reach(path) < 256:
-        raise _not_readable(
-            path, "has a palette of numbers up to 255, where 65535 is white", "palettes of 16-bit numbers"
-        )
+    if photometric == _PALETTE and 0 < _palette_reach(path) < 256:
+        raise _not_readable(path, "has a palette of numbers up to 255, where white is 65535", "palettes up to 65535")
+    if spec.tile_depth > 1:
+        raise _not_readable(path, "holds a volume of several slices", "flat pictures")
     if names.count("A") > 1:
         raise InputError(f"{path} has two alpha channels, we need one at most", hint="Save it with one of them.")
     if photometric in (_MIN_IS_WHITE, _MIN_IS_BLACK) and {"R", "G", "B"} <= set(names):

@@ -25,7 +25,7 @@ FIELDS = {  # what is built or read by a caller
     "NetworkChoice": "model runtime precision device",
     "Options": "patch overlap topk candidates windows blend small_first memory batch mixing overview",
     "Outputs": "alpha foreground cutout composite background bit_depth psd clean layered plate quality "
-    "matte_range invert alpha_mode trim despill matte_for",
+    "matte_range invert alpha_mode trim despill matte_for palette",
     "Place": "y0 x0 y1 x1 count",
     "RunForecast": "width height unknown_share patches context_pool windows blend small_first batch expected_memory "
     "memory_limit model strategy device runtime precision layer trimap_layer data_window "

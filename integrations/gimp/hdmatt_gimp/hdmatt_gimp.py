@@ -26,7 +26,7 @@ from hdmatt_program import Refused, arguments, find_program, hide_profile, psd_n
 PROCEDURE = "plug-in-hdmatt"
 DEPTHS = {Gimp.Precision.U8_NON_LINEAR: 1, Gimp.Precision.U16_NON_LINEAR: 2}  # in bytes
 SOURCES = (  # names of the choice, and what the dialog says
-    ("found", "Found by itself", 'A layer called "trimap"; else the selection, the layer mask, the transparency'),
+    ("found", "Automatic", 'A layer called "trimap"; else the selection, the layer mask, the transparency'),
     ("drawable", "Trimap: the layer or channel below", "Black background, grey unknown, white foreground"),
     ("selection", "Mask: the selection", "Its edge becomes unknown"),
     ("layer-mask", "Mask: the layer mask", "Its edge becomes unknown"),

@@ -413,4 +413,18 @@ FAULTS = [
     ),
     # the edge
     Fault("a caller's mistake leaves with 1", "errors.py", "    exit_code = 2", "    exit_code = 1", "cli"),
+    Fault(
+        "a palette is asked to hold one colour too many",
+        "pictures/palette.py",
+        "LARGEST = 256",
+        "LARGEST = 257",
+        "pictures/test_palette.py",
+    ),
+    Fault(
+        "two ways of turning a Radiance picture are taken for each other",
+        "pictures/radiance.py",
+        '"+X+Y": 8,',
+        '"+X+Y": 6,',
+        "pictures/test_radiance.py",
+    ),
 ]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from small_pictures import info
 from small_profiles import gamma, make_profile
+from test_write_faults import FullAfter
 
 from hdmatt.errors import OutputError
 from hdmatt.pictures.encoding import Encoding, Parametric
@@ -118,17 +119,14 @@ def test_what_a_file_says_of_its_pixels_stays_and_stands_where_it_must(tmp_path,
         assert name not in names or names.index(name) < names.index(b"PLTE")
 
 
-def test_a_write_that_fails_leaves_the_old_file_alone(tmp_path, monkeypatch):
-    path, write_file, written = tmp_path / "a.png", hidden._write, []
+def test_a_write_that_fails_anywhere_leaves_the_old_file_alone(tmp_path, monkeypatch):
+    path, written, write_file = tmp_path / "a.png", [], hidden._write
+    monkeypatch.setattr(hidden, "_write", lambda file, data: written.append(write_file(file, data)) or written[-1])
+    write(path, drawing(4))
     path.write_bytes(b"old")
-
-    def full(file: int, data: memoryview) -> int:
-        written.append(len(data))
-        if bytes(data[:4]) == b"\0\0\0\x0c" or b"PLTE" in bytes(data):
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return write_file(file, data)
-
-    monkeypatch.setattr(hidden, "_write", full)
-    with pytest.raises(OutputError, match="No space left on device"):
-        write(path, drawing(4))
-    assert path.read_bytes() == b"old" and [file.name for file in tmp_path.iterdir()] == ["a.png"]
+    for limit in (0, 40, sum(written) // 2, sum(written) - path.stat().st_size, sum(written) - 1):
+        disk = FullAfter(limit, errno.ENOSPC)
+        monkeypatch.setattr(hidden, "_write", disk.write)
+        with pytest.raises(OutputError, match="No space left on device"):
+            write(path, drawing(4))
+        assert path.read_bytes() == b"old" and [file.name for file in tmp_path.iterdir()] == ["a.png"]

@@ -156,6 +156,7 @@ def test_a_mask_with_a_fixed_band_leaves_no_trimap_behind(scene, capsys):
         (["-o", "alpha.png"], "no trimap and no mask"),
         (["mask.png", "--mask", "mask.png", "-o", "alpha.png"], "both a trimap"),
         (["mask.png", "--save-trimap", "t.png", "-o", "alpha.png"], "--save-trimap"),
+        (["mask.png", "--band", "20px", "-o", "alpha.png"], "--band is of the trimap of a --mask"),
         (["--mask", "mask.png", "-o", "mask.png"], "is one of the inputs"),
         (["--mask", "mask.png", "-o", "alpha.png", "--save-trimap", "mask.png"], "is one of the inputs"),
         (["--mask", "mask.png", "-o", "alpha.png", "--save-trimap", "alpha.png"], "the same path"),

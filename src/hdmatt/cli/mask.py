@@ -53,6 +53,8 @@ def given_trimap(
             raise InputError("there is no trimap and no mask", hint="Give TRIMAP after PICTURE, or --mask FILE.")
         if save is not None:
             raise InputError("--save-trimap keeps the trimap of a --mask, and there is none", hint="Leave it out.")
+        if made_from.band != "auto":
+            raise InputError("--band is of the trimap of a --mask, and there is none", hint="Leave it out.")
         yield trimap
         return
     if trimap is not None:

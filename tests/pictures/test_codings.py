@@ -76,6 +76,16 @@ def test_a_psd_of_other_colours_is_named(tmp_path, mode, name):
     assert "Image > Mode" in error.value.hint
 
 
+@pytest.mark.parametrize("codec", ["jp2", "j2k"])
+def test_jpeg_2000_of_signed_numbers_is_refused(tmp_path, codec):
+    path, options = tmp_path / "a.jp2", {"reversible": True, "level": 0, "codecformat": codec}
+    path.write_bytes(imagecodecs.jpeg2k_encode(noise(3), **options))
+    np.testing.assert_array_equal(whole(path), noise(3))
+    path.write_bytes(imagecodecs.jpeg2k_encode(noise(3).view(np.int8), **options))
+    with pytest.raises(InputError, match="is a JPEG 2000 file of signed numbers, which we cannot read"):
+        open_picture(path)
+
+
 @pytest.mark.parametrize("name", [b"\0\0", b"\x04name\0"])
 def test_a_psd_that_says_that_it_has_no_merged_picture_is_refused(tmp_path, name):
     path = tmp_path / "a.psd"

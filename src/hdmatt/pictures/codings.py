@@ -90,6 +90,8 @@ def coding_of(path: Path) -> Coding | None:
         return _coding(path, *_BRANDS[head[8:12]])
     if head[:2] == b"#?" and b"\nFORMAT=32-bit_rle_xyze" in head:
         return _coding(path, "a Radiance picture of XYZ colours", _SAVE)
+    if _is_signed_jpeg2000(head):
+        return _coding(path, "a JPEG 2000 file of signed numbers", _SAVE)
     if (colours := psd_colours(path)) in _UNREADABLE_PSD:
         return _coding(path, f"a PSD of {colours} colours", "Convert it to RGB (Image > Mode) and save it again.")
     if colours and not _has_merged(path):
@@ -113,6 +115,15 @@ def psd_colours(path: Path) -> str:
     """What the colours of a PSD or PSB are, as "RGB" or "CMYK"; "" of another file."""
     head = _first_bytes(path, 26)
     return _PSD_COLOURS.get(int.from_bytes(head[24:26], "big"), "") if head[:4] == b"8BPS" else ""
+
+
+def _is_signed_jpeg2000(head: bytes) -> bool:
+    """Whether a component is: the high bit of its depth in the marker SIZ. ITU-T T.800, A.5.1."""
+    at = head.find(b"\xff\x4f\xff\x51")  # start of the codestream, and SIZ
+    if at < 0 or (head[:4] != b"\xff\x4f\xff\x51" and head[4:8] != b"jP  "):
+        return False
+    count = int.from_bytes(head[at + 40 : at + 42], "big")
+    return any(depth & 0x80 for depth in head[at + 42 : at + 42 + 3 * count : 3])
 
 
 def _has_merged(path: Path) -> bool:

@@ -334,7 +334,7 @@ def _check_layout(path: Path, spec: Any, file_format: str) -> None:
         )
     if file_format == "tiff":
         check_tiff(path, spec)
-    if file_format == "psd" and (coding := coding_of(path)):
+    if file_format in ("psd", "jpeg2000") and (coding := coding_of(path)):
         raise InputError(f"{path} is {coding.name}, which we cannot read", hint=coding.hint)
     if spec.nchannels > MAX_CHANNELS:
         raise _too_many_channels(path, spec.nchannels)

@@ -1,6 +1,6 @@
 """A studio for the tests of the page: a small network, small pictures, a server in a thread, and a browser.
 
-started      a studio with two pictures on a port of its own
+started      a studio with pictures on a port of its own
 Window       a page in the browser: strokes, pixels of its screenshots, what the server says
 """
 
@@ -8,7 +8,7 @@ import io
 import shutil
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,11 +47,14 @@ def disc() -> np.ndarray:
 
 
 def write_pictures(folder: Path) -> None:
-    """picture.png with trimap.png, plain.png without one, and backdrop.png to lie behind."""
+    """picture.png with trimap.png; plain.png, mask.png and cut.png to begin without one; backdrop.png to lie behind."""
     inside = disc()[..., None] < RADIUS
     noise = np.random.default_rng(0).integers(-6, 7, (HEIGHT, WIDTH, 3))
     picture = np.where(inside, OBJECT, BEHIND) + noise
     Image.fromarray(picture.astype(np.uint8)).save(folder / "picture.png")
+    mask = np.where(inside, 255, 0).astype(np.uint8)
+    Image.fromarray(mask[..., 0]).save(folder / "mask.png")
+    Image.fromarray(np.concatenate([picture.astype(np.uint8), mask], axis=2)).save(folder / "cut.png")
     shutil.copy(folder / "picture.png", folder / "plain.png")
     distance = disc()
     trimap = np.where(distance < RADIUS - BAND, 255, np.where(distance < RADIUS + BAND, 128, 0))
@@ -60,13 +63,13 @@ def write_pictures(folder: Path) -> None:
 
 
 @contextmanager
-def started(folder: Path) -> Iterator[str]:
+def started(folder: Path, names: Sequence[str] = ("picture.png", "plain.png")) -> Iterator[str]:
     """The address, with its token."""
     write_pictures(folder)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         studio = Studio(
-            [folder / "picture.png", folder / "plain.png"],
-            trimap=folder / "trimap.png",
+            [folder / name for name in names],
+            trimap=folder / "trimap.png" if names[0] == "picture.png" else None,
             output=folder / "results",
             root=folder,
             choice=Choice(options=Options(patch=128, overlap=32, candidates=6), network=network()),

@@ -453,22 +453,6 @@ def test_problems_are_listed_and_jumped_to(window):
     window.set("size", 60)
 
 
-def test_without_a_trimap_a_box_and_a_border_make_one(browser, address):
-    window = Window.opened(browser, address, picture="2")
-    window.page.get_by_role("button", name="A box").click()
-    top, left = CENTRE[0] - RADIUS - 30, CENTRE[1] - RADIUS - 30
-    window.stroke((top, left), (top + 2 * RADIUS + 60, left + 2 * RADIUS + 60))
-    window.page.locator("#band-dialog").get_by_role("button", name="Use pixels").click()
-    window.wait("studio.info.undo === 2")
-    window.settle()
-    assert window.label(*INSIDE) == 255
-    assert window.label(*OUTSIDE) == 0
-    assert window.label(*EDGE) == 128
-    window.undo_all()
-    assert window.complaints == []
-    window.close()
-
-
 def test_the_help_lists_the_keys(window):
     window.page.keyboard.press("?")
     shown = window.page.locator("#help-dialog")

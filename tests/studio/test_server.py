@@ -169,6 +169,19 @@ def test_when_it_is_not_automatic_nothing_is_computed_until_it_is_asked_for(mode
         assert studio.worker.wait(100) and studio.find("1").session.pending == 0
 
 
+def test_a_fault_of_ours_is_said_and_the_next_stroke_is_followed(model, tmp_path, monkeypatch):
+    picture, trimap = studio_scene.files(tmp_path)
+    monkeypatch.setattr(hdmatt.Session, "update", lambda *_: 1 // 0)
+    with running([picture], model, trimap=trimap) as (client, studio):
+        assert studio.worker.wait(100)
+        monkeypatch.undo()
+        (said,) = [event for event in events(studio) if event["type"] == "error"]
+        assert said["message"].startswith("internal error: ZeroDivisionError") and "report it" in said["hint"]
+        client.post(f"{ONE}/strokes", json=BLOB)
+        assert studio.find("1").near == (120, 70)  # what is near to it comes first
+        assert studio.worker.wait(100) and studio.find("1").session.pending == 0
+
+
 def test_two_clients_see_the_same(model, tmp_path):
     picture, trimap = studio_scene.files(tmp_path)
     with running([picture], model, trimap=trimap) as (client, studio):

@@ -7,6 +7,7 @@ import small_network
 
 import hdmatt
 from hdmatt.errors import InputError
+from hdmatt.inference import pool
 from hdmatt.pictures.box import Box
 from hdmatt.studio.strokes import Stroke
 
@@ -122,6 +123,17 @@ def test_a_stopped_refresh_changes_nothing(model):
         open_session.undo()
         list(open_session.update())
         assert np.array_equal(open_session.alpha(), before)
+
+
+def test_a_refresh_stops_between_two_patches_of_the_pool(model, monkeypatch):
+    encoded, encode = [], pool._encode
+    monkeypatch.setattr(pool, "_encode", lambda *given: encoded.append(1) or encode(*given))
+    with session(model) as open_session:
+        assert open_session.refresh()
+        every = len(encoded)
+        encoded.clear()
+        assert not open_session.refresh(stopped=lambda: bool(encoded))
+        assert 0 < len(encoded) < every
 
 
 def files(tmp_path):

@@ -36,6 +36,7 @@ def studio_command(
         ),
     ] = "127.0.0.1",
     input_layer: shared.InputLayer = None,
+    transfer: shared.Transfer = None,
     mixing: shared.Mixing = "auto",
     model: shared.Model = "hdmatt-s",
     runtime: shared.RuntimeName = "auto",
@@ -59,7 +60,7 @@ def studio_command(
     choice = Choice(
         shared.options_of(context),
         shared.network_of(context),
-        InputOptions(layer=input_layer, max_pixels=max_pixels),
+        InputOptions(layer=input_layer, transfer=transfer, max_pixels=max_pixels),
     )
     with _listen(host, port) as listening:
         studio = Studio(pictures, trimap=trimap, output=output, root=root, choice=choice)

@@ -9,7 +9,7 @@ Knows the network's parts, windows and workers; nothing of stitching. Read top t
     select_contexts        the K most similar candidates of each query (eq. 1)
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain, groupby
 from typing import NamedTuple
 
@@ -53,8 +53,13 @@ def fill_pool(
     known_colours: KnownColours | None,
     workers: Sequence[DeviceWorker],
     counters: Counters,
+    go_on: Callable[[], None] = lambda: None,
 ) -> ContextPool:
-    """Encode every candidate once, on the devices in turn."""
+    """Encode every candidate once, on the devices in turn.
+
+    Args:
+        go_on: Called after each batch; what it raises ends the work.
+    """
     pool = ContextPool({}, {}, {})
     queries = set(plan.queries)
     kept = [window for window in plan.pool if window in queries][: plan.cache]
@@ -73,6 +78,7 @@ def fill_pool(
     batches = prefetch(round_robin(pieces, workers))
     for piece, candidates in map_in_order(batches, encode, threads=worker_threads(plan, workers), depth=transfer.DEPTH):
         assert isinstance(piece, UploadedPatches) and candidates is not None
+        go_on()
         for window, candidate in zip(piece.windows, candidates, strict=True):
             if candidate.context:
                 pool.contexts[window] = candidate.context

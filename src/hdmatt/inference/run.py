@@ -12,7 +12,7 @@ memory limit leaves no room for its features. Another thread reads picture and t
 (threads.py); the results are those of one thread.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -49,6 +49,7 @@ def run(
     progress: Progress | None = None,
     counters: Counters | None = None,
     small_matte: SmallMatte | None = None,
+    go_on: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[int, Float32[np.ndarray, "rows width"]]]:
     """Rows of the matte, top to bottom, as (first row, rows); together they are the whole matte.
 
@@ -56,6 +57,7 @@ def run(
 
     Args:
         small_matte: The matte of the smaller picture, for the patches' low frequencies; None: they keep their own.
+        go_on: Called after each batch, also of the context pool; what it raises ends the work.
 
     Raises:
         InputError: The network is in training mode, or the picture's rows cannot be read.
@@ -64,7 +66,7 @@ def run(
     counters = counters if counters is not None else Counters()
     workers = device_workers(plan, model)
     try:
-        yield from _rows(plan, picture, trimap, workers, progress, counters, small_matte)
+        yield from _rows(plan, picture, trimap, workers, progress, counters, small_matte, go_on)
     finally:
         counters.join([worker.counters for worker in workers])
         memory.give_back()
@@ -78,9 +80,11 @@ def _rows(
     progress: Progress | None,
     counters: Counters,
     small_matte: SmallMatte | None,
+    go_on: Callable[[], None],
 ) -> Iterator[tuple[int, Float32[np.ndarray, "rows width"]]]:
     known_colours = read_known_colours(picture, trimap, counters) if plan.known_colours else None
-    pools = pool_of_each_device(fill_pool(plan, picture, trimap, known_colours, workers, counters), workers)
+    pool = fill_pool(plan, picture, trimap, known_colours, workers, counters, go_on)
+    pools = pool_of_each_device(pool, workers)
     stitcher = Stitcher(plan.height, plan.width)
     weight = blending_weight(plan.options.patch, plan.options.overlap, blend=plan.options.blend)
     done = 0
@@ -95,6 +99,7 @@ def _rows(
             yield piece.first, with_known(stitcher.take(piece.first + len(piece.trimap)), piece.trimap)
             continue
         assert download is not None
+        go_on()
         alphas = download.array()
         check_finite(alphas, piece.windows)
         for window, *values in zip(piece.windows, alphas, piece.trimaps, strict=True):

@@ -110,7 +110,7 @@ def _small_matte(task: Task, step: int) -> SmallMatte | None:
     matte_bytes = needs.small_picture_bytes(*size_of(task.picture)).matte
     small = small.with_options(reserved_bytes=task.options.reserved_bytes + matte_bytes)
     alpha = np.empty(trimap.shape, np.float32)
-    for y, rows in run(small.plan(), small.picture, small.trimap, task.model, counters=counters):
+    for y, rows in run(small.plan(), small.picture, small.trimap, task.model, counters=counters, go_on=task.go_on):
         alpha[y : y + len(rows)] = rows
     if task.counters:
         task.counters.rows_read += info.height

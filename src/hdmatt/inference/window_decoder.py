@@ -61,14 +61,14 @@ class WindowDecoder:
         *,
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
-        def go_on(*_: int) -> None:
+        def go_on() -> None:
             if stopped():
                 raise Stopped
 
         # only what the network sees of it
         self._info = as_mixed(picture, options.mixing).info
         watched = as_mixed(_Watched(picture, go_on), options.mixing)
-        plan, small_matte = prepare(Task(watched, trimap, model, options, go_on, None))
+        plan, small_matte = prepare(Task(watched, trimap, model, options, None, None, go_on))
         # features are not kept for queries: any of them may be decoded more than once
         self.plan = replace(plan, cache=0, stems=0)
         self._picture, counters = picture, Counters()
@@ -76,7 +76,7 @@ class WindowDecoder:
         self._worker = workers[0]
         self.small_matte = small_matte() if plan.unknown else None
         self.known_colours = read_known_colours(watched, trimap, counters) if plan.known_colours else None
-        self._pool = fill_pool(self.plan, watched, trimap, self.known_colours, workers[:1], counters)
+        self._pool = fill_pool(self.plan, watched, trimap, self.known_colours, workers[:1], counters, go_on)
 
     def decode(
         self, window: Window, labels: Callable[[int, int, int, int], UInt8[np.ndarray, "h w"]]

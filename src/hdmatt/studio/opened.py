@@ -6,6 +6,7 @@ Knows nothing of requests. Read top to bottom:
     OpenedPicture    strokes, undo, starts, files; tells listeners what changed
 """
 
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -31,7 +32,6 @@ from hdmatt.studio.strokes import Stroke
 from hdmatt.studio.tiles import LAYERS, Layers
 from hdmatt.studio.trimap_tiles import SIZE
 from hdmatt.studio.worker import Worker
-from hdmatt.system.values import kind_of
 from hdmatt.trimaps.check import check_trimap
 from hdmatt.trimaps.make import check_trimap_path
 
@@ -106,6 +106,7 @@ class OpenedPicture:
         Raises:
             OutputError: The disk is full; the trimap is as it was.
         """
+        self.near = stroke.points[-1][:2]  # its patches come before all others
         return self._edit(lambda: self.session.paint(stroke), client)
 
     def undo(self, client: str) -> dict[str, Any]:
@@ -172,8 +173,10 @@ class OpenedPicture:
 
     def problems(self) -> list[dict[str, Any]]:
         """What a check of the trimap finds, one entry for each place."""
-        trimap = self.session.trimap()
-        found = check_trimap(trimap, self.path, input_options=self.choice.input_options)
+        with tempfile.TemporaryDirectory() as folder:  # a file is read in bands; an array of it may be large
+            trimap = Path(folder) / "trimap.png"
+            self.session.save_trimap(trimap)
+            found = check_trimap(trimap, self.path, input_options=self.choice.input_options)
         return [
             {
                 "name": finding.name,
@@ -267,7 +270,7 @@ class OpenedPicture:
     def failed(self, error: Exception) -> None:
         """Something could not be done."""
         ours = isinstance(error, HDMattError)
-        message = error.message if isinstance(error, HDMattError) else f"internal error: {kind_of(error)}: {error}"
+        message = error.message if isinstance(error, HDMattError) else f"internal error: {type(error).__name__}: {error}"
         self.events.publish("error", message=message, hint=error.hint if ours else "This is our mistake: report it.")
 
     def look(self) -> None:

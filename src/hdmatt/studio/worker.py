@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
-from hdmatt.errors import HDMattError
 from hdmatt.pictures.box import Box
 from hdmatt.studio.session import Session
 
@@ -159,8 +158,8 @@ class Worker:
             wish.due, wish.asked = None, False
         try:
             complete = self._follow(picture, lambda: self.closed or wish.edits != edits or bool(self._jobs))
-        except HDMattError as error:
-            return picture.failed(error)
+        except Exception as error:  # the next stroke is followed all the same
+            return None if self.closed else picture.failed(error)
         with self._news:
             if wish.edits != edits:
                 wish.asked = wish.asked or asked

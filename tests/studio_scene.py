@@ -24,7 +24,7 @@ def files(folder, height=150, width=130):
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:height, :width]
     radius = np.hypot(y - height / 2, x - width / 2) / min(height, width)
-    inner, outer = (0.2, 0.3) if height < 512 else (0.38, 0.4)  # few patches also where there are several tiles
+    inner, outer = (0.2, 0.3) if min(height, width) < 512 else (0.38, 0.4)  # few patches also of several tiles
     rim = (inner + outer) / 2
     squares = rng.integers(0, 60, (height // 8 + 1, width // 8 + 1, 3), np.uint8)  # that JPEG keeps well
     picture = squares.repeat(8, 0).repeat(8, 1)[:height, :width]
@@ -37,9 +37,9 @@ def files(folder, height=150, width=130):
 
 
 @contextmanager
-def running(pictures, model, **given) -> Generator[tuple[TestClient, Studio]]:
-    """A client that has the cookie, and the studio that it talks to."""
-    studio = Studio(pictures, choice=Choice(OPTIONS, model), pause=0, rest=0, **given)
+def running(pictures, model, *, automatic=False, **given) -> Generator[tuple[TestClient, Studio]]:
+    """A client that has the cookie, and the studio that it talks to, which computes by itself only if told so."""
+    studio = Studio(pictures, choice=Choice(OPTIONS, model, automatic=automatic), pause=0, rest=0, **given)
     with TestClient(app(studio, ACCESS), base_url=ADDRESS, follow_redirects=False) as client:
         client.cookies.set(ACCESS.cookie, ACCESS.token)
         yield client, studio

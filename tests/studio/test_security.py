@@ -20,7 +20,7 @@ def client(tmp_path_factory):
     (folder / "other.png").write_bytes(picture.read_bytes())
     (folder / "root" / "below.png").write_bytes(picture.read_bytes())
     (folder / "root" / "link.png").symlink_to(folder / "other.png")
-    choice = Choice(studio_scene.OPTIONS, small_network.network())
+    choice = Choice(studio_scene.OPTIONS, small_network.network(), automatic=False)
     studio = Studio([picture], root=folder / "root", choice=choice)
     with TestClient(app(studio, ACCESS), base_url=ADDRESS, follow_redirects=False) as client:
         yield client

@@ -25,6 +25,14 @@ def model():
     return small_network.network()
 
 
+@pytest.fixture(scope="module")
+def shared(model, tmp_path_factory):
+    """A client of a studio that no test changes."""
+    picture, trimap = studio_scene.files(tmp_path_factory.mktemp("shared"))
+    with running([picture], model, trimap=trimap) as (client, _):
+        yield client
+
+
 def pixels(answer):
     assert answer.status_code == 200, answer.text
     return np.asarray(Image.open(BytesIO(answer.content)))
@@ -38,10 +46,10 @@ def labels(answer):
 
 
 def test_a_picture_says_what_a_page_must_know(model, tmp_path):
-    picture, trimap = studio_scene.files(tmp_path, 700, 600)
+    picture, trimap = studio_scene.files(tmp_path, 520, 90)
     with running([picture], model, trimap=trimap) as (client, _):
         facts = client.get(ONE).json()
-        assert (facts["width"], facts["height"], facts["tile"], facts["levels"]) == (600, 700, 512, 2)
+        assert (facts["width"], facts["height"], facts["tile"], facts["levels"]) == (90, 520, 512, 2)
         assert facts["known"] and not facts["unsaved"] and facts["trimap_file"] == "trimap.png"
         assert "before" not in facts["views"] and facts["output_folder"] == str(tmp_path)
         assert str(tmp_path) not in client.get("/api/pictures").text
@@ -50,28 +58,26 @@ def test_a_picture_says_what_a_page_must_know(model, tmp_path):
 
 @pytest.mark.release
 def test_tiles_of_every_level_are_those_of_the_session(model, tmp_path):
-    picture, trimap = studio_scene.files(tmp_path, 700, 600)
-    with running([picture], model, trimap=trimap) as (client, studio):
-        session = studio.find("1").session
+    picture, trimap = studio_scene.files(tmp_path, 520, 90)  # two tiles, few patches
+    with running([picture], model, automatic=True, trimap=trimap) as (client, studio):
+        session, layers = studio.find("1").session, studio.find("1").layers
         assert studio.worker.wait(100)
-        studio.find("1").layers.picture.wait()
-        whole = Box(0, 0, 700, 600)
+        layers.picture.wait()
+        whole = Box(0, 0, 520, 90)
 
         def halved(values):
-            return np.rint(values.reshape(350, 2, 300, 2, -1).mean((1, 3)).squeeze())
+            return np.rint(values.reshape(260, 2, 45, 2, -1).mean((1, 3)).squeeze())
 
         colours, alpha = (np.rint(values * 255) for values in (session.picture(whole), session.alpha(whole)))
-        found = pixels(client.get(f"{ONE}/tiles/picture/0/1/1")).astype(float)
-        assert np.abs(found - colours[512:, 512:]).mean() < 3
+        found = pixels(client.get(f"{ONE}/tiles/picture/0/1/0")).astype(float)
+        assert np.abs(found - colours[512:]).mean() < 3
         found = pixels(client.get(f"{ONE}/tiles/picture/1/0/0")).astype(float)
         assert np.abs(found - halved(colours)).mean() < 3
-        assert np.abs(pixels(client.get(f"{ONE}/tiles/alpha/0/0/1")) - alpha[:512, 512:]).mean() < 1
+        assert np.abs(pixels(client.get(f"{ONE}/tiles/alpha/0/0/0")) - alpha[:512]).mean() < 1
         assert np.abs(pixels(client.get(f"{ONE}/tiles/alpha/1/0/0")) - halved(alpha)).mean() < 1
-        assert np.array_equal(labels(client.get(f"{ONE}/tiles/trimap/0/1/0")), session.trimap()[512:, :512])
-        half = session.trimap(level=1)
-        assert np.array_equal(labels(client.get(f"{ONE}/tiles/trimap/1/0/0")), half)
+        assert np.array_equal(labels(client.get(f"{ONE}/tiles/trimap/0/0/0")), session.trimap()[:512])
+        assert np.array_equal(labels(client.get(f"{ONE}/tiles/trimap/1/0/0")), session.trimap(level=1))
         # without JPEG in between: what smaller views hold is off by their rounding alone
-        layers = studio.find("1").layers
         assert np.abs(layers.picture.tile((1, 0, 0))[0] - halved(colours)).max() <= 1
         assert np.abs(layers.alpha.tile((1, 0, 0)) - halved(alpha)).max() <= 1
 
@@ -79,7 +85,7 @@ def test_tiles_of_every_level_are_those_of_the_session(model, tmp_path):
 def test_composites_are_those_of_the_session(model, tmp_path):
     picture, trimap = studio_scene.files(tmp_path)
     cv2.imwrite(str(tmp_path / "behind.png"), np.full((150, 130, 3), (0, 0, 255), np.uint8))
-    with running([picture], model, trimap=trimap, root=tmp_path) as (client, studio):
+    with running([picture], model, automatic=True, trimap=trimap, root=tmp_path) as (client, studio):
         assert studio.worker.wait(100)
         session = studio.find("1").session
         red = np.rint(session.composite("#ff0000") * 255)
@@ -95,11 +101,9 @@ def test_composites_are_those_of_the_session(model, tmp_path):
 
 
 @pytest.mark.parametrize("place", ["0/1/0", "0/0/1", "1/0/0", "-1/0/0", "0/-1/0"])
-def test_there_is_no_tile_outside_of_the_picture(model, tmp_path, place):
-    picture, _ = studio_scene.files(tmp_path)
-    with running([picture], model) as (client, _):
-        assert client.get(f"{ONE}/tiles/picture/{place}").status_code == 404
-        assert client.get(f"{ONE}/tiles/nothing/0/0/0").status_code == 404
+def test_there_is_no_tile_outside_of_the_picture(shared, place):
+    assert shared.get(f"{ONE}/tiles/picture/{place}").status_code == 404
+    assert shared.get(f"{ONE}/tiles/nothing/0/0/0").status_code == 404
 
 
 def test_strokes_undo_and_redo_are_those_of_a_session(model, tmp_path):
@@ -131,18 +135,16 @@ def test_strokes_undo_and_redo_are_those_of_a_session(model, tmp_path):
         {},
     ],
 )
-def test_what_is_no_stroke_is_a_mistake_with_a_hint(model, tmp_path, body):
-    picture, _ = studio_scene.files(tmp_path)
-    with running([picture], model) as (client, studio):
-        answer = client.post(f"{ONE}/strokes", json=body)
-        assert answer.status_code == 400 and answer.json()["message"] and answer.json()["hint"]
-        assert client.post(f"{ONE}/strokes", content=b"{nonsense").status_code == 400
-        assert studio.find("1").session.steps() == (0, 0)
+def test_what_is_no_stroke_is_a_mistake_with_a_hint(shared, body):
+    answer = shared.post(f"{ONE}/strokes", json=body)
+    assert answer.status_code == 400 and answer.json()["message"] and answer.json()["hint"]
+    assert shared.post(f"{ONE}/strokes", content=b"{nonsense").status_code == 400
+    assert shared.get(ONE).json()["undo"] == 0
 
 
 def test_the_matte_follows_and_listeners_are_told_where(model, tmp_path):
     picture, trimap = studio_scene.files(tmp_path)
-    with running([picture], model, trimap=trimap) as (client, studio):
+    with running([picture], model, automatic=True, trimap=trimap) as (client, studio):
         assert studio.worker.wait(100)
         session, before = studio.find("1").session, len(events(studio))
         client.post(f"{ONE}/strokes", json={**BLOB, "client": "one"})
@@ -160,7 +162,7 @@ def test_the_matte_follows_and_listeners_are_told_where(model, tmp_path):
 @pytest.mark.release
 def test_when_it_is_not_automatic_nothing_is_computed_until_it_is_asked_for(model, tmp_path):
     picture, trimap = studio_scene.files(tmp_path)
-    with running([picture], model, trimap=trimap) as (client, studio):
+    with running([picture], model, automatic=True, trimap=trimap) as (client, studio):
         assert studio.worker.wait(100)
         assert not client.put(f"{ONE}/settings", json={"automatic": False, "near": [3, 4]}).json()["automatic"]
         client.post(f"{ONE}/strokes", json=BLOB)
@@ -172,11 +174,11 @@ def test_when_it_is_not_automatic_nothing_is_computed_until_it_is_asked_for(mode
 def test_a_fault_of_ours_is_said_and_the_next_stroke_is_followed(model, tmp_path, monkeypatch):
     picture, trimap = studio_scene.files(tmp_path)
     monkeypatch.setattr(hdmatt.Session, "update", lambda *_: 1 // 0)
-    with running([picture], model, trimap=trimap) as (client, studio):
+    with running([picture], model, automatic=True, trimap=trimap) as (client, studio):
         assert studio.worker.wait(100)
         monkeypatch.undo()
         (said,) = [event for event in events(studio) if event["type"] == "error"]
-        assert said["message"].startswith("internal error: ZeroDivisionError") and "report it" in said["hint"]
+        assert said["message"].startswith("internal error: ZeroDivisionError: ") and "report it" in said["hint"]
         client.post(f"{ONE}/strokes", json=BLOB)
         assert studio.find("1").near == (120, 70)  # what is near to it comes first
         assert studio.worker.wait(100) and studio.find("1").session.pending == 0
@@ -197,7 +199,7 @@ def test_two_clients_see_the_same(model, tmp_path):
 @pytest.mark.release
 def test_the_old_matte_stays_beside_the_new_one(model, tmp_path):
     picture, trimap = studio_scene.files(tmp_path, 700, 600)
-    with running([picture], model, trimap=trimap) as (client, studio):
+    with running([picture], model, automatic=True, trimap=trimap) as (client, studio):
         assert studio.worker.wait(100)
         old = [pixels(client.get(f"{ONE}/tiles/alpha/{level}/0/0")) for level in (0, 1)]
         client.post(f"{ONE}/mark")
@@ -242,18 +244,14 @@ def test_an_export_has_the_bytes_of_the_session_s(model, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../a.png", "/a.png", "sub/a.png", ".a.png", "", "a.xyz", "C:\\a.png"])
-def test_files_are_written_into_the_folder_of_results_only(model, tmp_path, name):
-    picture, _ = studio_scene.files(tmp_path)
-    with running([picture], model) as (client, _):
-        assert client.post(f"{ONE}/export", json={"alpha": name}).status_code == 400
-        assert client.post(f"{ONE}/save", json={"name": name}).status_code == 400
+def test_files_are_written_into_the_folder_of_results_only(shared, name):
+    assert shared.post(f"{ONE}/export", json={"alpha": name}).status_code == 400
+    assert shared.post(f"{ONE}/save", json={"name": name}).status_code == 400
 
 
-def test_the_picture_is_never_written_over(model, tmp_path):
-    picture, _ = studio_scene.files(tmp_path)
-    with running([picture], model) as (client, _):
-        assert client.post(f"{ONE}/save", json={"name": "picture.png"}).status_code == 400
-        assert client.post(f"{ONE}/export", json={"alpha": "picture.png", "overwrite": True}).status_code == 400
+def test_the_picture_is_never_written_over(shared):
+    assert shared.post(f"{ONE}/save", json={"name": "picture.png"}).status_code == 400
+    assert shared.post(f"{ONE}/export", json={"alpha": "picture.png", "overwrite": True}).status_code == 400
 
 
 def test_a_saved_trimap_is_the_painted_one(model, tmp_path):

@@ -44,11 +44,12 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Choice:
-    """What computes the mattes of all pictures, and how files are read."""
+    """What computes the mattes of all pictures, whether it does so by itself at first, and how files are read."""
 
     options: Options = field(default_factory=Options)
     network: AnyNetwork = DEFAULT_MODEL
     input_options: InputOptions = DEFAULT_INPUT
+    automatic: bool = True
 
 
 class OpenedPicture:
@@ -73,7 +74,7 @@ class OpenedPicture:
     ) -> None:
         self.id, self.path, self.output = number, path, output
         self.choice, self._worker = choice, worker
-        self.automatic = True
+        self.automatic = choice.automatic
         self.near: tuple[float, float] | None = None
         self.trimap_file = trimap.name if trimap else None
         self.version = first = time.time_ns() // 10**6
@@ -94,6 +95,7 @@ class OpenedPicture:
             self._reserved.release()
             raise
         self._stamp, self._closed, self._short_of_room = stamp(path), False, False
+        self.ready = False
         self._saved = -1 if self.session.steps()[0] else self.session.version
         self.layers = Layers(self.session, self._picture_progress)
         worker.add(self)
@@ -270,7 +272,9 @@ class OpenedPicture:
     def failed(self, error: Exception) -> None:
         """Something could not be done."""
         ours = isinstance(error, HDMattError)
-        message = error.message if isinstance(error, HDMattError) else f"internal error: {type(error).__name__}: {error}"
+        message = (
+            error.message if isinstance(error, HDMattError) else f"internal error: {type(error).__name__}: {error}"
+        )
         self.events.publish("error", message=message, hint=error.hint if ours else "This is our mistake: report it.")
 
     def look(self) -> None:
@@ -309,6 +313,8 @@ class OpenedPicture:
     def _picture_progress(self, done: int, of: int) -> None:
         self.progress("picture", done, of, None)
         if done == of:
+            self.ready = True
+            self._worker.wake()
             with self._lock:
                 self.version += 1
                 box = [0, 0, self.session.height, self.session.width]

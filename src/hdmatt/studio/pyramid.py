@@ -8,7 +8,8 @@ Knows readers of rows; nothing of trimaps and browsers. Read top to bottom:
     PicturePyramid    tiles of a picture; a thread of its own makes the smaller views, from top to bottom
 
 Level n is the picture at 1 / 2^n of its size, rounded up. The first view must not wait for all of that: a JPEG is
-decoded at an eighth of its size for it, and a tiled file's tiles are read where they are asked for.
+decoded at an eighth of its size for it, and a tiled file's tiles are read where they are asked for. What has to wait
+too long is answered with every n-th pixel of the rows that were read so far.
 """
 
 import threading
@@ -84,6 +85,7 @@ class PicturePyramid:
         self._held: dict[int, np.ndarray] = {}  # rows of a level that are no whole tiles yet
         self._rows: dict[int, int] = {}  # of tiles that a level has
         self._quick: np.ndarray | None = None
+        self._sparse: np.ndarray | None = None  # every n-th pixel of what was read
         self._news = threading.Condition()
         self._readable = cheap  # the full size, without waiting for a copy
         self._done = self._closed = False
@@ -159,17 +161,18 @@ class PicturePyramid:
         return pixels
 
     def _coarse(self, box: Box, level: int) -> np.ndarray:
-        """A tile from the quick view; grey where there is none."""
+        """A tile from the quick view, or from every n-th pixel; grey where there is none."""
         height, width = box.y1 - box.y0, box.x1 - box.x0
-        if self._quick is None:
+        known = self._sparse if self._quick is None else self._quick
+        if known is None:
             return np.full((height, width, 3), _GREY, np.uint8)
         rows, columns = (
             np.clip((np.arange(low, high) + 0.5) * small / length, 0, small - 1).astype(int)
             for (low, high), small, length in zip(
-                ((box.y0, box.y1), (box.x0, box.x1)), self._quick.shape, self.size(level), strict=False
+                ((box.y0, box.y1), (box.x0, box.x1)), known.shape, self.size(level), strict=False
             )
         )
-        return self._quick[rows[:, None], columns]
+        return known[rows[:, None], columns]
 
     def _make(self) -> None:
         try:
@@ -183,6 +186,7 @@ class PicturePyramid:
                 y1 = min(y + SIZE, self.height)
                 rows = shown(self._picture.rows(y, y1), self._picture.info.encoding)
                 self._readable = True
+                self._keep_some(y, rows)
                 if self._levels > 1:
                     self._add(1, halved(rows), last=y1 == self.height)
                 if y1 < self.height:
@@ -191,9 +195,20 @@ class PicturePyramid:
             self._error = error
         finally:
             with self._news:
-                self._done, self._quick = True, None if self._error is None else self._quick
+                self._done = True
+                if self._error is None:
+                    self._quick = self._sparse = None
                 self._news.notify_all()
         self._report(self.height, self.height)
+
+    def _keep_some(self, y: int, rows: np.ndarray) -> None:
+        """Every n-th pixel of some rows, for what cannot wait."""
+        level = next(n for n in range(64) if max(self.size(n)) <= _QUICK)
+        if self._sparse is None:
+            self._sparse = np.full((*self.size(level), 3), _GREY, np.uint8)
+        some = rows[-y % (1 << level) :: 1 << level, :: 1 << level]
+        first = -(-y >> level)
+        self._sparse[first : first + len(some)] = some
 
     def _add(self, level: int, rows: np.ndarray, *, last: bool) -> None:
         """More rows of a level: whole rows of tiles are kept, and handed on at half the size."""

@@ -34,6 +34,7 @@ class Computed(Protocol):
     session: Session
     automatic: bool
     near: tuple[float, float] | None
+    ready: bool  # once it can be seen: the first view does not share the disk and the processor with the matte
 
     def computed(self, box: Box) -> None: ...  # a patch is there
 
@@ -93,6 +94,11 @@ class Worker:
             wish.due, wish.asked = time.monotonic(), True
             self._news.notify_all()
 
+    def wake(self) -> None:
+        """A picture has become ready."""
+        with self._news:
+            self._news.notify_all()
+
     def job(self, function: Callable[[], Any]) -> Future[Any]:
         """Run a function in the thread, before the next patch."""
         future: Future[Any] = Future()
@@ -144,12 +150,16 @@ class Worker:
         if self._jobs:
             return partial(_run, *self._jobs.popleft())
         now = time.monotonic()
-        due = [(wish.due, number) for number, wish in enumerate(self._wishes.values()) if wish.due and wish.due <= now]
+        due = [(when, number) for number, when in enumerate(self._due()) if when is not None and when <= now]
         return partial(self._compute, list(self._wishes)[max(due)[1]]) if due else None
 
     def _seconds(self) -> float:
         now = time.monotonic()
-        return max(0.0, min([_LOOK, *(wish.due - now for wish in self._wishes.values() if wish.due is not None)]))
+        return max(0.0, min([_LOOK, *(when - now for when in self._due() if when is not None)]))
+
+    def _due(self) -> list[float | None]:
+        """When each picture is to be computed."""
+        return [wish.due if picture.ready else None for picture, wish in self._wishes.items()]
 
     def _compute(self, picture: Computed) -> None:
         wish = self._wishes[picture]

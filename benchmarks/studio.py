@@ -53,7 +53,7 @@ _UNKNOWN, _MOST_UNKNOWN = 0.1, 4.0  # share of the picture; megapixels, so that 
 _RADIUS = 20.0
 _PATIENCE = 900.0  # seconds for the first patch, which needs a look at the whole picture
 _IDLE = 600.0  # seconds until all patches are there
-_REFRESHES = 10  # strokes that come during a refresh
+_REFRESHES = 5  # strokes that come during a refresh
 _INTO = 0.7  # seconds into it
 _FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync")
 _SHOWN = "studio.server.waiting === 0 && studio.view.settled"

@@ -1,5 +1,6 @@
 """The studio's page in a real browser: Debian's Chromium, driven by Playwright, against the real server."""
 
+import shutil
 import time
 from collections.abc import Iterator
 
@@ -357,7 +358,7 @@ def test_a_killed_server_loses_no_stroke_and_the_page_goes_on(browser, tmp_path)
     picture, trimap = studio_scene.files(tmp_path)
     with Running(picture, "--trimap", trimap) as first:
         window = Window.opened(browser, first.address)
-        window.page.get_by_label("Automatic").uncheck()
+        window.page.get_by_label("Follow strokes").uncheck()
         window.press("Digit3")
         window.set("size", 8)
         window.stroke((10, 20), (10, 60))
@@ -372,6 +373,11 @@ def test_a_killed_server_loses_no_stroke_and_the_page_goes_on(browser, tmp_path)
     window.wait(
         "studio.server.waiting === 1 && document.getElementById('note').textContent.includes('does not answer')"
     )
+    other = shutil.copy(picture, tmp_path / "other.png")
+    with Running(other, "--port", first.port) as wrong:  # whose first picture is another one
+        window.page.context.new_page().goto(wrong.address)
+        window.wait("document.getElementById('note').textContent.includes('other pictures')")
+        assert wrong.json("GET", "/api/pictures/1")["undo"] == 0
     with Running(picture, "--trimap", trimap, "--port", first.port) as again:
         window.page.context.new_page().goto(again.address)  # its cookie is for all tabs
         window.wait("document.getElementById('note').hidden")

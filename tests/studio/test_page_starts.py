@@ -103,7 +103,7 @@ def test_from_two_scribbles_and_the_automatic_border(window):
 def test_from_a_mask_file(window):
     window.page.get_by_label("A mask file").fill("mask.png")
     begin(window, "Use")
-    widen(window, "Leave it", 1)
+    widen(window, "Not now", 1)
     assert has(window, EDGE, 255) and has(window, INSIDE, 255) and has(window, OUTSIDE, 0)
 
 

@@ -1,5 +1,6 @@
 """hdmatt.studio.server: strokes, tiles, files and events through requests."""
 
+import shutil
 import sqlite3
 from dataclasses import fields
 from io import BytesIO
@@ -54,6 +55,24 @@ def test_a_picture_says_what_a_page_must_know(model, tmp_path):
         assert "before" not in facts["views"] and facts["output_folder"] == str(tmp_path)
         assert str(tmp_path) not in client.get("/api/pictures").text
         assert client.get("/api/pictures/2").status_code == 404
+
+
+def test_a_picture_has_the_same_id_whatever_else_is_open(model, tmp_path):
+    picture, _ = studio_scene.files(tmp_path)
+    other = shutil.copy(picture, tmp_path / "other.png")
+    ids = []
+    for names in ([picture, other], [other]):
+        with running(names, model) as (client, _):
+            ids.append({one["name"]: one["id"] for one in client.get("/api/pictures").json()})
+            assert client.get(f"/api/pictures/{ids[0]['other.png']}").json()["name"] == "other.png"
+    assert ids[0]["other.png"] == ids[1]["other.png"] != ids[0]["picture.png"]
+
+
+def test_unknown_pixels_can_be_clear_in_the_overlay(shared):
+    for background, opacity in (("checker", 120), ("clear", 0)):
+        answer = shared.get(f"{ONE}/tiles/trimap/0/0/0?background={background}")
+        rgba = np.asarray(Image.open(BytesIO(answer.content)).convert("RGBA"))
+        assert set(rgba[rgba[..., 0] > 200, 3].tolist()) == {opacity} and (rgba[0, 0] == (40, 80, 255, 80)).all()
 
 
 @pytest.mark.release

@@ -30,7 +30,8 @@ def test_a_box_finds_the_object(model, tmp_path):
         assert min(shares(studio.find("1").session.trimap())) > 0.9
         client.post(f"{ONE}/undo")
         assert (studio.find("1").session.trimap() == 128).all()
-        assert client.post(f"{ONE}/start", json={"box": [30, 20, 900, 110]}).status_code == 400
+        assert client.post(f"{ONE}/start", json={"box": [-30, -20, 900, 110]}).status_code == 200  # over the border
+        assert client.post(f"{ONE}/start", json={"box": [30, 200, 90, 300]}).status_code == 400
 
 
 def test_strokes_on_both_find_the_object_and_stay(model, tmp_path):

@@ -1,6 +1,8 @@
 """`hdmatt studio`: paint a trimap in the browser while the matte follows."""
 
+import os
 import socket
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -51,6 +53,9 @@ def studio_command(
     Needs FastAPI and uvicorn: the extra studio of the package.
     """
     _check_installed()
+    for path in (*pictures, *([trimap] if trimap else [])):
+        if not path.exists():  # said at once, and not when all is loaded
+            raise InputError(f"{path} does not exist", hint="Check the spelling and the folder.")
     from hdmatt.pictures.info import InputOptions
     from hdmatt.studio.opened import Choice
     from hdmatt.studio.security import Access
@@ -72,9 +77,12 @@ def studio_command(
         try:
             serve(studio, access, listening)
         except KeyboardInterrupt:
-            return  # how it is meant to end
+            pass  # how it is meant to end
         finally:
-            studio.close()
+            ended = studio.close()
+        if not ended:  # what is still computed cannot be stopped, and nobody waits for it
+            sys.stdout.flush()
+            os._exit(0)
 
 
 def _check_installed() -> None:

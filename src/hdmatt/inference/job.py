@@ -5,7 +5,7 @@ Task             the picture, its trimap, the network and the options
 patches_alone    the strategy of one patch after the other, with context
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -43,7 +43,8 @@ class Task:
     """Everything that a strategy needs.
 
     Attributes:
-        go_on: Called again and again while the smaller picture is matted; what it raises ends the work.
+        go_on: Called while the smaller picture is matted, with its patches done and in all; what it raises ends the
+            work.
     """
 
     picture: Rows
@@ -52,7 +53,7 @@ class Task:
     options: RunOptions
     progress: Progress | None
     counters: Counters | None
-    go_on: Callable[[], None] = lambda: None
+    go_on: Progress = lambda *_: None
 
     def with_options(self, **changes: int) -> "Task":
         """The same task with other options."""

@@ -9,7 +9,7 @@ Knows the network's parts, windows and workers; nothing of stitching. Read top t
     select_contexts        the K most similar candidates of each query (eq. 1)
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import chain, groupby
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from torch import Tensor
 from hdmatt.inference import transfer
 from hdmatt.inference.cut import KnownRows, PatchPixels, RowBand, cut_row
 from hdmatt.inference.device_workers import DeviceWorker, UploadedPatches, round_robin, uploaded_inputs, worker_threads
-from hdmatt.inference.options import Counters, Plan, Rows
+from hdmatt.inference.options import Counters, Plan, Progress, Rows
 from hdmatt.inference.overview_patch import always, overview_patch
 from hdmatt.inference.threads import map_in_order, prefetch
 from hdmatt.network.cpc import Context, select
@@ -53,12 +53,12 @@ def fill_pool(
     known_colours: KnownColours | None,
     workers: Sequence[DeviceWorker],
     counters: Counters,
-    go_on: Callable[[], None] = lambda: None,
+    go_on: Progress = lambda *_: None,
 ) -> ContextPool:
     """Encode every candidate once, on the devices in turn.
 
     Args:
-        go_on: Called after each batch; what it raises ends the work.
+        go_on: Called after each batch, with candidates done and in all; what it raises ends the work.
     """
     pool = ContextPool({}, {}, {})
     queries = set(plan.queries)
@@ -75,10 +75,11 @@ def fill_pool(
         assert isinstance(piece, UploadedPatches)
         return _encode(piece, workers[number], kept_bodies, kept_stems)
 
-    batches = prefetch(round_robin(pieces, workers))
+    batches, done = prefetch(round_robin(pieces, workers)), 0
     for piece, candidates in map_in_order(batches, encode, threads=worker_threads(plan, workers), depth=transfer.DEPTH):
         assert isinstance(piece, UploadedPatches) and candidates is not None
-        go_on()
+        done += len(piece.windows)
+        go_on(done, len(plan.pool))
         for window, candidate in zip(piece.windows, candidates, strict=True):
             if candidate.context:
                 pool.contexts[window] = candidate.context

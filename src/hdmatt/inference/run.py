@@ -12,7 +12,7 @@ memory limit leaves no room for its features. Another thread reads picture and t
 (threads.py); the results are those of one thread.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -49,7 +49,7 @@ def run(
     progress: Progress | None = None,
     counters: Counters | None = None,
     small_matte: SmallMatte | None = None,
-    go_on: Callable[[], None] = lambda: None,
+    go_on: Progress = lambda *_: None,
 ) -> Iterator[tuple[int, Float32[np.ndarray, "rows width"]]]:
     """Rows of the matte, top to bottom, as (first row, rows); together they are the whole matte.
 
@@ -57,7 +57,8 @@ def run(
 
     Args:
         small_matte: The matte of the smaller picture, for the patches' low frequencies; None: they keep their own.
-        go_on: Called after each batch, also of the context pool; what it raises ends the work.
+        go_on: Called after each batch, also of the context pool, with patches done and in all; what it raises ends the
+            work.
 
     Raises:
         InputError: The network is in training mode, or the picture's rows cannot be read.
@@ -80,7 +81,7 @@ def _rows(
     progress: Progress | None,
     counters: Counters,
     small_matte: SmallMatte | None,
-    go_on: Callable[[], None],
+    go_on: Progress,
 ) -> Iterator[tuple[int, Float32[np.ndarray, "rows width"]]]:
     known_colours = read_known_colours(picture, trimap, counters) if plan.known_colours else None
     pool = fill_pool(plan, picture, trimap, known_colours, workers, counters, go_on)
@@ -99,7 +100,6 @@ def _rows(
             yield piece.first, with_known(stitcher.take(piece.first + len(piece.trimap)), piece.trimap)
             continue
         assert download is not None
-        go_on()
         alphas = download.array()
         check_finite(alphas, piece.windows)
         for window, *values in zip(piece.windows, alphas, piece.trimaps, strict=True):
@@ -107,6 +107,7 @@ def _rows(
             corrected = small_matte.corrected(window, alpha, marks) if small_matte else alpha
             stitcher.add(window, corrected, weight)
         done += len(piece.windows)
+        go_on(done, len(plan.queries))
         if progress:
             progress(done, len(plan.queries))
 

@@ -20,7 +20,7 @@ from hdmatt.inference.cut import CutPatches, read_known_colours
 from hdmatt.inference.device_workers import UploadedPatches, device_workers
 from hdmatt.inference.job import Task
 from hdmatt.inference.mixing import as_mixed
-from hdmatt.inference.options import Counters, Rows, RunOptions
+from hdmatt.inference.options import Counters, Progress, Rows, RunOptions
 from hdmatt.inference.pool import fill_pool
 from hdmatt.inference.run import check_finite, decode_patches
 from hdmatt.inference.small_first import prepare
@@ -45,6 +45,7 @@ class WindowDecoder:
         trimap: As it is now; it must not change while this is made.
         options: With the fixed grid.
         stopped: Asked again and again; once it says True, `Stopped` is raised.
+        progress: Called with patches done and in all, for the smaller picture and for the context pool.
 
     Raises:
         InputError: Every pixel of the trimap is unknown.
@@ -58,12 +59,14 @@ class WindowDecoder:
         trimap: Rows,
         model: HDMatt,
         options: RunOptions,
-        *,
         stopped: Callable[[], bool] = lambda: False,
+        progress: Progress | None = None,
     ) -> None:
-        def go_on() -> None:
+        def go_on(done: int = 0, of: int = 0) -> None:
             if stopped():
                 raise Stopped
+            if progress and done:
+                progress(done, of)
 
         # only what the network sees of it
         self._info = as_mixed(picture, options.mixing).info

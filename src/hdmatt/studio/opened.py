@@ -26,7 +26,7 @@ from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions
 from hdmatt.studio.events import Events
 from hdmatt.studio.export import Export, file_in, run_export
 from hdmatt.studio.first_trimap import stamp
-from hdmatt.studio.places import free_bytes, journal_of, locked_file
+from hdmatt.studio.places import free_bytes, id_of, journal_of, locked_file
 from hdmatt.studio.session import Session
 from hdmatt.studio.strokes import Stroke
 from hdmatt.studio.tiles import LAYERS, Layers
@@ -58,7 +58,6 @@ class OpenedPicture:
     Versions grow by every change, also from one start of the server to the next: a browser may keep tiles by them.
 
     Args:
-        number: Its id for browsers, which never learn its path.
         path: The file.
         trimap: A file, or None.
         worker: Computes its matte.
@@ -69,10 +68,8 @@ class OpenedPicture:
         OutputError: There is no place for the journal.
     """
 
-    def __init__(
-        self, number: str, path: Path, trimap: Path | None, *, choice: Choice, worker: Worker, output: Path
-    ) -> None:
-        self.id, self.path, self.output = number, path, output
+    def __init__(self, path: Path, trimap: Path | None, *, choice: Choice, worker: Worker, output: Path) -> None:
+        self.id, self.path, self.output = id_of(path), path, output
         self.choice, self._worker = choice, worker
         self.automatic = choice.automatic
         self.near: tuple[float, float] | None = None
@@ -92,7 +89,7 @@ class OpenedPicture:
                 input_options=choice.input_options,
             )
         except BaseException:
-            self._reserved.release()
+            self._release()
             raise
         self._stamp, self._closed, self._short_of_room = stamp(path), False, False
         self.ready = False
@@ -121,7 +118,7 @@ class OpenedPicture:
 
     def put(self, bands: Callable[[], Iterable[np.ndarray]], client: str) -> dict[str, Any]:
         """Put labels into the whole picture, made in the computing thread, as one step for undo."""
-        box = self._worker.job(lambda: self.session.put(bands())).result()
+        box = self._worker.result(lambda: self.session.put(bands()))
         return self._edit(lambda: box, client)
 
     # what is seen
@@ -139,7 +136,7 @@ class OpenedPicture:
             **self.state(),
             "views": [layer for layer in LAYERS if layer != "before" or self.layers.marked],
             "has_alpha": session.pixels.info.has_alpha,
-            "output_folder": str(self.output),
+            "output_folder": str(self.output.resolve()),
             "trimap_file": self.trimap_file,
         }
 
@@ -215,13 +212,15 @@ class OpenedPicture:
 
     def export(self, export: Export) -> None:
         """Write files in the computing thread, and tell when they are there."""
-        started, version = time.monotonic(), self.session.version
+        version, first = self.session.version, list[tuple[int, float]]()
 
         def progress(done: int, of: int) -> None:
             if self._worker.closed:
                 raise Stopped
-            left = (time.monotonic() - started) / done * (of - done) if done else None
-            self.progress("export", done, of, left)
+            if not first:  # until now the whole picture was looked at, which says nothing of the patches
+                first.append((done, time.monotonic()))
+            patches, seconds = done - first[0][0], time.monotonic() - first[0][1]
+            self.progress("export", done, of, seconds / patches * (of - done) if patches else None)
 
         def work() -> None:
             try:
@@ -236,6 +235,7 @@ class OpenedPicture:
             self.events.publish("exported", files=export.files())
             self.events.publish("state", **self.state())
 
+        self.progress("export", 0, 1, None)
         self._worker.job(work)
 
     def close(self) -> None:
@@ -249,9 +249,7 @@ class OpenedPicture:
         self.session.close()
         if empty:
             self._journal.unlink(missing_ok=True)
-        self._reserved.release()
-        with suppress(OSError):
-            Path(self._reserved.lock_file).unlink(missing_ok=True)
+        self._release()
 
     # what the computing thread tells
 
@@ -294,6 +292,11 @@ class OpenedPicture:
                 message=f"only {free / 2**20:.0f} MiB are left on the disk that strokes are kept on",
                 hint="Make room, or strokes will soon be refused.",
             )
+
+    def _release(self) -> None:
+        self._reserved.release()
+        with suppress(OSError):
+            Path(self._reserved.lock_file).unlink(missing_ok=True)
 
     def _edit(self, change: Callable[[], Box | None], client: str) -> dict[str, Any]:
         with self._lock:

@@ -1,5 +1,6 @@
 """Where the studio keeps its journals, and which files it may open.
 
+id_of          what a picture is called in addresses
 journal_of     the journal of a picture: beside it, or in the user's folder of states
 locked_file    a file for one program at a time
 free_bytes     room on a folder's disk
@@ -16,6 +17,12 @@ from filelock import FileLock, Timeout
 
 from hdmatt.errors import InputError, OutputError
 from hdmatt.system.files import make_folder
+
+
+def id_of(picture: Path) -> str:
+    """What a picture is called in addresses: always the same, so that a page which outlives its server never paints
+    into another picture."""
+    return hashlib.sha256(os.fsencode(picture.resolve())).hexdigest()[:12]
 
 
 def journal_of(picture: Path, environment: Mapping[str, str] = os.environ) -> Path:

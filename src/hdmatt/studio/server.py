@@ -6,7 +6,9 @@
 Endpoints without `async` run in threads, so a stroke does not wait for a tile.
 """
 
+import asyncio
 import errno
+import logging
 import re
 import socket
 import sqlite3
@@ -87,7 +89,14 @@ def app(studio: Studio, access: Access) -> Guard:
 def serve(studio: Studio, access: Access, listening: socket.socket) -> None:
     """Answer requests until Ctrl-C or SIGTERM."""
     config = uvicorn.Config(app(studio, access), log_level="warning", timeout_graceful_shutdown=1, server_header=False)
+    logging.getLogger("uvicorn.error").addFilter(_is_no_end)
     _Server(config, studio).run(sockets=[listening])
+
+
+def _is_no_end(record: logging.LogRecord) -> bool:
+    """Whether a message is about more than that a request is dropped because the server ends."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not (isinstance(error, asyncio.CancelledError) or record.getMessage().startswith("Cancel "))
 
 
 class _Server(uvicorn.Server):

@@ -255,13 +255,14 @@ class Session:
                     self._pending.discard(window)
             yield _box_of(window).clipped(self.height, self.width)
 
-    def refresh(self, stopped: Callable[[], bool] = lambda: False) -> bool:
+    def refresh(self, stopped: Callable[[], bool] = lambda: False, progress: Progress | None = None) -> bool:
         """Bring contexts, known colours and the smaller picture's matte up to date with the trimap.
 
         Patches that strokes have touched since the last refresh are pending again; `update` computes them.
 
         Args:
             stopped: Asked again and again; once it says True, everything stays as it was.
+            progress: Called with patches done and in all, from 1 on in each of at most three phases.
 
         Returns:
             Whether it was done: not if it was stopped, or if no pixel of the trimap is known.
@@ -273,7 +274,7 @@ class Session:
         loaded = load_network(self._network, several=False)
         options = RunOptions.of(self._options, device=loaded.device)
         try:
-            decoder = WindowDecoder(self._picture, still, loaded.model, options, stopped=stopped)
+            decoder = WindowDecoder(self._picture, still, loaded.model, options, stopped, progress)
         except Stopped:
             return False
         with self._lock:

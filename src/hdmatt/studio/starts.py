@@ -57,6 +57,10 @@ def mask_rows(
         raise InputError(
             f"a start from {' and '.join(given) or 'nothing'}", hint="Give one of: box, mask, alpha, scribbles."
         )
+    if box is not None:
+        box = box.clipped(session.height, session.width)
+        if box.empty:
+            raise InputError("the box lies beside the picture", hint="Draw it around the object.")
     with ExitStack() as stack:
         if scribbles:
             rows = _from_strokes(session)

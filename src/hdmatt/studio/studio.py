@@ -64,9 +64,10 @@ class Studio:
         """All that are open."""
         return list(self._pictures.values())
 
-    def find(self, number: str) -> OpenedPicture | None:
-        """The picture of an id."""
-        return self._pictures.get(number)
+    def find(self, name: str) -> OpenedPicture | None:
+        """The picture of an id, or the first, second... as it was opened: "1", "2"."""
+        places = {str(number): picture for number, picture in enumerate(self.pictures(), 1)}
+        return self._pictures.get(name) or places.get(name)
 
     def open(self, path: str) -> OpenedPicture | None:
         """Open a file that was named on the command line or lies below the root; None: it may not be opened.
@@ -84,13 +85,18 @@ class Studio:
         """A file below the root, to be read as mask or background; None: it may not be read."""
         return below(self.root, path)
 
-    def close(self) -> None:
-        """Close all pictures; what was painted stays in their journals. Safe to call twice."""
+    def close(self) -> bool:
+        """Close all pictures; what was painted stays in their journals. Safe to call twice.
+
+        Returns:
+            Whether nothing is computed any more: a patch, or a look for the object, may take longer than is waited for.
+        """
         for picture in self.pictures():
             picture.events.close()
-        self.worker.close()
+        ended = self.worker.close()
         for picture in self.pictures():
             picture.close()
+        return ended
 
     def _open(self, path: Path, trimap: Path | None) -> OpenedPicture:
         with self._lock:
@@ -98,14 +104,12 @@ class Studio:
             for picture in self._pictures.values():
                 if picture.path.resolve() == whole:
                     return picture
-            number = str(len(self._pictures) + 1)
             picture = OpenedPicture(
-                number,
                 path,
                 trimap,
                 choice=self._choice,
                 worker=self.worker,
                 output=self._output or whole.parent,
             )
-            self._pictures[number] = picture
+            self._pictures[picture.id] = picture
             return picture

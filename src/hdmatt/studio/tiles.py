@@ -34,6 +34,7 @@ from hdmatt.studio.trimap_tiles import SIZE, Key
 
 LAYERS = ("picture", "trimap", "alpha", "foreground", "composite", "before")
 CHECKER, PICTURE = "checker", "picture"  # backgrounds that are no colour
+CLEAR = "clear"  # of the trimap: what is unknown hides nothing
 _MARGIN = 32  # pixels of a smaller view around a tile, for its colours
 _QUALITY = 90
 _SQUARE = 16  # pixels of the checker on the screen
@@ -72,7 +73,8 @@ class Layers:
         """A tile; None if there is none at this place, or no such layer.
 
         Args:
-            background: Of composites: a colour, "checker" or "picture".
+            background: Of composites: a colour, "checker" or "picture". Of the trimap: "clear" for unknown pixels that
+                do not show.
 
         Raises:
             InputError: No such background.
@@ -84,7 +86,7 @@ class Layers:
         if not (0 <= row * SIZE < height and 0 <= column * SIZE < width):
             return None
         if layer == "trimap":
-            return Tile(self._overlay(self.picture.box(key), level), "image/png", True)
+            return Tile(self._overlay(self.picture.box(key), level, clear=background == CLEAR), "image/png", True)
         pixels, final = self._pixels(layer, key, background)
         return Tile(_jpeg(pixels, self._profile if pixels.ndim == 3 else None), "image/jpeg", final)
 
@@ -151,15 +153,14 @@ class Layers:
         behind, final = self._behind(background, box, key)
         return self._shown(colour.composite(colours, alpha, behind)), final
 
-    def _overlay(self, box: Box, level: int) -> bytes:
+    def _overlay(self, box: Box, level: int, *, clear: bool) -> bytes:
         labels = self._session.trimap(box, level=level)
         picture = Image.frombytes("P", labels.shape[::-1], self._lookup[labels].tobytes())
         order = (BACKGROUND, UNKNOWN, FOREGROUND)
         picture.putpalette(bytes(value for label in order for value in _OVERLAY[label][:3]))
         out = BytesIO()
-        picture.save(
-            out, "PNG", transparency=bytes(_OVERLAY[label][3] for label in order), compress_level=1, optimize=False
-        )
+        opacity = bytes(0 if clear and label == UNKNOWN else _OVERLAY[label][3] for label in order)
+        picture.save(out, "PNG", transparency=opacity, compress_level=1, optimize=False)
         return out.getvalue()
 
     def _alpha(self, box: Box, level: int) -> Float32[np.ndarray, "h w"]:

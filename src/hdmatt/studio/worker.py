@@ -14,16 +14,19 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
+from hdmatt.errors import InputError
 from hdmatt.pictures.box import Box
 from hdmatt.studio.session import Session
 
 PAUSE = 0.3  # seconds after the last stroke
 REST = 1.5  # seconds without a stroke, once all patches are there, until contexts are refreshed
 _LOOK = 2.0  # seconds between two looks at the files on disk
+_STEP = 0.5  # seconds between two looks whether the studio ends
 _JOIN = 10.0  # seconds that closing waits for the patch that is computed
 
 
@@ -103,17 +106,32 @@ class Worker:
         """Run a function in the thread, before the next patch."""
         future: Future[Any] = Future()
         with self._news:
-            self._jobs.append((future, function))
+            if self.closed:
+                future.cancel()
+            else:
+                self._jobs.append((future, function))
             self._news.notify_all()
         return future
+
+    def result(self, function: Callable[[], Any]) -> Any:
+        """Run a function in the thread, before the next patch, and wait for its result.
+
+        Raises:
+            InputError: The thread ends; the function may go on, but nobody waits for it.
+        """
+        future = self.job(function)
+        while not self.closed:
+            if future in wait_for([future], _STEP).done:
+                return future.result()
+        raise InputError("the studio ends", hint="Start it again: what was painted is there.")
 
     def wait(self, timeout: float | None = None) -> bool:
         """Until nothing is left to do; whether that came in time (seconds)."""
         with self._news:
             return self._news.wait_for(lambda: not self._left(), timeout)
 
-    def close(self) -> None:
-        """Stop after the patch that is computed. Safe to call twice."""
+    def close(self) -> bool:
+        """Stop after the patch that is computed; whether that came in time. Safe to call twice."""
         with self._news:
             self.closed = True
             for future, _ in self._jobs:
@@ -121,6 +139,7 @@ class Worker:
             self._jobs.clear()
             self._news.notify_all()
         self._thread.join(_JOIN)
+        return not self._thread.is_alive()
 
     def _left(self) -> bool:
         return self._busy or bool(self._jobs) or any(wish.due is not None for wish in self._wishes.values())
@@ -190,7 +209,8 @@ class Worker:
             picture.progress("refresh", 0, 1, None)
             # the first one goes on while strokes come, or it would never be done
             first = not session.refreshed
-            done = session.refresh(lambda: self.closed or (bool(self._jobs) if first else stopped()))
+            told = _Phases(picture)
+            done = session.refresh(lambda: self.closed or (bool(self._jobs) if first else stopped()), told.progress)
             picture.progress("refresh", 1 if done else 0, 1, 0.0)
             if not done:
                 return False
@@ -202,6 +222,22 @@ class Worker:
             if stopped():
                 return False
         return True
+
+
+class _Phases:
+    """Tells how far each phase of a refresh is: the smaller picture's contexts, its patches, the picture's contexts."""
+
+    def __init__(self, picture: Computed) -> None:
+        self._picture = picture
+        self._first, self._last, self._of, self._started = 0, 0, 0, 0.0
+
+    def progress(self, done: int, of: int) -> None:
+        if done <= self._last or of != self._of:  # another phase
+            self._first, self._of, self._started = done, of, time.monotonic()
+        elif done < of:
+            left = (time.monotonic() - self._started) / (done - self._first) * (of - done)
+            self._picture.progress("refresh", done, of, left)
+        self._last = done
 
 
 def _run(future: "Future[Any]", function: Callable[[], Any]) -> None:

@@ -14,6 +14,7 @@ const PIECE = 2000; // points of a stroke that are sent at once
 const LASSO = 8000; // points of a lasso, which cannot be sent in pieces
 const CLOSE = 0.4; // screen pixels: a point that near to the one before says nothing new
 const LIGHTEST = 0.04; // of the brush's size, for a pen that barely touches
+const RING = 8; // screen pixels between a marked box and its line
 const ERASER = 5; // the button of a pen's other end
 
 export class Brush {
@@ -25,6 +26,7 @@ export class Brush {
   #cursor = null;
   #frame = 0;
   panning = false; // Space is held
+  marked = null; // a box with a line around it, until something is pressed
   boxed = null; // called with a box, where one is to be drawn instead of a stroke
 
   // send(stroke) resolves when the stroke is in the tiles on the screen, or was refused
@@ -54,6 +56,11 @@ export class Brush {
     this.#drop();
   }
 
+  mark(box) {
+    this.marked = box;
+    this.#redraw();
+  }
+
   get pointer() { // [y, x] in the picture, or null
     return this.#cursor && this.#view.toPicture(this.#cursor.x, this.#cursor.y);
   }
@@ -62,6 +69,7 @@ export class Brush {
 
   #press(event) {
     event.preventDefault();
+    this.marked = null;
     this.#canvas.focus({ preventScroll: true });
     this.#canvas.setPointerCapture(event.pointerId);
     const at = place(event);
@@ -233,7 +241,13 @@ export class Brush {
     if (!this.#ink.empty) this.#ink.drawOn(context, this.#view);
     if (this.#now?.kind === "lasso") drawLine(context, this.#now.points, this.#view, this.#now.label, false);
     if (this.#now?.kind === "box") drawLine(context, corners(this.#now.points), this.#view, 255, true);
+    if (this.marked) this.#drawMark(context);
     this.#drawCursor(context);
+  }
+
+  #drawMark(context) {
+    const [y0, x0, y1, x1] = this.marked, around = RING / this.#view.scale;
+    drawLine(context, corners([[y0 - around, x0 - around], [y1 + around, x1 + around]]), this.#view, 128, true);
   }
 
   #drawCursor(context) {

@@ -1,6 +1,6 @@
 // The page: opens a picture and joins view, brush, keys, panels and server.
 //
-// Knows all the others; none of them knows this one. The address's part after # says which picture: #2.
+// Knows all the others; none of them knows this one. The address's part after # says which picture: its id, or #2.
 //
 //     main         opens the picture that the address names
 //     Studio       one picture: what each action does, and what each event of the server changes
@@ -70,7 +70,7 @@ class Status {
 
   state({ pending, stale, known }, automatic) {
     if (!known) this.#state = "Nothing is painted yet";
-    else if (pending) this.#state = `Preview: ${pending} patches ${automatic ? "to compute" : "wait for Update (R)"}`;
+    else if (pending) this.#state = `${pending} patches ${automatic ? "are being computed" : "wait for Update (R)"}`;
     else this.#state = stale ? "Preview; it settles when the pen rests" : "Preview; export computes the final matte";
     this.#say(true);
   }
@@ -105,7 +105,8 @@ class Studio {
   async open() {
     await this.view.open();
     this.brush = new Brush(byId("paint"), this.view, this.state, (stroke) => this.#paint(stroke));
-    const problems = () => this.server.problems(), show = (box) => this.view.show(box);
+    const problems = () => this.server.problems();
+    const show = (box) => { this.view.show(box); this.brush.mark(box); };
     this.problems = new Problems(problems, show, () => this.info.version);
     this.export = new Export((values) => this.server.export(values));
     this.start = new Start((what, mask) => this.#begin(what, mask));
@@ -145,7 +146,7 @@ class Studio {
       mark: () => this.#mark(),
       check: () => this.problems.check(),
       problem: (by) => this.problems.step(by),
-      save: () => { this.state.set("panel", true); byId("save-name").focus(); byId("save-name").select(); },
+      save: () => this.mayReplace.size ? this.#save() : this.#askName(),
       export: () => this.export.open(this.stem, this.info.output_folder),
       start: () => this.start.open(this.info),
       band: () => this.#band(),
@@ -217,6 +218,7 @@ class Studio {
     if (task) return this.#startFrom(task);
     if (what === "paint") {
       byId("scribbles").hidden = false;
+      this.#showUnknown();
       this.state.set("label", 255);
       return undefined;
     }
@@ -228,16 +230,23 @@ class Studio {
 
   #endScribbles(use) {
     byId("scribbles").hidden = true;
+    this.#showUnknown();
     return use ? this.#startFrom({ scribbles: true }) : undefined;
   }
 
   async #startFrom(task) {
     try {
       await this.#changed(await this.status.during("Finding the object…", this.server.start(task)));
-      await this.#band();
     } catch (error) {
-      this.status.fail(error);
+      if (task.box) this.#begin("box"); // the next drag is one, too
+      if (task.scribbles) this.#begin("paint");
+      return this.status.fail(error);
     }
+    return this.#band().catch((error) => this.status.fail(error));
+  }
+
+  #showUnknown() { // where nothing else is known it would only hide the picture's colours
+    this.state.set("unknownShown", this.info.known && byId("scribbles").hidden);
   }
 
   async #band() {
@@ -264,6 +273,13 @@ class Studio {
   #tellPlace() {
     const near = this.brush.pointer;
     return near ? this.server.settings({ near }) : undefined;
+  }
+
+  #askName() {
+    this.state.set("panel", true);
+    byId("save").scrollIntoView();
+    byId("save-name").focus();
+    byId("save-name").select();
   }
 
   async #save() { // over a file that is there only when asked for twice, or if it was written by this window
@@ -305,6 +321,9 @@ class Studio {
     if (!away) return this.status.note("");
     const { waiting } = this.server;
     const wait = waiting ? ` What was painted since (${waiting}) waits in this window: leave it open.` : "";
+    if (error?.status === 404) {
+      return this.status.note("The server has other pictures open.", `Start it again with ${this.info.name}.${wait}`);
+    }
     if (error?.status === 507) return this.status.note(`${error.message}.`, `${error.hint}${wait}`);
     const again = error?.status === 401
       ? "Open the address that the terminal shows in this browser."
@@ -329,9 +348,10 @@ class Studio {
       Object.assign(this.info, changes);
       this.state.set("automatic", this.info.automatic); // another tab may have switched it
       this.#showSteps();
+      this.#showUnknown();
       this.status.state(this.info, this.state.get("automatic"));
     } else if (event.type === "exported") {
-      this.status.note("Exported:", event.files.join(", "));
+      this.status.note("Exported:", `${event.files.join(", ")} in ${this.info.output_folder}`);
     } else if (event.type === "changed") {
       this.status.note("The picture file changed on disk.", "What is painted may not fit any more: start anew.");
     } else if (event.type === "lost") {
@@ -346,9 +366,11 @@ async function main() {
   try {
     const pictures = await openPictures();
     const wanted = decodeURIComponent(location.hash.slice(1));
-    const { id } = pictures.find((picture) => picture.id === wanted) ?? pictures[0];
+    const found = pictures.find(({ id }, n) => id === wanted || String(n + 1) === wanted);
+    const { id } = found ?? pictures[0];
     const studio = new Studio(await new Server(id, () => {}).info(), pictures);
     await studio.open();
+    if (wanted && !found) studio.status.note("The picture of this address is not open here.", "This is another one.");
     window.studio = studio; // for whoever looks with the browser's own tools
     document.body.dataset.ready = "true";
   } catch (error) {

@@ -36,10 +36,10 @@ export function openPicture(path) { // one more, of those that the server may op
   return ask("/api/pictures", "POST", { path });
 }
 
-// Away; or started anew, so that its cookie is another one until its new address was opened in this browser; or its
-// disk is full. All of these pass, and what was painted waits for that.
+// Away; or started anew, so that its cookie is another one until its new address was opened in this browser; or started
+// with other pictures; or its disk is full. All of these pass, and what was painted waits for that.
 function isAway(error) {
-  return !(error instanceof Failure) || [401, 502, 503, 504, 507].includes(error.status);
+  return !(error instanceof Failure) || [401, 404, 502, 503, 504, 507].includes(error.status);
 }
 
 function pause(milliseconds) {
@@ -113,7 +113,7 @@ export class Server {
       };
       this.#source.onerror = () => {
         missed = true;
-        this.away(true);
+        this.info().catch((error) => this.away(true, error));
         if (this.#source.readyState === EventSource.CLOSED) setTimeout(open, PAUSE);
       };
     };

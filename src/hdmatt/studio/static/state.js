@@ -38,7 +38,7 @@ export function clamped(value, least, most) {
 export class State {
   #values = {
     label: 128, tool: "brush", size: 60, pressure: true, fingerPaints: false, amount: 20,
-    view: "overlay", trimap: false, strength: 60, colour: "#d8d2c8", original: false,
+    view: "overlay", trimap: false, unknownShown: true, strength: 60, colour: "#d8d2c8", original: false,
     split: false, splitAt: 0.5, splitView: "alpha", automatic: true, panel: true,
   };
   #listeners = [];

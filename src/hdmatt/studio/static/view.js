@@ -129,7 +129,7 @@ export class View {
   async open() {
     await this.#item("picture");
     this.home(true);
-    this.#state.on(["view", "trimap", "original", "split", "splitView", "colour"], () => this.#apply());
+    this.#state.on(["view", "trimap", "unknownShown", "original", "split", "splitView", "colour"], () => this.#apply());
     this.#state.on(["strength"], () => this.#apply());
     this.#state.on(["splitAt"], () => this.#follow());
   }
@@ -232,7 +232,8 @@ export class View {
     const view = [...VIEWS, ...MORE_VIEWS].find(({ name }) => name === viewName);
     const background = view.background === "colour" ? this.#state.get("colour").slice(1) : view.background;
     const names = [background ? `${view.base}|${background}` : view.base];
-    return view.trimap || (this.#state.get("trimap") && view.name !== "original") ? [...names, "trimap"] : names;
+    const trimap = this.#state.get("unknownShown") ? "trimap" : "trimap|clear";
+    return view.trimap || (this.#state.get("trimap") && view.name !== "original") ? [...names, trimap] : names;
   }
 
   #apply() {
@@ -243,11 +244,11 @@ export class View {
     }
     for (const [name, item] of this.#items) {
       if (!item.source) continue;
-      const isLeft = left.includes(name), isRight = right.includes(name);
-      item.leaving = !isLeft && !isRight && name !== "trimap" && item.getOpacity() > 0;
+      const isLeft = left.includes(name), isRight = right.includes(name), isTrimap = item.source.layer === "trimap";
+      item.leaving = !isLeft && !isRight && !isTrimap && item.getOpacity() > 0;
       if (item.leaving) continue; // what was seen stays below until all of the new view is there
       item.side = isLeft === isRight ? "both" : isLeft ? "left" : "right";
-      this.#reveal(item, !isLeft && !isRight ? 0 : name === "trimap" ? this.#strength : 1);
+      this.#reveal(item, !isLeft && !isRight ? 0 : isTrimap ? this.#strength : 1);
     }
     this.#dropLeaving();
     this.#dropOldColours(new Set([...left, ...right]));
@@ -264,8 +265,8 @@ export class View {
     if (!hidden || !opacity) return;
     const { world } = this.#viewer, layers = [...this.#items.values()].filter((one) => one.source);
     if (item.source.layer !== "trimap") {
-      const above = layers.some((one) => one.source.layer === "trimap") ? 2 : 1;
-      world.setItemIndex(item, Math.max(0, world.getItemCount() - above));
+      const above = layers.filter((one) => one.source.layer === "trimap").length;
+      world.setItemIndex(item, Math.max(0, world.getItemCount() - 1 - above));
     }
     this.#catchUp(item);
   }

@@ -1,0 +1,40 @@
+"""hdmatt.studio.worker: what it tells of a long work, and how it ends in the middle of one."""
+
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from hdmatt.errors import InputError
+from hdmatt.studio import worker
+from hdmatt.studio.worker import Worker, _Phases
+
+
+def test_each_phase_of_a_refresh_counts_anew_and_its_end_is_not_the_refresh_s():
+    told = []
+    names = dict.fromkeys(("session", "automatic", "near", "ready", "computed", "failed", "look"))
+    phases = _Phases(SimpleNamespace(**names, progress=lambda *values: told.append(values[:3])))
+    for step in ((1, 3), (2, 3), (3, 3), (1, 3), (2, 3), (4, 6), (5, 6)):
+        phases.progress(*step)
+    assert told == [("refresh", 2, 3), ("refresh", 2, 3), ("refresh", 5, 6)]
+
+
+def test_nobody_waits_for_a_work_that_goes_on_when_the_studio_ends(monkeypatch):
+    monkeypatch.setattr(worker, "_JOIN", 0.01)
+    monkeypatch.setattr(worker, "_STEP", 0.01)
+    one, began, go_on, ended = Worker(), threading.Event(), threading.Event(), threading.Event()
+
+    def ask():
+        with pytest.raises(InputError, match="the studio ends"):
+            one.result(lambda: began.set() or go_on.wait(60))
+        ended.set()
+
+    threading.Thread(target=ask, daemon=True).start()
+    assert began.wait(60)
+    assert not one.close()
+    assert ended.wait(60)
+    go_on.set()
+    monkeypatch.setattr(worker, "_JOIN", 60)
+    assert one.close()
+    with pytest.raises(InputError, match="the studio ends"):
+        one.result(lambda: 1)

@@ -1,5 +1,7 @@
 """hdmatt.studio.pyramid and alpha_pyramid: smaller views are means of the full size."""
 
+import threading
+
 import cv2
 import numpy as np
 import pytest
@@ -69,6 +71,37 @@ def test_a_damaged_picture_is_said_and_what_is_there_is_shown():
     with pytest.raises(InputError, match="cut short"):
         pyramid.tile((2, 0, 0))
     assert told == [(512, 1500), (1500, 1500)]
+    pyramid.close()
+
+
+class Held(ArrayReader):
+    """A picture of which only the first rows can be read until it is let go."""
+
+    def __init__(self, pixels):
+        super().__init__(pixels)
+        self.began, self.go_on = threading.Event(), threading.Event()
+
+    def rows(self, y0, y1):
+        if y0 > 0:
+            self.began.set()
+            assert self.go_on.wait(60)
+        return super().rows(y0, y1)
+
+
+def test_a_view_that_cannot_wait_has_every_eighth_pixel_of_what_was_read(monkeypatch):
+    monkeypatch.setattr("hdmatt.studio.pyramid._PATIENCE", 0.01)
+    pixels = noise(4200, 100)
+    held = Held(pixels)
+    pyramid = PicturePyramid(held, 5, None, cheap=True)
+    assert held.began.wait(60)
+    tile, final = pyramid.tile((4, 0, 0))
+    assert not final and tile.shape == (263, 7, 3)
+    assert (tile[33:] == 128).all()
+    places = np.arange(7) * 13 / 7 + 13 / 14
+    assert np.array_equal(tile[0], pixels[0, (places.astype(int) * 8)])
+    held.go_on.set()
+    pyramid.wait()
+    assert pyramid.tile((4, 0, 0))[1]
     pyramid.close()
 
 

@@ -208,7 +208,7 @@ def test_the_forecast_learns_from_what_pictures_took():
 
 def test_threads_follow_from_the_size_alone_and_memory_is_shared():
     division = Division(cores=8, at_once=4, memory=8 * 2**30)
-    assert [division.threads_of(megapixels) for megapixels in (0.1, 6, 7, 30, 400)] == [1, 1, 2, 5, 8]
+    assert [division.threads_of(megapixels) for megapixels in (0.1, 24, 25, 100, 400)] == [1, 1, 2, 5, 8]
     assert division.memory_of(1) == 2 * 2**30 and division.memory_of(8) == 8 * 2**30
     assert replace(division, threads=3).threads_of(0.1) == 3
     short = divide(memory=2 * 2**30, pictures=100)

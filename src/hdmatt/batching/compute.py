@@ -9,8 +9,9 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,10 @@ from hdmatt.pictures.info import InputOptions
 from hdmatt.system import memory
 from hdmatt.system.files import make_folder
 
+# Of one picture on a processor. At 12 megapixels hdmatt takes 1060 MiB if it may, to keep the first layers of patches
+# that are context and query; without them it takes 800 MiB. With a picture on every core that is what counts.
+_ENOUGH = 850 * memory.MIB
+
 
 def compute(task: Task) -> Outcome:
     """Compute a picture and write its outputs. The network is loaded once a process."""
@@ -28,7 +33,7 @@ def compute(task: Task) -> Outcome:
 
 
 def reported(task: Task, work: Callable[[Task], Outcome]) -> Outcome:
-    """What `work` gives, or what it raised as an outcome, with the seconds that it took."""
+    """What `work` gives, or what it raised as an outcome, with the seconds that it took unless it says them itself."""
     started = time.monotonic()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", NoUnknownWarning)
@@ -41,7 +46,8 @@ def reported(task: Task, work: Callable[[Task], Outcome]) -> Outcome:
         except Exception as error:  # the other pictures go on
             outcome = _unexpected(error)
     told = [str(one.message) for one in caught if issubclass(one.category, NoUnknownWarning)]
-    return replace(outcome, seconds=time.monotonic() - started, warnings=[*outcome.warnings, *told])
+    seconds = outcome.seconds or time.monotonic() - started
+    return replace(outcome, seconds=seconds, warnings=[*outcome.warnings, *told])
 
 
 @contextmanager
@@ -88,27 +94,38 @@ def _matte(task: Task) -> Outcome:
     work = task.work
     network = NetworkChoice(**work["network"])
     try:
-        load_network(network)
+        loaded = load_network(network)
     except HDMattError as error:
         return Outcome("refused", reason=error.message, hint=error.hint)
+    started = time.monotonic()  # loading is done once, and would count for all pictures in the forecast
     for output in task.outputs.values():
         make_folder(Path(output).parent)
     outputs: dict[str, Any] = {**work["outputs"], **task.outputs}
     reading = InputOptions(**work["reading"])
     with _trimap(task, network, reading) as trimap:
-        summary = matte_files(
+        matted = partial(
+            matte_files,
             task.picture,
             trimap,
             Outputs(**outputs),
-            options=replace(Options(**work["options"]), memory=task.memory),
             network=network,
             strategy=work["strategy"],
             input_options=reading,
         )
+        summary = _in_memory(matted, task, Options(**work["options"]), device=loaded.device)
     return Outcome(
         "done",
         sizes={output: os.stat(output).st_size for output in task.outputs.values()},
+        seconds=time.monotonic() - started,
         megapixels=summary.width * summary.height / 1e6,
         summary=asdict(summary),
         device=summary.device,
     )
+
+
+def _in_memory(matted: Callable[..., Any], task: Task, options: Options, *, device: str) -> Any:
+    """What `matted(options=...)` returns, in as little memory as is fast, or in all that the task may have."""
+    if device == "cpu" and not task.alone and (task.memory is None or task.memory > _ENOUGH):
+        with suppress(MemoryLimitError):  # this picture needs more; it is known before anything is computed
+            return matted(options=replace(options, memory=_ENOUGH))
+    return matted(options=replace(options, memory=task.memory))

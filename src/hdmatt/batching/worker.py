@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> None:
     for name in ("SIGINT", "SIGHUP"):  # the process that started this one is told, too, and ends us
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exit removes temporary files
+    signal.signal(signal.SIGTERM, _stop)
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # whatever prints must not end up between the answers
     module, _, function = arguments[0].partition(":")
@@ -40,6 +40,13 @@ def main(arguments: list[str]) -> None:
         outcome = computed_locally(task_of(json.loads(line)), work)
         busy.clear()
         _say(answers, to_json(outcome))
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends anyway; see _stop
+
+
+def _stop(*_: object) -> None:
+    """An exit removes temporary files. A second signal would end up as a traceback of what Python clears at its end."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(143)
 
 
 def _read(stdin: int, lines: "queue.Queue[bytes]", busy: threading.Event) -> None:

@@ -191,8 +191,9 @@ def test_a_sequence_keeps_numbers_and_padding_and_its_gaps_are_named(tmp_path):
 def test_frames_that_were_asked_for_must_be_there(tmp_path):
     pairs(tmp_path, *(f"shot.{number:04d}" for number in (9, 10, 13)))
     assert len(prepared(tmp_path, tmp_path / "out", frames="9-10").collected.entries) == 2
-    with pytest.raises(InputError, match=r"shot.#### lacks 1 frame: 11"):
+    with pytest.raises(InputError, match=r"shot.#### lacks 1 frame: 11") as raised:
         prepared(tmp_path, tmp_path / "out", frames="9-11")
+    assert raised.value.hint == "Add these frames, or leave them out of --frames."
 
 
 def test_shards_share_all_pictures_out_and_none_twice(tmp_path):

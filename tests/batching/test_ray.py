@@ -189,6 +189,9 @@ def test_what_the_cluster_lacks_is_told_before_anything_runs(ray, tmp_path, monk
     assert main(command) == 2
     assert "pip install 'hdmatt[cluster]'" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    assert main([*command[:-1], "nowhere:1"]) == 2
+    assert capsys.readouterr().out == "", "it tells of pictures, but none was begun"
 
 
 def test_ray_is_told_to_use_tokens_and_to_send_no_statistics_unless_a_user_says_otherwise(ray, monkeypatch):

@@ -9,15 +9,17 @@ import cheap_compute
 import pytest
 from small_batch import pairs, prepared, put, results
 
+from hdmatt.batching import compute
 from hdmatt.batching.batch import run, run_watched
 from hdmatt.batching.claims import Claims
 from hdmatt.batching.division import Division, cores, divide
 from hdmatt.batching.entry import shown
-from hdmatt.batching.executor import Answer, Inline, Outcome
+from hdmatt.batching.executor import Answer, Inline, Outcome, Task
 from hdmatt.batching.forecast import Forecast
 from hdmatt.batching.ledger import Ledger, Row
 from hdmatt.batching.watch import Watching
-from hdmatt.errors import InputError
+from hdmatt.errors import InputError, MemoryLimitError
+from hdmatt.inference.options import Options
 
 
 @pytest.fixture
@@ -255,3 +257,22 @@ def test_watching_computes_what_has_settled_and_waits_for_trimaps(folder):
     assert looks[:4] == [[], [], [], ["a.jpg done", "c.jpg done", "sub/b.jpg done"]]
     assert [look for look in looks[4:] if look] == [["late.jpg done"]] and looks[7] == ["late.jpg done"]
     assert len(said) == 1 and "late.jpg has no trimap" in said[0]
+
+
+def test_a_picture_gets_little_memory_first_and_all_of_its_share_where_that_is_too_little():
+    tried: list[int | None] = []
+
+    def matted(options: Options) -> str:
+        tried.append(options.memory)
+        if options.memory is not None and options.memory < 2**30:
+            raise MemoryLimitError("too little")
+        return "done"
+
+    task = Task("a", "a.jpg", "a_trimap.png", None, {"alpha": "a.png"}, {}, memory=2**31)
+    assert compute._in_memory(matted, task, Options(), device="cpu") == "done"
+    assert len(tried) == 2 and tried[0] < tried[1] == task.memory
+    for other, device in ((task, "cuda:0"), (replace(task, alone=True), "cpu")):
+        tried.clear()
+        assert compute._in_memory(matted, other, Options(), device=device) == "done" and tried == [task.memory]
+    with pytest.raises(MemoryLimitError):
+        compute._in_memory(matted, replace(task, memory=2**20), Options(), device="cpu")

@@ -120,7 +120,7 @@ def prepare(
     request = Request(inputs, out, templates, options, OUTPUT_FILES, _types(plain))
     job = Job(plain, _digest(plain), options.redo, options.max_failures)
     collected = collect(request, ledger)
-    waiting = ("unmatched", "missing") if watched else ()
+    waiting = ("unmatched", "missing", "frames") if watched else ()
     refuse([problem for problem in collected.problems if problem.kind not in waiting])
     if options.ray is not None:
         load_ray()

@@ -134,7 +134,7 @@ def _frames(lines: list[Line], options: BatchOptions, notes: list[str]) -> tuple
         if wanted is None:
             notes.append(text)
         else:
-            problems.append(Problem("missing", text))
+            problems.append(Problem("frames", text))
     return kept, problems
 
 

@@ -61,6 +61,7 @@ class Problem:
 
 HINTS = {
     "missing": "Check the names; quote patterns, so that hdmatt and not the shell expands them.",
+    "frames": "Add these frames, or leave them out of --frames.",
     "unmatched": "Add the trimaps, name their folder with --trimaps, or leave pictures out with --skip-unmatched.",
     "ambiguous": "Keep one of the trimaps, or say which by --trimaps DIR or by --manifest FILE.",
     "collision": "Give the outputs different names: {dir}, {stem} and {ext} in the templates tell pictures apart.",

@@ -53,6 +53,12 @@ def _of_scheduler(variables: Mapping[str, str]) -> Shard:
             )
         return int(value)
 
+    if not {"SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX"} & set(variables):
+        raise InputError(
+            "--shard auto finds no array of SLURM (SLURM_ARRAY_TASK_ID) and no indexed job of Kubernetes "
+            "(JOB_COMPLETION_INDEX)",
+            hint="Start one, or give --shard I/N.",
+        )
     if "SLURM_ARRAY_TASK_ID" in variables:
         first, last, count = (number(f"SLURM_ARRAY_TASK_{name}") for name in ("MIN", "MAX", "COUNT"))
         if last - first + 1 != count:

@@ -272,15 +272,19 @@ def _run(prepared: "Prepared", *, as_json: bool) -> int:
 
     counts = {"done": 0, "unchanged": 0, "failed": 0}
     every = len(prepared.collected.entries)
-    results = run(prepared)
+    results, started = run(prepared), True
     try:
         for result in _with_progress(results, every, as_json=as_json):
             counts[result.state] += 1
             _print_result(result, as_json=as_json)
+    except InputError:
+        started = any(counts.values())
+        raise
     finally:
         results.close()  # type: ignore[attr-defined]  it is a generator
         left = every - sum(counts.values())
-        _print_summary(counts, left, as_json=as_json)
+        if started:
+            _print_summary(counts, left, as_json=as_json)
     return FAILED if counts["failed"] else 0
 
 

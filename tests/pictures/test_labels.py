@@ -145,6 +145,7 @@ def test_what_the_caller_says_counts_before_what_the_file_says_but_not_before_a_
     for chunk in ({"cHRM": chrm(ADOBE)}, {"cICP": bytes([9, 16, 0, 1])}):  # primaries that the file names stay
         own, named = encoding(png(path, **chunk)), encoding(path, transfer="ST-2084 - Curve")
         assert named.to_rec709 == (own.to_rec709 or primaries(REC2020)) and not named.refused
+        assert written_as(info(encoding=named), FORMATS[".png"], "8").encoding == named  # its numbers stay, too
     Image.fromarray(PIXELS).save(path, icc_profile=make_profile(gamma(1.0)))
     with pytest.raises(InputError, match="has an ICC profile"):
         encoding(path, transfer="sRGB")

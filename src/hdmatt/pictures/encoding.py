@@ -129,7 +129,7 @@ class Encoding:
         light: Whether the numbers are neither for displays nor unknown: linear, or a camera's curve. The network and
             displays see such a picture through the curve of sRGB.
         label: What says so in a file: () for nothing, ("ICC",), ("gAMA", gamma), ("cICP", four numbers),
-            ("chromaticities",), ("named",) for what the caller said.
+            ("chromaticities",), ("named",) for what the caller said, ("named", "chromaticities") of an EXR with some.
         refused: Why the numbers are no picture that we can use, such as a curve of HDR displays; "" if they are.
         exponent: The network sees display values to this power: how colours mix (inference/mixing.py).
     """

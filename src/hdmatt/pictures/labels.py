@@ -68,7 +68,9 @@ def encoding_of(path: Path, spec: Any, file_format: str, *, icc: bytes | None, t
                 "it",
                 hint="Leave --transfer out, or remove the profile if it is wrong.",
             )
-        return replace(encoding.transfer(transfer), to_rec709=_primaries_of(path, spec, file_format))
+        named, matrix = encoding.transfer(transfer), _primaries_of(path, spec, file_format)
+        label = ("named", "chromaticities") if matrix and file_format == "openexr" else named.label
+        return replace(named, to_rec709=matrix, label=label)
     if file_format == "openexr":
         return _of_exr(spec)
     if code := _cicp(spec):
@@ -115,7 +117,7 @@ def written_as(info: PictureInfo, file_format: Format | None, bit_depth: str) ->
         return info
     if file_format is TIFF and bit_depth == "float":
         return replace(info, encoding=LINEAR, icc=None)
-    known = (kind == "named" and not own.linear and own.to_rec709 is None) or (
+    known = (own.label == ("named",) and not own.linear) or (
         kind in ("gAMA", "cICP") and file_format is PNG
     )
     return replace(info, encoding=own if known else SRGB, icc=None)

@@ -117,9 +117,7 @@ def written_as(info: PictureInfo, file_format: Format | None, bit_depth: str) ->
         return info
     if file_format is TIFF and bit_depth == "float":
         return replace(info, encoding=LINEAR, icc=None)
-    known = (own.label == ("named",) and not own.linear) or (
-        kind in ("gAMA", "cICP") and file_format is PNG
-    )
+    known = (own.label == ("named",) and not own.linear) or (kind in ("gAMA", "cICP") and file_format is PNG)
     return replace(info, encoding=own if known else SRGB, icc=None)
 
 

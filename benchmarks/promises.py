@@ -196,7 +196,7 @@ def r34_weights(given: argparse.Namespace) -> Iterator[Path]:
     """Weights of a network of hdmatt-r34's width, with the extra channels and patches of the default model."""
     import torch
 
-    from hdmatt.network.checkpoint import load_model, save_model
+    from hdmatt.network.checkpoint import read_model, save_model
     from hdmatt.network.model import HDMatt
     from hdmatt.network.names import models
 
@@ -206,7 +206,7 @@ def r34_weights(given: argparse.Namespace) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="hdmatt-") as name:
         torch.manual_seed(0)
         path = Path(name) / "hdmatt-r34-random.safetensors"
-        config = load_model(models()["hdmatt-s"]).config
+        config = read_model(models()["hdmatt-s"]).config
         save_model(HDMatt(replace(config, width=given.r34_width)), path, half=True)
         yield path
 

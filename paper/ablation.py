@@ -139,12 +139,12 @@ def start_row(weights: Path, target: Path, changes: list[str]) -> Path:
 
     import torch
 
-    from hdmatt.network.checkpoint import load_card, load_model, save_model
+    from hdmatt.network.checkpoint import load_card, read_model, save_model
     from hdmatt.network.model import HDMatt
     from hdmatt.training.config import changed
     from hdmatt.training.presets import PRESETS
 
-    trained = load_model(weights)
+    trained = read_model(weights)
     row = changed(PRESETS["paper"], [c for c in changes if c.startswith("model.")]).model
     torch.manual_seed(0)
     model = HDMatt(replace(trained.config, cpc=row.cpc, form=row.form, surroundings=row.surroundings))
@@ -179,7 +179,7 @@ def land_row(shards: Path, target: Path) -> Path:
     from tempfile import TemporaryDirectory
 
     from hdmatt.errors import InputError
-    from hdmatt.network.checkpoint import load_card, load_model, save_model
+    from hdmatt.network.checkpoint import load_card, read_model, save_model
     from hdmatt.training.config import read_config
     from research.gpu_slices.state import join, step_of
 
@@ -190,7 +190,7 @@ def land_row(shards: Path, target: Path) -> Path:
             raise InputError(f"{shards} is at step {step_of(shards)} of {steps}", hint="Finish the row first.")
         target.parent.mkdir(parents=True, exist_ok=True)
         weights = run / "model.safetensors"
-        save_model(load_model(weights), target, half=True, card=load_card(weights) | {"row": target.stem})
+        save_model(read_model(weights), target, half=True, card=load_card(weights) | {"row": target.stem})
     return target
 
 

@@ -11,7 +11,7 @@ down-sampled picture, patches, finished mattes. Writes table1.md beside result.j
 from benchmarks._shared import best, command_of, items_of, markdown, parser, run, score, settings_of, write_text
 from hdmatt.errors import plural
 from hdmatt.evaluation.methods import FOLDER
-from hdmatt.evaluation.run_method import GRID, TILES
+from hdmatt.evaluation.run_method import GRID_METHODS, TILES
 from hdmatt.evaluation.summary import ScoreSummary
 
 METHODS = ("whole", "crop", "hdmatt")
@@ -33,7 +33,7 @@ def section(method: str) -> str:
     name = method.partition(":")[0]
     if method.startswith(FOLDER):
         return "Finished"
-    if name in (*GRID, *TILES):
+    if name in (*GRID_METHODS, *TILES):
         return "Patch"
     return "Down-sampled" if name.endswith("downsample") else "Whole"
 

@@ -46,7 +46,7 @@ from hdmatt.evaluation.items import require_path as present
 from hdmatt.evaluation.testsets import Item
 from hdmatt.inference.options import Options
 from hdmatt.inference.strategies import matte_rows
-from hdmatt.network.checkpoint import load_model
+from hdmatt.network.checkpoint import read_model
 from hdmatt.network.config import REGION_BACKGROUND, REGION_FOREGROUND, REGION_UNKNOWN, STRIDE
 from hdmatt.network.decoder import LINEAR_ALPHA, MARGIN, Decoded, Decoder, enlarged
 from hdmatt.network.encoder import Body, Stem
@@ -154,7 +154,7 @@ def compared(
     number: list[int],
 ) -> list[list[str]]:
     """The rows of the table, each printed when it is known."""
-    model = load_model(given.model)
+    model = read_model(given.model)
     if not model.config.coarse:
         raise InputError(f"{given.model} has no alpha at stride 8", hint="Give weights of a network with `coarse`.")
     assets = load_assets(given.data)

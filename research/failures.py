@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hdmatt.network.checkpoint import load_model
+from hdmatt.network.checkpoint import read_model
 from hdmatt.network.inputs import network_input
 from hdmatt.samples.config import SampleConfig
 from hdmatt.samples.packs import load_assets
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=6)
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
-    model, assets = load_model(arguments.model), load_assets(arguments.data)
+    model, assets = read_model(arguments.model), load_assets(arguments.data)
     scored: list[tuple[float, Sample, np.ndarray]] = []
     for index in range(arguments.samples):
         sample = make_sample(assets, CONFIG, seed=HELD_OUT + 1, index=index)

@@ -20,7 +20,7 @@ from benchmarks import _shared
 from hdmatt.errors import InputError
 from hdmatt.samples.packs import Assets, load_assets
 from hdmatt.training.batches import batches
-from hdmatt.training.config import TrainConfig, changed, check
+from hdmatt.training.config import TrainConfig, changed, check_config
 from hdmatt.training.presets import PRESETS
 
 
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     if not given.seconds > 0:
         raise InputError(f"--seconds is {given.seconds:g}", hint="Give a time above 0.")
     config = changed(PRESETS[given.preset], given.changes)
-    check(config)
+    check_config(config)
     cv2.setNumThreads(0)  # OpenCV's threads do not survive in the workers, which are forked
     speed = drawn(load_assets(given.data, longest=config.sample.longest), config, seconds=given.seconds)
     rows = [

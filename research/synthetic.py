@@ -21,7 +21,7 @@ from benchmarks import _shared
 from hdmatt.evaluation import metrics
 from hdmatt.inference.options import Options
 from hdmatt.inference.strategies import matte_rows
-from hdmatt.network.checkpoint import load_model
+from hdmatt.network.checkpoint import read_model
 from hdmatt.network.model import HDMatt
 from hdmatt.pictures.reader import ArrayReader
 from hdmatt.pictures.trimap import UNKNOWN, open_trimap
@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
     options = Options(patch=given.patch, overlap=given.patch // 5, topk=given.topk)
     table = []
     for name in given.model or ["hdmatt-s"]:
-        found = np.array([scored(load_model(name), one, options) for one in photographs])
+        found = np.array([scored(read_model(name), one, options) for one in photographs])
         means, medians = 1000 * found.mean(0), 1000 * np.median(found, 0)
         numbers = [f"{value:.1f}" for value in (means[0], medians[0], means[1], medians[1])]
         table.append([name, *numbers, f"{means[2]:+.1f}"])

@@ -190,7 +190,7 @@ def refusal(limit):
     try:
         run(limit)
     except MemoryLimitError as error:
-        return memory.parse(error.hint.split("at least ")[1].split(" ")[0])
+        return memory.parse_bytes(error.hint.split("at least ")[1].split(" ")[0])
 
 enough = refusal(memory.MIB)
 assert refusal(enough - 2 * needs.SPREAD) and not any(path.exists() for path in names.values())

@@ -130,7 +130,7 @@ def train_slice(args: argparse.Namespace) -> None:
     """Train for what is left of --minutes, then write shards and curves."""
     import torch
 
-    from hdmatt.network.checkpoint import load_model, load_state
+    from hdmatt.network.checkpoint import load_state, read_model
     from hdmatt.training.config import changed, read_config
     from hdmatt.training.curves import CURVE, VALIDATION, Curves, save_jpeg, sheet
     from hdmatt.training.loop import Limits
@@ -173,7 +173,7 @@ def train_slice(args: argparse.Namespace) -> None:
         step = step_of(args.out)
         curves = Curves(run, step=step, tensorboard=False)
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        for scored in Folders(args.validate, config)(load_model(run / "model.safetensors").to(device)):
+        for scored in Folders(args.validate, config)(read_model(run / "model.safetensors").to(device)):
             curves.validation(scored.row(step))
             save_jpeg(sheet(scored.lines, caption=f"step {step}"), args.out / f"{scored.name.replace(' ', '-')}.jpg")
             print(f"step {step}: {scored.name}: SAD {scored.sad:.3f}, MSE {1000 * scored.mse:.2f}e-3")

@@ -20,7 +20,7 @@ from hdmatt.evaluation import evaluate as evaluate_module
 from hdmatt.evaluation import metrics, seams
 from hdmatt.evaluation.evaluate import _Job, _matte_path, evaluate, find_items, report, score_file
 from hdmatt.evaluation.ledger import ScoreRow
-from hdmatt.evaluation.methods import Settings, parse
+from hdmatt.evaluation.methods import Settings, parse_method
 from hdmatt.evaluation.provenance import facts
 from hdmatt.evaluation.run_method import method_program
 from hdmatt.evaluation.summary import best_of, summarise
@@ -167,7 +167,7 @@ def test_a_method_s_own_settings_reach_the_network(data, tmp_path, weights):
 
     def matte(kind, more):
         name = f"{kind}:model={weights},patch=64,{more}"
-        method_program(parse(name, Settings()))(item, tmp_path / "matte.png")
+        method_program(parse_method(name, Settings()))(item, tmp_path / "matte.png")
         return read(tmp_path / "matte.png")
 
     crop = matte("crop", "overlap=16")

@@ -17,7 +17,7 @@ from hdmatt.evaluation import provenance as provenance_module
 from hdmatt.evaluation.compose import Composition
 from hdmatt.evaluation.evaluate import _limits, find_items
 from hdmatt.evaluation.ledger import ScoreRow, inputs_of
-from hdmatt.evaluation.methods import Settings, parse
+from hdmatt.evaluation.methods import Settings, parse_method
 from hdmatt.evaluation.provenance import origins, provenance
 from hdmatt.evaluation.run_method import method_program
 from hdmatt.evaluation.testsets import Item
@@ -204,7 +204,7 @@ def test_another_memory_limit_or_batch_is_the_same_row_and_is_told():
 
 def test_a_row_holds_the_limits_of_its_own_method():
     settings = Settings(Options(memory=2**30, batch=2))
-    limits = {name: _limits(parse(name, settings)) for name in ("hdmatt", "hdmatt:memory=1MiB", "cf", "whole")}
+    limits = {name: _limits(parse_method(name, settings)) for name in ("hdmatt", "hdmatt:memory=1MiB", "cf", "whole")}
     assert limits == {
         "hdmatt": {"memory_limit": 2**30, "batch": 2},
         "hdmatt:memory=1MiB": {"memory_limit": 2**20, "batch": 2},
@@ -250,7 +250,7 @@ def test_the_first_picture_is_not_charged_for_what_happens_once(data, tmp_path, 
 
     monkeypatch.setattr(timed, "time", clock)
     monkeypatch.setattr(timed, "method_program", load)
-    run = timed.clocked(parse("cf", Settings()))
+    run = timed.clocked(parse_method("cf", Settings()))
     items = find_items([data])["toys"]
     runs = [run((item, tmp_path / "matte.png")) for item in items]
     assert [(seconds, error) for seconds, _, error in runs] == [(1.0, None), (1.0, None)]
@@ -265,7 +265,7 @@ def test_a_warm_up_that_fails_is_the_row_s_error_and_is_tried_again(data, tmp_pa
             raise wrong.pop(0)
 
     monkeypatch.setattr(timed, "method_program", lambda method: compute)
-    run = timed.clocked(parse("cf", Settings()))
+    run = timed.clocked(parse_method("cf", Settings()))
     item = find_items([data])["toys"][0]
     errors = [run((item, tmp_path / "matte.png"))[2] for _ in range(3)]
     assert errors == ["before the first picture: RuntimeError: no kernel", "before the first picture: too small", None]
@@ -274,7 +274,7 @@ def test_a_warm_up_that_fails_is_the_row_s_error_and_is_tried_again(data, tmp_pa
 @pytest.mark.release
 @pytest.mark.parametrize("name", ["cf", "knn", "lbdm", "lkm", "rw", "sm"])
 def test_every_classical_method_can_be_warmed_up(name):
-    timed._warm(method_program(parse(name, Settings())))
+    timed._warm(method_program(parse_method(name, Settings())))
 
 
 # ---------------------------------------------------------------------------------------------------- what is shown

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hdmatt.errors import InputError
-from hdmatt.evaluation.methods import KINDS, METHODS, NETWORK, Settings, parse
+from hdmatt.evaluation.methods import KINDS, METHODS, NETWORK, Settings, parse_method
 from hdmatt.inference.options import NetworkChoice, Options
 
 BASE = Settings(Options(patch=192, memory=2**30, windows="grid"))
@@ -15,19 +15,19 @@ BASE = Settings(Options(patch=192, memory=2**30, windows="grid"))
 def test_a_name_alone_runs_with_the_settings_of_the_call():
     for kind in KINDS:
         name = f"{kind}:x" if f"{kind}:PATH" in METHODS else kind
-        method = parse(name, BASE)
+        method = parse_method(name, BASE)
         wanted = replace(BASE.options, overlap=0) if kind.endswith("tiles") else BASE.options
         assert (method.name, method.kind, method.settings) == (name, kind, replace(BASE, options=wanted))
 
 
 def test_a_name_changes_its_own_settings_only():
     name = "hdmatt:topk=0,overlap=32,candidates=9,batch=2,memory=1.5GiB,small_first=no,blend=paper"
-    found = parse(f"{name},model=a:b.safetensors", BASE).settings
+    found = parse_method(f"{name},model=a:b.safetensors", BASE).settings
     wanted = {"topk": 0, "overlap": 32, "candidates": 9, "batch": 2, "memory": 3 * 2**29, "small_first": False}
     assert found.options == replace(BASE.options, **wanted, blend="paper")
     assert found.network == replace(BASE.network, model="a:b.safetensors")
     # 96 goes with the 16 that follows, not with the 64 of the call
-    assert parse("hdmatt:patch=96,overlap=16", Settings()).settings.options.patch == 96
+    assert parse_method("hdmatt:patch=96,overlap=16", Settings()).settings.options.patch == 96
 
 
 def test_every_option_but_the_device_can_be_chosen_by_a_name():
@@ -37,8 +37,8 @@ def test_every_option_but_the_device_can_be_chosen_by_a_name():
 
 @pytest.mark.parametrize("path", ["w", "/a,b/c=1", "a,b", "x,topk=3"])
 def test_a_path_may_hold_any_character(path):
-    assert parse(f"folder:{path},patch=1", BASE).path == Path(f"{path},patch=1")
-    method = parse(f"vitmatte-patches:{path},patch=256,overlap=0", BASE)
+    assert parse_method(f"folder:{path},patch=1", BASE).path == Path(f"{path},patch=1")
+    method = parse_method(f"vitmatte-patches:{path},patch=256,overlap=0", BASE)
     assert (method.path, method.settings.options.patch, method.settings.options.overlap) == (Path(path), 256, 0)
 
 
@@ -67,7 +67,7 @@ def test_a_path_may_hold_any_character(path):
 )
 def test_a_mistake_in_a_name_is_named(name, message, hint):
     with pytest.raises(InputError) as caught:
-        parse(name, BASE)
+        parse_method(name, BASE)
     assert message in caught.value.message and hint in caught.value.hint
 
 

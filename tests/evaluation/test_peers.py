@@ -15,7 +15,7 @@ import pytest
 from hdmatt.errors import InputError, ModelError
 from hdmatt.evaluation import peers
 from hdmatt.evaluation.evaluate import evaluate, find_items
-from hdmatt.evaluation.methods import Settings, parse
+from hdmatt.evaluation.methods import Settings, parse_method
 from hdmatt.evaluation.run_method import method_program
 from hdmatt.inference.options import Options
 from hdmatt.inference.without_context import patch_rows
@@ -205,7 +205,7 @@ def test_vitmatte_runs_whole_and_through_every_strategy(saved, tmp_path):
     item = find_items([make_set(tmp_path / "toys")])["toys"][0]
     trimap, mattes = scene()[1], {}
     for name in (f"vitmatte{way}:{saved}" for way in ("", "-patches", "-tiles", "-downsample")):
-        method = parse(name, Settings(Options(patch=64, overlap=24, windows="grid")))
+        method = parse_method(name, Settings(Options(patch=64, overlap=24, windows="grid")))
         method_program(method)(item, tmp_path / "matte.png")
         mattes[method.kind] = matte = cv2.imread(str(tmp_path / "matte.png"), cv2.IMREAD_UNCHANGED)
         assert (matte[trimap == 255] == 255).all() and (matte[trimap == 0] == 0).all()
@@ -281,4 +281,4 @@ def test_patches_that_cannot_be_are_refused(saved, tmp_path):
     for more, message in wrong.items():
         with pytest.raises(InputError, match=message):
             evaluate(items, [f"vitmatte-patches:{saved},{more}"], tmp_path / "report")
-    assert parse(f"vitmatte:{saved}", Settings()).on_device
+    assert parse_method(f"vitmatte:{saved}", Settings()).on_device

@@ -11,7 +11,7 @@ from small_evaluation import HEIGHT, WIDTH, call, make_set, read, rows_of
 from hdmatt.evaluation import report, scores, seams
 from hdmatt.evaluation.evaluate import find_items
 from hdmatt.evaluation.ledger import ScoreRow
-from hdmatt.evaluation.methods import Settings, parse
+from hdmatt.evaluation.methods import Settings, parse_method
 from hdmatt.evaluation.summary import best_of, summarise
 from hdmatt.inference.options import Options
 from hdmatt.patches.windows import grid, tiles
@@ -80,7 +80,7 @@ def test_other_borders_are_measured_from_the_mattes_that_are_there(data, tmp_pat
 
 def test_tiles_are_measured_on_their_own_borders(data):
     item = find_items([data])["toys"][0]
-    own = scores.borders_of(parse("tiles", SMALL), scores.reference_grid([parse("crop", SMALL)], SMALL))
+    own = scores.borders_of(parse_method("tiles", SMALL), scores.reference_grid([parse_method("crop", SMALL)], SMALL))
     path = data / "mattes" / f"{item.name}.png"
     truth, trimap = read(item.alpha), read(item.trimap)
     found = scores.seams(path, item, own)
@@ -89,7 +89,9 @@ def test_tiles_are_measured_on_their_own_borders(data):
 
 
 def test_whose_borders_are_taken():
-    methods = [parse(name, SMALL) for name in ("cf", "tiles", "hdmatt:windows=fewest", "crop:patch=72", "hdmatt")]
+    methods = [
+        parse_method(name, SMALL) for name in ("cf", "tiles", "hdmatt:windows=fewest", "crop:patch=72", "hdmatt")
+    ]
     control = scores.reference_grid(methods, SMALL)
     assert control.name == "crop:patch=72"
     assert scores.reference_grid(methods[:3], SMALL).settings == SMALL  # tiles are no grid
@@ -106,7 +108,7 @@ def test_a_matte_with_a_step_on_the_borders_is_far_from_its_control(data, tmp_pa
     stepped[:, 48:] -= 40  # the disc is white there
     noise = np.random.default_rng(0).integers(-3, 4, truth.shape)
     item = next(item for item in find_items([data])["toys"] if item.name == "hair")
-    cuts = scores.PatchBorders(parse("crop", SMALL), own=True)
+    cuts = scores.PatchBorders(parse_method("crop", SMALL), own=True)
     assert 48 in cuts.borders(HEIGHT, WIDTH).columns
     values = []
     for pixels in (truth + noise, stepped + noise):

@@ -202,7 +202,7 @@ def test_the_smallest_limit_that_is_named_is_enough(model, monkeypatch):
     for device in ("cpu", "cpu,cpu"):
         with pytest.raises(MemoryLimitError) as caught:
             make_plan(open_trimap(trimap), model, replace(SMALL, memory=memory.MIB, device=device))
-        least = memory.parse(caught.value.hint.split()[3])
+        least = memory.parse_bytes(caught.value.hint.split()[3])
         plan = make_plan(open_trimap(trimap), model, replace(SMALL, memory=least, device=device))
         assert plan.peak <= least and plan.batch == 1
 

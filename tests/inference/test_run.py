@@ -368,7 +368,7 @@ def test_a_memory_limit_that_is_too_small_names_the_smallest_that_would_do(model
         matte(picture, trimap, model, replace(SMALL, memory=memory.MIB))
     for part in ("the process", "libraries 100MiB", "rows", "one patch"):  # what was taken
         assert part in str(error.value)
-    enough = memory.parse(error.value.hint.split("at least ")[1].split(" ")[0])
+    enough = memory.parse_bytes(error.value.hint.split("at least ")[1].split(" ")[0])
     with pytest.raises(MemoryLimitError, match="too small"):
         matte(picture, trimap, model, replace(SMALL, memory=enough - 2 * needs.SPREAD))
     matte(picture, trimap, model, replace(SMALL, memory=enough))
@@ -452,7 +452,7 @@ class Made:  # side x side pixels that exist only while they are looked at
                 (abs(x - y - 0.3 * side - 100) < 60) & (y > 0.4 * side) & (y < 0.65 * side)).astype(np.uint8)
         return ((x + y)[..., None] % np.array([251, 241, 239])).astype(np.uint8)
 
-side, limit = int(sys.argv[1]), memory.parse(sys.argv[2])
+side, limit = int(sys.argv[1]), memory.parse_bytes(sys.argv[2])
 model = HDMatt(ModelConfig(width=8)).eval()
 job = matte_rows("hdmatt", Made(False), Made(True), model, Options(memory=limit))
 rows = sum(len(alpha) for _, alpha in job.rows)

@@ -13,9 +13,9 @@ from safetensors import safe_open
 from small_training import SHORT, cpu, environment, make_pack, train
 
 from hdmatt.errors import InputError
-from hdmatt.network.checkpoint import load_card, load_model, load_state
+from hdmatt.network.checkpoint import load_card, load_state, read_model
 from hdmatt.samples.packs import load_assets
-from hdmatt.training.config import changed, check
+from hdmatt.training.config import changed, check_config
 from hdmatt.training.presets import PRESETS
 from hdmatt.training.step import learning_rate
 from research.gpu_slices import slice as gpu_slice
@@ -120,7 +120,7 @@ def test_shards_give_the_state_back_in_half_precision(run, tmp_path):
         torch.testing.assert_close(ours[name], tensor, rtol=tolerance, atol=6e-8)
         if tensor.ndim <= 1:
             assert torch.equal(ours[name], tensor)
-    mean = load_model(joined / "model.safetensors").state_dict()
+    mean = read_model(joined / "model.safetensors").state_dict()
     assert torch.equal(mean["encoder.conv1.weight"], ours["ema.encoder.conv1.weight"])
 
 
@@ -201,9 +201,9 @@ print(gpu_slice.main(["join", work + "/r3", work + "/run"]))
     ]
     assert (tmp_path / "run/curve.jsonl").read_text().count("\n") == 3
     (thin,) = (tmp_path / "thin").iterdir()
-    mean = load_model(join(tmp_path / "thin", tmp_path / "thinned") / "model.safetensors")
+    mean = read_model(join(tmp_path / "thin", tmp_path / "thinned") / "model.safetensors")
     assert thin.stat().st_size < 0.3 * MIB and load_state(tmp_path / "thinned/state.safetensors")[1]["step"] == 2
-    before = load_model(join(tmp_path / "r2", tmp_path / "whole") / "model.safetensors").state_dict()
+    before = read_model(join(tmp_path / "r2", tmp_path / "whole") / "model.safetensors").state_dict()
     assert all(torch.equal(t, before[n]) for n, t in mean.state_dict().items())
 
 
@@ -219,7 +219,7 @@ def test_every_row_of_the_ablation_can_be_trained():
 
     configs = [changed(PRESETS["gpu-ablation"], changes) for changes in ablation.ROWS.values()]
     for config in configs:
-        check(config)
+        check_config(config)
         assert config.topk < config.sample.group
     patches = {(c.steps, c.groups * c.sample.group, c.sample.patch, c.rate, c.seed) for c in configs}
     assert len(patches) == 1  # equal budgets
@@ -237,7 +237,7 @@ def ablation(*arguments):
 def test_a_row_starts_from_given_weights_trains_and_lands(data, run, tmp_path):
     done = ablation("start", run / "model.safetensors", tmp_path, "--row", "B-alone")
     assert done.returncode == 0, done.stderr
-    given, started = load_model(run / "model.safetensors"), load_model(tmp_path / "start/B-alone.safetensors")
+    given, started = read_model(run / "model.safetensors"), read_model(tmp_path / "start/B-alone.safetensors")
     cards = [load_card(path) for path in (run / "model.safetensors", tmp_path / "start/B-alone.safetensors")]
     assert cards[1] == cards[0] | {"row": "B-alone"}
     assert (started.config.cpc, started.config.surroundings, started.config.width) == (
@@ -258,7 +258,7 @@ def test_a_row_starts_from_given_weights_trains_and_lands(data, run, tmp_path):
     split(tmp_path / "run", tmp_path / "shards")
     landed = ablation("land", tmp_path / "shards", tmp_path, "--row", "B-alone")
     assert landed.returncode == 0, landed.stderr
-    assert load_model(tmp_path / "B-alone.safetensors").config == started.config
+    assert read_model(tmp_path / "B-alone.safetensors").config == started.config
 
 
 @pytest.mark.release

@@ -18,7 +18,7 @@ from hdmatt.errors import HDMattError, InputError, ModelError, OutputError
 from hdmatt.inference import needs
 from hdmatt.inference.options import Options
 from hdmatt.inference.plan import make_plan
-from hdmatt.network.checkpoint import load_model, save_model
+from hdmatt.network.checkpoint import read_model, save_model
 from hdmatt.pictures.trimap import open_trimap
 from hdmatt.runtimes.export import SIZES, _to_openvino, cached, check, check_front, export, worst
 from hdmatt.runtimes.graphs import SUFFIX, has_graphs, load_graphs, metadata, parts, weights_hash
@@ -47,7 +47,7 @@ def folders(model, tmp_path_factory):
 
 
 def test_the_network_of_these_tests_has_every_part_that_the_shipped_one_has(model):
-    shipped = load_model("hdmatt-s").config
+    shipped = read_model("hdmatt-s").config
     assert replace(shipped, width=model.config.width, patch=model.config.patch) == model.config
 
 

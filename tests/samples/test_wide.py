@@ -11,7 +11,7 @@ from hdmatt.samples.config import SampleConfig
 from hdmatt.samples.drawn.families import FAMILIES, HOLLOW, draw_family
 from hdmatt.samples.packs import Assets
 from hdmatt.samples.sample import make_sample
-from hdmatt.samples.wide import Layers, attached, composite_layers, enlarged, with_unknown
+from hdmatt.samples.wide import PictureLayers, attached, composite_layers, enlarged, with_unknown
 
 CONFIG = SampleConfig(patch=64, procedural=0.0, faults=0.0, drawn=(96,), merge=0.0, similar=0.0)
 
@@ -73,7 +73,7 @@ def test_nothing_is_made_unknown_where_nothing_would_be_left():
 
 def test_an_enlarged_part_is_the_same_thing_with_wider_edges(assets):
     disc = assets.foregrounds[0]
-    layers = Layers(disc[..., :3], disc[..., 3], np.zeros((200, 200, 3), np.uint8), None)
+    layers = PictureLayers(disc[..., :3], disc[..., 3], np.zeros((200, 200, 3), np.uint8), None)
     large = enlarged(layers, np.random.default_rng(0))
 
     def steepest(alpha):

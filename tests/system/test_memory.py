@@ -27,18 +27,18 @@ from hdmatt.system import memory
     ],
 )
 def test_amounts_of_memory_are_read_as_people_write_them(text, amount):
-    assert memory.parse(text) == amount
+    assert memory.parse_bytes(text) == amount
 
 
 @pytest.mark.parametrize("text", ["", "lots", "-1GiB", "0", "0.4", "0.0001kB", "1 GiB more", "1XB", "1iB"])
 def test_what_is_no_amount_is_refused(text):
     with pytest.raises(InputError, match="is not an amount of memory"):
-        memory.parse(text)
+        memory.parse_bytes(text)
 
 
 def test_an_amount_shown_rounded_up_is_enough_when_read_again():
     for amount in (1, memory.MIB, memory.MIB + 1, 3 * memory.GIB - 1):
-        assert memory.parse(memory.show(amount, up=True)) >= amount
+        assert memory.parse_bytes(memory.show(amount, up=True)) >= amount
 
 
 def test_the_peak_counts_what_was_held_and_given_back():

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from hdmatt.errors import InputError
-from hdmatt.system.worker import Stopped, Worker, answer, python_executable
+from hdmatt.system.worker import Worker, WorkerStopped, answer, python_executable
 
 
 def work(connection) -> None:
@@ -16,7 +16,7 @@ def work(connection) -> None:
 def test_a_worker_answers_and_starts_anew_after_its_process_was_killed():
     with Worker(work) as worker:
         assert worker.ask("ab") == "abab"
-        with pytest.raises(Stopped, match=r"ended with code -9 \(killed: the system had no memory left\?\)"):
+        with pytest.raises(WorkerStopped, match=r"ended with code -9 \(killed: the system had no memory left\?\)"):
             worker.ask(int(signal.SIGKILL))
         assert worker.ask("c") == "cc"
         worker.close()

@@ -3,7 +3,7 @@ import torch
 
 from hdmatt.cli.main import main
 from hdmatt.errors import InputError
-from hdmatt.network.checkpoint import load_card, load_model, save_model
+from hdmatt.network.checkpoint import load_card, read_model, save_model
 from hdmatt.network.config import ModelConfig
 from hdmatt.network.model import HDMatt
 from hdmatt.training.average import mean_weights
@@ -44,12 +44,12 @@ def test_the_command_joins_files_and_halves_one(tmp_path, capsys):
     for seed in range(2):
         save_model(network(seed), tmp_path / f"{seed}.safetensors", half=False, card={"steps": str(seed)})
     assert main(["train", "mean", *paths, "-o", str(tmp_path / "mean.safetensors")]) == 0
-    both = [load_model(path).state_dict()["encoder.conv1.weight"] for path in paths]
-    ours, theirs = load_model(tmp_path / "mean.safetensors").state_dict()["encoder.conv1.weight"], both[0]
+    both = [read_model(path).state_dict()["encoder.conv1.weight"] for path in paths]
+    ours, theirs = read_model(tmp_path / "mean.safetensors").state_dict()["encoder.conv1.weight"], both[0]
     torch.testing.assert_close(ours, sum(both) / 2)
     assert load_card(tmp_path / "mean.safetensors") == {"steps": "0", "mean_of": "0.safetensors, 1.safetensors"}
     assert main(["train", "mean", paths[0], "--half", "-o", str(tmp_path / "half.safetensors")]) == 0
-    halved = load_model(tmp_path / "half.safetensors").state_dict()["encoder.conv1.weight"]
+    halved = read_model(tmp_path / "half.safetensors").state_dict()["encoder.conv1.weight"]
     assert torch.equal(halved, theirs.half().float()) and not torch.equal(halved, theirs)
     assert main(["train", "mean", paths[0], "-o", str(tmp_path / "new/folder.safetensors")]) == 0
     assert main(["train", "mean", *paths, "--share", "1", "-o", str(tmp_path / "x.safetensors")]) == 2

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from hdmatt.cli.main import app
 from hdmatt.errors import InputError, ModelError
-from hdmatt.network.checkpoint import load_card, load_model, save_model, save_state
+from hdmatt.network.checkpoint import load_card, read_model, save_model, save_state
 from hdmatt.network.config import ModelConfig
 from hdmatt.network.inputs import network_input
 from hdmatt.network.model import HDMatt
@@ -59,7 +59,7 @@ def test_the_command_writes_a_model_of_the_same_weights(pack, tmp_path):
     command = ["train", "norms", str(tmp_path / "before.safetensors"), "--data", str(pack), "--count", "1"]
     result = CliRunner().invoke(app, [*command, "--preset", "tiny", "-o", str(tmp_path / "after.safetensors")])
     assert result.exit_code == 0, result.output
-    one, two = (load_model(tmp_path / f"{name}.safetensors") for name in ("before", "after"))
+    one, two = (read_model(tmp_path / f"{name}.safetensors") for name in ("before", "after"))
     assert one.config == two.config
     assert load_card(tmp_path / "after.safetensors") == {"steps": "7"}
     for (_, a), (_, b) in zip(one.named_parameters(), two.named_parameters(), strict=True):

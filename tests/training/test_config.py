@@ -9,7 +9,7 @@ from hdmatt.training.config import (
     LossWeights,
     TrainConfig,
     changed,
-    check,
+    check_config,
     read_config,
     renamed_card,
     settings,
@@ -92,7 +92,7 @@ def test_every_preset_is_validated_before_it_ends(name):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_can_work_and_comes_back_from_its_file(name, tmp_path):
-    check(PRESETS[name])
+    check_config(PRESETS[name])
     write_config(PRESETS[name], tmp_path / "config.json")
     assert read_config(tmp_path / "config.json") == PRESETS[name]
     assert [p.name for p in tmp_path.iterdir()] == ["config.json"]
@@ -132,28 +132,28 @@ def test_every_preset_can_work_and_comes_back_from_its_file(name, tmp_path):
     ],
 )
 def test_a_configuration_that_cannot_work_is_refused(wrong):
-    check(TrainConfig())
+    check_config(TrainConfig())
     with pytest.raises(InputError, match=wrong.partition("=")[0]):  # the message names what is to be changed
-        check(changed(TrainConfig(), [wrong]))
+        check_config(changed(TrainConfig(), [wrong]))
 
 
 def test_a_configuration_made_in_python_is_checked_as_well():
     for wrong in ({"steps": 0}, {"sample": replace(SampleConfig(), patch=72)}, {"losses": LossWeights(0, 0, coarse=0)}):
         with pytest.raises(InputError, match=next(iter(wrong))):
-            check(replace(TrainConfig(), **wrong))
+            check_config(replace(TrainConfig(), **wrong))
 
 
 def test_hints_of_what_lies_around_do_not_go_with_turned_patches():
     turned = changed(TrainConfig(), ["model.extra_channels=true", "sample.rotation=15"])
     with pytest.raises(InputError, match="upright patches only"):
-        check(turned)
-    check(changed(turned, ["model.surroundings=false"]))
+        check_config(turned)
+    check_config(changed(turned, ["model.surroundings=false"]))
 
 
 def test_groups_must_share_evenly_among_the_processes():
-    check(replace(TrainConfig(), groups=8), processes=4)
+    check_config(replace(TrainConfig(), groups=8), processes=4)
     with pytest.raises(InputError, match="3 processes cannot share evenly"):
-        check(replace(TrainConfig(), groups=8), processes=3)
+        check_config(replace(TrainConfig(), groups=8), processes=3)
 
 
 def test_a_configuration_of_an_older_version_goes_on_with_todays_names(tmp_path):

@@ -8,7 +8,7 @@ from small_training import SHORT, cpu, curve, make_pack, start, train
 
 from hdmatt.cli.main import main
 from hdmatt.errors import InputError
-from hdmatt.network.checkpoint import load_card, load_model, load_state
+from hdmatt.network.checkpoint import load_card, load_state, read_model
 from hdmatt.network.inputs import network_input
 from hdmatt.network.model import HDMatt
 from hdmatt.training import losses
@@ -87,7 +87,7 @@ def test_the_more_errors_at_foreground_count_the_higher_are_a_runs_alphas(pack, 
     found = []
     for weight in (0.1, 1.9):
         config = replace(TEN, model=model, foreground_weight=weight, steps=4, warmup=1)
-        found.append(load_model(train(config, [pack], tmp_path / f"{weight}")).eval())
+        found.append(read_model(train(config, [pack], tmp_path / f"{weight}")).eval())
     picture = torch.rand(1, 64, 64, 3, generator=torch.Generator().manual_seed(0))
     inputs = network_input(picture, torch.full((1, 64, 64), 128, dtype=torch.uint8))
     with torch.no_grad():
@@ -102,7 +102,7 @@ def test_a_run_learns_and_leaves_weights_and_a_curve(pack, tmp_path):
     rows = curve(tmp_path / "run")
     assert [row["step"] for row in rows] == [5, 10, 15]
     assert rows[-1]["loss"] < 0.95 * rows[0]["loss"]
-    assert load_model(weights).config == config.model
+    assert read_model(weights).config == config.model
     assert read_config(tmp_path / "run/config.json") == config
 
 
@@ -110,8 +110,8 @@ def test_a_run_learns_and_leaves_weights_and_a_curve(pack, tmp_path):
 def test_a_run_starts_from_given_weights(pack, tmp_path):
     first = train(replace(TEN, steps=2), [pack], tmp_path / "first", fabric=cpu())
     train(replace(TEN, steps=1, rate=0.0, warmup=0), [pack], tmp_path / "next", fabric=cpu(), init=first)
-    before, after = load_model(first).state_dict(), load_model(tmp_path / "next/model.safetensors").state_dict()
-    learned = [n for n, _ in load_model(first).named_parameters()]
+    before, after = read_model(first).state_dict(), read_model(tmp_path / "next/model.safetensors").state_dict()
+    learned = [n for n, _ in read_model(first).named_parameters()]
     assert all(torch.equal(before[n], after[n]) for n in learned)
 
 
@@ -137,7 +137,7 @@ def nan_loss(at):
 def test_a_step_whose_gradient_is_no_number_is_not_taken_and_is_counted(pack, tmp_path, monkeypatch):
     monkeypatch.setattr("hdmatt.training.step.total", nan_loss({2}))
     weights = train(replace(TEN, steps=5), [pack], tmp_path / "run", fabric=cpu())
-    assert all(torch.isfinite(t).all() for t in load_model(weights).state_dict().values())
+    assert all(torch.isfinite(t).all() for t in read_model(weights).state_dict().values())
     (row,) = curve(tmp_path / "run")
     assert row["skipped"] == 1 and np.isfinite(row["loss"])
 
@@ -285,8 +285,8 @@ def test_the_decoder_alone_learns_and_leaves_the_encoder_as_it_was(pack, tmp_pat
     model = replace(TEN.model, extra_channels=True, normed=True, coarse=True)
     config = replace(TEN, model=model, part="decoder", steps=6, rate=1e-2, losses=LossWeights(), ema=0.0)
     init = start(config, tmp_path)
-    before = load_model(init).state_dict()
-    after = load_model(train(config, [pack], tmp_path / "run", init=init, fabric=cpu())).state_dict()
+    before = read_model(init).state_dict()
+    after = read_model(train(config, [pack], tmp_path / "run", init=init, fabric=cpu())).state_dict()
     moved = {n for n in before if not torch.equal(before[n], after[n])}
     assert {"cpc.theta.weight", "decoder.coarse.weight"} <= moved
     assert not any(n.startswith("encoder.") for n in moved)  # nor its norms' statistics

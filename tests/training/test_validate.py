@@ -14,7 +14,7 @@ from hdmatt.evaluation.scores import score_file
 from hdmatt.evaluation.testsets import Item, discover
 from hdmatt.inference.options import Options
 from hdmatt.inference.strategies import matte_rows
-from hdmatt.network.checkpoint import load_model, load_state
+from hdmatt.network.checkpoint import load_state, read_model
 from hdmatt.network.config import ModelConfig
 from hdmatt.network.model import HDMatt
 from hdmatt.overview.known_colours import mirrored
@@ -83,7 +83,7 @@ def test_validation_leaves_scores_a_sheet_and_the_best_weights_and_changes_nothi
     assert [(row["step"], row["set"]) for row in rows] == [(step, name) for step in (2, 4) for name in sets]
     held_out = [row["sad"] for row in rows if row["set"] == "held-out"]
     assert numbers["best"] == pytest.approx(min(held_out), abs=1e-4)
-    best = load_model(tmp_path / "seen/best.safetensors")
+    best = read_model(tmp_path / "seen/best.safetensors")
     assert best.config == config.model
     previews = sorted(p.name for p in (tmp_path / "seen/previews").iterdir())
     assert previews == [f"{step:07d}-{name}.jpg" for step in (2, 4) for name in ("held-out", "set-trimap")]

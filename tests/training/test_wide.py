@@ -8,9 +8,9 @@ import torch
 from small_training import SHORT, make_pack, start, train
 
 from hdmatt.errors import InputError
-from hdmatt.network.checkpoint import load_model
+from hdmatt.network.checkpoint import read_model
 from hdmatt.network.extra_channels import BLURRED, GOOD, MISSING, SWAPPED, spoilt
-from hdmatt.training.config import LossWeights, check
+from hdmatt.training.config import LossWeights, check_config
 from hdmatt.training.step import extra_channel_faults, group_contexts
 
 WIDE = replace(
@@ -35,9 +35,9 @@ def pack(tmp_path_factory):
 def test_a_batch_in_pieces_is_the_same_step(pack, tmp_path):
     init = start(WIDE, tmp_path)
     whole, parts = (
-        load_model(train(replace(WIDE, pieces=n), [pack], tmp_path / str(n), init=init)).state_dict() for n in (1, 4)
+        read_model(train(replace(WIDE, pieces=n), [pack], tmp_path / str(n), init=init)).state_dict() for n in (1, 4)
     )
-    assert any((whole[name] != start_of).any() for name, start_of in load_model(init).state_dict().items())
+    assert any((whole[name] != start_of).any() for name, start_of in read_model(init).state_dict().items())
     for name in whole:
         # 2e-5 of weights of about 0.1: gradients are added in another order, and Adam divides small ones by themselves
         np.testing.assert_allclose(whole[name].numpy(), parts[name].numpy(), rtol=0, atol=1e-4, err_msg=name)
@@ -45,11 +45,11 @@ def test_a_batch_in_pieces_is_the_same_step(pack, tmp_path):
 
 def test_pieces_must_share_the_groups():
     with pytest.raises(InputError, match="cannot share in 3 pieces"):
-        check(replace(WIDE, pieces=3))
+        check_config(replace(WIDE, pieces=3))
     with pytest.raises(InputError, match="together more than 1"):
-        check(replace(WIDE, extra_channel_faults=(0.5, 0.5, 0.5)))
+        check_config(replace(WIDE, extra_channel_faults=(0.5, 0.5, 0.5)))
     with pytest.raises(InputError, match="only one group of a composite"):
-        check(replace(WIDE, steps_per_composite=2))
+        check_config(replace(WIDE, steps_per_composite=2))
 
 
 def test_hints_are_missing_blurred_or_of_another_patch():

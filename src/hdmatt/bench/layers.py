@@ -3,7 +3,7 @@
 Knows the network; nothing of pictures, files or methods. Read top to bottom:
 
     GROUPS                     the parts of the network
-    Group, Layers              seconds and operations of a part; of all
+    Group, LayerTimes          seconds and operations of a part; of all
     measure_layers             decodes patches and measures each part, and each kind of PyTorch operation
     by_group                   a meter (clock, counter) read at the border of every part
     lost                       a part's seconds minus its operations at the peak
@@ -64,7 +64,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Layers:
+class LayerTimes:
     """Where the time of one patch goes, two ways; both sum to about `seconds`."""
 
     seconds: float  # of one patch without any clock inside
@@ -76,7 +76,7 @@ class Layers:
 
 def measure_layers(
     model: HDMatt, *, batch: int, topk: int = 3, device: str = "cpu", repeats: int = 5, unknown: float = 0.5
-) -> Layers:
+) -> LayerTimes:
     """Decode a batch of patches with `topk` contexts each, `repeats` times, and keep each part's median.
 
     Args:
@@ -113,7 +113,7 @@ def measure_layers(
     with Count() as count:
         counted = by_group(model, once, lambda: float(count.flops))
     order = [name for name in (EXTRA, *dict.fromkeys(GROUPS.values()), REST) if name in spent]
-    return Layers(
+    return LayerTimes(
         seconds=whole / batch,
         flops=sum(counted.values()) / batch,
         batch=batch,

@@ -26,7 +26,7 @@ from hdmatt.evaluation.testsets import Item
 from hdmatt.evaluation.timed import describe_error
 from hdmatt.system import memory
 from hdmatt.system.memory import keep_freed, peak_with_children, reset_peak
-from hdmatt.system.worker import Stopped, Worker, answer
+from hdmatt.system.worker import Worker, WorkerStopped, answer
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def measure(
             found: Measured = worker.ask("load", memory_limit=limits.memory)
             if not found.error:
                 found = worker.ask(job, memory_limit=limits.memory, time_limit=limits.seconds)
-        except Stopped as stop:
+        except WorkerStopped as stop:
             return Measured(stop.seconds, stop.held, error=stop.text)
         if found.error:
             return found
@@ -83,7 +83,7 @@ def measure(
         if count and method.kind in NETWORK:
             try:
                 found = replace(found, flops=worker.ask("count").flops)
-            except Stopped:  # the run itself is good; a row without operations says so by its dash
+            except WorkerStopped:  # the run itself is good; a row without operations says so by its dash
                 return found
         return found
 

@@ -23,7 +23,7 @@ INCHES = (10.0, 4.7)
 TOP, STEP = 0.96, 0.05  # height of the first cross at a size, and from one to the next, in parts of the panel
 PANELS = (("seconds", "seconds", 1.0), ("peak_memory", "peak memory, MiB", MIB))  # field of a row, title, unit
 
-Rows = Sequence[Mapping[str, Any]]
+Records = Sequence[Mapping[str, Any]]
 
 
 def check_matplotlib() -> None:
@@ -45,7 +45,7 @@ def figure(record: Mapping[str, Any]) -> Any:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    rows: Rows = record["rows"]
+    rows: Records = record["rows"]
     methods = list(dict.fromkeys(row["method"] for row in rows))
     machine = record["machine"]
     cores = "1 core" if machine["usable_cores"] == 1 else f"{machine['usable_cores']} cores"
@@ -66,7 +66,7 @@ def figure(record: Mapping[str, Any]) -> Any:
     return made
 
 
-def _panel(axes: Any, rows: Rows, methods: Sequence[str], measure: str, unit: float) -> None:
+def _panel(axes: Any, rows: Records, methods: Sequence[str], measure: str, unit: float) -> None:
     from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 
     sizes = sorted({row["megapixels"] for row in rows})
@@ -85,7 +85,7 @@ def _panel(axes: Any, rows: Rows, methods: Sequence[str], measure: str, unit: fl
     axes.set_axisbelow(True)
 
 
-def _line(axes: Any, rows: Rows, method: str, measure: str, unit: float, colour: str) -> None:
+def _line(axes: Any, rows: Records, method: str, measure: str, unit: float, colour: str) -> None:
     """One method: its points, and a cross where it failed, below those of the other methods at that size."""
     own = [row for row in rows if row["method"] == method]
     points = [(row["megapixels"], row[measure] / unit) for row in own if row[measure] and not row["error"]]

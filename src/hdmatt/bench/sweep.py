@@ -23,7 +23,7 @@ from typing import Any
 from hdmatt.bench import plot
 from hdmatt.bench.measure import Limits, Measured, machine_peaks, measure, network_layers
 from hdmatt.errors import InputError
-from hdmatt.evaluation.methods import FOLDER, Method, Settings, parse
+from hdmatt.evaluation.methods import FOLDER, Method, Settings, parse_method
 from hdmatt.evaluation.provenance import facts
 from hdmatt.evaluation.scenes import Generated, Own, Scene, write
 from hdmatt.evaluation.settings_check import fingerprint
@@ -32,7 +32,7 @@ from hdmatt.system.files import make_folder, write_text_atomic
 METHODS = ("hdmatt", "whole", "downsample", "cf", "knn")
 MEGAPIXELS = (1.0, 4.0, 9.0, 16.0, 36.0)
 SMALLEST = 32 * 32 / 1e6  # megapixels that the network can do something with
-Progress = Callable[[str, int, int], None]  # what is being done, runs done, runs in all
+SweepProgress = Callable[[str, int, int], None]  # what is being done, runs done, runs in all
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class SweepPlan:
 
     Attributes:
         megapixels: Sizes; they are measured from the smallest to the largest.
-        methods: Names as methods.parse takes them.
+        methods: Names as `methods.parse_method` takes them.
         unknown: Share of unknown pixels in generated pictures.
         picture, trimap: A user's own, brought to each size; None: generated.
         runs: Fresh processes for each method and size.
@@ -98,7 +98,7 @@ class BenchResult:
     options: Mapping[str, str]  # what each method ran with
 
 
-def bench(plan: SweepPlan, settings: Settings, *, progress: Progress | None = None) -> BenchResult:
+def bench(plan: SweepPlan, settings: Settings, *, progress: SweepProgress | None = None) -> BenchResult:
     """Measure every method at every size, on this machine, now.
 
     Runs in spawned processes: a script that calls this needs the usual `if __name__ == "__main__"`.
@@ -257,7 +257,7 @@ def save(made: Mapping[str, Any], out: Path) -> tuple[Path, Path]:
 
 def _checked(plan: SweepPlan, settings: Settings) -> list[Method]:
     plot.check_matplotlib()
-    methods = [parse(name, settings) for name in dict.fromkeys(plan.methods)]
+    methods = [parse_method(name, settings) for name in dict.fromkeys(plan.methods)]
     for method in methods:
         if method.kind == FOLDER:
             raise InputError(f"{method.name} is finished, nothing of it can be timed", hint="Leave it out.")

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from hdmatt.cli import shared
-from hdmatt.system.memory import parse
+from hdmatt.system.memory import parse_bytes
 
 OUT = Path("hdmatt-bench")
-Size = Annotated[int | None, typer.Option(parser=parse, metavar="SIZE", help="Memory that one run may hold, as 8GiB.")]
+Size = Annotated[int | None, typer.Option(parser=parse_bytes, metavar="SIZE", help="Memory of one run, as 8GiB.")]
 
 
 def bench_command(
@@ -51,7 +51,7 @@ def bench_command(
     from hdmatt.bench import sweep
     from hdmatt.bench.measure import Limits
     from hdmatt.cli.tables import print_bench
-    from hdmatt.evaluation.evaluate import pick_device
+    from hdmatt.evaluation.evaluate import device_for
     from hdmatt.evaluation.methods import Settings
 
     plan = sweep.SweepPlan(
@@ -64,7 +64,7 @@ def bench_command(
         limits=Limits(time_limit, memory_limit),
         layers=layers,
     )
-    network = replace(shared.network_of(context), device=pick_device(plan.methods, device, several=False))
+    network = replace(shared.network_of(context), device=device_for(plan.methods, device, several=False))
     settings = Settings(shared.options_of(context), network)
     if not shared.was_typed(context, "out"):
         shared.refuse_existing([out / "bench.json", out / "bench.svg"], option="--out", overwrite=overwrite)

@@ -58,11 +58,11 @@ def eval_command(
 
     Patches lie on the grid, unlike those of hdmatt matte: the seam score needs borders through the whole picture.
     """
-    from hdmatt.evaluation.evaluate import Listener, evaluate, find_items, pick_device
+    from hdmatt.evaluation.evaluate import Listener, device_for, evaluate, find_items
     from hdmatt.evaluation.methods import Settings
 
     methods = method or ["hdmatt"]
-    network = replace(shared.network_of(context), device=pick_device(methods, device))
+    network = replace(shared.network_of(context), device=device_for(methods, device))
     settings = Settings(shared.options_of(context), network)
     if not shared.was_typed(context, "out"):
         shared.refuse_existing([out / "report.html"], option="--out", overwrite=overwrite)

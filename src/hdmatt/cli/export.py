@@ -16,10 +16,10 @@ def export_command(
     debug: shared.Debug = False,
 ) -> None:
     """Write a network as ONNX or OpenVINO graphs, for other programs; hdmatt matte --runtime makes its own."""
-    from hdmatt.network.checkpoint import load_model
+    from hdmatt.network.checkpoint import read_model
     from hdmatt.runtimes.export import MAX_LIMIT, MEAN_LIMIT, SIZES, export, worst
 
-    found = export(load_model(model), output, format_, checked=SIZES if check else ())
+    found = export(read_model(model), output, format_, checked=SIZES if check else ())
     if found:
         typer.echo("patch  contexts  max       mean      (against torch)")
         for one in found:

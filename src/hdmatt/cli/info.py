@@ -21,7 +21,7 @@ def info_command(check: Check = False, as_json: shared.AsJson = False, debug: sh
     import torch
 
     from hdmatt import __version__
-    from hdmatt.network.checkpoint import load_model
+    from hdmatt.network.checkpoint import read_model
     from hdmatt.network.names import models
     from hdmatt.pictures.encoding import transfer_names
 
@@ -31,7 +31,7 @@ def info_command(check: Check = False, as_json: shared.AsJson = False, debug: sh
     found: dict[str, Any] = {
         "version": __version__,
         "torch": torch.__version__,
-        "models": {name: asdict(load_model(path).config) for name, path in models().items()},
+        "models": {name: asdict(read_model(path).config) for name, path in models().items()},
         "devices": devices,
         "transfers": transfer_names(),
     }

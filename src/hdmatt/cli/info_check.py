@@ -137,12 +137,12 @@ def _read_only() -> Iterator[Check]:
 
 
 def _models() -> Iterator[Check]:
-    from hdmatt.network.checkpoint import load_model
+    from hdmatt.network.checkpoint import read_model
     from hdmatt.network.names import models
     from hdmatt.system.files import digest
 
     for name, path in models().items():
-        yield _tried("model", name, lambda path=path: f"{load_model(path).config.cpc}, SHA-256 {digest(path)[:16]}")
+        yield _tried("model", name, lambda path=path: f"{read_model(path).config.cpc}, SHA-256 {digest(path)[:16]}")
     if not models():
         yield Check("model", "hdmatt-s", FAILS, "there are no weights in the package")
 

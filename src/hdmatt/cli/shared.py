@@ -27,7 +27,7 @@ from hdmatt.errors import InputError, OutputError
 from hdmatt.inference.names import Blend, Strategy, Windows
 from hdmatt.pictures import names
 from hdmatt.runtimes.names import Precision, Runtime
-from hdmatt.system.memory import parse
+from hdmatt.system.memory import parse_bytes
 
 if TYPE_CHECKING:
     from typer import Context
@@ -69,7 +69,7 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", rich_
 Memory = Annotated[
     int | None,
     typer.Option(
-        parser=parse,
+        parser=parse_bytes,
         metavar="SIZE",
         help="Peak memory of hdmatt, as 2GiB or 2GB. Default: half of what is free.",
         rich_help_panel=_SPEED,

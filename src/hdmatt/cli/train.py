@@ -101,7 +101,7 @@ def train_command(
             hint="As in: hdmatt train --data PACK --out runs/first; hdmatt train --help explains all.",
         )
     from hdmatt.system.memory import keep_freed
-    from hdmatt.training.config import changed, check, read_config
+    from hdmatt.training.config import changed, check_config, read_config
     from hdmatt.training.loop import Limits
     from hdmatt.training.presets import PRESETS
     from hdmatt.training.processes import make_fabric
@@ -110,7 +110,7 @@ def train_command(
     _use_threads(threads)
     config = changed(PRESETS[preset], every)
     running = changed(read_config(out / "config.json"), every) if resume and (out / "config.json").is_file() else config
-    check(running, processes=devices * nodes)  # before there are processes, each of which would say it
+    check_config(running, processes=devices * nodes)  # before there are processes, each of which would say it
     fabric = make_fabric(running.precision, accelerator=accelerator, devices=devices, nodes=nodes)
     if fabric.device.type == "cpu":
         keep_freed(large=True)
@@ -179,16 +179,16 @@ def norms_command(
     learned changes.
     """
     _check_installed()
-    from hdmatt.network.checkpoint import load_card, load_model, save_model
+    from hdmatt.network.checkpoint import load_card, read_model, save_model
     from hdmatt.samples.packs import load_assets
     from hdmatt.training.batch_norms import recompute_norms
-    from hdmatt.training.config import changed, check
+    from hdmatt.training.config import changed, check_config
     from hdmatt.training.presets import PRESETS
 
     _use_threads(threads)
     config = changed(PRESETS[preset], changes or [])
-    check(config)
-    model = load_model(weights)
+    check_config(config)
+    model = read_model(weights)
     out.parent.mkdir(parents=True, exist_ok=True)
     recompute_norms(model, load_assets(data, longest=config.sample.longest), config, count=count)
     save_model(model, out, half=False, card=load_card(weights))
@@ -209,10 +209,10 @@ def mean_command(
 
     The new file's training record is that of the first one.
     """
-    from hdmatt.network.checkpoint import load_card, load_model, save_model
+    from hdmatt.network.checkpoint import load_card, read_model, save_model
     from hdmatt.training.average import mean_weights
 
-    mixed = mean_weights([load_model(path) for path in weights], share)
+    mixed = mean_weights([read_model(path) for path in weights], share)
     of = {"mean_of": ", ".join(path.name for path in weights)} if len(weights) > 1 else {}
     out.parent.mkdir(parents=True, exist_ok=True)
     save_model(mixed, out, half=half, card=load_card(weights[0]) | of)

@@ -6,7 +6,7 @@ settings_check.py, the page in regions.py and report.py. Read top to bottom:
 
     Evaluation    rows, means and facts of one call
     find_items    folders -> data sets
-    pick_device   where networks run
+    device_for    where networks run
     evaluate      writes scores.jsonl, mattes/, result.json and report.html into one folder
     _prepare, _compute, _finish    its three parts
     _Job          one method on one picture
@@ -27,7 +27,7 @@ from hdmatt.evaluation import report
 from hdmatt.evaluation.items import finished_matte, require_path
 from hdmatt.evaluation.ledger import Key, ScoreRow, append, inputs_of, read_rows, read_runs
 from hdmatt.evaluation.made_trimaps import with_trimaps
-from hdmatt.evaluation.methods import FOLDER, KINDS, Method, Settings, parse
+from hdmatt.evaluation.methods import FOLDER, KINDS, Method, Settings, parse_method
 from hdmatt.evaluation.provenance import facts, new_run, now, origins, provenance
 from hdmatt.evaluation.regions import worst_regions
 from hdmatt.evaluation.scores import PatchBorders, borders_of, reference_grid, score_file, seams
@@ -38,7 +38,7 @@ from hdmatt.evaluation.timed import Timed
 from hdmatt.inference.options import RunOptions
 from hdmatt.system.files import locked, make_folder, slug, write_text_atomic
 
-Progress = Callable[[str, int, int], None]  # what is being done, mattes done, mattes in all
+EvalProgress = Callable[[str, int, int], None]  # what is being done, mattes done, mattes in all
 Finished = Callable[[ScoreRow, int, int], None]  # a matte that was computed now, mattes done, mattes in all
 
 
@@ -76,13 +76,13 @@ def find_items(
     return found
 
 
-def pick_device(methods: Sequence[str], name: str = "auto", *, several: bool = True) -> str:
+def device_for(methods: Sequence[str], name: str = "auto", *, several: bool = True) -> str:
     """As `devices.pick_device` if a network is among the methods; torch is not loaded for the others.
 
     Raises:
         InputError: The named device is not there, or there are several and a method runs on one only.
     """
-    used = [parsed for parsed in (parse(method, Settings()) for method in methods) if parsed.on_device]
+    used = [parsed for parsed in (parse_method(method, Settings()) for method in methods) if parsed.on_device]
     if not used:
         return "cpu"
     from hdmatt.inference.strategies import ON_SEVERAL
@@ -115,8 +115,8 @@ def evaluate(
 
     Args:
         items: Name of each data set -> what `testsets.discover` found.
-        methods: As `methods.parse` reads them. Mattes of "folder:PATH" are PATH/<name>.png or another picture suffix,
-            also in PATH/<variant>/ or PATH/<data set>/<variant>/, where ours are.
+        methods: As `methods.parse_method` reads them. Mattes of "folder:PATH" are PATH/<name>.png or another picture
+            suffix, also in PATH/<variant>/ or PATH/<data set>/<variant>/, where ours are.
         out: The report's folder; made if missing.
         settings: Of methods whose names do not say otherwise.
         make_trimaps: Radii in pixels: items without a trimap get one made from their truth for each radius, kept in
@@ -131,7 +131,7 @@ def evaluate(
         OutputError: `out` cannot be written.
     """
     settings = settings or Settings()
-    chosen = {name: parse(name, settings) for name in dict.fromkeys(methods)}
+    chosen = {name: parse_method(name, settings) for name in dict.fromkeys(methods)}
     fingerprints = {name: fingerprint(method) for name, method in chosen.items()}
     with locked(out, user="another evaluation"):
         digests: dict[Path, str] = {}
@@ -149,7 +149,7 @@ def evaluate(
 class Listener(NamedTuple):
     """What is called as an evaluation goes on."""
 
-    progress: Progress | None = None  # before each matte, and before the report
+    progress: EvalProgress | None = None  # before each matte, and before the report
     finished: Finished | None = None  # after each matte that was computed now
 
 

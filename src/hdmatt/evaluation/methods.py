@@ -2,10 +2,10 @@
 
 Names and values only: no torch, no pixels, no files. Read top to bottom:
 
-    Settings    how our own methods run, unless a name says otherwise
-    KINDS       every kind of method -> the settings that its name may change
-    Method      a name, taken apart
-    parse       "hdmatt:topk=0,overlap=32" -> Method
+    Settings        how our own methods run, unless a name says otherwise
+    KINDS           every kind of method -> the settings that its name may change
+    Method          a name, taken apart
+    parse_method    "hdmatt:topk=0,overlap=32" -> Method
 
 So several settings of one method stand side by side in one report. Who computes them is in evaluation/evaluate.py and
 evaluation/peers.py.
@@ -80,7 +80,7 @@ class Method:
         return self.kind in (*NETWORK, *VITMATTE)
 
 
-def parse(name: str, settings: Settings) -> Method:
+def parse_method(name: str, settings: Settings) -> Method:
     """What a name stands for.
 
     Args:
@@ -133,7 +133,7 @@ def _value(name: str, kind: str, change: str) -> tuple[str, Any]:
             raise InputError(f"{name!r} sets {key} to {text!r}", hint=f"Give {key}=yes or {key}=no.")
         return key, _SWITCHES[text]
     if key == "memory":
-        return key, memory.parse(text)
+        return key, memory.parse_bytes(text)
     if not text:
         raise InputError(f"{name!r} names no {key}", hint=f"Give one, like {key}={Settings().record()[key]}.")
     return key, text

@@ -29,7 +29,7 @@ PICTURES_EACH = 3  # per method
 MOST_BYTES = 7_000_000  # of all regions, before base64 makes them a third larger
 
 
-class Place(NamedTuple):
+class CropPlace(NamedTuple):
     """A picture with one of its trimaps."""
 
     dataset: str
@@ -43,7 +43,7 @@ def worst_regions(rows: Sequence[ScoreRow], items: Mapping[str, Sequence[Item]],
     The worst picture of each method is always shown: its region is made smaller until it fits its share of the bytes
     that are left. Other pictures follow while they fit at full size.
     """
-    found = {Place(d, i.variant, i.name): i for d, some in items.items() for i in some}
+    found = {CropPlace(d, i.variant, i.name): i for d, some in items.items() for i in some}
     there = [r for r in rows if r.mad is not None and r.matte is not None and (out / r.matte).is_file()]
     methods = list(dict.fromkeys(row.method for row in rows))
     places, left = chosen(there), MOST_BYTES
@@ -64,30 +64,30 @@ def worst_regions(rows: Sequence[ScoreRow], items: Mapping[str, Sequence[Item]],
         yield region
 
 
-def chosen(rows: Sequence[ScoreRow]) -> dict[Place, bool]:
+def chosen(rows: Sequence[ScoreRow]) -> dict[CropPlace, bool]:
     """The pictures that are shown -> whether it is the worst of some method; those come first.
 
     Of each method the PICTURES_EACH with the largest MAD, each picture once, with its worst trimap.
     """
-    ranked: list[list[Place]] = [[] for _ in range(PICTURES_EACH)]
+    ranked: list[list[CropPlace]] = [[] for _ in range(PICTURES_EACH)]
     for method in dict.fromkeys(row.method for row in rows):
         worst: dict[tuple[str, str], ScoreRow] = {}
         for row in sorted((row for row in rows if row.method == method), key=lambda row: -(row.mad or 0)):
             worst.setdefault((row.dataset, row.name), row)
         for rank, row in zip(ranked, worst.values(), strict=False):
             rank.append(_place(row))
-    places: dict[Place, bool] = {}
+    places: dict[CropPlace, bool] = {}
     for number, rank in enumerate(ranked):
         for place in rank:
             places.setdefault(place, number == 0)
     return places
 
 
-def _place(row: ScoreRow) -> Place:
-    return Place(row.dataset, row.variant, row.name)
+def _place(row: ScoreRow) -> CropPlace:
+    return CropPlace(row.dataset, row.variant, row.name)
 
 
-def _region(place: Place, item: Item, mattes: Mapping[str, Path], methods: Sequence[str], side: int) -> Region:
+def _region(place: CropPlace, item: Item, mattes: Mapping[str, Path], methods: Sequence[str], side: int) -> Region:
     """One place of the picture; a method without a matte of it is named as missing."""
     truth, unknown = read_bytes(require_path(item.alpha)), read_marks(require_path(item.trimap)) == UNKNOWN
     errors = np.zeros(truth.shape, np.float32)

@@ -2,7 +2,7 @@
 
 Knows methods and pictures; nothing of scores, processes and records. Read top to bottom:
 
-    GRID, TILES       the methods that cut the picture
+    GRID_METHODS, TILES    the methods that cut the picture
     windows           where a method cuts it
     method_program    a method -> what turns an item into a matte's file, with everything loaded
     _network, _vitmatte, _classical, _gegl    the kinds of methods
@@ -25,7 +25,7 @@ from hdmatt.pictures import reader
 from hdmatt.pictures.reader import BandReader
 from hdmatt.pictures.trimap import FOREGROUND, UNKNOWN, TrimapReader
 
-GRID = ("hdmatt", "crop", "vitmatte-patches")  # those that cut the picture, and so may show seams: overlapping,
+GRID_METHODS = ("hdmatt", "crop", "vitmatte-patches")  # those that cut the picture, and so may show seams: overlapping,
 TILES = ("tiles", "vitmatte-tiles")  # and side by side
 
 BAND = 256  # rows of a picture that are held at once
@@ -34,7 +34,7 @@ BAND = 256  # rows of a picture that are held at once
 def windows(method: Method, height: int, width: int) -> list[Window] | None:
     """Where the method cuts the picture; None if it does not, or not along whole rows and columns."""
     options = method.settings.options
-    if method.kind in GRID and options.windows == "grid":
+    if method.kind in GRID_METHODS and options.windows == "grid":
         return grid(height, width, size=options.patch, overlap=options.overlap)
     return tiles(height, width, size=options.patch) if method.kind in TILES else None
 
@@ -79,8 +79,8 @@ def _vitmatte(method: Method) -> Callable[[Item, Path], None]:
 
     def rows(picture: BandReader, trimap: TrimapReader) -> Iterator[tuple[int, np.ndarray]]:
         height, width = picture.info.height, picture.info.width
-        if method.kind in (*GRID, *TILES):
-            overlap = options.overlap if method.kind in GRID else 0
+        if method.kind in (*GRID_METHODS, *TILES):
+            overlap = options.overlap if method.kind in GRID_METHODS else 0
             cuts = windows(method, height, width)
             assert cuts is not None
             cuts = with_unknown(trimap, cuts, band=BAND)

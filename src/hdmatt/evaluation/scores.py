@@ -25,7 +25,7 @@ from jaxtyping import UInt8
 from hdmatt.evaluation.items import read_bytes, read_marks, require_path
 from hdmatt.evaluation.methods import Method, Settings
 from hdmatt.evaluation.metrics import score
-from hdmatt.evaluation.run_method import GRID, TILES, windows
+from hdmatt.evaluation.run_method import GRID_METHODS, TILES, windows
 from hdmatt.evaluation.seams import Borders, patch_borders, seam
 from hdmatt.evaluation.testsets import Item
 
@@ -54,18 +54,20 @@ class PatchBorders(NamedTuple):
 def reference_grid(methods: Iterable[Method], settings: Settings) -> Method:
     """The first method on the grid; hdmatt on it with the call's settings if there is none."""
     on_grid = replace(settings, options=replace(settings.options, windows="grid"))
-    return next((one for one in methods if one.kind in GRID and _cuts(one)), Method("hdmatt", "hdmatt", on_grid))
+    return next(
+        (one for one in methods if one.kind in GRID_METHODS and _cuts(one)), Method("hdmatt", "hdmatt", on_grid)
+    )
 
 
 def borders_of(method: Method, control: Method) -> PatchBorders | None:
     """None if the method cuts, but not along whole rows and columns: it has seams, elsewhere."""
     if _cuts(method):
         return PatchBorders(method, own=True)
-    return None if method.kind in GRID else PatchBorders(control, own=False)
+    return None if method.kind in GRID_METHODS else PatchBorders(control, own=False)
 
 
 def _cuts(method: Method) -> bool:
-    return method.kind in TILES or (method.kind in GRID and method.settings.options.windows == "grid")
+    return method.kind in TILES or (method.kind in GRID_METHODS and method.settings.options.windows == "grid")
 
 
 def score_file(path: Path, item: Item, cuts: PatchBorders | None) -> dict[str, Any]:

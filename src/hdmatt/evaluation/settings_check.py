@@ -19,7 +19,7 @@ from hdmatt.evaluation.compose import Composition
 from hdmatt.evaluation.items import read_bytes, read_marks, reference, require_path, same_size, size_of
 from hdmatt.evaluation.methods import CLASSICAL, FOLDER, GEGL, VITMATTE, Method, Settings
 from hdmatt.evaluation.metrics import check_truth
-from hdmatt.evaluation.run_method import BAND, GRID, TILES
+from hdmatt.evaluation.run_method import BAND, GRID_METHODS, TILES
 from hdmatt.evaluation.testsets import Item
 from hdmatt.pictures import reader
 from hdmatt.pictures.trimap import BACKGROUND, UNKNOWN, open_trimap
@@ -47,7 +47,7 @@ def fingerprint(method: Method) -> str:
         parts = [f"weights {_check_vitmatte(method)}, transformers {metadata.version('transformers')}"]
     else:
         parts = [f"model {network.model} {_check_settings(method.settings)}"]
-    if method.kind in GRID:
+    if method.kind in GRID_METHODS:
         parts.append(f"patch {options.patch} overlap {options.overlap}")
     if method.kind in TILES:
         parts.append(f"patch {options.patch}")
@@ -55,9 +55,9 @@ def fingerprint(method: Method) -> str:
         parts.append(f"topk {options.topk} candidates {options.candidates}")
     if method.kind == "hdmatt" and not options.small_first:
         parts.append("no small first")
-    if method.kind in GRID and options.windows != "grid":
+    if method.kind in GRID_METHODS and options.windows != "grid":
         parts.append(f"windows {options.windows}")
-    if method.kind in GRID and method.kind not in VITMATTE and options.blend != "smooth":
+    if method.kind in GRID_METHODS and method.kind not in VITMATTE and options.blend != "smooth":
         parts.append(f"blend {options.blend}")
     if (network.runtime, network.precision) != ("auto", "auto"):  # of any name: mattes agree to 1e-4
         parts.append(f"runtime {network.runtime} {network.precision}")

@@ -25,7 +25,7 @@ from hdmatt.evaluation.scenes import tiny_pair
 from hdmatt.evaluation.testsets import Item
 from hdmatt.pictures import reader
 from hdmatt.system.memory import can_reset_peak, is_out_of_memory, keep_freed, peak_with_children, reset_peak
-from hdmatt.system.worker import Stopped, Worker, answer
+from hdmatt.system.worker import Worker, WorkerStopped, answer
 
 
 class TimedMatte(NamedTuple):
@@ -51,7 +51,7 @@ class Timed:
             return _copy(finished, path)
         try:
             run = TimedMatte(*self._worker.ask((item, path)))
-        except Stopped as stop:
+        except WorkerStopped as stop:
             return TimedMatte(stop.seconds, stop.held, stop.text)
         # a child's peak is never taken anew
         if run.error or not can_reset_peak() or self.method.kind in GEGL:

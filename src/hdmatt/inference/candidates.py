@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from hdmatt.errors import InputError
-from hdmatt.inference.options import Rows, RunOptions
+from hdmatt.inference.options import RowSource, RunOptions
 from hdmatt.patches.cover import CellMap, cover
 from hdmatt.patches.windows import Window, grid
 from hdmatt.pictures.info import PictureInfo
@@ -40,7 +40,7 @@ class Placement(NamedTuple):
     unknown: int
 
 
-def place_windows(trimap: Rows, options: RunOptions) -> Placement:
+def place_windows(trimap: RowSource, options: RunOptions) -> Placement:
     """Place the windows to decode, and those from which contexts are chosen.
 
     Args:
@@ -99,7 +99,7 @@ def check_some_known(unknown: int, info: PictureInfo) -> None:
 
 
 def _count_pixels(
-    trimap: Rows, windows: Sequence[Window], cells: CellMap, options: RunOptions
+    trimap: RowSource, windows: Sequence[Window], cells: CellMap, options: RunOptions
 ) -> tuple[Int64[np.ndarray, "p 3"], int]:
     """Pixels of each kind in each window of the grid, and all unknown pixels; fills `cells` on the way."""
     info = trimap.info

@@ -19,7 +19,7 @@ from jaxtyping import Float32, UInt8
 
 from hdmatt.inference import needs
 from hdmatt.inference.mixing import MixedRows
-from hdmatt.inference.options import Counters, Plan, Rows
+from hdmatt.inference.options import Counters, Plan, RowSource
 from hdmatt.inference.threads import prefetch
 from hdmatt.overview.known_colours import KnownColours, KnownColoursBuilder, alpha_step, cell_size
 from hdmatt.patches.windows import Window, cut, rows_of
@@ -52,7 +52,7 @@ class CutPatches(NamedTuple):
 class RowBand:
     """A sliding band of rows: rows that neighbouring windows share are read once, rows above the band are dropped."""
 
-    def __init__(self, source: Rows, band: int) -> None:
+    def __init__(self, source: RowSource, band: int) -> None:
         self._source, self._band = source, band
         self._first, self._held = 0, None
         self.read = 0
@@ -79,7 +79,7 @@ class RowBand:
 class PatchPixels:
     """Pixels of windows, from top to bottom; of a tiled file only the tiles that they touch are read."""
 
-    def __init__(self, picture: Rows, plan: Plan) -> None:
+    def __init__(self, picture: RowSource, plan: Plan) -> None:
         self._picture, self._height = picture, plan.height
         self._band = RowBand(picture, plan.options.band)
         tiled = isinstance(picture, PictureReader | MixedRows) and picture.tiled
@@ -98,7 +98,7 @@ class PatchPixels:
         return self._band.read
 
 
-def read_known_colours(picture: Rows, trimap: Rows, counters: Counters) -> KnownColours:
+def read_known_colours(picture: RowSource, trimap: RowSource, counters: Counters) -> KnownColours:
     """The known colours of the whole picture; reads picture and trimap once."""
     info = picture.info
     builder = KnownColoursBuilder(cell_size(info.height, info.width), alpha_step(info.height, info.width))
@@ -115,7 +115,7 @@ def read_known_colours(picture: Rows, trimap: Rows, counters: Counters) -> Known
 
 
 def cut_picture(
-    plan: Plan, picture: Rows, trimap: Rows, known_colours: KnownColours | None, counters: Counters
+    plan: Plan, picture: RowSource, trimap: RowSource, known_colours: KnownColours | None, counters: Counters
 ) -> Iterator[KnownRows | CutPatches]:
     """All pieces of a picture, top to bottom: patches to decode, and rows that are finished."""
     marks, pixels = RowBand(trimap, plan.options.band), PatchPixels(picture, plan)

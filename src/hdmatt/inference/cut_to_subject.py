@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from hdmatt.errors import InputError
-from hdmatt.inference.options import Rows
+from hdmatt.inference.options import RowSource
 from hdmatt.pictures.box import Box
 from hdmatt.pictures.colour import cutout
 from hdmatt.pictures.formats import DEPTHS
@@ -30,7 +30,7 @@ _BAND = 256  # rows of the trimap that are looked at together
 _WRITTEN = 64  # rows that are read again together
 
 
-def reach_of(trimap: Rows) -> Box:
+def reach_of(trimap: RowSource) -> Box:
     """The smallest box around all pixels that are not surely background; no matte is more than 0 outside of it.
 
     Raises:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import torch
 
-from hdmatt.inference.options import Plan, Rows
+from hdmatt.inference.options import Plan, RowSource
 from hdmatt.network.cpc import Context
 from hdmatt.network.inputs import labels, network_input
 from hdmatt.network.model import HDMatt
@@ -36,7 +36,7 @@ class Speed(NamedTuple):
     row: float  # of picture and trimap, read
 
 
-def seconds(plan: Plan, picture: Rows, trimap: Rows, model: HDMatt) -> float:
+def seconds(plan: Plan, picture: RowSource, trimap: RowSource, model: HDMatt) -> float:
     """Expected seconds of `run`. Reading and computing overlap, so the longer one counts."""
     if not plan.queries:
         return 0.0
@@ -47,7 +47,7 @@ def seconds(plan: Plan, picture: Rows, trimap: Rows, model: HDMatt) -> float:
     return max(work, passes * plan.height * speed.row) + plan.known_colours * plan.height * speed.row
 
 
-def measure(plan: Plan, picture: Rows, trimap: Rows, model: HDMatt) -> Speed:
+def measure(plan: Plan, picture: RowSource, trimap: RowSource, model: HDMatt) -> Speed:
     """Time one patch with the plan's number of contexts, and the first rows."""
     options = plan.options
     part = plan.part.y1 - plan.part.y0, plan.part.x1 - plan.part.x0

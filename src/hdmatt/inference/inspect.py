@@ -8,7 +8,7 @@ from torch import Tensor
 
 from hdmatt.inference.cut import PatchPixels, RowBand, cut_row, read_known_colours
 from hdmatt.inference.device_workers import device_workers, uploaded_inputs
-from hdmatt.inference.options import Counters, Plan, Rows
+from hdmatt.inference.options import Counters, Plan, RowSource
 from hdmatt.inference.pool import bodies_of, fill_pool, rank_candidates
 from hdmatt.network.cpc import Context, rank
 from hdmatt.network.inputs import labels
@@ -27,7 +27,7 @@ class Inspection(NamedTuple):
     contexts: dict[Window, Context]  # the top K of them, best first
 
 
-def inspect_patch(plan: Plan, query: Window, picture: Rows, trimap: Rows, model: HDMatt) -> Inspection:
+def inspect_patch(plan: Plan, query: Window, picture: RowSource, trimap: RowSource, model: HDMatt) -> Inspection:
     """Encode one of the plan's queries and select its contexts, exactly as `run` does, without decoding it.
 
     Of a picture much narrower than a patch `run` computes a part of the patch; here it is the whole one.

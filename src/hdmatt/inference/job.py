@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float32
 
-from hdmatt.inference.options import Counters, Plan, Progress, Rows, RunOptions
+from hdmatt.inference.options import Counters, Plan, Progress, RowSource, RunOptions
 from hdmatt.inference.plan import make_plan
 from hdmatt.inference.run import run
 from hdmatt.network.model import HDMatt
@@ -47,8 +47,8 @@ class Task:
             work.
     """
 
-    picture: Rows
-    trimap: Rows
+    picture: RowSource
+    trimap: RowSource
     model: HDMatt
     options: RunOptions
     progress: Progress | None
@@ -66,7 +66,7 @@ class Task:
         return make_plan(self.trimap, self.model, self.options, channels_bytes=pixel, chunk_rows=info.chunk_rows)
 
 
-def size_of(picture: Rows) -> tuple[int, int]:
+def size_of(picture: RowSource) -> tuple[int, int]:
     """Height and width."""
     return picture.info.height, picture.info.width
 

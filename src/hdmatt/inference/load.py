@@ -77,7 +77,7 @@ def load_network(network: AnyNetwork = DEFAULT_MODEL, *, several: bool = True) -
 @lru_cache(maxsize=4)
 def _prepared(file: str | Path, stamp: int, runtime: str, precision: str, device: str) -> HDMatt:
     """Of one device, not of a kind of devices: two GPUs have a network each."""
-    from hdmatt.network.checkpoint import load_model as load
+    from hdmatt.network.checkpoint import read_model as load
 
     model, graphs = load(file), None  # not the cached one: it is the caller's, and its weights would stay beside these
     if runtime == "onnx" or runtime == "openvino":
@@ -90,7 +90,7 @@ def _prepared(file: str | Path, stamp: int, runtime: str, precision: str, device
 
 @lru_cache(maxsize=2)
 def _load(file: str | Path, stamp: int) -> HDMatt:
-    from hdmatt.network.checkpoint import load_model as load
+    from hdmatt.network.checkpoint import read_model as load
 
     return load(file)
 

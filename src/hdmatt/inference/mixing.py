@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hdmatt.inference.options import Rows
+from hdmatt.inference.options import RowSource
 from hdmatt.pictures.encoding import LINEAR, Encoding, check_convertible, convert
 from hdmatt.pictures.foreground import PIECE, Band, foreground_bands
 from hdmatt.pictures.info import PictureInfo
@@ -27,7 +27,7 @@ DISPLAY_EXPONENT = 2 / 3
 class MixedRows:
     """A picture whose display values the network sees to a power."""
 
-    def __init__(self, picture: Rows, exponent: float) -> None:
+    def __init__(self, picture: RowSource, exponent: float) -> None:
         info = picture.info
         self._picture = picture
         self.info: PictureInfo = replace(info, encoding=replace(info.encoding, exponent=exponent))
@@ -46,7 +46,7 @@ class MixedRows:
         return self._picture.window(y0, y1, x0, x1)
 
 
-def as_mixed(picture: Rows, mixing: str) -> Rows:
+def as_mixed(picture: RowSource, mixing: str) -> RowSource:
     """The picture as the network knows pictures: the very same one, unless its display values are mixed.
 
     Numbers of a power e mix in light what those without it mix in display values: (C^e)^(1/e). The network learned from

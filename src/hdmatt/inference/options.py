@@ -6,7 +6,7 @@ RunOptions      Options, with what one run adds to them
 Plan            which patches are decoded, which may serve as context, how many at a time
 options_given   the Options that a caller gave, or the defaults
 Counters        how many patches were encoded, decoded and read
-Rows            what a run needs of a picture or a trimap
+RowSource       what a run needs of a picture or a trimap
 """
 
 import os
@@ -34,7 +34,7 @@ Progress = Callable[[int, int], None]  # patches done, patches in all
 
 
 @runtime_checkable
-class Rows(Protocol):
+class RowSource(Protocol):
     """What a run needs of a picture or a trimap: its size, and any band of its rows."""
 
     @property
@@ -87,7 +87,7 @@ class Options:
             if name != "batch" or self.batch is not None:
                 object.__setattr__(self, name, whole_number(name, getattr(self, name), least))
         if isinstance(self.memory, str):
-            object.__setattr__(self, "memory", memory.parse(self.memory))
+            object.__setattr__(self, "memory", memory.parse_bytes(self.memory))
         elif self.memory is not None:
             object.__setattr__(self, "memory", whole_number("memory", self.memory, 1))
         object.__setattr__(self, "small_first", switch("small_first", self.small_first))

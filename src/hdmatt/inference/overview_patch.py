@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from hdmatt.inference.cut import CutPatches
-from hdmatt.inference.options import Plan, Rows
+from hdmatt.inference.options import Plan, RowSource
 from hdmatt.inference.threads import prefetch
 from hdmatt.overview.known_colours import KnownColours
 from hdmatt.overview.small_matte import small_picture
@@ -19,7 +19,9 @@ from hdmatt.pictures.reader import network_colours
 _ROWS = 64  # rows of a picture that are shrunk together, about
 
 
-def overview_patch(plan: Plan, picture: Rows, trimap: Rows, known_colours: KnownColours | None) -> CutPatches | None:
+def overview_patch(
+    plan: Plan, picture: RowSource, trimap: RowSource, known_colours: KnownColours | None
+) -> CutPatches | None:
     """All of the picture in a patch; where it does not fill the patch it is mirrored. Reads the picture once.
 
     None without the option, where the picture fits into a patch, and of strips, whose patches are cut. Its window has

@@ -11,7 +11,7 @@ from dataclasses import replace
 from hdmatt.inference import needs
 from hdmatt.inference.budget import Budget, limit_of, share, take_fixed
 from hdmatt.inference.candidates import Placement, check_some_known, choose_candidates, place_windows
-from hdmatt.inference.options import Options, Plan, Rows, RunOptions
+from hdmatt.inference.options import Options, Plan, RowSource, RunOptions
 from hdmatt.network.model import HDMatt
 from hdmatt.patches.windows import Window, part_of
 from hdmatt.runtimes.devices import kind, names
@@ -20,7 +20,9 @@ from hdmatt.runtimes.prepare import has_bfloat16
 FEW = 8  # where fewer patches hold unknown pixels, known ones are contexts, too
 
 
-def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: int = 3, chunk_rows: int = 1) -> Plan:
+def make_plan(
+    trimap: RowSource, model: HDMatt, options: Options, *, channels_bytes: int = 3, chunk_rows: int = 1
+) -> Plan:
     """Read the trimap once and decide everything.
 
     Args:
@@ -32,10 +34,7 @@ def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: 
         InputError: A trimap without any known pixel.
         MemoryLimitError: The limit is below the smallest plan; the message names one that would do.
     """
-    options = RunOptions.of(options)
-    if has_bfloat16(model) and kind(options.device) == "cpu":
-        # oneDNN sums a batch in another order: rounding in float32, but 7e-5 of alpha with bfloat16's three digits
-        options = replace(options, batch=1)
+    options = _steady(RunOptions.of(options), model)
     info = trimap.info
     placed = place_windows(trimap, options)
     check_some_known(placed.unknown, info)
@@ -69,6 +68,14 @@ def make_plan(trimap: Rows, model: HDMatt, options: Options, *, channels_bytes: 
         stems=shares.stems,
         part=part_of(info.height, info.width, size=options.patch),
     )
+
+
+def _steady(options: RunOptions, model: HDMatt) -> RunOptions:
+    """Batches of one patch for bfloat16 on a CPU.
+
+    oneDNN sums a batch in another order: rounding in float32, but 7e-5 of alpha with bfloat16's three digits.
+    """
+    return replace(options, batch=1) if has_bfloat16(model) and kind(options.device) == "cpu" else options
 
 
 def _context_pool(placed: Placement, options: RunOptions, model: HDMatt) -> list[Window]:

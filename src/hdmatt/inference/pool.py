@@ -19,7 +19,7 @@ from torch import Tensor
 from hdmatt.inference import transfer
 from hdmatt.inference.cut import KnownRows, PatchPixels, RowBand, cut_row
 from hdmatt.inference.device_workers import DeviceWorker, UploadedPatches, round_robin, uploaded_inputs, worker_threads
-from hdmatt.inference.options import Counters, Plan, Progress, Rows
+from hdmatt.inference.options import Counters, Plan, Progress, RowSource
 from hdmatt.inference.overview_patch import always, overview_patch
 from hdmatt.inference.threads import map_in_order, prefetch
 from hdmatt.network.cpc import Context, select
@@ -48,8 +48,8 @@ class EncodedCandidate(NamedTuple):
 
 def fill_pool(
     plan: Plan,
-    picture: Rows,
-    trimap: Rows,
+    picture: RowSource,
+    trimap: RowSource,
     known_colours: KnownColours | None,
     workers: Sequence[DeviceWorker],
     counters: Counters,

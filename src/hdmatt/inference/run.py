@@ -29,7 +29,7 @@ from hdmatt.inference.device_workers import (
     uploaded_inputs,
     worker_threads,
 )
-from hdmatt.inference.options import Counters, Plan, Progress, Rows
+from hdmatt.inference.options import Counters, Plan, Progress, RowSource
 from hdmatt.inference.pool import ContextPool, bodies_of, fill_pool, pool_of_each_device, select_contexts, stems_of
 from hdmatt.inference.threads import map_in_order, prefetch
 from hdmatt.network.inputs import labels
@@ -42,8 +42,8 @@ from hdmatt.system import memory
 
 def run(
     plan: Plan,
-    picture: Rows,
-    trimap: Rows,
+    picture: RowSource,
+    trimap: RowSource,
     model: HDMatt,
     *,
     progress: Progress | None = None,
@@ -75,8 +75,8 @@ def run(
 
 def _rows(
     plan: Plan,
-    picture: Rows,
-    trimap: Rows,
+    picture: RowSource,
+    trimap: RowSource,
     workers: Sequence[DeviceWorker],
     progress: Progress | None,
     counters: Counters,

@@ -19,7 +19,7 @@ from hdmatt.inference.budget import Budget, limit_of
 from hdmatt.inference.candidates import check_some_known
 from hdmatt.inference.job import Job, Task, patches_alone
 from hdmatt.inference.mixing import as_mixed
-from hdmatt.inference.options import Counters, Options, Progress, Rows, RunOptions
+from hdmatt.inference.options import Counters, Options, Progress, RowSource, RunOptions
 from hdmatt.inference.small_first import with_small_picture
 from hdmatt.inference.without_context import network_of, patch_rows, shrunk_rows, small_trimap, with_unknown
 from hdmatt.network.model import HDMatt
@@ -35,8 +35,8 @@ LONG_SIDE = 1024  # pixels of a picture for `downsample`, as in the paper
 
 def matte_rows(
     strategy: str,
-    picture: Rows,
-    trimap: Rows,
+    picture: RowSource,
+    trimap: RowSource,
     model: HDMatt,
     options: Options,
     *,

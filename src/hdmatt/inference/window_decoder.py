@@ -3,7 +3,7 @@
 Knows readers of rows, windows and the network; nothing of strokes or files. Read top to bottom:
 
     WindowDecoder    context pool, known colours and the smaller picture's matte of one trimap; `decode` a window
-    Stopped          the work was no longer wanted
+    DecodingStopped  the work was no longer wanted
     stitched         the alpha of a box, from the alpha of windows
 
 With the trimap that the pool was made from, windows of the fixed grid have the same alpha as in a whole run, and so has
@@ -20,7 +20,7 @@ from hdmatt.inference.cut import CutPatches, read_known_colours
 from hdmatt.inference.device_workers import UploadedPatches, device_workers
 from hdmatt.inference.job import Task
 from hdmatt.inference.mixing import as_mixed
-from hdmatt.inference.options import Counters, Progress, Rows, RunOptions
+from hdmatt.inference.options import Counters, Progress, RowSource, RunOptions
 from hdmatt.inference.pool import fill_pool
 from hdmatt.inference.run import check_finite, decode_patches
 from hdmatt.inference.small_first import prepare
@@ -31,7 +31,7 @@ from hdmatt.pictures.info import PictureInfo
 from hdmatt.pictures.reader import BandReader, network_colours
 
 
-class Stopped(Exception):
+class DecodingStopped(Exception):
     """The caller's `stopped` said that the work is no longer wanted."""
 
 
@@ -44,19 +44,19 @@ class WindowDecoder:
         picture: Its windows should be cheap to read in any order.
         trimap: As it is now; it must not change while this is made.
         options: With the fixed grid.
-        stopped: Asked again and again; once it says True, `Stopped` is raised.
+        stopped: Asked again and again; once it says True, `DecodingStopped` is raised.
         progress: Called with patches done and in all, for the smaller picture and for the context pool.
 
     Raises:
         InputError: Every pixel of the trimap is unknown.
         MemoryLimitError: The limit is too small for the picture.
-        Stopped: The caller wants it no more.
+        DecodingStopped: The caller wants it no more.
     """
 
     def __init__(
         self,
         picture: BandReader,
-        trimap: Rows,
+        trimap: RowSource,
         model: HDMatt,
         options: RunOptions,
         stopped: Callable[[], bool] = lambda: False,
@@ -64,7 +64,7 @@ class WindowDecoder:
     ) -> None:
         def go_on(done: int = 0, of: int = 0) -> None:
             if stopped():
-                raise Stopped
+                raise DecodingStopped
             if progress and done:
                 progress(done, of)
 

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float32, UInt8
 
 from hdmatt.inference.cut import FINISHED_ROWS
-from hdmatt.inference.options import Counters, Progress, Rows
+from hdmatt.inference.options import Counters, Progress, RowSource
 from hdmatt.network.config import STRIDE
 from hdmatt.network.inputs import network_input
 from hdmatt.network.model import HDMatt
@@ -29,8 +29,8 @@ from hdmatt.runtimes.prepare import network_on
 
 
 def shrunk_rows(
-    picture: Rows,
-    trimap: Rows,
+    picture: RowSource,
+    trimap: RowSource,
     marks: UInt8[np.ndarray, "y x"],
     network: Network,
     *,
@@ -60,8 +60,8 @@ def shrunk_rows(
 
 
 def patch_rows(
-    picture: Rows,
-    trimap: Rows,
+    picture: RowSource,
+    trimap: RowSource,
     windows: Sequence[Window],
     network: Network,
     *,
@@ -104,7 +104,7 @@ def patch_rows(
     yield from _finished_rows(stitcher, trimap, first, height)
 
 
-def with_unknown(trimap: Rows, windows: Sequence[Window], *, band: int) -> list[Window]:
+def with_unknown(trimap: RowSource, windows: Sequence[Window], *, band: int) -> list[Window]:
     """The windows that hold an unknown pixel of the picture."""
     found: dict[Window, None] = {}
     for y0 in range(0, trimap.info.height, band):
@@ -142,13 +142,13 @@ def _alphas(model: HDMatt, colours: np.ndarray, trimaps: np.ndarray, *, device: 
     return alpha[:, 0, :height, :width].float().cpu().numpy()
 
 
-def _finished_rows(stitcher: Stitcher, trimap: Rows, first: int, end: int) -> Iterator[tuple[int, np.ndarray]]:
+def _finished_rows(stitcher: Stitcher, trimap: RowSource, first: int, end: int) -> Iterator[tuple[int, np.ndarray]]:
     for y0 in range(first, end, FINISHED_ROWS):
         y1 = min(y0 + FINISHED_ROWS, end)
         yield y0, with_known(stitcher.take(y1), trimap.rows(y0, y1))
 
 
-def small_trimap(trimap: Rows, size: tuple[int, int], band: int) -> tuple[UInt8[np.ndarray, "h w"], int]:
+def small_trimap(trimap: RowSource, size: tuple[int, int], band: int) -> tuple[UInt8[np.ndarray, "h w"], int]:
     """The trimap's values at the small pixels' centres, never mixed; and the number of unknown pixels in full size."""
     height, width = trimap.info.height, trimap.info.width
     wanted = ((np.arange(size[0]) + 0.5) * height / size[0]).astype(int)
@@ -162,7 +162,7 @@ def small_trimap(trimap: Rows, size: tuple[int, int], band: int) -> tuple[UInt8[
     return small, unknown
 
 
-def _small_picture(picture: Rows, size: tuple[int, int], band: int) -> Float32[np.ndarray, "h w 3"]:
+def _small_picture(picture: RowSource, size: tuple[int, int], band: int) -> Float32[np.ndarray, "h w 3"]:
     """Display-encoded colours, shrunk by averaging: blocks of whole pixels first (row by row), then by area."""
     info = picture.info
     factor = max(1, min(info.height // size[0], info.width // size[1]))

@@ -1,6 +1,6 @@
 """Weights on disk: safetensors files with the configuration inside. No pickle is ever loaded.
 
-save_model, load_model        a network (half precision for the package, single precision for training)
+save_model, read_model        a network (half precision for the package, single precision for training)
 load_card                     the description of the weights in a file
 save_state, load_state        tensors and numbers of a training run
 save_tensors, load_tensors    any named tensors with their metadata
@@ -43,7 +43,7 @@ def save_model(model: HDMatt, path: Path, *, half: bool, card: Mapping[str, str]
     _write(tensors, {"format": FORMAT, "config": json.dumps(asdict(model.config)), **(card or {})}, path)
 
 
-def load_model(name: str | Path) -> HDMatt:
+def read_model(name: str | Path) -> HDMatt:
     """The network in evaluation mode, float32, on the CPU.
 
     Args:
@@ -73,7 +73,7 @@ def load_model(name: str | Path) -> HDMatt:
 
 
 def load_card(name: str | Path) -> dict[str, str]:
-    """The `card` that `save_model` wrote. Raises ModelError for a file that is no model, as `load_model` does."""
+    """The `card` that `save_model` wrote. Raises ModelError for a file that is no model, as `read_model` does."""
     path = models().get(str(name)) or Path(name)
     _, metadata = _read(path)
     _check_format(metadata, path)

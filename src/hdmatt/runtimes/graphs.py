@@ -38,7 +38,7 @@ def has_graphs(model: HDMatt) -> bool:
     return isinstance(model.decoder, _GraphDecoder)
 
 
-class Part(NamedTuple):
+class GraphPart(NamedTuple):
     """One graph.
 
     Attributes:
@@ -53,19 +53,19 @@ class Part(NamedTuple):
 _DECODED = {"inputs": 8, "full": 8, "half": 4, "index1": 4, "index2": 2, "quarter": 2, "index3": 1, "eighth": 1}
 PARTS = {
     # for other programs; hdmatt itself computes this part in PyTorch
-    "front": Part({"inputs": 8}, ("full", "half", "index1", "index2", "quarter", "index3", "pooled")),
-    "trunk": Part({"pooled": 1}, ("eighth", "deep")),
-    "decoder": Part({**_DECODED, "enriched": 1}, ("alpha",)),
+    "front": GraphPart({"inputs": 8}, ("full", "half", "index1", "index2", "quarter", "index3", "pooled")),
+    "trunk": GraphPart({"pooled": 1}, ("eighth", "deep")),
+    "decoder": GraphPart({**_DECODED, "enriched": 1}, ("alpha",)),
 }
 HEADS = {  # the convolutions of cpc.CPC, by their names there
-    "theta": Part({"deep": 1}, ("key",)),
-    "delta": Part({"deep": 1}, ("own",)),
-    "phi": Part({"deep": 1}, ("value",)),
-    "fuse": Part({"joined": 1}, ("enriched",)),
+    "theta": GraphPart({"deep": 1}, ("key",)),
+    "delta": GraphPart({"deep": 1}, ("own",)),
+    "phi": GraphPart({"deep": 1}, ("value",)),
+    "fuse": GraphPart({"joined": 1}, ("enriched",)),
 }
 
 
-def parts(config: ModelConfig) -> dict[str, Part]:
+def parts(config: ModelConfig) -> dict[str, GraphPart]:
     """The graphs of a network; one without context (model A) has no heads."""
     return PARTS if config.cpc == "none" else {**PARTS, **HEADS}
 

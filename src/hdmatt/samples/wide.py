@@ -1,6 +1,6 @@
 """Composites with wide unknown parts: things that no colour of the known parts tells. NumPy and OpenCV only.
 
-Layers             foreground, alpha and background of a composite, and what of it is unknown as a whole
+PictureLayers      foreground, alpha and background of a composite, and what of it is unknown as a whole
 composite_layers   (assets, config, rng) -> Layers
 attached           a solid thing with a photograph as its texture, held by the foreground or beside it
 enlarged           a part of the layers, many pixels to one, as fur at 100 % of a large photograph
@@ -32,7 +32,7 @@ from hdmatt.samples.layers import (
 from hdmatt.samples.packs import Assets
 
 
-class Layers(NamedTuple):
+class PictureLayers(NamedTuple):
     """What a composite is made of; `unknown` (0 or 1) marks what a trimap must not know, None for nothing."""
 
     colours: np.ndarray
@@ -41,7 +41,7 @@ class Layers(NamedTuple):
     unknown: np.ndarray | None
 
 
-def composite_layers(assets: Assets, config: SampleConfig, rng: np.random.Generator) -> Layers:
+def composite_layers(assets: Assets, config: SampleConfig, rng: np.random.Generator) -> PictureLayers:
     """Foreground and background of one sample, as `config` says how often.
 
     Nothing is drawn for a chance of 0, so that samples of older configurations keep their bytes.
@@ -60,7 +60,7 @@ def composite_layers(assets: Assets, config: SampleConfig, rng: np.random.Genera
     if config.attached and rng.random() < config.attached:
         (colours, alpha), thing = attached(assets, rng, (colours, alpha))
         unknown = thing if unknown is None else unknown | thing
-    layers = Layers(colours, alpha, background, unknown)
+    layers = PictureLayers(colours, alpha, background, unknown)
     if config.enlarged and rng.random() < config.enlarged:
         return enlarged(layers, rng)
     return layers
@@ -87,7 +87,7 @@ def attached(assets: Assets, rng: np.random.Generator, layer: Layer) -> tuple[La
     return both, (alpha > 0).astype(np.uint8)
 
 
-def enlarged(layers: Layers, rng: np.random.Generator) -> Layers:
+def enlarged(layers: PictureLayers, rng: np.random.Generator) -> PictureLayers:
     """A square around soft pixels, twice to five times as large: strands become many pixels wide, and soft.
 
     Grain, sharpening and blocks come later, at the pixels of the enlarged picture.
@@ -108,7 +108,7 @@ def enlarged(layers: Layers, rng: np.random.Generator) -> Layers:
 
     colours, alpha, background = (grown(one, cv2.INTER_CUBIC) for one in layers[:3])
     unknown = None if layers.unknown is None else grown(layers.unknown, cv2.INTER_NEAREST)
-    return Layers(colours, alpha, background, unknown)
+    return PictureLayers(colours, alpha, background, unknown)
 
 
 def with_unknown(trimap: np.ndarray, unknown: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:

@@ -22,7 +22,7 @@ from hdmatt.inference.load import AnyNetwork, load_network
 from hdmatt.inference.names import DEFAULT_MODEL
 from hdmatt.inference.options import Options, Progress, RunOptions
 from hdmatt.inference.outputs import Outputs
-from hdmatt.inference.window_decoder import Stopped, WindowDecoder, stitched
+from hdmatt.inference.window_decoder import DecodingStopped, WindowDecoder, stitched
 from hdmatt.patches.stitch import with_known
 from hdmatt.patches.windows import Window, grid
 from hdmatt.pictures import colour
@@ -275,7 +275,7 @@ class Session:
         options = RunOptions.of(self._options, device=loaded.device)
         try:
             decoder = WindowDecoder(self._picture, still, loaded.model, options, stopped, progress)
-        except Stopped:
+        except DecodingStopped:
             return False
         with self._lock:
             self._decoder = decoder

@@ -2,7 +2,7 @@
 
 Knows nothing of what the memory is for; what a plan takes is in inference/needs.py. Read top to bottom:
 
-    parse, show               "2GiB" <-> bytes
+    parse_bytes, show         "2GiB" <-> bytes
     default_limit             what a job may use unless told otherwise
     container                 what the process's control groups allow
     resident, settled         what the process holds now; the same once it gave back what it freed
@@ -29,7 +29,7 @@ _POWERS = "kmgt"
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4  # glibc's names of them for mallopt
 
 
-def parse(text: str) -> int:
+def parse_bytes(text: str) -> int:
     """Bytes of "2GiB" (powers of 1024), "1.5 GB" (powers of 1000), "800M" (as MiB), "16 kB" or a plain number.
 
     Not pydantic's ByteSize, which reads "800M" as megabytes, and takes 0.1 s to load.

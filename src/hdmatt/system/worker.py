@@ -3,7 +3,7 @@
 Knows nothing of what it computes. Read top to bottom:
 
     Worker              starts a function in a spawned process and asks it questions, within limits
-    Stopped             why there is no answer
+    WorkerStopped       why there is no answer
     answer              the other end: questions in, answers out
     python_executable   the Python that new processes run
 """
@@ -33,7 +33,7 @@ _KILLED = -getattr(signal, "SIGKILL", 9)  # exit code of a process that the syst
 _PYTHONS = ("python", "pypy", "graalpy", "hython", "mayapy")  # what the names of Python's programs hold
 
 
-class Stopped(Exception):
+class WorkerStopped(Exception):
     """The process died or was ended.
 
     Attributes:
@@ -68,7 +68,7 @@ class Worker:
             time_limit: Seconds for the answer.
 
         Raises:
-            Stopped: The process held more, took longer, or died. It is closed; the next question starts another.
+            WorkerStopped: The process held more, took longer, or died. It is closed; the next question starts another.
             InputError: This program cannot start a Python: see `python_executable`.
         """
         free = int(FREE_SHARE * psutil.virtual_memory().available) + self._resident()
@@ -83,10 +83,10 @@ class Worker:
                     self.close(grace=0)
                     whose = "that were free" if limit == free else "that it may hold"
                     text = f"ran out of memory: it held {memory.show(held)}, of {memory.show(limit)} {whose}"
-                    raise Stopped(text, seconds, held)
+                    raise WorkerStopped(text, seconds, held)
                 if time_limit is not None and seconds > time_limit:
                     self.close()
-                    raise Stopped(f"ran out of time: it was ended after {time_limit:g} s", seconds, held)
+                    raise WorkerStopped(f"ran out of time: it was ended after {time_limit:g} s", seconds, held)
             return connection.recv()
         except (EOFError, OSError):  # it died
             self._process.join()
@@ -94,7 +94,7 @@ class Worker:
             self.close()
             killed = " (killed: the system had no memory left?)" if code == _KILLED else ""
             text = f"its process ended with code {code}{killed}"
-            raise Stopped(text, time.monotonic() - started, None) from None
+            raise WorkerStopped(text, time.monotonic() - started, None) from None
 
     def close(self, *, grace: float = GRACE_SECONDS) -> None:
         """End the process and what it started. Safe to call twice.

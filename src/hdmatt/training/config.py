@@ -6,7 +6,7 @@ agree in is checked here. Read top to bottom:
     TrainConfig, LossWeights    everything a run depends on
     changed         a configuration with `rate=3e-4` or `sample.scales=0.5,1,2` applied
     settings        a configuration as NAME=VALUE lines, which `changed` takes
-    check           refuse what cannot work
+    check_config    refuse what cannot work
     check_start     refuse a start that the configuration cannot have
     check_folder    refuse to overwrite a run, or to resume none
     write_config, read_config, parse_config    config.json of a run's folder, also of older versions
@@ -156,7 +156,7 @@ def settings(config: TrainConfig) -> list[str]:
     return [f"{name}={text}" for name, text in _settings(asdict(config), "")]
 
 
-def check(config: TrainConfig, *, processes: int = 1) -> None:
+def check_config(config: TrainConfig, *, processes: int = 1) -> None:
     """Raise InputError for a configuration that cannot work, naming the first thing to change."""
     _validated(asdict(config), "")
     sample, model = config.sample, config.model

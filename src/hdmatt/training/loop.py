@@ -3,7 +3,7 @@
 Knows no network and no pictures: train.py and backbone.py say what is learned. Top to bottom:
 
     Limits      when a call stops before its schedule does
-    Job         what the loop asks of a training
+    TrainingJob what the loop asks of a training
     run_steps   the loop
 
 Runs survive being stopped at any moment: what comes after the last checkpoint is done again, bit for bit.
@@ -42,7 +42,7 @@ class Limits:
 
 
 @runtime_checkable
-class Job(Protocol):
+class TrainingJob(Protocol):
     """What the loop asks of a training.
 
     Attributes:
@@ -80,7 +80,7 @@ class Job(Protocol):
         ...
 
 
-def run_steps(job: Job, fabric: Fabric, limits: Limits, say: Say) -> None:
+def run_steps(job: TrainingJob, fabric: Fabric, limits: Limits, say: Say) -> None:
     """Every step from where the run stands to its end, or until a limit is reached.
 
     A step whose gradient is no number is not taken: the weights stay, and statistics that it spoiled are restored.
@@ -120,7 +120,7 @@ def run_steps(job: Job, fabric: Fabric, limits: Limits, say: Say) -> None:
         job.curves.close()
 
 
-def _step(job: Job, fabric: Fabric, batch: dict[str, Tensor]) -> tuple[bool, dict[str, Tensor]]:
+def _step(job: TrainingJob, fabric: Fabric, batch: dict[str, Tensor]) -> tuple[bool, dict[str, Tensor]]:
     """One step, taken unless its gradient is no number; whether it was, and the values for the curve."""
     values: dict[str, Tensor] = {}
     for piece in range(job.pieces):

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from hdmatt.errors import InputError
-from hdmatt.network.checkpoint import load_card, load_model, load_resnet34, load_tensors, save_model
+from hdmatt.network.checkpoint import load_card, load_resnet34, load_tensors, read_model, save_model
 from hdmatt.network.model import HDMatt
 from hdmatt.patches.stitch import blending_weight
 from hdmatt.pictures.trimap import UNKNOWN
@@ -28,7 +28,7 @@ from hdmatt.training.config import (
     TrainConfig,
     card_of,
     changed,
-    check,
+    check_config,
     check_folder,
     check_start,
     read_config,
@@ -109,11 +109,11 @@ def train(
         start = replace(start, init=None, backbone=None)
     # before there are processes, each of which would say it
     check_start(config, weights=start.resume or start.init is not None, backbone=start.backbone is not None)
-    check(config)
+    check_config(config)
     fabric = fabric or make_fabric(config.precision)
     fabric.launch()
     config = replace(config, precision=precision_for(config.precision, fabric.device.type))
-    check(config, processes=fabric.world_size)
+    check_config(config, processes=fabric.world_size)
     with process_switches(fabric.device, seed=config.seed, compiling=config.compile):
         run = new_run(config, start)
         run.move(fabric.device)
@@ -132,7 +132,7 @@ def new_run(config: TrainConfig, start: Start | None = None) -> Run:
         InputError: Those weights are of a network of another configuration.
     """
     start = start or Start()
-    model = load_model(start.init) if start.init else HDMatt(config.model)
+    model = read_model(start.init) if start.init else HDMatt(config.model)
     if model.config != config.model:
         there, asked = asdict(model.config), asdict(config.model)
         other = [name for name in asked if there[name] != asked[name]]

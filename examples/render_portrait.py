@@ -1,17 +1,22 @@
 """Render a person with hair in Blender, 6 megapixels: straight RGBA with exact soft alpha.
 
-    for y in 675 1350 0 2025; do
-        blender -b --python-exit-code 1 --python examples/render_portrait.py -- \
-            ASSETS BANDS/$(printf %04d $y).png --window 0 $y 2240 $((y + 675))
+    for pass in 0 1; do
+        for y in 900 675 1125 1350 1575 1800 450 2025 2250 2475 225 0; do
+            blender -b --python-exit-code 1 --python examples/render_portrait.py -- \
+                ASSETS PASSES/$pass/$(printf %04d $y).png --samples 68 --noise $pass --window 0 $y 2240 $((y + 225))
+        done
     done
 
-Then examples/make_example.py joins the bands and lays them over a photograph. Without --window it is one picture.
+Then examples/make_example.py joins the bands, takes the mean of the passes and lays it over a photograph. Without
+--window it is one picture, without --noise one pass. The shipped portrait is the mean of a pass of 64 samples and one
+of 68.
 
 ASSETS is a folder with CC0 files: makehuman/data (MakeHuman's base mesh, targets and eyes), system (the pack "MakeHuman
 system assets": skins, lashes, brows, clothes, hair) and light.hdr (brown_photostudio_02 of polyhaven.com at 1k).
 Hardware:  a CPU; Debian's Blender 3.4 with NumPy is enough.
-Time:      18 minutes of one core for the first 64 samples of rows 675 to 1350 (measured); about 3 core-hours in all
-           (estimated). A band that is there is not needed again.
+Time:      a band of 225 rows takes 2.5 minutes of two idle cores where it is full of hair or skin (68 samples; measured
+           for the first), seconds where it is empty; about an hour of one core a pass (estimated). A band that is there
+           is not needed again.
 Expected:  16 bit PNGs, the same again on the same Blender.
 
 Hair is drawn as strands along the columns of MakeHuman's style "long01", because the texture of the style itself shows

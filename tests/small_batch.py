@@ -5,7 +5,7 @@ from pathlib import Path
 import cheap_compute
 
 from hdmatt.batching.batch import Work, prepare, run
-from hdmatt.batching.executor import Inline
+from hdmatt.batching.executor import Answer, Compute, Task
 from hdmatt.batching.options import BatchOptions
 from hdmatt.batching.urls import path_of
 from hdmatt.inference.options import NetworkChoice, Options
@@ -13,6 +13,26 @@ from hdmatt.inference.outputs import Outputs
 from hdmatt.pictures.info import InputOptions
 
 MEMORY = 2**30
+
+
+class Inline:
+    """An executor that computes in this process, one picture at a time."""
+
+    def __init__(self, compute: Compute) -> None:
+        self._compute, self._task = compute, list[Task]()
+
+    def room(self, task: Task) -> bool:
+        return not self._task
+
+    def submit(self, task: Task) -> None:
+        self._task.append(task)
+
+    def wait(self, seconds: float | None) -> list[Answer]:
+        tasks, self._task = self._task, []
+        return [Answer(task, self._compute(task)) for task in tasks]
+
+    def close(self) -> None:
+        self._task.clear()
 
 
 def put(folder: Path, *names: str, data: bytes = b"picture") -> None:

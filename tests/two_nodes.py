@@ -64,15 +64,13 @@ def events(folder: Path) -> list[list[str]]:
 
 def main(folder: Path) -> int:
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    os.environ.update(RAY_AUTH_MODE="token", RAY_USAGE_STATS_ENABLED="0")
     os.environ.update(RAY_worker_niceness="0")  # else a busy machine leaves the workers no processor
+    from ray.cluster_utils import Cluster
     from small_batch import prepared
 
     import hdmatt.batching.batch as batch
-    from hdmatt.batching.ray_executor import load_ray
     from hdmatt.cli.main import main as command
-
-    load_ray()
-    from ray.cluster_utils import Cluster
 
     small = {"object_store_memory": 80 * MIB}
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **small})

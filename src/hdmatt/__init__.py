@@ -3,7 +3,7 @@
     matte            picture and trimap -> Matte (arrays or paths in, arrays out)
     Matte            alpha, foreground, cut-out, composite
     batch            many files in, files out, in processes of their own; a second call goes on where one stopped
-    BatchOptions     where a batch finds trimaps, what it computes again; BatchResult is what became of a picture
+    BatchOptions     where a batch finds trimaps, what it computes again; BatchResult is the result of one picture
     matte_files      files in, files out, in bounded memory; plan_files says what that would take
     Outputs          which files matte_files writes; RunSummary and RunForecast are what the two return
     Options          how patches are placed, chosen and joined, and the memory limit; Options.paper() is the paper's way
@@ -42,10 +42,11 @@ if TYPE_CHECKING:
     from hdmatt.batching.run import BatchResult
     from hdmatt.evaluation.metrics import Scores, score
     from hdmatt.figures.attention import Attention, attend
-    from hdmatt.inference.files import RunForecast, RunSummary, matte_files, plan_files
+    from hdmatt.inference.files import matte_files, plan_files
     from hdmatt.inference.load import load_model
     from hdmatt.inference.options import NetworkChoice, Options
     from hdmatt.inference.outputs import Outputs
+    from hdmatt.inference.summary import RunForecast, RunSummary
     from hdmatt.pictures.info import InputOptions
     from hdmatt.studio.session import Session
     from hdmatt.studio.strokes import Stroke
@@ -111,8 +112,8 @@ _MODULES = {  # a public name -> the module that is loaded when it is first used
     "Outputs": "inference.outputs",
     "Place": "trimaps.findings",
     "plan_files": "inference.files",
-    "RunForecast": "inference.files",
-    "RunSummary": "inference.files",
+    "RunForecast": "inference.summary",
+    "RunSummary": "inference.summary",
     "score": "evaluation.metrics",
     "Scores": "evaluation.metrics",
     "TrimapCheck": "trimaps.findings",

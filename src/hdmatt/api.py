@@ -42,7 +42,7 @@ class Matte:
         picture: H x W x 3 float32, in the encoding of the input (integers scaled to [0, 1]).
         linear: Whether the colours are scene-linear (EXR) and not display-encoded.
         notes: What one should know about how files were read, one sentence each.
-        matte_for: What alpha was converted for: mixing colours in "linear" light or in "display" values; composites are
+        matte_for: The mixing that alpha was converted for: "linear" light or "display" values; composites are
             mixed there. None: alpha as it is, composites in the picture's own numbers.
     """
 
@@ -78,6 +78,9 @@ class Matte:
         """Foreground colours, straight, without the background's spill: Germer's multi-level estimate.
 
         Where alpha is 0 they are those of the foreground around; nothing of the original background is left.
+
+        Returns:
+            In the picture's own encoding and range.
         """
         return self._foreground.copy()
 
@@ -95,6 +98,9 @@ class Matte:
 
         Args:
             clean: Whether colours are 0 where alpha is 0. Else they are those of the foreground around.
+
+        Returns:
+            Colours as `foreground` gives them, then alpha in [0, 1].
         """
         colours = cleared(self._foreground, self.alpha) if clean else self._foreground
         return colour.cutout(colours, self.alpha)
@@ -106,6 +112,10 @@ class Matte:
             background: A colour as text ("#d8d2c8", sRGB, converted to the picture's encoding), as three numbers in
                 [0, 1]; a path, whose colours are converted, too; or a picture of the matte's size: uint8, uint16, or
                 float in the matte's encoding, RGBA straight, as an array, a PIL picture, a tensor or a list.
+
+        Returns:
+            Colours in the picture's encoding and range; with a fourth channel, alpha in [0, 1], where the background
+            is transparent.
 
         Raises:
             InputError: The background is no colour and not of the matte's size, or not in range; or a file that cannot
@@ -220,7 +230,7 @@ def _cover(values: np.ndarray) -> Float32[np.ndarray, "h w 1"] | None:
 
 
 def _floats(value: Any, what: str) -> Float32[np.ndarray, "..."]:
-    """Without a copy where it is float32."""
+    """The value as float32."""
     values = array_of(value, what)
     return values.astype(np.float32, copy=False) if values.dtype.kind == "f" else as_float(values)
 

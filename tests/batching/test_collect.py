@@ -62,7 +62,7 @@ def test_a_format_that_cannot_be_written_is_refused_before_anything_runs(tmp_pat
 def test_options_that_no_picture_could_have_are_refused_before_anything_runs(tmp_path):
     pairs(tmp_path, "a")
     for wrong, message in (
-        (Outputs(despill=1), "--despill is of the foreground's colours"),
+        (Outputs(despill=1), "--despill changes foreground colours"),
         (Outputs(psd="{stem}.psd", trim=True), "--trim does not go with --psd"),
         (Outputs("{stem}.png", quality=90), "a quality is for JPEG and WebP"),
     ):

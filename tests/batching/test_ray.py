@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ from small_batch import pairs, prepared
 from hdmatt.batching import batch
 from hdmatt.batching.batch import run
 from hdmatt.batching.executor import Executor, Task
-from hdmatt.batching.ray_executor import RayTasks, load_ray
+from hdmatt.batching.ray_executor import RayTasks, load_ray, ray_environment
 from hdmatt.cli.main import main
 from hdmatt.errors import InputError
 
@@ -94,8 +95,6 @@ def ray(monkeypatch):
     made.wait = lambda references, num_returns, timeout: (references[:num_returns], references[num_returns:])
     made.cancel = lambda reference, force: made.cancelled.append(reference)
     made.exceptions = SimpleNamespace(RayError=type("RayError", (Exception,), {}))
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     monkeypatch.setitem(sys.modules, "ray", made)
     monkeypatch.setitem(sys.modules, "ray.exceptions", made.exceptions)
     return made
@@ -197,5 +196,24 @@ def test_what_the_cluster_lacks_is_told_before_anything_runs(ray, tmp_path, monk
 def test_ray_is_told_to_use_tokens_and_to_send_no_statistics_unless_a_user_says_otherwise(ray, monkeypatch):
     monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "1")
+    with ray_environment():
+        assert (os.environ["RAY_AUTH_MODE"], os.environ["RAY_USAGE_STATS_ENABLED"]) == ("token", "1")
+    assert "RAY_AUTH_MODE" not in os.environ
+
+
+@pytest.mark.parametrize("address", ["auto", "nowhere:1"])
+def test_the_environment_after_connecting_is_what_it_was(ray, monkeypatch, address):
+    for name in ("RAY_AUTH_MODE", "RAY_USAGE_STATS_ENABLED"):
+        monkeypatch.delenv(name, raising=False)
+    before, seen, init = dict(os.environ), {}, ray.init
+
+    def watched(**how):
+        seen.update(os.environ)
+        init(**how)
+
+    ray.init = watched
     load_ray()
-    assert (os.environ["RAY_AUTH_MODE"], os.environ["RAY_USAGE_STATS_ENABLED"]) == ("token", "1")
+    with suppress(InputError):
+        RayTasks(address).close()
+    assert (seen["RAY_AUTH_MODE"], seen["RAY_USAGE_STATS_ENABLED"]) == ("token", "0")
+    assert dict(os.environ) == before

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import cheap_compute
 import pytest
-from small_batch import pairs, prepared, put, results
+from small_batch import Inline, pairs, prepared, put, results
 
 from hdmatt.batching import compute
 from hdmatt.batching.batch import run, run_watched
 from hdmatt.batching.claims import Claims
 from hdmatt.batching.division import Division, cores, divide
 from hdmatt.batching.entry import shown
-from hdmatt.batching.executor import Answer, Inline, Outcome, Task
+from hdmatt.batching.executor import Answer, Outcome, Task
 from hdmatt.batching.forecast import Forecast
 from hdmatt.batching.ledger import Ledger, Row
 from hdmatt.batching.watch import Watching
@@ -205,7 +205,7 @@ def test_the_forecast_learns_from_what_pictures_took():
     for megapixels in (1.0, 2.0, 12.0) * 20:
         forecast.learn(megapixels, 2 + 0.5 * megapixels)
     assert forecast.seconds(6.0) == pytest.approx(5, rel=0.1)  # 10 %: the prior counts as half a picture
-    assert forecast.seconds(0.0) > 0
+    assert forecast.seconds(0.0) == pytest.approx(2, rel=0.1)
 
 
 def test_threads_follow_from_the_size_alone_and_memory_is_shared():

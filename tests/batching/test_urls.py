@@ -10,11 +10,11 @@ import cheap_compute
 import fsspec
 import pytest
 from fsspec.registry import _registry
-from small_batch import prepared
+from small_batch import Inline, prepared
 
 from hdmatt.batching import spool, urls
 from hdmatt.batching.batch import run
-from hdmatt.batching.executor import Inline, Outcome, Task
+from hdmatt.batching.executor import Outcome, Task
 from hdmatt.batching.spool import computed_locally
 from hdmatt.batching.urls import Url, path_of, stamp_of, walk
 from hdmatt.cli.main import main

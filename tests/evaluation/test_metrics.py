@@ -173,7 +173,7 @@ def test_a_matte_at_half_strength_scores_grad_zero_but_not_sad():
     truth = np.kron(np.array([[0, 254], [100, 254]], np.uint8), np.ones((6, 6), np.uint8))
     trimap = np.full((12, 12), 128, np.uint8)
     assert grad(truth // 2, truth, trimap) == pytest.approx(0, abs=1e-25)  # 1/254 in float64, squared
-    assert sad(truth // 2, truth, trimap) > 0
+    assert sad(truth // 2, truth, trimap) == pytest.approx(36 * (127 + 50 + 127) / 255 / 1000)
 
 
 def test_uint8_differences_do_not_wrap():

@@ -336,6 +336,10 @@ def test_sets_in_parts_say_which_part_is_missing(tmp_path):
     with pytest.raises(InputError, match=r"1 of 20 backgrounds are not in .*first is 2008_000007\.jpg"):
         discover(set_folder, backgrounds=voc)
     names = set_folder / "Test_set/test_bg_names.txt"
+    for outside in ("../secret.jpg", "/etc/secret.jpg", "a/../../secret.jpg", "..\\secret.jpg", "C:\\secret.jpg"):
+        names.write_text(f"2008_000001.jpg\n{outside}\n")
+        with pytest.raises(InputError, match=r"test_bg_names\.txt names .*secret\.jpg, which leaves"):
+            discover(set_folder, backgrounds=voc)
     names.write_text("2008_000001.jpg\n")
     with pytest.raises(InputError, match=r"names 1 backgrounds for 1 foregrounds, need 20"):
         discover(set_folder, backgrounds=voc)

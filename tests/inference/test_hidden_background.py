@@ -80,8 +80,8 @@ def test_the_matte_and_the_composite_do_not_change(scene, network, tmp_path):
 @pytest.mark.parametrize(
     ("outputs", "message"),
     [
-        (Outputs("a.png", clean=True), "--clean is of the colours"),
-        (Outputs(psd="a.psd", clean=True), "--clean is of the colours"),
+        (Outputs("a.png", clean=True), "--clean changes colours"),
+        (Outputs(psd="a.psd", clean=True), "--clean changes colours"),
         (Outputs("a.webp", quality=90), "a quality is for JPEG and WebP"),
     ],
 )

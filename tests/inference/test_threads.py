@@ -82,7 +82,7 @@ def test_a_block_that_fails_drops_what_has_not_begun():
 
 
 @pytest.mark.parametrize("threads", [0, 1, 3])
-def test_spread_keeps_the_order_and_gives_each_item_to_its_thread(threads):
+def test_mapping_in_order_keeps_the_order_and_gives_each_item_to_its_thread(threads):
     turns = max(threads, 1)
     items = [(None if i % 4 == 3 else i % turns, i) for i in range(40)]
     where = {}
@@ -99,7 +99,7 @@ def test_spread_keeps_the_order_and_gives_each_item_to_its_thread(threads):
     assert not any(name.startswith("hdmatt-worker") for name in names())
 
 
-def test_no_thread_of_spread_has_more_than_depth_items_under_way():
+def test_no_thread_has_more_than_depth_items_under_way():
     asked, taken = [], []
 
     def items():
@@ -114,7 +114,7 @@ def test_no_thread_of_spread_has_more_than_depth_items_under_way():
     assert taken == list(range(30))
 
 
-def test_the_first_exception_of_spread_in_the_items_order_is_the_one_that_arrives():
+def test_the_first_exception_in_the_items_order_is_the_one_that_arrives():
     second_failed, closed = threading.Event(), []
 
     def items():

@@ -100,7 +100,10 @@ def test_modules_say_what_they_are_and_are_short(path):
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.name)
 def test_modules_import_only_what_is_there(path):
-    for name, other in re.findall(r"import \{([^}]*)\} from \"./([\w.]+)\"", path.read_text(encoding="utf-8")):
+    text = path.read_text(encoding="utf-8")
+    found = re.findall(r"import \{([^}]*)\} from \"./([\w.]+)\"", text)
+    assert len(found) == len(re.findall(r"^import\b", text, re.MULTILINE)), "an import that this test does not read"
+    for name, other in found:
         exported = (STATIC / other).read_text(encoding="utf-8")
         for one in name.replace("\n", " ").split(","):
             assert re.search(rf"export (async )?(function|class|const) {one.strip()}\b", exported), f"{other}: {one}"

@@ -52,15 +52,17 @@ def test_pieces_must_share_the_groups():
         check_config(replace(WIDE, steps_per_composite=2))
 
 
-def test_hints_are_missing_blurred_or_of_another_patch():
-    hints = torch.rand(4, 3, 40, 40, generator=torch.Generator().manual_seed(0))
-    made = spoilt(hints, torch.tensor([GOOD, MISSING, BLURRED, SWAPPED]))
-    assert torch.equal(made[0], hints[0]) and not made[1].any() and torch.equal(made[3], hints[1])
-    assert 0 < made[2].std() < hints[2].std() / 4 and made[2].mean() == pytest.approx(float(hints[2].mean()), abs=0.03)
-    assert spoilt(hints, torch.zeros(4, dtype=torch.int64)) is hints
+def test_extra_channels_are_missing_blurred_or_of_another_patch():
+    channels = torch.rand(4, 3, 40, 40, generator=torch.Generator().manual_seed(0))
+    made = spoilt(channels, torch.tensor([GOOD, MISSING, BLURRED, SWAPPED]))
+    assert torch.equal(made[0], channels[0]) and not made[1].any() and torch.equal(made[3], channels[1])
+    assert 0 < made[2].std() < channels[2].std() / 4 and made[2].mean() == pytest.approx(
+        float(channels[2].mean()), abs=0.03
+    )
+    assert spoilt(channels, torch.zeros(4, dtype=torch.int64)) is channels
 
 
-def test_hints_are_spoilt_as_often_as_they_should_be_and_for_whole_groups():
+def test_extra_channels_are_spoilt_as_often_as_they_should_be_and_for_whole_groups():
     config = replace(WIDE, extra_channel_faults=(0.2, 0.1, 0.3))
     kinds = extra_channel_faults(config, 2000, seed=(1, 2))
     groups = kinds.reshape(-1, 3)

@@ -17,7 +17,7 @@ from hdmatt.network.model import HDMatt
 from hdmatt.pictures.reader import ArrayReader
 from hdmatt.trimaps import automatic
 from hdmatt.trimaps.automatic import AutomaticBand, decide
-from hdmatt.trimaps.masks import WholeMask, three_values
+from hdmatt.trimaps.mask_rows import WholeMask, three_values
 from hdmatt.trimaps.widths import BandWidths
 
 HEIGHT, WIDTH = 120, 160

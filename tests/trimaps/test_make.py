@@ -15,7 +15,8 @@ import hdmatt
 from hdmatt.errors import InputError, OutputError
 from hdmatt.trimaps import fixed
 from hdmatt.trimaps.make import write_trimap
-from hdmatt.trimaps.masks import EnlargedMask, MaskSource, WholeMask, three_values
+from hdmatt.trimaps.mask_rows import EnlargedMask, WholeMask, three_values
+from hdmatt.trimaps.masks import MaskSource
 from hdmatt.trimaps.widths import BandWidths, Width
 
 

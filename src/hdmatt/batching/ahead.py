@@ -10,7 +10,9 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 
-MOST_BYTES = 512 * 2**20  # of one file
+from hdmatt.system.memory import MIB
+
+MOST_BYTES = 512 * MIB  # of one file
 
 
 def read_ahead(files: Iterable[str]) -> None:

@@ -1,7 +1,7 @@
 """Many pictures in one go: what `hdmatt batch` and `hdmatt.batch` call.
 
-batch        inputs and a folder of results -> what became of each picture, as they finish
-Prepared     everything that is known before the first picture is opened
+batch        inputs and a folder of results -> the result of each picture, as they finish
+Prepared     inputs, outputs and problems of a batch, before any picture is read
 prepare      checks a request; all that is wrong is one error
 run          computes what is missing or changed
 run_watched  the same, again and again
@@ -44,7 +44,7 @@ MakeExecutor = Callable[[Division], Executor]
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything that is known before the first picture is opened."""
+    """Inputs, outputs and settings of a batch, before any picture is read."""
 
     request: Request
     collected: Collected
@@ -66,7 +66,7 @@ def batch(
     input_options: InputOptions = DEFAULT_INPUT,
     batch_options: BatchOptions | None = None,
 ) -> Iterator[BatchResult]:
-    """Mattes of many picture files, in processes of their own; yields what became of each as it finishes.
+    """Mattes of many picture files, in processes of their own; yields the result of each as it finishes.
 
     Computes what is missing or changed: a second call goes on where the first was stopped. Closing the iterator stops.
     Everything is checked before this returns.
@@ -93,7 +93,7 @@ def batch(
 
 @dataclass(frozen=True)
 class Work:
-    """What is computed of every picture; the paths of the outputs are templates."""
+    """Outputs and settings of every picture; the paths of the outputs are templates."""
 
     outputs: Outputs
     options: Options
@@ -105,7 +105,7 @@ class Work:
 def prepare(
     inputs: Sequence[str], out: PurePath, work: Work, options: BatchOptions, *, watched: bool = False
 ) -> Prepared:
-    """Everything that is known before the first picture is opened.
+    """Inputs, outputs and settings of a batch, checked before any picture is read.
 
     Args:
         watched: Pictures without trimaps wait for them; there may be no picture yet.
@@ -239,7 +239,7 @@ def _types(plain: dict[str, Any]) -> dict[str, type]:
 
 
 def _digest(plain: dict[str, Any]) -> str:
-    """Of everything that the pixels depend on: the settings, the weights' bytes, the background's size and time."""
+    """A digest of all that the pixels depend on: the settings, the weights' bytes, the background's size and time."""
     kept = {
         part: {name: one for name, one in value.items() if name not in _NOT_PIXELS.get(part, ())}
         for part, value in plain.items()

@@ -1,4 +1,4 @@
-"""Everything that is known before a picture is opened: which pictures, which trimaps, which outputs, what is wrong.
+"""Inputs, outputs and problems of a batch, before any picture is read.
 
 Collected    the pictures of a batch, what a user should be told, and what is wrong
 Request      what a caller asked for

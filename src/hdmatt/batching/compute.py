@@ -33,7 +33,7 @@ def compute(task: Task) -> Outcome:
 
 
 def reported(task: Task, work: Callable[[Task], Outcome]) -> Outcome:
-    """What `work` gives, or what it raised as an outcome, with the seconds that it took unless it says them itself."""
+    """The outcome of `work`, also where it raises an error, with the seconds that it took unless it says them."""
     started = time.monotonic()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", NoUnknownWarning)

@@ -25,7 +25,7 @@ PROCESS_BYTES = 1 * GIB  # a process with the network and one picture; 0.75 to 1
 
 @dataclass(frozen=True)
 class Division:
-    """What a batch may use.
+    """Cores and memory of a batch.
 
     Attributes:
         cores: Threads that compute at a time, all pictures together.
@@ -57,7 +57,7 @@ class Division:
 
 
 def divide(*, memory: int | None, pictures: int, workers: int | None = None, threads: int | None = None) -> Division:
-    """What a batch of so many pictures may use on this machine.
+    """Cores and memory of a batch of so many pictures on this machine.
 
     Args:
         memory: Bytes for all processes. None: half of what is free.

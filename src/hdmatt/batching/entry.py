@@ -46,7 +46,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Problem:
-    """What keeps a batch from starting.
+    """A problem that keeps a batch from starting.
 
     Attributes:
         kind: "missing", "unmatched", "ambiguous", "collision", "existing" or "manifest".

@@ -1,10 +1,9 @@
-"""Who computes the pictures: the protocol that local processes and clusters follow.
+"""The executor protocol: how local processes and clusters are given pictures to compute.
 
 Task        one picture to compute; plain data, so that it can travel as JSON
-Outcome     what became of it; plain data, too
+Outcome     the result of a task; plain data, too
 Answer      a task with its outcome, or with the reason why there is none
 Executor    room, submit, wait, close
-Inline      an executor without processes: computes in `wait`, one at a time
 
 An executor may compute a task twice and need not notice: outputs appear by renaming, and the loop (run.py) writes one
 row of the ledger. What was wrong with a picture is an outcome. Only a task that vanished (its process was killed, its
@@ -45,7 +44,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a picture.
+    """Result of one task.
 
     Attributes:
         state: "done"; "failed"; "refused": no picture can be computed, the network or its device is not there.
@@ -78,7 +77,7 @@ Compute = Callable[[Task], Outcome]
 
 @dataclass(frozen=True)
 class Answer:
-    """A task that came back: with its outcome, or with why it was lost."""
+    """A task that came back, with its outcome or with the reason why it was lost."""
 
     task: Task
     outcome: Outcome | None
@@ -104,26 +103,6 @@ class Executor(Protocol):
     def close(self) -> None:
         """Stop what is being computed and leave nothing running. Safe to call twice."""
         ...
-
-
-class Inline:
-    """Computes in this process, one picture at a time."""
-
-    def __init__(self, compute: Compute) -> None:
-        self._compute, self._task = compute, list[Task]()
-
-    def room(self, task: Task) -> bool:
-        return not self._task
-
-    def submit(self, task: Task) -> None:
-        self._task.append(task)
-
-    def wait(self, seconds: float | None) -> list[Answer]:
-        tasks, self._task = self._task, []
-        return [Answer(task, self._compute(task)) for task in tasks]
-
-    def close(self) -> None:
-        self._task.clear()
 
 
 def to_json(value: Task | Outcome) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from pathlib import Path, PurePath
 from hdmatt.batching.entry import Problem, shown
 from hdmatt.batching.sequences import pattern_of
 from hdmatt.batching.urls import Url, is_file, path_of, walk
-from hdmatt.pictures.folders import PICTURE_SUFFIXES
+from hdmatt.pictures.folders import PICTURE_SUFFIXES, natural
 
 TRIMAP_ENDINGS = (".trimap", "_trimap", "-trimap")
 TRIMAP_FOLDERS = ("trimap", "trimaps", "alphahint")
@@ -106,12 +106,6 @@ def read_list(data: bytes) -> list[str]:
     if separator == b"\n":
         parts = [part.removesuffix(b"\r") for part in parts]
     return [os.fsdecode(part) for part in parts if part]
-
-
-def natural(name: str) -> tuple[list[str | int], str]:
-    """Key for sorting: numbers in names count as numbers, so a2 comes before a10."""
-    parts = re.split(r"([0-9]+)", name.casefold())
-    return [int(part) if index % 2 else part for index, part in enumerate(parts)], name
 
 
 def is_picture_name(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Time left, from the sizes of the pictures and what the first of them took. Opens no file.
+"""Time left, from the sizes of the pictures and the seconds that finished ones took. Opens no file.
 
 Forecast    seconds = start + rate x megapixels, learnt from the pictures that are done
 """
@@ -8,7 +8,7 @@ PRIOR = 0.25  # weight of that beside one picture
 
 
 class Forecast:
-    """Expected seconds of pictures by their size. What was measured last run counts as well: give it to `learn`."""
+    """Expected seconds of pictures by their size, also learnt from the seconds of earlier runs."""
 
     def __init__(self) -> None:
         # sums of weighted least squares; the prior counts as parts of pictures of 1 and of 10 megapixels

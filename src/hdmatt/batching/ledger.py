@@ -1,4 +1,4 @@
-"""The ledger of a folder of results: what was done, from what, and what failed. JSON lines, one file a writer.
+"""The ledger of a folder of results: a row for each finished or failed picture. JSON lines, one file a writer.
 
 Row          one line
 Ledger       all rows of a folder, and the file that this process adds to
@@ -125,7 +125,7 @@ class Ledger:
         return os.path.abspath(output) if inside.startswith("..") else Path(inside).as_posix()
 
     def standing(self, entry: Entry, inputs: Fingerprint) -> str:
-        """What the ledger and the disk say of a picture.
+        """State of a picture by the ledger and the disk.
 
         Returns:
             "new": no row; "changed": another fingerprint or other outputs than now; "gone": an output is missing or has

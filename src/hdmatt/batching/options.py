@@ -3,12 +3,31 @@
 BatchOptions    where trimaps are, what is done again, how much at a time
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from hdmatt.errors import InputError
+from hdmatt.system.values import path_of, switch, whole_number, word
 
 REDO = ("changed", "failed", "all")
+
+
+def _width(name: str, value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise InputError(f"{name} is {value!r}", hint='Give "auto", pixels such as 20, or a share such as "2%".')
+    return value
+
+
+_CHECKS: dict[Callable[[str, Any], Any], str] = {
+    path_of: "trimaps masks manifest root ledger",
+    switch: "listed sequence skip_unmatched overwrite",
+    word: "frames shard ray",
+    _width: "band",
+    partial(whole_number, least=1): "max_failures workers threads",
+}
 
 
 @dataclass(frozen=True)
@@ -59,9 +78,11 @@ class BatchOptions:
     def __post_init__(self) -> None:
         if self.redo not in REDO:
             raise InputError(f"redo is {self.redo!r}", hint=f"Choose one of: {', '.join(REDO)}.")
-        for name in ("max_failures", "workers", "threads"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name} is {value}", hint="Give 1 or more.")
+        for check, names in _CHECKS.items():
+            for name in names.split():
+                value = getattr(self, name)
+                if value is not None or check in (switch, _width):
+                    checked = check(name, value)
+                    object.__setattr__(self, name, value if check is path_of else checked)  # a URL stays one
         if self.trimaps is not None and self.manifest is not None:
             raise InputError("both trimaps and a manifest were given", hint="Name the trimaps in the manifest.")

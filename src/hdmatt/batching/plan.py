@@ -1,4 +1,4 @@
-"""What a batch would compute and take, without computing anything.
+"""The plan of a batch: pictures to compute, seconds and memory. Computes nothing.
 
 BatchPlan    counts, megapixels, seconds
 plan_batch   a prepared batch -> its plan
@@ -14,7 +14,7 @@ from hdmatt.batching.sizes import Sizes
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """What a batch would compute and take.
+    """Pictures to compute, with the expected seconds and memory.
 
     Attributes:
         pictures: All of them.
@@ -40,7 +40,7 @@ class BatchPlan:
 
 
 def plan_batch(prepared: Prepared) -> BatchPlan:
-    """Reads the headers of the pictures that would be computed, and the ledger."""
+    """The plan of a batch, from the ledger and the headers of the pictures to compute."""
     job, ledger, division = prepared.job, prepared.ledger, prepared.division
     standings = {one.name: ledger.standing(one, job.fingerprint(one)) for one in prepared.collected.entries}
     wanted = [one for one in prepared.collected.entries if job.wanted(standings[one.name])]

@@ -17,10 +17,9 @@ from pathlib import Path
 import hdmatt
 from hdmatt.batching.division import Division
 from hdmatt.batching.executor import Answer, Task, outcome_of, to_json
-from hdmatt.system.worker import GRACE_SECONDS, python_executable
+from hdmatt.system.worker import GRACE_SECONDS, KILLED, python_executable
 
 COMPUTE = "hdmatt.batching.compute:compute"
-_KILLED = -9
 
 
 class _Process:
@@ -152,6 +151,6 @@ class Processes:
 
 
 def _why(code: int) -> str:
-    if code == _KILLED:
+    if code == KILLED:
         return "its process was killed (signal 9: the system had no memory left?)"
     return f"its process was ended by signal {-code}" if code < 0 else f"its process ended with code {code}"

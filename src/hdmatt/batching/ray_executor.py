@@ -1,6 +1,8 @@
 """Tasks on a cluster of Ray: any machine that has hdmatt and sees the files computes pictures.
 
-RayTasks    an executor: a bounded number of Ray tasks in flight
+RayTasks           an executor: a bounded number of Ray tasks in flight
+load_ray           the module, if it is installed
+ray_environment    the environment that Ray is loaded and connected in
 
 A node that dies costs its pictures another try, which Ray makes by itself. Paths travel, pixels never do: all nodes
 need the same files under the same paths, or URLs. Each worker process of Ray keeps the network that it loaded.
@@ -11,8 +13,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
@@ -27,6 +29,7 @@ from hdmatt.errors import InputError
 AHEAD = 2  # times the cluster's processors: no node waits, and an autoscaler sees that there is more to do
 RETRIES = 5  # made by Ray where a process or a node died
 LOOK_SECONDS = 5.0  # between two looks at how large the cluster is
+_ENVIRONMENT = {"RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0"}  # what the user set stays
 
 
 class RayTasks:
@@ -57,8 +60,10 @@ class RayTasks:
         gpu: bool = False,
         compute: str = COMPUTE,
     ) -> None:
-        self._ray, self._mine = load_ray(), False
-        self._connect(address)
+        self._mine = False
+        with ray_environment():
+            self._ray = load_ray()
+            self._connect(address)
         try:
             self.division, self._node_memory = self._divide(memory, threads)
         except InputError:
@@ -163,22 +168,36 @@ class RayTasks:
 
 
 def load_ray() -> Any:
-    """The module, told to use tokens and to send no statistics.
+    """The module ray.
 
     Raises:
         InputError: Ray is not installed.
     """
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
-        return importlib.import_module("ray")
+        with ray_environment():
+            return importlib.import_module("ray")
     except ImportError as error:
         raise InputError("--ray needs the package ray", hint="Install it: pip install 'hdmatt[cluster]'") from error
 
 
+@contextmanager
+def ray_environment() -> Generator[None]:
+    """Ray uses tokens and sends no statistics, unless the user's environment says otherwise; it is put back.
+
+    Ray reads the variables when it is loaded and when it connects.
+    """
+    added = {name: value for name, value in _ENVIRONMENT.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
+
+
 @cache
 def _prepared() -> None:
-    """Once a process."""
+    """Prepare this process, the first time only."""
     from hdmatt.system.memory import keep_freed
 
     keep_freed()

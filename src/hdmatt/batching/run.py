@@ -1,6 +1,6 @@
 """The loop of a batch: claims pictures, hands them to an executor, writes the ledger.
 
-BatchResult    what became of a picture
+BatchResult    the result of one picture
 Job            what all pictures of a batch have in common
 Loop           results, as pictures finish
 
@@ -25,6 +25,7 @@ from hdmatt.batching.ledger import Fingerprint, Ledger, Row, fingerprint, settin
 from hdmatt.batching.sizes import Sizes
 from hdmatt.batching.urls import forget
 from hdmatt.errors import InputError
+from hdmatt.inference.summary import RunSummary
 
 LOOK_SECONDS = 0.5  # between two looks at a picture that another run computes
 ATTEMPTS = 2
@@ -32,7 +33,7 @@ ATTEMPTS = 2
 
 @dataclass(frozen=True)
 class BatchResult:
-    """What became of a picture of a batch.
+    """Result of one picture of a batch.
 
     Attributes:
         name: The picture's path below its input folder, with "/".
@@ -43,7 +44,7 @@ class BatchResult:
         now: Whether it was computed in this run.
         seconds: Of the computation.
         warnings: What to know about a picture that is done.
-        summary: What `matte_files` returned, as a dict; empty where it did not run now.
+        summary: What `matte_files` returned; None where the picture was not computed now, or failed.
         seconds_left: Forecast for the pictures that are still to compute.
     """
 
@@ -56,13 +57,13 @@ class BatchResult:
     now: bool = True
     seconds: float = 0.0
     warnings: list[str] = field(default_factory=list[str])
-    summary: dict[str, Any] = field(default_factory=dict[str, Any])
+    summary: RunSummary | None = None
     seconds_left: float = 0.0
 
 
 @dataclass(frozen=True)
 class Job:
-    """What all pictures of a batch have in common.
+    """Settings that all pictures of a batch share.
 
     Attributes:
         work: What a worker needs to know: outputs' settings, options, network, strategy, reading.
@@ -85,7 +86,7 @@ class Job:
         return Task(entry.name, entry.picture, entry.trimap, entry.mask, entry.outputs, work, **how)
 
     def fingerprint(self, entry: Entry) -> Fingerprint:
-        """What the result depends on, now."""
+        """A digest of everything that the result depends on, as it is now."""
         digest = settings_digest([self.digest, entry.settings]) if entry.settings else self.digest
         return fingerprint(entry, digest)
 
@@ -127,7 +128,7 @@ class Loop:
         self._forecast_at, self._left = -1.0, 0.0
 
     def run(self, entries: Sequence[Entry]) -> Iterator[BatchResult]:
-        """Compute what is wanted of these pictures, and yield all of them as they finish."""
+        """Compute the pictures that need it, and yield the result of every picture as it finishes."""
         queue: deque[Entry] = deque()
         for entry in entries:
             standing = self.ledger.standing(entry, self.job.fingerprint(entry))
@@ -228,7 +229,7 @@ class Loop:
             outcome.hint,
             seconds=outcome.seconds,
             warnings=outcome.warnings,
-            summary=outcome.summary,
+            summary=RunSummary.of(outcome.summary),
         )
 
     def _row(self, entry: Entry, before: Fingerprint, outcome: Outcome) -> Row:
@@ -268,7 +269,7 @@ class Loop:
         return BatchResult(entry.name, entry.picture, [], "failed", row.reason, row.hint, now=False)
 
     def _told(self, result: BatchResult, left: Sequence[Entry]) -> BatchResult:
-        """The result with the forecast of what is left, which is made anew once a second."""
+        """The result with the expected time left, which is updated once a second."""
         if time.monotonic() > self._forecast_at + 1:
             entries = [*left, *(self._entries[name] for name in self._before)]
             self._left = sum(map(self._seconds, self.sizes.known(entries)))

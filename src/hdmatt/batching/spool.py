@@ -17,6 +17,7 @@ from hdmatt.batching.compute import reported
 from hdmatt.batching.executor import Compute, Outcome, Task
 from hdmatt.batching.urls import fetch, is_url, put, size_of
 from hdmatt.errors import OutputError
+from hdmatt.system.memory import MIB
 
 ROOM = 2  # times the inputs' bytes must be free: the outputs need room, too
 
@@ -86,8 +87,8 @@ def _check_room(folder: str, inputs: list[str]) -> None:
     need, free = ROOM * sum(size_of(name) for name in inputs), shutil.disk_usage(folder).free
     if need > free:
         raise OutputError(
-            f"{inputs[0]} and its outputs need about {need // 2**20} MiB in {os.path.dirname(folder)}, "
-            f"{free // 2**20} MiB are free",
+            f"{inputs[0]} and its outputs need about {need // MIB} MiB in {os.path.dirname(folder)}, "
+            f"{free // MIB} MiB are free",
             hint="Make room, or name another folder for temporary files by TMPDIR.",
         )
 

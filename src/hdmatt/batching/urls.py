@@ -79,7 +79,7 @@ def filesystem(url: str) -> tuple[Any, str]:
     """fsspec's file system for a URL, and the file's name in it.
 
     Raises:
-        InputError: Its package is not installed, or nobody knows the scheme.
+        InputError: Its package is not installed, or the scheme is unknown.
     """
     try:
         core = importlib.import_module("fsspec.core")
@@ -141,7 +141,7 @@ def size_of(path: str) -> int:
 
 
 def stamp_of(path: str) -> str:
-    """What changes when the file does: its size, and its time or ETag.
+    """Size, and time or ETag, of a file: equal as long as the file does not change.
 
     Raises:
         OSError: It is not there.
@@ -155,7 +155,7 @@ def stamp_of(path: str) -> str:
 
 
 def walk(base: Url) -> Iterator[tuple[str, list[str], list[str]]]:
-    """A folder and all below: its name, its folders, its files. Who removes folders from the list is not led there.
+    """A folder and all below: its name, its folders, its files. Folders removed from the list are skipped.
 
     Raises:
         InputError: It cannot be listed, or holds a name with an empty part, which no path can have.

@@ -3,7 +3,7 @@
 Settled    which files have not changed for a while
 watch      looks, waits, computes what is new, and looks again, until it is ended
 
-We look by polling: it works on network disks, where the system tells nobody of changes. A file that is written slowly
+We look by polling: it works on network disks, where the system does not report changes. A file that is written slowly
 changes its size or its time; one that is renamed into its place is there as a whole. Both count once they have been
 the same for the settle time.
 """

@@ -50,7 +50,7 @@ def _stop(*_: object) -> None:
 
 
 def _read(stdin: int, lines: "queue.Queue[bytes]", busy: threading.Event) -> None:
-    """Not by sys.stdin: its lock, which a waiting thread holds, lets Python abort when the process ends."""
+    """Read lines from stdin, but not by sys.stdin: a thread that holds its lock lets Python abort at the end."""
     rest = b""
     while data := os.read(stdin, 65536):
         *whole, rest = (rest + data).split(b"\n")

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from hdmatt.errors import HDMattError
 from hdmatt.evaluation.methods import NETWORK, Method, Settings
+from hdmatt.evaluation.peers import stay_offline
 from hdmatt.evaluation.run_method import method_program
 from hdmatt.evaluation.scenes import tiny_pair
 from hdmatt.evaluation.testsets import Item
@@ -107,6 +108,7 @@ class _Job(NamedTuple):
 
 def _serve(connection: Connection, method: Method) -> None:
     """The spawned process: "load", then a _Job, then perhaps "count"."""
+    stay_offline()
     if method.kind in NETWORK:
         keep_freed()
     run: Callable[[_Job], Measured] | None = None

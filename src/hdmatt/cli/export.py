@@ -11,7 +11,7 @@ from hdmatt.cli import shared
 def export_command(
     model: Annotated[str, typer.Argument(help="Name (see hdmatt info) or safetensors file.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the graphs; must not exist.")],
-    format_: Annotated[Literal["onnx", "openvino"], typer.Option("--format", help="Of the graphs.")] = "onnx",
+    format_: Annotated[Literal["onnx", "openvino"], typer.Option("--format", help="Format of the graphs.")] = "onnx",
     check: Annotated[bool, typer.Option("--check", help="Compare with torch; leave nothing if it differs.")] = False,
     debug: shared.Debug = False,
 ) -> None:

@@ -47,7 +47,9 @@ app.add_typer(train_app, name="train", rich_help_panel=_RESEARCH)
 def options_of_all(
     version: Annotated[
         bool,
-        typer.Option("--version", is_eager=True, callback=lambda asked: _print_version(asked), help="Print it."),
+        typer.Option(
+            "--version", is_eager=True, callback=lambda asked: _print_version(asked), help="Print the version."
+        ),
     ] = False,
 ) -> None:
     pass

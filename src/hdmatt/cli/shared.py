@@ -212,7 +212,7 @@ def network_of(context: Context) -> "NetworkChoice":
 
 
 def was_typed(context: Context, name: str) -> bool:
-    """Whether an option stands on the command line, and not for its default."""
+    """Whether the user gave the option, instead of its default."""
     source: Any = context.get_parameter_source(name)
     return getattr(source, "name", "") == "COMMANDLINE"
 

@@ -34,7 +34,7 @@ def studio_command(
     host: Annotated[
         str,
         typer.Option(
-            help="Address to listen on; others than this machine's own let others in.", rich_help_panel=_SERVER
+            help="Address to listen on; any but 127.0.0.1 lets other machines connect.", rich_help_panel=_SERVER
         ),
     ] = "127.0.0.1",
     input_layer: shared.InputLayer = None,

@@ -63,7 +63,7 @@ def train_command(
         list[Path] | None, typer.Option(help="Asset pack: foregrounds*/ and backgrounds/, or fg/ alpha/ bg/. Needed.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder. Needed.")] = None,
-    preset: Annotated[Preset, typer.Option(help="The settings to start from, see above.")] = "cpu-128",
+    preset: Annotated[Preset, typer.Option(help="Settings to start from; the presets are listed above.")] = "cpu-128",
     changes: Changes = None,
     init: Annotated[Path | None, typer.Option(help="Weights to start from, with a fresh schedule.")] = None,
     backbone: Annotated[Path | None, typer.Option(help="ResNet-34 weights for the encoder (safetensors).")] = None,

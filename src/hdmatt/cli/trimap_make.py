@@ -29,8 +29,12 @@ def trimap_make_command(
     ] = None,
     picture: Annotated[Path | None, typer.Option(help="The picture, for --band auto, --box and --scribbles.")] = None,
     band: Band = None,
-    inside: Annotated[str | None, typer.Option(metavar="PX|%", help="Inner side alone; with auto at most.")] = None,
-    outside: Annotated[str | None, typer.Option(metavar="PX|%", help="Outer side alone; with auto at most.")] = None,
+    inside: Annotated[
+        str | None, typer.Option(metavar="PX|%", help="Width inside of the mask; with auto the most.")
+    ] = None,
+    outside: Annotated[
+        str | None, typer.Option(metavar="PX|%", help="Width outside of the mask; with auto the most.")
+    ] = None,
     layer: Annotated[str | None, typer.Option(help="Layer of a PSD by name.", rich_help_panel=_MASK)] = None,
     box: Annotated[
         tuple[int, int, int, int] | None,

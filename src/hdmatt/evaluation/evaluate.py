@@ -147,7 +147,7 @@ def evaluate(
 
 
 class Listener(NamedTuple):
-    """What is called as an evaluation goes on."""
+    """Callbacks for the progress of an evaluation."""
 
     progress: EvalProgress | None = None  # before each matte, and before the report
     finished: Finished | None = None  # after each matte that was computed now

@@ -61,7 +61,7 @@ class ScoreRow:
 
     @property
     def key(self) -> Key:
-        """Of rows with the same key the last one counts."""
+        """Identity of a row: of rows with the same key the last one counts."""
         return self.method, self.options, self.dataset, self.variant, self.name, self.inputs
 
 

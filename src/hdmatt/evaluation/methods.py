@@ -1,4 +1,4 @@
-"""The methods that `hdmatt eval` compares: what a name stands for, and with which settings it runs.
+"""The methods that `hdmatt eval` compares: their names and their settings.
 
 Names and values only: no torch, no pixels, no files. Read top to bottom:
 
@@ -81,7 +81,7 @@ class Method:
 
 
 def parse_method(name: str, settings: Settings) -> Method:
-    """What a name stands for.
+    """The method that a name stands for.
 
     Args:
         name: A kind; "KIND:PATH" for those with a folder; then any "key=value" that KINDS lists, by commas, as in

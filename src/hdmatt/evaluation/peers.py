@@ -7,6 +7,7 @@ that says how to get it; nothing is downloaded. Read top to bottom:
     gegl_alpha       matting-global and matting-levin, through the program `gegl`
     check_vitmatte   whether a folder holds ViTMatte's weights, and which
     load_vitmatte    the folder -> a patches.windows.Network: whole pictures, or patches, tiles, small ones
+    stay_offline     in a process of our own: Hugging Face's libraries ask no server
 
 PyMatting's methods are called in evaluation/run_method.py.
 """
@@ -18,6 +19,8 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +147,14 @@ def check_vitmatte(folder: Path) -> str:
     return checksum.hexdigest()[:12]
 
 
+def stay_offline() -> None:
+    """Let Hugging Face's libraries ask no server, whatever they are given; only for a process of our own.
+
+    `load_vitmatte` reads local files only, with or without it.
+    """
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
 def load_vitmatte(folder: Path, *, device: str = "cpu") -> Network:
     """ViTMatte as a network that any strategy can take.
 
@@ -155,17 +166,15 @@ def load_vitmatte(folder: Path, *, device: str = "cpu") -> Network:
         ModelError: As `check_vitmatte`; or the weights do not fit the network.
     """
     check_vitmatte(folder)
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
     import safetensors
     import torch
     import transformers
 
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
     mean, std, step = _processor(folder)
     try:
         read: Any = transformers.VitMatteForImageMatting.from_pretrained  # its types leave the loading info out
-        model, found = read(folder, local_files_only=True, use_safetensors=True, output_loading_info=True)
+        with _silent(transformers.utils.logging):
+            model, found = read(folder, local_files_only=True, use_safetensors=True, output_loading_info=True)
     except (OSError, ValueError, RuntimeError, KeyError, safetensors.SafetensorError) as error:
         raise ModelError(f"{folder} does not load: {error}", hint="Download or save the network again.") from error
     missing = [key for key in sorted(found["missing_keys"]) if not key.endswith("num_batches_tracked")]
@@ -187,6 +196,20 @@ def load_vitmatte(folder: Path, *, device: str = "cpu") -> Network:
         return alphas[:, 0, :height, :width].float().cpu().numpy()
 
     return network
+
+
+@contextmanager
+def _silent(logging: Any) -> Generator[None]:
+    """No messages and no progress bars of transformers; what the program had chosen comes back."""
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _processor(folder: Path) -> tuple[np.ndarray, np.ndarray, int]:

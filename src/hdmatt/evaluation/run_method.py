@@ -1,4 +1,4 @@
-"""What computes the mattes of each method: our own strategies, PyMatting, GEGL and ViTMatte behind one function.
+"""Programs that compute a method's mattes: our own strategies, PyMatting, GEGL and ViTMatte behind one function.
 
 Knows methods and pictures; nothing of scores, processes and records. Read top to bottom:
 
@@ -40,7 +40,7 @@ def windows(method: Method, height: int, width: int) -> list[Window] | None:
 
 
 def method_program(method: Method) -> Callable[[Item, Path], None]:
-    """What computes the method's mattes, with everything loaded."""
+    """A function that computes a method's mattes, with everything loaded."""
     if method.kind in NETWORK:
         return _network(method)
     if method.kind in VITMATTE:

@@ -2,11 +2,11 @@
 
 Knows metrics, methods and files; nothing of processes and records. Read top to bottom:
 
-    Cuts       where patches meet, and whether the method that is scored cut there itself
-    cuts_of    of a method: its own borders, or for comparison those of the grid
-    control_of    whose grid that is
-    score_file    all numbers of a matte, as fields of ledger.ScoreRow
-    seams      those on the borders alone
+    PatchBorders      borders of patches, and whether the method that is scored made them itself
+    reference_grid    the method whose grid others are compared on
+    borders_of        a method's own borders, or those of the reference grid
+    score_file        all numbers of a matte, as fields of ledger.ScoreRow
+    seams             those on the borders alone
 
 A seam score means little without one of a matte that has no seams, on the same borders of the same pictures: detail
 that lies there by chance moves it, too. So methods that cut nothing are measured there as well (`seam_control`), and
@@ -60,7 +60,7 @@ def reference_grid(methods: Iterable[Method], settings: Settings) -> Method:
 
 
 def borders_of(method: Method, control: Method) -> PatchBorders | None:
-    """None if the method cuts, but not along whole rows and columns: it has seams, elsewhere."""
+    """The patch borders to score a method on; None if its patches do not lie on whole rows and columns."""
     if _cuts(method):
         return PatchBorders(method, own=True)
     return None if method.kind in GRID_METHODS else PatchBorders(control, own=False)
@@ -70,28 +70,30 @@ def _cuts(method: Method) -> bool:
     return method.kind in TILES or (method.kind in GRID_METHODS and method.settings.options.windows == "grid")
 
 
-def score_file(path: Path, item: Item, cuts: PatchBorders | None) -> dict[str, Any]:
+def score_file(path: Path, item: Item, borders: PatchBorders | None) -> dict[str, Any]:
     """SAD, MSE, Grad, Conn, MAD and what `seams` finds."""
     matte, truth, trimap = read_bytes(path), read_bytes(require_path(item.alpha)), read_marks(require_path(item.trimap))
-    return {**asdict(score(matte, truth, trimap)), **_seams(matte, truth, trimap, cuts)}
+    return {**asdict(score(matte, truth, trimap)), **_seams(matte, truth, trimap, borders)}
 
 
-def seams(path: Path, item: Item, cuts: PatchBorders | None) -> dict[str, Any]:
+def seams(path: Path, item: Item, borders: PatchBorders | None) -> dict[str, Any]:
     """`seam` on the method's own borders or `seam_control` on others; `seam_truth` there; `borders`, their name.
 
     What cannot be told (no border in the picture, a flat error) is None, with a note where it is infinite.
     """
-    return _seams(read_bytes(path), read_bytes(require_path(item.alpha)), read_marks(require_path(item.trimap)), cuts)
+    return _seams(
+        read_bytes(path), read_bytes(require_path(item.alpha)), read_marks(require_path(item.trimap)), borders
+    )
 
 
-def _seams(matte: _Bytes, truth: _Bytes, trimap: _Bytes, cuts: PatchBorders | None) -> dict[str, Any]:
+def _seams(matte: _Bytes, truth: _Bytes, trimap: _Bytes, borders: PatchBorders | None) -> dict[str, Any]:
     found: dict[str, Any] = {"seam": None, "seam_control": None, "seam_truth": None, "borders": "", "note": None}
-    if cuts is None:
+    if borders is None:
         return found
-    borders = cuts.borders(*truth.shape)
-    value = seam(matte, truth, trimap, borders)
-    found["seam" if cuts.own else "seam_control"] = value if math.isfinite(value) else None
-    if math.isinf(value) and cuts.own:
+    lines = borders.borders(*truth.shape)
+    value = seam(matte, truth, trimap, lines)
+    found["seam" if borders.own else "seam_control"] = value if math.isfinite(value) else None
+    if math.isinf(value) and borders.own:
         found["note"] = "seam is infinite: the error changes on the patch borders only"
-    detail = seam(truth, np.zeros_like(truth), trimap, borders)
-    return {**found, "seam_truth": detail if math.isfinite(detail) else None, "borders": cuts.text}
+    detail = seam(truth, np.zeros_like(truth), trimap, lines)
+    return {**found, "seam_truth": detail if math.isfinite(detail) else None, "borders": borders.text}

@@ -1,4 +1,4 @@
-"""What is wrong with methods and data sets is said before anything is computed.
+"""Checks of methods and data sets before an evaluation.
 
 Knows methods and files; nothing of scores and records. Read top to bottom:
 
@@ -26,7 +26,7 @@ from hdmatt.pictures.trimap import BACKGROUND, UNKNOWN, open_trimap
 
 
 def fingerprint(method: Method) -> str:
-    """What decides the method's mattes besides the picture, as text; refuses methods that cannot run at all."""
+    """The method's settings that its mattes depend on, as text; refuses methods that cannot run at all."""
     options, network = method.settings.options, method.settings.network
     if method.kind == FOLDER:
         if not require_path(method.path).is_dir():
@@ -126,7 +126,7 @@ def _files(picture: Path | Composition) -> tuple[Path, ...]:
 
 
 def _decode(path: Path) -> None:
-    """A picture that is cut short is found before hours of work and not at their end, in the report."""
+    """Decode a picture whole, so that a damaged one is found before hours of work."""
     with reader.open_picture(path) as picture:
         for y in range(0, picture.info.height, BAND):
             picture.rows(y, min(y + BAND, picture.info.height))

@@ -12,7 +12,7 @@ Where each set comes from, its licence, and how its scores can mislead is in doc
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
 from hdmatt.errors import InputError, plural
@@ -260,8 +260,19 @@ def _composed_items(root: Path, layout: Layout, backgrounds: Path | str | None) 
 
 
 def _names(path: Path) -> list[str]:
-    # the official lists end their lines with CR LF
-    return [name for line in path.read_text(encoding="utf-8").splitlines() if (name := line.strip())]
+    """The names in a list, one a line; the official lists end their lines with CR LF.
+
+    Raises:
+        InputError: A name leaves the folder that the list is about.
+    """
+    names = [name for line in path.read_text(encoding="utf-8").splitlines() if (name := line.strip())]
+    for name in names:
+        way = PureWindowsPath(name)  # takes both kinds of slashes, and drives
+        if way.drive or way.root or ".." in way.parts:
+            raise InputError(
+                f"{path} names {name}, which leaves the folder of pictures", hint="Name pictures inside of it only."
+            )
+    return names
 
 
 def _backgrounds(folder: Path, names: Path | None, *, need: int) -> list[Path]:

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from hdmatt.errors import InputError
 from hdmatt.evaluation.items import write_matte
 from hdmatt.evaluation.methods import GEGL, NETWORK, Method
+from hdmatt.evaluation.peers import stay_offline
 from hdmatt.evaluation.run_method import method_program
 from hdmatt.evaluation.scenes import tiny_pair
 from hdmatt.evaluation.testsets import Item
@@ -29,6 +30,8 @@ from hdmatt.system.worker import Worker, WorkerStopped, answer
 
 
 class TimedMatte(NamedTuple):
+    """One measured matte: seconds, peak memory in bytes, and the error where there is no matte."""
+
     seconds: float | None
     peak: int | None
     error: str | None = None
@@ -71,6 +74,7 @@ class Timed:
 
 def _serve(connection: Connection, method: Method) -> None:
     """The spawned process: (item, path) in, TimedMatte out."""
+    stay_offline()
     if method.kind in NETWORK:
         keep_freed()
     answer(connection, clocked(method))
@@ -114,7 +118,7 @@ def describe_error(trouble: Exception) -> str:
 
 
 def _copy(finished: Path, path: Path) -> TimedMatte:
-    """Nothing is timed."""
+    """A finished matte, copied: without seconds and memory."""
     alpha = reader.read_grey(finished)
     write_matte(path, len(alpha), alpha.shape[1], [alpha])
     return TimedMatte(None, None)

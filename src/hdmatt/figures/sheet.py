@@ -219,7 +219,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def _plain(text: str) -> str:
-    """That font knows ASCII only."""
+    """The text in ASCII, all that the font knows."""
     return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
 
 

@@ -1,4 +1,4 @@
-"""What lies behind a composite: a colour, or a picture that may be transparent in places.
+"""Backgrounds of composites: a colour, or a picture that may be transparent in places.
 
 Knows files and colours; nothing of networks. Read top to bottom:
 
@@ -33,7 +33,7 @@ _ALMOST_1 = np.float32(1 - 0.5 / 65535)  # alpha that 16 bits round to 1
 
 @dataclass(frozen=True)
 class Background:
-    """What lies behind a composite, in the picture's encoding.
+    """Background of a composite, in the picture's encoding.
 
     Attributes:
         channels: 3, or 4 where the background is transparent in places; so many the composite has.
@@ -62,7 +62,7 @@ def parse_background(background: Any) -> Path | Float32[np.ndarray, "3"]:
 def open_background(
     stack: ExitStack, background: Path | np.ndarray, info: PictureInfo, options: InputOptions
 ) -> Background:
-    """What gives the rows of the background; a picture is closed with the stack.
+    """Rows of the background; a picture is closed with the stack.
 
     An alpha channel is read once, to find out whether the background is transparent anywhere.
 

@@ -1,4 +1,4 @@
-"""The memory limit, shared out: what is taken from it, and the batch and the kept features that the rest allows.
+"""The memory limit, divided among the parts of a run; the batch and the kept features get the rest.
 
     Budget       bytes taken from a limit, by name
     limit_of     the limit of a run
@@ -44,11 +44,11 @@ class Budget:
         return sum(self._taken.values())
 
     def left(self) -> int:
-        """Bytes that nobody took; negative when the limit is exceeded."""
+        """Bytes that are left; negative when the limit is exceeded."""
         return self.limit - self.taken
 
     def items(self) -> str:
-        """What was taken, the largest first: "libraries 100MiB, the process 80MiB"."""
+        """The parts and their bytes, the largest first: "libraries 100MiB, the process 80MiB"."""
         largest = sorted(self._taken.items(), key=lambda item: -item[1])
         return ", ".join(f"{name} {memory.show(amount)}" for name, amount in largest if amount >= memory.MIB)
 

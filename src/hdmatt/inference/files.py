@@ -2,8 +2,6 @@
 
 matte_files     matte, foreground, cut-out and composite of a picture file
 plan_files      what matte_files would do, and what it would take
-RunSummary      what a run did
-RunForecast     what a run would do
 open_inputs     readers of a picture and its trimap; api.py uses it, too, and
 sure_foreground the colours where the trimap says foreground
 """
@@ -12,7 +10,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +28,7 @@ from hdmatt.inference.options import Counters, Options, Progress, RunOptions, op
 from hdmatt.inference.outputs import Outputs, check_outputs, held_bytes
 from hdmatt.inference.small_first import extra_work
 from hdmatt.inference.strategies import matte_rows
+from hdmatt.inference.summary import PlanFacts, RunForecast, RunSummary
 from hdmatt.inference.write import Sources, write_outputs
 from hdmatt.pictures.box import Box
 from hdmatt.pictures.continued import CELL, KnownBand, coarse_colours
@@ -43,62 +42,6 @@ from hdmatt.pictures.reader import ArrayReader, BandReader, PictureReader, as_fl
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, TrimapReader, open_trimap
 from hdmatt.system import memory
 from hdmatt.system.values import kind_of, path_of
-
-
-@dataclass(frozen=True)
-class PlanFacts:
-    """What a run and its forecast have in common. Lengths are pixels, memory is bytes."""
-
-    width: int
-    height: int
-    unknown_share: float
-    patches: int  # decoded, or to decode
-    context_pool: int  # patches that contexts are chosen from
-    windows: str
-    blend: str
-    small_first: bool
-    batch: int
-    expected_memory: int  # what the process holds at most by the plan, colours included
-    memory_limit: int
-    model: str
-    strategy: str
-    device: str
-    runtime: str
-    precision: str
-    layer: str  # of an EXR, the layer that is the picture; "" for channels without a layer and other files
-    trimap_layer: str
-    data_window: (
-        tuple[int, int, int, int] | None
-    )  # x, y, width, height in the display window, where an EXR's two differ
-
-
-@dataclass(frozen=True)
-class RunSummary(PlanFacts):
-    """What a run of `matte_files` did, took and wrote. `dataclasses.asdict` gives what `--json` prints."""
-
-    snapped: int  # trimap pixels that were not exactly 0, 128 or 255
-    encoded: int
-    cache_hits: int  # patches whose features were kept from the context pool
-    cache_misses: int  # patches that were encoded when their turn came
-    seconds: float
-    network_seconds: float  # of them in the network alone
-    peak_memory: int  # what the process held at most
-    outputs: list[str]
-    notes: list[str]  # what a user should know about how the files were read and written
-    trim: tuple[int, int, int, int] | None = None  # y0, x0, y1, x1 of the picture that all outputs hold; None: all
-    mixing: str = "auto"  # how the picture's colours were taken to mix
-    matte_for: str | None = None  # what alpha was converted for, and where the composite was mixed
-
-
-@dataclass(frozen=True)
-class RunForecast(PlanFacts):
-    """What a run of `matte_files` would do and take. `dataclasses.asdict` gives what `--plan --json` prints."""
-
-    patches_on_grid: int  # that the fixed grid would decode
-    encodes: int  # patches that pass the encoder
-    cached: int  # patches whose features are kept from the context pool until they are decoded
-    cache_bytes: int  # the pool and these features
-    expected_seconds: float  # estimated from one patch and a few rows; without colours and encoding
 
 
 def matte_files(
@@ -163,7 +106,7 @@ def plan_files(
     strategy: str = "hdmatt",
     input_options: InputOptions = DEFAULT_INPUT,
 ) -> RunForecast:
-    """What `matte_files` would do with the same arguments, and what it would take; nothing is written.
+    """Forecast of `matte_files` with the same arguments; nothing is written.
 
     Reads the trimap once and some rows of the picture, and computes one patch (about two seconds) for the estimate.
 
@@ -323,12 +266,12 @@ def _facts(
 
 
 def reading_notes(info: PictureInfo, marks: TrimapReader) -> list[str]:
-    """What a user should know about how picture and trimap were read, with the names of their files."""
+    """Notes on how picture and trimap were read, with the names of their files."""
     return [f"{read.path} {note}" for read in (info, marks.info) for note in read.notes]
 
 
 def _background_notes(background: Path | np.ndarray | None, options: InputOptions) -> list[str]:
-    """The same of a picture behind the composite."""
+    """Notes on how a picture behind the composite was read."""
     if not isinstance(background, Path):
         return []
     with open_picture(background, options.of_others()) as reader:

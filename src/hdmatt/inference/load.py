@@ -25,7 +25,7 @@ AS_LOADED = "as loaded"  # runtime and precision of a network that the caller lo
 
 
 class LoadedNetwork(NamedTuple):
-    """A network that is ready to compute, and what the choice of it came to."""
+    """A network that is ready to compute, with the runtime, precision and device that were chosen."""
 
     model: HDMatt
     name: str
@@ -76,7 +76,7 @@ def load_network(network: AnyNetwork = DEFAULT_MODEL, *, several: bool = True) -
 
 @lru_cache(maxsize=4)
 def _prepared(file: str | Path, stamp: int, runtime: str, precision: str, device: str) -> HDMatt:
-    """Of one device, not of a kind of devices: two GPUs have a network each."""
+    """The prepared network of one device: two GPUs have a network each."""
     from hdmatt.network.checkpoint import read_model as load
 
     model, graphs = load(file), None  # not the cached one: it is the caller's, and its weights would stay beside these

@@ -1,4 +1,4 @@
-"""How colours mix, for a run: what the network sees, and the alpha and the colours that are written.
+"""Conversion between linear and display mixing: of the network's input, and of the alpha and colours written.
 
 Knows readers of rows and encodings; nothing of networks and files. Read top to bottom:
 
@@ -71,7 +71,7 @@ class Conversion:
 
     @classmethod
     def of(cls, encoding: Encoding, mixing: str, matte_for: str | None) -> "Conversion | None":
-        """None where alpha is for nothing in particular. A picture of which nobody says how it mixes is a photograph.
+        """From `mixing` to `matte_for`; None: no conversion. Pictures without a known mixing count as photographs.
 
         Raises:
             InputError: No such name, or the picture has a profile that cannot be converted.

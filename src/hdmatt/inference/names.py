@@ -1,4 +1,4 @@
-"""The names that options take, for whoever must not load NumPy. Knows nothing of what they do."""
+"""Names that options take, in a module that loads no NumPy."""
 
 from typing import Literal, get_args
 

@@ -1,4 +1,4 @@
-"""What a caller may choose, what a run will do, and what it did. Loads no torch.
+"""Options of a run, its plan and its counters. Loads no torch.
 
 Options         how patches are placed, chosen and joined, and the memory limit
 NetworkChoice   which weights, computed by what, and where
@@ -35,7 +35,7 @@ Progress = Callable[[int, int], None]  # patches done, patches in all
 
 @runtime_checkable
 class RowSource(Protocol):
-    """What a run needs of a picture or a trimap: its size, and any band of its rows."""
+    """A picture or a trimap for a run: its size, and any band of its rows."""
 
     @property
     def info(self) -> PictureInfo: ...
@@ -62,7 +62,7 @@ class Options:
         batch: Patches computed at once. None: 1 on a CPU, elsewhere as many as the limit allows. Always 1 with layers
             in bfloat16 on a CPU, where a batch would move alpha by more than rounding.
         mixing: How the picture's colours mix where alpha is between 0 and 1: "linear" as in a photograph, "display" as
-            in the composite of a program, or "auto": nobody says, and the network sees the picture as it is.
+            in the composite of a program, or "auto": unknown; the picture is not converted.
         overview: Whether the whole picture, shrunk to a patch, is a context of every patch; for networks that were
             trained with it.
 
@@ -180,7 +180,7 @@ class RunOptions(Options):
 
 @dataclass(frozen=True)
 class Plan:
-    """What will be done, known before the first pixel of the picture is read."""
+    """The plan of a run, made before the first pixel of the picture is read."""
 
     options: RunOptions
     height: int
@@ -211,7 +211,7 @@ class Plan:
 
 @dataclass
 class Counters:
-    """What a run did."""
+    """Counts and times of a run."""
 
     encoded: int = 0
     decoded: int = 0

@@ -50,7 +50,7 @@ _WEBP_BYTES = 32  # a pixel, at most; 3 megapixels took 27 (RGBA) and 31 (RGB) w
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where the results of a picture go. A path that is None is not written; the suffix says which format.
+    """Output files of a picture. A path that is None is not written; the suffix says which format.
 
     Attributes:
         alpha: The matte, grey.
@@ -180,17 +180,17 @@ def check_options(outputs: Outputs) -> None:
         )
     if outputs.trim and outputs.invert and str(outputs.alpha).lower().endswith(".exr"):
         raise InputError(
-            "--trim does not go with --invert into EXR: outside of the data window all is 0, and 1 is meant",
+            "--trim does not go with --invert into EXR, which reads 0 outside its data window: an inverted matte is 1",
             hint="Write the matte in a run of its own, without --trim, or without --invert.",
         )
     if outputs.despill and not outputs.colours():
         raise InputError(
-            "--despill is of the foreground's colours, and none of the outputs holds them",
+            "--despill changes foreground colours, but no output has them",
             hint="Leave --despill out, or write a --cutout.",
         )
     if outputs.clean and outputs.foreground is outputs.cutout is outputs.layered is None:
         raise InputError(
-            "--clean is of the colours of foreground, cut-out and EXR layers, and none of them is written",
+            "--clean changes colours of foreground, cut-out and EXR layers, but none of them is written",
             hint="Leave --clean out, or write a --cutout.",
         )
     if outputs.palette and (not str(outputs.cutout).lower().endswith(".png") or outputs.bit_depth not in ("auto", "8")):

@@ -61,7 +61,7 @@ def prepare(task: Task) -> tuple[Plan, Callable[[], SmallMatte | None]]:
 
 
 def extra_work(strategy: str, height: int, width: int, *, small_first: bool = True) -> float:
-    """Time for the smaller picture, as a share of the time for the picture's patches."""
+    """Time of the smaller picture, as a share of the time of the picture's patches."""
     step = shrink_factor(height, width)
     # bands of unknown pixels: 0.32 to 0.50 of the patches at half the size, 0.13 at a fifth
     return 0.0 if strategy != "hdmatt" or step == 1 or not small_first else step**-1.3

@@ -85,7 +85,7 @@ class Download:
             return self._array
 
     def synchronize(self) -> None:
-        """Wait until the values have left the buffer, as `Buffers` does before it is used again."""
+        """Wait until the values are copied out of the buffer; `Buffers` calls it before it reuses one."""
         self.array()
 
 

@@ -7,7 +7,8 @@ Knows readers of rows, windows and the network; nothing of strokes or files. Rea
     stitched         the alpha of a box, from the alpha of windows
 
 With the trimap that the pool was made from, windows of the fixed grid have the same alpha as in a whole run, and so has
-the stitched picture, bit for bit. With a trimap that was painted on since then, the contexts are those of before.
+the stitched picture, bit for bit. With a trimap that was painted on since then, the contexts are from the
+earlier trimap.
 """
 
 from collections.abc import Callable, Iterable
@@ -36,7 +37,7 @@ class DecodingStopped(Exception):
 
 
 class WindowDecoder:
-    """What single windows need of the whole picture, made from one trimap.
+    """Decodes single windows of a picture, with contexts from one trimap.
 
     Making it reads the picture and encodes the context pool; for a large picture the smaller one is matted, too.
 

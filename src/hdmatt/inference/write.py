@@ -34,7 +34,7 @@ from hdmatt.pictures.reader import PictureReader, as_float, open_picture
 
 @dataclass(frozen=True)
 class Sources:
-    """What outputs are made of beside the matte.
+    """Picture, trimap and background, from which outputs are made beside the matte.
 
     Attributes:
         coarse: Of `coarse_colours`, where the foreground is continued to where alpha is 0.
@@ -59,7 +59,7 @@ class Sources:
         return stack.enter_context(open_picture(self.picture, self.options))
 
     def behind(self, stack: ExitStack) -> Background | None:
-        """What lies behind a composite, closed with the stack."""
+        """Background of the composite, closed with the stack."""
         return None if self.background is None else open_background(stack, self.background, self.info, self.options)
 
 

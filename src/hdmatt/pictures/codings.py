@@ -1,4 +1,4 @@
-"""What a file is that we cannot read, by its first bytes, and what to do about it.
+"""Formats of unreadable files, by their first bytes, and what to do about each.
 
 Knows how codings are marked; decodes nothing. Called by pictures/decoder.py.
 
@@ -74,14 +74,14 @@ _UNREADABLE_PSD = ("multichannel", "duotone", "Lab")
 
 
 class Coding(NamedTuple):
-    """What a file is, and one thing to do."""
+    """Format of an unreadable file, and one thing to do."""
 
     name: str
     hint: str
 
 
 def coding_of(path: Path) -> Coding | None:
-    """What a file is that could not be opened; None if its first bytes say nothing."""
+    """Format of a file that could not be opened; None if its first bytes say nothing."""
     head = _first_bytes(path)
     for offset, mark, name, hint in _MARKS:
         if head[offset : offset + len(mark)].lower() == mark.lower():
@@ -101,7 +101,7 @@ def coding_of(path: Path) -> Coding | None:
 
 
 def unusual_coding(path: Path, file_format: str, spec: Any) -> Coding | None:
-    """What a file is whose coding not every build of the libraries can decode; None for usual ones."""
+    """Coding of a file that some builds of the libraries cannot decode; None for usual ones."""
     if file_format == "jpeg":
         return _jpeg(path, _first_bytes(path))
     compression = spec.get_int_attribute("tiff:Compression", 1) if file_format == "tiff" else 1
@@ -112,7 +112,7 @@ def unusual_coding(path: Path, file_format: str, spec: Any) -> Coding | None:
 
 
 def psd_colours(path: Path) -> str:
-    """What the colours of a PSD or PSB are, as "RGB" or "CMYK"; "" of another file."""
+    """Colour mode of a PSD or PSB, such as "RGB" or "CMYK"; "" of another file."""
     head = _first_bytes(path, 26)
     return _PSD_COLOURS.get(int.from_bytes(head[24:26], "big"), "") if head[:4] == b"8BPS" else ""
 

@@ -1,6 +1,7 @@
 """The pictures of a folder, by their names. Opens none of them.
 
     pictures_in, listed_names    all pictures, in natural order
+    natural                      key of that order
     named                        the picture of a name, whichever suffix it has
     by_stem, match_by_stem       pictures by their names without suffix; pairs of two folders
     folders_in                   folders by a pattern
@@ -35,7 +36,14 @@ def pictures_in(folder: Path) -> list[Path]:
 def listed_names(folder: Path) -> list[Path]:
     """The pictures of a folder in natural order; none if it holds none. Hidden files do not count."""
     paths = (path for path in folder.glob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
-    return sorted((path for path in paths if not path.name.startswith(".")), key=_natural)  # macOS leaves ._GT01.png
+    seen = (path for path in paths if not path.name.startswith("."))  # macOS leaves ._GT01.png
+    return sorted(seen, key=lambda path: natural(path.name))
+
+
+def natural(name: str) -> tuple[list[str | int], str]:
+    """Key for sorting names in natural order."""
+    parts = re.split(r"([0-9]+)", name.casefold())
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)], name
 
 
 def named(folder: Path, name: str) -> Path | None:
@@ -101,7 +109,7 @@ def folders_in(parent: Path, pattern: str) -> list[Path]:
     inside, _, wanted = pattern.rpartition("/")
     there = (path for path in (parent / inside).glob("*") if path.is_dir() and not path.name.startswith("."))
     paths = (path for path in there if fnmatchcase(path.name.casefold(), wanted.casefold()))
-    return sorted(paths, key=_natural)
+    return sorted(paths, key=lambda path: natural(path.name))
 
 
 def _and_more(paths: Sequence[Path]) -> str:
@@ -110,8 +118,3 @@ def _and_more(paths: Sequence[Path]) -> str:
 
 def _twice(one: Path, other: Path) -> InputError:
     return InputError(f"{one} and {other} have the same name but for the suffix", hint="Keep one of the two")
-
-
-def _natural(path: Path) -> tuple[list[str | int], str]:
-    parts = re.split(r"([0-9]+)", path.name.casefold())
-    return [int(part) if index % 2 else part for index, part in enumerate(parts)], path.name

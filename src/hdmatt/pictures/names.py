@@ -2,7 +2,7 @@
 
 from typing import Literal, get_args
 
-Mixing = Literal["auto", "linear", "display"]  # how the colours of a picture mix; auto: nobody says
+Mixing = Literal["auto", "linear", "display"]  # how the colours of a picture mix; auto: unknown
 Space = Literal["linear", "display"]  # what an alpha is for
 
 MIXINGS: tuple[str, ...] = get_args(Mixing)

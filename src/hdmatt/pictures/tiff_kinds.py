@@ -2,7 +2,7 @@
 
 Knows the tags of a TIFF as OpenImageIO gives them; decodes nothing. Called by pictures/decoder.py.
 
-    check_tiff           refuses what is passed on unconverted, or what nobody can tell
+    check_tiff           refuses TIFFs that would be read unconverted, or whose meaning is unknown
     Complement, complement_of    min-is-white channels that are still to be turned into white minus the number
 
 OpenImageIO 3.2 turns min-is-white pictures of up to 8 bit into their complement, all channels alike, and passes on

@@ -1,4 +1,4 @@
-"""Trimaps that are read as something else than was meant: what gives them away, and what to do about it.
+"""Checks for trimaps that would be read as something else than was meant.
 
 Knows values, nothing of files. Called by pictures/trimap.py, band by band.
 

@@ -141,7 +141,7 @@ def copies(model: HDMatt, devices: Sequence[str]) -> list[HDMatt]:
 
 
 def copies_made(model: HDMatt, devices: Sequence[str]) -> int:
-    """How many networks `copies` makes beside the given one."""
+    """Number of networks that `copies` makes, without the given one."""
     return len(devices) - lies_on(model, devices[0])
 
 

@@ -138,9 +138,17 @@ def read_foreground(entry: Path | tuple[Path, Path]) -> UInt8[np.ndarray, "_ _ 4
 
 
 def decode(path: Path, kind: Literal["colour", "grey", "as it is"]) -> np.ndarray:
-    """A picture as 8 bits: RGB, grey, or with the channels that it has (RGBA). Raises InputError where it is none."""
+    """A picture as 8 bits: RGB, grey, or with the channels that it has (RGBA). EXIF turns the first two only.
+
+    Raises:
+        InputError: It cannot be read, or is no picture.
+    """
     flag = {"colour": cv2.IMREAD_COLOR, "grey": cv2.IMREAD_GRAYSCALE, "as it is": cv2.IMREAD_UNCHANGED}[kind]
-    pixels = cv2.imread(str(path), flag)
+    try:  # from memory: cv2.imread cannot open every path on Windows
+        encoded = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}", hint="Check its permissions.") from error
+    pixels = cv2.imdecode(encoded, flag) if encoded.size else None
     if pixels is None:
         raise InputError(f"{path} cannot be decoded as a picture", hint="Replace it or take it out of the pack.")
     if pixels.dtype == np.uint16:

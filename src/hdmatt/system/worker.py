@@ -29,7 +29,7 @@ from hdmatt.system import memory
 FREE_SHARE = 0.9  # of the free memory that a process may take, so that it cannot take the machine with it
 GRACE_SECONDS = 2.0  # for a process to remove its temporary files before it is killed
 LOOK_SECONDS = 0.2  # between two looks at its memory
-_KILLED = -getattr(signal, "SIGKILL", 9)  # exit code of a process that the system killed; Windows has no such signal
+KILLED = -getattr(signal, "SIGKILL", 9)  # exit code of a process that the system killed; Windows has no such signal
 _PYTHONS = ("python", "pypy", "graalpy", "hython", "mayapy")  # what the names of Python's programs hold
 
 
@@ -92,7 +92,7 @@ class Worker:
             self._process.join()
             code = self._process.exitcode
             self.close()
-            killed = " (killed: the system had no memory left?)" if code == _KILLED else ""
+            killed = " (killed: the system had no memory left?)" if code == KILLED else ""
             text = f"its process ended with code {code}{killed}"
             raise WorkerStopped(text, time.monotonic() - started, None) from None
 

@@ -24,7 +24,7 @@ from hdmatt.training.losses import coarse_loss, pixel_weight, probe_loss, total,
 
 
 class ContextIndices(NamedTuple):
-    """For each patch of a batch the indices that it may look at; `topk`: of these the most similar, None: all."""
+    """Candidate contexts of each patch of a batch, and how many to choose of them; None: all."""
 
     indices: list[list[int]]
     topk: int | None

@@ -23,7 +23,7 @@ from hdmatt.inference.load import AnyNetwork
 from hdmatt.inference.options import Options
 from hdmatt.pictures.reader import BandReader
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
-from hdmatt.trimaps.fixed import MaskRows
+from hdmatt.trimaps.mask_rows import MaskRows
 from hdmatt.trimaps.smaller import eight_bits, smaller_picture, step_for
 from hdmatt.trimaps.widths import BandWidths, Width
 

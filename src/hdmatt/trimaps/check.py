@@ -39,7 +39,8 @@ def check_trimap(
         trimap: A path or an array, as for `matte`.
         picture: A path or an array. With it, contacts of foreground and background are judged by how soft the picture
             is there.
-        matte: A path or an array, made with this trimap. With it, sure pixels are found that the matte contradicts.
+        matte: A path or an array (uint8, uint16, or float in [0, 1]), made with this trimap. With it, sure pixels are
+            found that the matte contradicts.
         input_options: The layer of the picture, and how many pixels the files may have.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What a check of a trimap finds, and where. Knows nothing of how it is found.
+"""Findings of a check of a trimap, and where they lie. Knows nothing of how they are found.
 
 Place           a part of the picture where something was found
 Finding         one thing that is wrong or odd, with its places and what to do
@@ -36,7 +36,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was found in a trimap.
+    """One problem of a trimap.
 
     Attributes:
         name: A word that stays the same from version to version, such as "pinholes".
@@ -59,7 +59,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class TrimapCheck:
-    """What a check of a trimap found.
+    """All findings of a check of a trimap.
 
     Attributes:
         width, height: Pixels.

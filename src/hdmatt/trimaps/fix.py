@@ -1,4 +1,4 @@
-"""What can be put right in a trimap without knowing the picture.
+"""Repairs of a trimap that need no picture.
 
     fix_trimap    three exact values, and no pinholes
     write_fixed   the same from file to file
@@ -27,7 +27,7 @@ _ROWS = 512
 
 @dataclass(frozen=True)
 class TrimapFixes:
-    """What was changed in a trimap.
+    """Counts of changed pixels of a trimap.
 
     Attributes:
         snapped: Pixels that were not 0, 128 or 255.

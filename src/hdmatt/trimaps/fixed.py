@@ -1,28 +1,17 @@
 """Trimaps whose unknown band has a fixed width, in bands of rows. Knows nothing of files and networks.
 
-MaskRows           what is needed of a mask
 fixed_band_rows    a mask's rows -> the trimap's rows, exact to the pixel
 """
 
 from collections.abc import Iterator
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
 
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN, farther_than
+from hdmatt.trimaps.mask_rows import MaskRows
 
 _ROWS = 256  # of the trimap that are made together, at least
-
-
-@runtime_checkable
-class MaskRows(Protocol):
-    """A mask by rows: 255 surely inside, 0 surely outside, 128 where the mask itself is soft."""
-
-    height: int
-    width: int
-
-    def rows(self, y0: int, y1: int) -> UInt8[np.ndarray, "h w"]: ...
 
 
 def fixed_band_rows(mask: MaskRows, *, inside: int, outside: int) -> Iterator[UInt8[np.ndarray, "_ w"]]:

@@ -18,7 +18,7 @@ from hdmatt.errors import InputError
 from hdmatt.pictures import colour
 from hdmatt.pictures.reader import BandReader, network_colours
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
-from hdmatt.trimaps.masks import EnlargedMask
+from hdmatt.trimaps.mask_rows import EnlargedMask
 from hdmatt.trimaps.smaller import eight_bits, smaller_picture, step_for
 
 _SIDE = 800  # of the smaller picture, about: 3.5 s on one core

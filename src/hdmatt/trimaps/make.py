@@ -23,7 +23,8 @@ from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions
 from hdmatt.pictures.reader import ArrayReader, BandReader, as_float, open_picture
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND
 from hdmatt.pictures.writer import PictureWriter, check_output_path
-from hdmatt.trimaps.fixed import MaskRows, fixed_band_rows
+from hdmatt.trimaps.fixed import fixed_band_rows
+from hdmatt.trimaps.mask_rows import MaskRows
 from hdmatt.trimaps.masks import MaskSource, open_mask
 from hdmatt.trimaps.widths import AnyWidth, BandWidths
 
@@ -32,7 +33,7 @@ EXACT_SUFFIXES = (".png", ".tif", ".tiff", ".webp")  # formats that keep 0, 128 
 
 @dataclass(frozen=True)
 class TrimapSummary:
-    """What `write_trimap` made. Lengths are pixels."""
+    """Size, widths and counts of a trimap that `write_trimap` made. Lengths are pixels."""
 
     width: int
     height: int
@@ -60,9 +61,9 @@ def make_trimap(
     width all around.
 
     Args:
-        mask: A path, an array, or a MaskSource (a PSD's layer, a box, coloured strokes). White is inside: True, 255 of
-            uint8, 65535 of uint16, 1 of floats; of H x W x 4 the alpha counts. What is between 5 % and 95 % white is
-            always unknown.
+        mask: A path, an array, or a MaskSource (a PSD's layer, a box, coloured strokes). White is foreground: True,
+            255 of uint8, 65535 of uint16, 1 of floats; of H x W x 4 the alpha counts. What is between 5 % and 95 %
+            white is always unknown.
         picture: A path or an array of the mask's size, as for `matte`.
         band: "auto", or a width for both sides: 20, "20px", "2%" of the diagonal. Default: "auto" with a picture, "2%"
             without.

@@ -1,13 +1,9 @@
 """Masks by rows: from grey pictures, mattes, cut-outs, layers, boxes and scribbles.
 
-Knows where a mask comes from; nothing of bands. A mask's rows are 255 where it is at least 95 % white, 0 where it is at
-most 5 %, else 128: a soft edge, hair of a matte, the steps of a small mask that was enlarged. Read top to bottom:
+Knows where a mask comes from; nothing of bands.
 
-    MaskSource      what a mask is made from
-    open_mask       a MaskSource -> its rows
-    three_values    any grey values -> 0, 128 and 255
-    WholeMask       the rows of an array
-    EnlargedMask    the rows of a small mask at the picture's size
+    MaskSource    a file, a layer, strokes, a box or a network
+    open_mask     a MaskSource -> its rows
 """
 
 from contextlib import ExitStack
@@ -16,16 +12,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, Shaped, UInt8
+from jaxtyping import UInt8
 
 from hdmatt.errors import InputError
-from hdmatt.pictures.info import DEFAULT_INPUT, WHITE, InputOptions
+from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions
 from hdmatt.pictures.placed import placed
 from hdmatt.pictures.reader import ArrayReader, BandReader, as_float, open_picture, single_channel
-from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
-from hdmatt.trimaps.fixed import MaskRows
+from hdmatt.trimaps.grabcut import mask_from_box, mask_from_scribbles
+from hdmatt.trimaps.mask_rows import EnlargedMask, MaskRows, WholeMask, three_values
+from hdmatt.trimaps.psd import layer_coverage
+from hdmatt.trimaps.rembg import mask_by_rembg
 
-SURE = 0.05  # of white: what a mask may be off by at pixels that it is sure of; JPEG's ripples stay below it
 _ROWS = 256  # that are read together
 _NO_MASK = (
     "A mask is grey, or a cut-out with transparency. For a photograph: --picture FILE --box X0 Y0 X1 Y1. For coloured "
@@ -35,12 +32,13 @@ _NO_MASK = (
 
 @dataclass(frozen=True)
 class MaskSource:
-    """What a mask is made from.
+    """Source of a mask: a file, a layer, strokes, a box or a network.
 
     Attributes:
         file: A mask, matte or cut-out (path or array); the scribbles' picture; a PSD. None with `box` and `rembg`.
         layer: Name of the PSD's layer; what of it is visible is the mask (needs psd-tools).
-        scribbles: Colours of the strokes on foreground and on background, such as ("#ff0000", "#0000ff").
+        scribbles: Colours (sRGB) of the strokes on foreground and on background, such as ("#ff0000", "#0000ff"); pixels
+            under a stroke are known in the trimap, whatever the mask says.
         box: x0, y0, x1, y1: the object lies inside, nothing of it outside (x1 and y1 are not inside).
         rembg: Name of a model of the package rembg.
         fit: Enlarge or reduce a mask of the picture's shape but another size.
@@ -74,70 +72,12 @@ def open_mask(
     if picture is not None and (source.box or source.scribbles or source.rembg):
         return _from_picture(stack, source, picture, options)
     if source.layer is not None:
-        from hdmatt.trimaps.psd import layer_coverage
-
         mask: MaskRows = WholeMask(
             three_values(layer_coverage(_path(source), source.layer, max_pixels=options.max_pixels))
         )
     else:
         mask = _from_file(stack, source, picture, options)
     return mask if picture is None else _same_size(mask, source, picture)
-
-
-def three_values(values: Shaped[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
-    """A mask's grey values as 255 (95 % of white and more), 0 (5 % and less) and 128 (between).
-
-    Args:
-        values: bool, uint8, uint16, or float (1 is white).
-    """
-    if values.dtype == np.bool_:
-        return np.where(values, np.uint8(FOREGROUND), np.uint8(BACKGROUND))
-    white = WHITE.get(values.dtype.name, 1)
-    mask = np.full(values.shape, UNKNOWN, np.uint8)
-    mask[values <= SURE * white] = BACKGROUND
-    mask[values >= (1 - SURE) * white] = FOREGROUND
-    return mask
-
-
-class WholeMask:
-    """The rows of a mask that is held as an array of 0, 128 and 255."""
-
-    def __init__(self, mask: UInt8[np.ndarray, "h w"]) -> None:
-        self._mask = mask
-        self.height, self.width = mask.shape
-
-    def rows(self, y0: int, y1: int) -> UInt8[np.ndarray, "h w"]:
-        return self._mask[y0:y1]
-
-
-class EnlargedMask:
-    """The rows of a small mask at the size of its picture, linear between its pixels.
-
-    Args:
-        small: In [0, 1].
-        height: Of the picture.
-        width: Of the picture.
-        step: Pixels of the picture to one of `small`, along y and along x.
-    """
-
-    def __init__(
-        self, small: Float32[np.ndarray, "_ _"], *, height: int, width: int, step: tuple[float, float]
-    ) -> None:
-        self._small, self._step = small, step
-        self.height, self.width = height, width
-
-    def rows(self, y0: int, y1: int) -> UInt8[np.ndarray, "h w"]:
-        at_y, at_x = (
-            ((np.arange(*span, dtype=np.float32) + np.float32(0.5)) / np.float32(step) - np.float32(0.5))
-            for span, step in zip(((y0, y1), (0, self.width)), self._step, strict=True)
-        )
-        # first along x where few rows of the small mask are touched; cv2.remap ends at 32767 columns
-        rows, columns = (_between(at, length) for at, length in zip((at_y, at_x), self._small.shape, strict=True))
-        upper, lower = (self._small[index] for index in rows[:2])
-        share = rows[2][:, None]
-        narrow = upper * (1 - share) + lower * share
-        left, right, part = columns
-        return three_values(narrow[:, left] * (1 - part) + narrow[:, right] * part)
 
 
 class _GreyMask:
@@ -158,13 +98,6 @@ class _GreyMask:
                 hint="Divide it by its white, or save it as 8-bit grey.",
             )
         return three_values(values)
-
-
-def _between(at: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The two neighbours of each place, and the share of the second."""
-    first = np.floor(at).astype(np.int64)
-    share = (at - first).astype(np.float32)
-    return first.clip(0, length - 1), (first + 1).clip(0, length - 1), share
 
 
 def _check_source(source: MaskSource, picture: BandReader | None) -> None:
@@ -230,18 +163,12 @@ def _same_size(mask: MaskRows, source: MaskSource, picture: BandReader) -> MaskR
 
 def _from_picture(stack: ExitStack, source: MaskSource, picture: BandReader, options: InputOptions) -> MaskRows:
     if source.box is not None:
-        from hdmatt.trimaps.grabcut import mask_from_box
-
         return mask_from_box(picture, source.box)
     if source.scribbles is not None:
-        from hdmatt.trimaps.grabcut import mask_from_scribbles
-
         if isinstance(source.file, np.ndarray):
             strokes: BandReader = ArrayReader(source.file)
         else:
             strokes = _over(picture, stack.enter_context(open_picture(_path(source), options.of_others())))
         return mask_from_scribbles(picture, strokes, source.scribbles, name=source.name)
     assert source.rembg is not None
-    from hdmatt.trimaps.rembg import mask_by_rembg
-
     return mask_by_rembg(picture, source.rembg)

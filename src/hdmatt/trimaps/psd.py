@@ -1,4 +1,4 @@
-"""What of a PSD's layer is visible, as a mask. Knows nothing of trimaps; needs psd-tools.
+"""The visible part of a PSD's layer, as a mask. Knows nothing of trimaps; needs psd-tools.
 
 layer_coverage    the layer's transparency times its mask, at the size of the document
 """

@@ -15,7 +15,7 @@ import numpy as np
 
 from hdmatt.errors import InputError
 from hdmatt.pictures.reader import BandReader
-from hdmatt.trimaps.masks import EnlargedMask
+from hdmatt.trimaps.mask_rows import EnlargedMask
 from hdmatt.trimaps.smaller import eight_bits, smaller_picture, step_for
 
 _SIDE = 1600  # of the picture that the network gets; it shrinks it to 320 to 1024 pixels itself

@@ -13,8 +13,9 @@ from jaxtyping import Float32, UInt8
 from hdmatt.overview.small_matte import small_picture
 from hdmatt.pictures.reader import BandReader, network_colours
 from hdmatt.pictures.trimap import UNKNOWN
+from hdmatt.system.memory import MIB
 
-_BAND_BYTES = 64 * 2**20  # of rows that are read together, with their floats
+_BAND_BYTES = 64 * MIB  # of rows that are read together, with their floats
 
 
 def step_for(height: int, width: int, *, side: int) -> int:

@@ -41,7 +41,7 @@ class _Band(NamedTuple):
 
 
 class Survey:
-    """What was counted in a trimap.
+    """All counts of a trimap.
 
     Attributes:
         pixels: Of background, unknown and foreground.

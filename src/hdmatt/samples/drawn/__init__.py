@@ -1,1 +1,1 @@
-"""Foregrounds drawn without any file: hair, plants, nets, see-through and solid things."""
+"""Foregrounds drawn without any file: hair, plants, nets, see-through and solid things. Knows nothing about files."""

@@ -46,7 +46,6 @@ def test_strokes_on_both_find_the_object_and_stay(model, tmp_path):
         assert min(shares(trimap)) > 0.9 and (trimap[72:78, 62:68] == 255).all() and (trimap[4, 5:120] == 0).all()
 
 
-@pytest.mark.release
 def test_a_mask_and_a_band_are_what_trimap_make_gives(model, tmp_path):
     picture, trimap = studio_scene.files(tmp_path)
     mask = np.where(cv2.imread(str(trimap), 0) == 255, 255, 0).astype(np.uint8)

@@ -41,6 +41,14 @@ def test_strokes_paint_the_pixels_that_they_cover():
     assert np.array_equal(trimap.read(Box(400, 77, 600, 1033)), array[400:600, 77:1033])
 
 
+@pytest.mark.parametrize("kind", ["brush", "lasso", "widen"])
+@pytest.mark.parametrize("place", [(50.0, -40.0), (50.0, WIDTH + 40.0), (-40.0, 50.0), (HEIGHT + 40.0, 50.0)])
+def test_a_stroke_beside_the_picture_changes_nothing(kind, place):
+    before, dirty = empty().paint(Stroke(kind, 255 if kind != "widen" else 128, ((*place, 9.0),), 5))
+    assert before == {}
+    assert dirty.empty
+
+
 def test_the_box_of_a_stroke_holds_all_changes_and_no_row_more():
     trimap, _ = painted()
     before = trimap.rows(0, HEIGHT)

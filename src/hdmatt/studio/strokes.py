@@ -12,7 +12,7 @@ Arrays only; knows no trimap and no file. Lengths are pixels, y before x; a pixe
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -87,7 +87,7 @@ class Stroke:
 
     def values(self) -> dict[str, Any]:
         """What `of` takes, for JSON."""
-        return asdict(self)
+        return {"kind": self.kind, "label": self.label, "points": self.points, "amount": self.amount}
 
     @property
     def box(self) -> Box:
@@ -116,7 +116,9 @@ def path_mask(points: np.ndarray, box: Box) -> Bool[np.ndarray, "h w"]:
     changes = np.zeros((len(rows), box.x1 - box.x0 + 1), np.int32)
     pairs = pairwise(points) if len(points) > 1 else [(points[0], points[0])]
     for one, other in pairs:
-        _add_intervals(changes, box, *_hull_intervals(rows, one, other))
+        low, high = min(one[0] - one[2], other[0] - other[2]), max(one[0] + one[2], other[0] + other[2])
+        some = slice(*np.searchsorted(rows, (low, high + 1)))  # those that the two discs reach, and one more
+        _add_intervals(changes[some], box, *_hull_intervals(rows[some], one, other))
     return np.cumsum(changes[:, :-1], axis=1, dtype=np.int32) > 0
 
 

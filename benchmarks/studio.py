@@ -35,7 +35,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,6 @@ class Server:
         assert found, "the studio did not start"
         self.start = time.monotonic() - started
         self.address, self._port, self._cookie = found[1], int(found[2]), f"hdmatt_{found[2]}={found[3]}"
-        self._connection = http.client.HTTPConnection("127.0.0.1", self._port)
         self.events: list[dict[str, Any]] = []
         self.news = threading.Condition()
         threading.Thread(target=self._listen, daemon=True).start()
@@ -79,11 +78,13 @@ class Server:
     def ask(self, method: str, path: str, body: Any = None) -> bytes:
         data = None if body is None else json.dumps(body)
         headers = {"cookie": self._cookie, "content-type": "application/json"}
-        self._connection.request(method, f"/api/pictures/1{path}", data, headers)
-        answer = self._connection.getresponse()
-        content = answer.read()
-        assert answer.status == 200, (answer.status, content[:300])
-        return content
+        # one for each: the server closes those that were idle
+        with closing(http.client.HTTPConnection("127.0.0.1", self._port)) as connection:
+            connection.request(method, f"/api/pictures/1{path}", data, headers)
+            answer = connection.getresponse()
+            content = answer.read()
+            assert answer.status == 200, (answer.status, content[:300])
+            return content
 
     def event(self, since: int, wanted: Any, patience: float = _PATIENCE) -> dict[str, Any]:
         """The first of some events after so many others."""

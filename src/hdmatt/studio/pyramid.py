@@ -27,7 +27,7 @@ from hdmatt.pictures.reader import BandReader, network_colours
 from hdmatt.studio.tile_file import TileFile
 from hdmatt.studio.trimap_tiles import SIZE, Key, tiles_touching
 
-_PATIENCE = 4.0  # seconds that a tile waits for the rows it is made from, before it is answered without them
+_PATIENCE = 3.0  # seconds that a tile waits for the rows it is made from, before it is answered without them
 _DIRECT = 2  # the smallest view that is made from the picture itself where its windows are cheap to read
 _QUICK = 1024  # pixels of the longer side that the first view of a JPEG has at least
 _GREY = 128  # what is not known yet

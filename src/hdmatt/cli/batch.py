@@ -5,13 +5,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hdmatt.cli import shared
 from hdmatt.errors import InputError, plural
-from hdmatt.pictures import names
 
 if TYPE_CHECKING:
     from hdmatt.batching.batch import Prepared
@@ -19,13 +18,10 @@ if TYPE_CHECKING:
 
 FAILED = 3  # exit code when some pictures failed
 
-BitDepth = Literal["auto", "8", "16", "half", "float"]
-AlphaMode = Literal["straight", "premultiplied"]
 
 _FIND = "Pictures and trimaps"
 _OUTPUTS = "Outputs: templates of {dir} {stem} {ext}, and {base} {frame} for sequences"
 _RUN = "What is computed, and when to stop"
-_SPEED = "Speed and memory"
 
 Found = Annotated[
     list[str] | None,
@@ -40,7 +36,9 @@ def batch_command(
     inputs: Found = None,
     trimaps: Annotated[
         str | None,
-        typer.Option(metavar="DIR|URL", help="Their only folder. Default: beside pictures.", rich_help_panel=_FIND),
+        typer.Option(
+            metavar="DIR|URL", help="Folder of the trimaps. Default: beside the pictures.", rich_help_panel=_FIND
+        ),
     ] = None,
     masks: Annotated[
         str | None,
@@ -90,52 +88,18 @@ def batch_command(
     composite: Template = None,
     psd: Template = None,
     layered: Template = None,
-    plate: Annotated[
-        bool, typer.Option("--plate", help="The picture as layer plate of --layered.", rich_help_panel=_OUTPUTS)
-    ] = False,
-    alpha_mode: Annotated[
-        AlphaMode | None,
-        typer.Option(help="Of colours with alpha. Default: straight, in EXR premultiplied.", rich_help_panel=_OUTPUTS),
-    ] = None,
-    clean: Annotated[
-        bool, typer.Option("--clean", help="Colours are 0 where alpha is 0.", rich_help_panel=_OUTPUTS)
-    ] = False,
-    matte_range: Annotated[
-        tuple[float, float],
-        typer.Option(metavar="LOW HIGH", help="Alpha is 0 up to LOW, 1 from HIGH on.", rich_help_panel=_OUTPUTS),
-    ] = (0, 1),
-    invert: Annotated[
-        bool, typer.Option("--invert", help="The file of the matte holds 1 - alpha.", rich_help_panel=_OUTPUTS)
-    ] = False,
-    despill: Annotated[
-        float,
-        typer.Option(
-            metavar="0-1", help="Takes a green or blue screen's light from the colours.", rich_help_panel=_OUTPUTS
-        ),
-    ] = 0,
-    matte_for: Annotated[
-        names.Space | None,
-        typer.Option(
-            "--matte-for",
-            help="Convert alpha for mixing in linear light or in display values.",
-            rich_help_panel=_OUTPUTS,
-        ),
-    ] = None,
-    trim: Annotated[
-        bool, typer.Option("--trim", help="Cut the outputs to the subject.", rich_help_panel=_OUTPUTS)
-    ] = False,
-    palette: Annotated[
-        bool, typer.Option("--palette", help="PNG cut-outs of few colours get a palette.", rich_help_panel=_OUTPUTS)
-    ] = False,
-    background: Annotated[
-        str | None, typer.Option(help="Picture or colour behind --composite.", rich_help_panel=_OUTPUTS)
-    ] = None,
-    bit_depth: Annotated[
-        BitDepth, typer.Option(help="Of the outputs; auto: as the picture.", rich_help_panel=_OUTPUTS)
-    ] = "auto",
-    quality: Annotated[
-        int | None, typer.Option(metavar="1-100", help="Of colours in JPEG and WebP.", rich_help_panel=_OUTPUTS)
-    ] = None,
+    plate: shared.Plate = False,
+    alpha_mode: shared.AlphaMode = None,
+    clean: shared.Clean = False,
+    matte_range: shared.MatteRange = (0, 1),
+    invert: shared.Invert = False,
+    despill: shared.Despill = 0,
+    matte_for: shared.MatteFor = None,
+    trim: shared.Trim = False,
+    palette: shared.Palette = False,
+    background: shared.Background = None,
+    bit_depth: shared.BitDepth = "auto",
+    quality: shared.Quality = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files that no batch wrote.", rich_help_panel=_OUTPUTS)
     ] = False,
@@ -157,17 +121,18 @@ def batch_command(
         float, typer.Option(min=0, help="Seconds without change before a file counts.", rich_help_panel=_RUN)
     ] = 3.0,
     ledger: Annotated[
-        Path | None, typer.Option(help="Its folder. Default: .hdmatt in the results.", rich_help_panel=_RUN)
+        Path | None, typer.Option(help="Folder of the ledger. Default: .hdmatt in the results.", rich_help_panel=_RUN)
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Pictures at once. Default: by cores, memory.", rich_help_panel=_SPEED)
+        int | None,
+        typer.Option(min=1, help="Pictures at once. Default: by cores, memory.", rich_help_panel=shared.SPEED),
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads a picture. Default: by its size.", rich_help_panel=_SPEED)
+        int | None, typer.Option(min=1, help="Threads a picture. Default: by its size.", rich_help_panel=shared.SPEED)
     ] = None,
     ray: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="A Ray cluster computes: auto, HOST:PORT.", rich_help_panel=_SPEED),
+        typer.Option(metavar="ADDRESS", help="A Ray cluster computes: auto, HOST:PORT.", rich_help_panel=shared.SPEED),
     ] = None,
     input_layer: shared.InputLayer = None,
     transfer: shared.Transfer = None,

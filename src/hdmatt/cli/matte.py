@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from hdmatt.inference.files import RunForecast, RunSummary
 
 _OURS = (NoUnknownWarning, InexactWarning)  # warnings that are printed as lines
-BitDepth = Literal["auto", "8", "16", "half", "float"]
-AlphaMode = Literal["straight", "premultiplied"]
 _MASK = "A mask instead of a trimap (more of them: hdmatt trimap make)"
 
 
@@ -38,39 +36,25 @@ def matte_command(
     foreground: Annotated[Path | None, typer.Option(help="Foreground colours without spill.")] = None,
     cutout: Annotated[Path | None, typer.Option(help="Foreground and alpha as RGBA.")] = None,
     composite: Annotated[Path | None, typer.Option(help="Foreground over --background.")] = None,
-    background: Annotated[str | None, typer.Option(help="Picture or colour behind --composite.")] = None,
+    background: shared.Background = None,
     psd: Annotated[
         Path | None, typer.Option(help="Layers for Photoshop, the matte as mask; .psb for large ones.")
     ] = None,
-    bit_depth: Annotated[BitDepth, typer.Option(help="Of the outputs; auto: as the picture.")] = "auto",
-    quality: Annotated[
-        int | None,
-        typer.Option(metavar="1-100", help="Of colours in JPEG (95) and WebP (lossless); alpha stays exact."),
-    ] = None,
-    alpha_mode: Annotated[
-        AlphaMode | None, typer.Option(help="Of colours with alpha. Default: straight, in EXR premultiplied.")
-    ] = None,
-    clean: Annotated[
-        bool, typer.Option("--clean", help="Colours of foreground and cut-out are 0 where alpha is 0.")
-    ] = False,
-    matte_range: Annotated[
-        tuple[float, float],
-        typer.Option(metavar="LOW HIGH", help="Levels: alpha is 0 up to LOW, 1 from HIGH on, linear between."),
-    ] = (0, 1),
-    invert: Annotated[bool, typer.Option("--invert", help="The file of the matte holds 1 - alpha.")] = False,
+    bit_depth: shared.BitDepth = "auto",
+    quality: shared.Quality = None,
+    alpha_mode: shared.AlphaMode = None,
+    clean: shared.Clean = False,
+    matte_range: shared.MatteRange = (0, 1),
+    invert: shared.Invert = False,
     matte_for: shared.MatteFor = None,
     overwrite: shared.Overwrite = False,
     layered: Annotated[
         Path | None, typer.Option(help="EXR with layers: cut-out (R G B A) and straight foreground (fg).")
     ] = None,
-    plate: Annotated[bool, typer.Option("--plate", help="The picture as layer plate of --layered, too.")] = False,
-    despill: Annotated[
-        float, typer.Option(metavar="0-1", help="Takes the light of a green or blue screen from the colours.")
-    ] = 0,
-    trim: Annotated[bool, typer.Option("--trim", help="Cut all outputs to the subject.")] = False,
-    palette: Annotated[
-        bool, typer.Option("--palette", help="A PNG cut-out of 8 bit and at most 256 colours gets a palette.")
-    ] = False,
+    plate: shared.Plate = False,
+    despill: shared.Despill = 0,
+    trim: shared.Trim = False,
+    palette: shared.Palette = False,
     mask: Annotated[
         Path | None, typer.Option(help="Makes the trimap from a mask, matte or cut-out.", rich_help_panel=_MASK)
     ] = None,

@@ -19,7 +19,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -40,16 +40,68 @@ else:  # what typer passes is the base class of the one it asks us to name; our 
 MAX_PIXELS = 10**9  # pictures.info.DEFAULT_MAX_PIXELS, without NumPy
 TYPED: ContextVar[tuple[str, ...]] = ContextVar("typed", default=())  # the words main was called with, for records
 
+_HELD = "What the outputs hold"
 _INPUT = "How the picture is read"
 _NETWORK = "The network"
 _PATCHES = "Patches: how they are placed, chosen and joined"
-_SPEED = "Speed and memory"
+SPEED = "Speed and memory"
 _PRINT = "What is printed"
 
 Picture = Annotated[Path, typer.Argument(help="PNG, JPEG, TIFF, EXR, WebP or another kind that is read.")]
 Trimap = Annotated[Path, typer.Argument(help="Same size; below 85 background, 170 and above foreground, else unknown.")]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace files of default names; those named here are always replaced.")
+]
+
+Background = Annotated[str | None, typer.Option(help="Picture or colour behind --composite.", rich_help_panel=_HELD)]
+BitDepth = Annotated[
+    Literal["auto", "8", "16", "half", "float"],
+    typer.Option("--bit-depth", help="Bits of the outputs; auto: as the picture.", rich_help_panel=_HELD),
+]
+Quality = Annotated[
+    int | None,
+    typer.Option(
+        metavar="1-100",
+        help="Quality of colours in JPEG (95) and WebP (lossless); alpha stays exact.",
+        rich_help_panel=_HELD,
+    ),
+]
+AlphaMode = Annotated[
+    Literal["straight", "premultiplied"] | None,
+    typer.Option(
+        "--alpha-mode",
+        help="How colours with alpha are held. Default: straight; EXR: premultiplied.",
+        rich_help_panel=_HELD,
+    ),
+]
+Clean = Annotated[
+    bool,
+    typer.Option("--clean", help="Colours of foreground and cut-out are 0 where alpha is 0.", rich_help_panel=_HELD),
+]
+MatteRange = Annotated[
+    tuple[float, float],
+    typer.Option(
+        metavar="LOW HIGH",
+        help="Levels: alpha is 0 up to LOW, 1 from HIGH on, linear between.",
+        rich_help_panel=_HELD,
+    ),
+]
+Invert = Annotated[bool, typer.Option("--invert", help="The file of the matte holds 1 - alpha.", rich_help_panel=_HELD)]
+Despill = Annotated[
+    float,
+    typer.Option(
+        metavar="0-1", help="Takes the light of a green or blue screen from the colours.", rich_help_panel=_HELD
+    ),
+]
+Plate = Annotated[
+    bool, typer.Option("--plate", help="The picture as layer plate of --layered, too.", rich_help_panel=_HELD)
+]
+Trim = Annotated[bool, typer.Option("--trim", help="Cut all outputs to the subject.", rich_help_panel=_HELD)]
+Palette = Annotated[
+    bool,
+    typer.Option(
+        "--palette", help="A PNG cut-out of 8 bit and at most 256 colours gets a palette.", rich_help_panel=_HELD
+    ),
 ]
 
 Model = Annotated[str, typer.Option(help="Name (see hdmatt info) or safetensors file.", rich_help_panel=_NETWORK)]
@@ -62,23 +114,23 @@ Devices = Annotated[
     str,
     typer.Option(
         help="auto, cpu, cuda, cuda:1, mps; several by commas, as cuda:0,cuda:1, or cuda:all.",
-        rich_help_panel=_SPEED,
+        rich_help_panel=SPEED,
     ),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=_SPEED)]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=SPEED)]
 Memory = Annotated[
     int | None,
     typer.Option(
         parser=parse_bytes,
         metavar="SIZE",
         help="Peak memory of hdmatt, as 2GiB or 2GB. Default: half of what is free.",
-        rich_help_panel=_SPEED,
+        rich_help_panel=SPEED,
     ),
 ]
 Batch = Annotated[
     int | None,
     typer.Option(
-        help="Patches computed at once. Default: by --memory; with bf16 on a CPU always 1.", rich_help_panel=_SPEED
+        help="Patches computed at once. Default: by --memory; with bf16 on a CPU always 1.", rich_help_panel=SPEED
     ),
 ]
 InputLayer = Annotated[
@@ -93,7 +145,7 @@ Transfer = Annotated[
         rich_help_panel=_INPUT,
     ),
 ]
-MaxPixels = Annotated[int, typer.Option(min=1, help="Refuse larger pictures.", rich_help_panel=_SPEED)]
+MaxPixels = Annotated[int, typer.Option(min=1, help="Refuse larger pictures.", rich_help_panel=SPEED)]
 
 Mixing = Annotated[
     names.Mixing,
@@ -109,6 +161,7 @@ MatteFor = Annotated[
         "--matte-for",
         help="Convert alpha for mixing in linear light (Nuke, EXR) or in display values (Photoshop, web), and mix "
         "the composite there.",
+        rich_help_panel=_HELD,
     ),
 ]
 

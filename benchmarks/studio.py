@@ -52,7 +52,7 @@ from hdmatt.system.memory import MIB
 _UNKNOWN, _MOST_UNKNOWN = 0.1, 4.0  # share of the picture; megapixels, so that the first look at all patches ends
 _RADIUS = 20.0
 _PATIENCE = 900.0  # seconds for the first patch, which needs a look at the whole picture
-_IDLE = 600.0  # seconds until all patches are there
+_IDLE = 120.0  # seconds until all patches are there
 _REFRESHES = 5  # strokes that come during a refresh
 _INTO = 0.7  # seconds into it
 _FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync")

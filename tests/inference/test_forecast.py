@@ -1,42 +1,70 @@
 """The seconds that a plan promises follow from the seconds of its steps."""
 
-from types import SimpleNamespace
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from hdmatt.inference import forecast
 from hdmatt.inference.forecast import Speed
+from hdmatt.inference.options import Options, Plan, RunOptions
+from hdmatt.network.config import ModelConfig
+from hdmatt.network.model import HDMatt
+from hdmatt.patches.windows import Part, Window
+from hdmatt.pictures.reader import ArrayReader
+from hdmatt.pictures.trimap import open_trimap
+
+WINDOW = Window(0, 0, 320)
+PLAN = Plan(
+    options=RunOptions.of(Options(), device="cpu"),
+    height=1000,
+    width=1000,
+    unknown=10,
+    queries=[WINDOW] * 10,
+    pool=[WINDOW] * 4,
+    known_colours=False,
+    batch=1,
+    limit=1,
+    peak=1,
+    on_grid=10,
+    cache=3,  # 11 patches pass the encoder
+    cache_bytes=0,
+    stems=2,  # 12 pass the first layers
+    part=Part(0, 320, 0, 320),
+)
 
 
-def plan(**more):
-    """What the forecast reads of a plan: 10 patches to decode, 4 candidates, 1000 rows."""
-    facts = {"queries": [0] * 10, "pool": [0] * 4, "first_layers": 12, "encodes": 11, "height": 1000}
-    return SimpleNamespace(**{**facts, "known_colours": False, "options": SimpleNamespace(device="cpu"), **more})
+@pytest.fixture
+def seconds(monkeypatch):
+    """The forecast of a plan by given speeds."""
+    picture, model = ArrayReader(np.zeros((8, 8, 3), np.uint8)), HDMatt(ModelConfig(width=4))
+    trimap = open_trimap(np.full((8, 8), 128, np.uint8))
+
+    def forecast_of(speed, **changes):
+        monkeypatch.setattr(forecast, "measure", lambda *_: speed)
+        return forecast.seconds(replace(PLAN, **changes), picture, trimap, model)
+
+    return forecast_of
 
 
-def seconds(monkeypatch, speed, **more):
-    monkeypatch.setattr(forecast, "measure", lambda *_: speed)
-    return forecast.seconds(plan(**more), None, None, None)
+def test_the_steps_of_all_patches_are_added_up(seconds):
+    assert seconds(Speed(1.0, 0.1, 0.01, 0.0)) == pytest.approx(12 + 1.1 + 0.1)
 
 
-def test_the_steps_of_all_patches_are_added_up(monkeypatch):
-    assert seconds(monkeypatch, Speed(1.0, 0.1, 0.01, 0.0)) == pytest.approx(12 + 1.1 + 0.1)
-
-
-def test_reading_and_computing_overlap_and_known_colours_come_before_both(monkeypatch):
+def test_reading_and_computing_overlap_and_known_colours_come_before_both(seconds):
     speed = Speed(0.1, 0.0, 0.0, 0.001)
-    assert seconds(monkeypatch, speed) == pytest.approx(2.0)  # the rows are read for the candidates and for the patches
-    assert seconds(monkeypatch, speed, pool=[]) == pytest.approx(1.2)  # read once, which takes 1 s
-    assert seconds(monkeypatch, speed, known_colours=True) == pytest.approx(3.0)
+    assert seconds(speed) == pytest.approx(2.0)  # the rows are read for the candidates and for the patches
+    assert seconds(speed, known_colours=True) == pytest.approx(3.0)
+    assert seconds(Speed(1.0, 0.0, 0.0, 0.001)) == pytest.approx(12.0)
+    alone = seconds(Speed(0.0, 0.0, 0.01, 0.001), pool=[], cache=0, stems=0)
+    assert alone == pytest.approx(1.0)  # read once
 
 
-def test_twice_the_patches_take_twice_the_time_and_two_devices_half(monkeypatch):
+def test_twice_the_patches_take_twice_the_time(seconds):
     speed = Speed(0.3, 0.2, 0.1, 0.0)
-    once = seconds(monkeypatch, speed)
-    assert seconds(monkeypatch, speed, queries=[0] * 20, first_layers=24, encodes=22) == pytest.approx(2 * once)
-    both = SimpleNamespace(device="cuda:0,cuda:1")
-    assert seconds(monkeypatch, speed, options=both) == pytest.approx(once / 2)
+    twice = seconds(speed, queries=[WINDOW] * 20, pool=[WINDOW] * 8, cache=6, stems=4)
+    assert twice == pytest.approx(2 * seconds(speed))
 
 
-def test_nothing_unknown_takes_no_time(monkeypatch):
-    assert seconds(monkeypatch, Speed(1.0, 1.0, 1.0, 1.0), queries=[]) == 0
+def test_nothing_unknown_takes_no_time(seconds):
+    assert seconds(Speed(1.0, 1.0, 1.0, 1.0), queries=[]) == 0

@@ -37,6 +37,7 @@ def test_only_files_below_a_folder_are_below_it(tmp_path):
     assert below(None, "a.png") is None
 
 
+@pytest.mark.release
 def test_strokes_are_there_again_and_a_studio_without_any_leaves_nothing(tmp_path):
     picture, _ = studio_scene.files(tmp_path)
     model = small_network.network()

@@ -105,6 +105,7 @@ def test_a_view_that_cannot_wait_has_every_eighth_pixel_of_what_was_read(monkeyp
     pyramid.close()
 
 
+@pytest.mark.release
 def test_the_first_view_of_a_jpeg_comes_before_it_is_decoded(tmp_path, monkeypatch):
     y, x = np.mgrid[:900, :1300] / 1300
     pixels = np.rint(np.dstack([y, x, 1 - x]) * 255).astype(np.uint8)

@@ -101,6 +101,7 @@ def test_tiles_of_every_level_are_those_of_the_session(model, tmp_path):
         assert np.abs(layers.alpha.tile((1, 0, 0)) - halved(alpha)).max() <= 1
 
 
+@pytest.mark.release
 def test_composites_are_those_of_the_session(model, tmp_path):
     picture, trimap = studio_scene.files(tmp_path)
     cv2.imwrite(str(tmp_path / "behind.png"), np.full((150, 130, 3), (0, 0, 255), np.uint8))
@@ -190,6 +191,7 @@ def test_when_it_is_not_automatic_nothing_is_computed_until_it_is_asked_for(mode
         assert studio.worker.wait(100) and studio.find("1").session.pending == 0
 
 
+@pytest.mark.release
 def test_a_fault_of_ours_is_said_and_the_next_stroke_is_followed(model, tmp_path, monkeypatch):
     picture, trimap = studio_scene.files(tmp_path)
     monkeypatch.setattr(hdmatt.Session, "update", lambda *_: 1 // 0)

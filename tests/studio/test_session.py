@@ -42,6 +42,7 @@ def test_a_session_without_strokes_has_the_bytes_of_a_whole_run(model):
         assert np.array_equal(open_session.alpha(), whole_run(model, scene()[1]))
 
 
+@pytest.mark.release
 def test_a_box_of_the_matte_is_cut_out_of_the_whole(model):
     with session(model) as open_session:
         list(open_session.update(near=(100, 10)))
@@ -89,6 +90,7 @@ def test_nothing_is_computed_while_no_pixel_is_known(model):
         assert next(open_session.update(near=(10, 10)))[:2] == (0, 0)
 
 
+@pytest.mark.release
 def test_the_nearest_window_comes_first(model):
     with session(model) as open_session:
         boxes = list(open_session.update(near=(109.0, 99.0)))
@@ -108,6 +110,7 @@ def test_a_stroke_during_an_update_is_taken_into_account(model):
         assert np.abs(open_session.alpha() - whole_run(model, open_session.trimap())).mean() < 1 / 255
 
 
+@pytest.mark.release
 def test_undo_and_redo_bring_the_matte_back(model):
     with session(model) as open_session:
         list(open_session.update())
@@ -149,6 +152,7 @@ def files(tmp_path):
     return tmp_path / "picture.png", tmp_path / "trimap.png"
 
 
+@pytest.mark.release
 def test_an_export_has_the_bytes_of_a_run_with_the_saved_trimap(model, tmp_path):
     picture, trimap = files(tmp_path)
     with hdmatt.Session(picture, trimap, options=OPTIONS, network=model) as open_session:
@@ -175,6 +179,7 @@ def test_a_session_goes_on_from_its_journal(model, tmp_path):
     killed.close()
 
 
+@pytest.mark.release
 def test_colours_of_a_box_are_those_of_a_picture_of_it(model):
     with session(model) as open_session:
         list(open_session.update())

@@ -22,6 +22,7 @@ def shares(trimap):
     return (trimap[inside] == 255).mean(), (trimap[~inside] == 0).mean()
 
 
+@pytest.mark.release
 def test_a_box_finds_the_object(model, tmp_path):
     picture, _ = studio_scene.files(tmp_path)
     with running([picture], model) as (client, studio):
@@ -34,6 +35,7 @@ def test_a_box_finds_the_object(model, tmp_path):
         assert client.post(f"{ONE}/start", json={"box": [30, 200, 90, 300]}).status_code == 400
 
 
+@pytest.mark.release
 def test_strokes_on_both_find_the_object_and_stay(model, tmp_path):
     picture, _ = studio_scene.files(tmp_path)
     with running([picture], model) as (client, studio):

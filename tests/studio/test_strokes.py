@@ -29,7 +29,7 @@ def hull_of_discs(points, box):
     return inside, margin
 
 
-@settings(deadline=None, derandomize=True, max_examples=5)
+@settings(deadline=None, derandomize=True, max_examples=2)
 @given(points)
 def test_a_brush_covers_the_hull_of_neighbouring_discs(path):
     box = Box(0, 0, 20, 30)

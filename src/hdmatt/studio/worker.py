@@ -209,7 +209,7 @@ class Worker:
             picture.progress("refresh", 0, 1, None)
             # the first one goes on while strokes come, or it would never be done
             first = not session.refreshed
-            told = _Phases(picture)
+            told = _Phases(picture.progress)
             done = session.refresh(lambda: self.closed or (bool(self._jobs) if first else stopped()), told.progress)
             picture.progress("refresh", 1 if done else 0, 1, 0.0)
             if not done:
@@ -227,8 +227,8 @@ class Worker:
 class _Phases:
     """Tells how far each phase of a refresh is: the smaller picture's contexts, its patches, the picture's contexts."""
 
-    def __init__(self, picture: Computed) -> None:
-        self._picture = picture
+    def __init__(self, tell: Callable[[str, int, int, float | None], None]) -> None:
+        self._tell = tell
         self._first, self._last, self._of, self._started = 0, 0, 0, 0.0
 
     def progress(self, done: int, of: int) -> None:
@@ -236,7 +236,7 @@ class _Phases:
             self._first, self._of, self._started = done, of, time.monotonic()
         elif done < of:
             left = (time.monotonic() - self._started) / (done - self._first) * (of - done)
-            self._picture.progress("refresh", done, of, left)
+            self._tell("refresh", done, of, left)
         self._last = done
 
 

@@ -28,7 +28,9 @@ A dry run of the whole cycle on a CPU: --preset tiny --minutes 1 (tests/research
 """
 
 import argparse
+import hashlib
 import importlib.util
+import json
 import os
 import shutil
 import sys
@@ -50,10 +52,19 @@ def prepare(packs: Sequence[Path] = ()) -> None:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     if importlib.util.find_spec("jaxtyping") is None:
-        sys.path += [str(pack.resolve() / "libraries.zip") for pack in packs]
+        sys.path += [str(checked_libraries(pack.resolve())) for pack in packs]
     if importlib.util.find_spec("pydantic") is None:
         sys.path += [str(unzip_wheels(pack.resolve() / "wheels")) for pack in packs]
     sys.path.insert(0, str(ROOT / "src"))
+
+
+def checked_libraries(pack: Path) -> Path:
+    """The libraries' file of a pack, which is about to be run: only as `pack` wrote it."""
+    file = pack / "libraries.zip"
+    known = json.loads((pack / "pack.json").read_text(encoding="utf-8"))["files"].get(file.name)
+    if hashlib.sha256(file.read_bytes()).hexdigest() != known:
+        sys.exit(f"gpu_slice: {file} is not the one that pack.json knows\n  Copy the pack again, or make it anew.")
+    return file
 
 
 def unzip_wheels(folder: Path) -> Path:

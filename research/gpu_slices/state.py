@@ -83,34 +83,53 @@ def pack(data: Sequence[Path], out: Path, options: PackOptions | None = None) ->
     out.mkdir(parents=True, exist_ok=True)
     parts = [_tar(part) for part in _filled(entries, limit=int(options.part_mib * MIB))]
     names = {f"pack-{i:02d}.tar": content for i, content in enumerate(parts)}
+    names[LIBRARY_FILE] = _libraries()
     manifest = {
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in names.items()},
         "pictures": [name for name, _ in entries],
         "options": asdict(options),
     }
-    names[LIBRARY_FILE] = _libraries()
     names[MANIFEST] = json.dumps(manifest, indent=1).encode()
     return [_put(out / name, content) for name, content in names.items()]
 
 
 def unpack(folder: Path, target: Path) -> Path:
-    """Unpack into `target` (which is emptied); returns it, an asset pack for `train`.
+    """Unpack into `target`, an earlier unpacked one included; returns it, an asset pack for `train`.
 
     Raises:
-        InputError: No pack, or one of its files is missing or damaged.
+        InputError: No pack, one of its files is missing or damaged, or `target` holds something else.
     """
     manifest = folder / MANIFEST
     if not manifest.is_file():
         raise InputError(f"{folder} holds no pack", hint="Make one: research/gpu_slices/slice.py pack.")
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    for name, digest in json.loads(manifest.read_text(encoding="utf-8"))["files"].items():
-        content = (folder / name).read_bytes() if (folder / name).is_file() else b""
-        if hashlib.sha256(content).hexdigest() != digest:
-            raise InputError(f"{folder / name} is missing or damaged", hint="Copy the pack again from its source.")
-        with tarfile.open(fileobj=io.BytesIO(content)) as tar:
-            tar.extractall(target, filter="data")
+    if target.exists() and any(target.iterdir()):
+        if not (target / MANIFEST).is_file():
+            raise InputError(f"{target} holds no unpacked pack, but other things", hint="Name an empty folder.")
+        shutil.rmtree(target)
+    contents = checked(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(manifest, target / MANIFEST)
+    for name, content in contents.items():
+        if name != LIBRARY_FILE:
+            with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+                tar.extractall(target, filter="data")
     return target
+
+
+def checked(folder: Path) -> dict[str, bytes]:
+    """The files of a pack by their names, the libraries among them.
+
+    Raises:
+        InputError: One of them is missing or damaged.
+    """
+    files: dict[str, str] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+    contents: dict[str, bytes] = {}
+    for name in sorted({*files, LIBRARY_FILE}):
+        content = (folder / name).read_bytes() if (folder / name).is_file() else b""
+        if hashlib.sha256(content).hexdigest() != files.get(name):
+            raise InputError(f"{folder / name} is missing or damaged", hint="Copy the pack again from its source.")
+        contents[name] = content
+    return contents
 
 
 def split(run: Path, out: Path, *, limit_mib: float = 60.0, shard_mib: float = 15.0, keep: str = "") -> list[Path]:

@@ -160,6 +160,15 @@ def test_own_pictures_are_cropped_or_enlarged_to_the_number_of_pixels(pair):
         assert colours.shape == (*marks.shape, 3)
         assert marks.size == pytest.approx(megapixels * 1e6, rel=0.01)
         assert set(np.unique(marks)) <= {0, 128, 255}
+        whole = Own(*pair, None).rows(0, 200)
+        if scene.height < 200:  # cropped: the same pixels, somewhere
+            rows, columns = (range(0, 201 - side, 4) for side in marks.shape)
+            places = [np.s_[y : y + scene.height, x : x + scene.width] for y in rows for x in columns]
+            assert any((whole[0][at] == colours).all() and (whole[1][at] == marks).all() for at in places)
+        else:  # twice as large: the mean of 2 x 2 pixels is the pixel's own value, nearly
+            small = colours.reshape(200, 2, 200, 2, 3).mean((1, 3))
+            assert np.abs(small - whole[0]).mean() < np.abs(whole[0] - whole[0].mean((0, 1))).mean() / 2
+            np.testing.assert_array_equal(marks[::2, ::2], whole[1])
 
 
 # ---------------------------------------------------------------------------------------------------------------- rows

@@ -20,6 +20,7 @@ from hdmatt.evaluation.ledger import ScoreRow, inputs_of
 from hdmatt.evaluation.methods import Settings, parse_method
 from hdmatt.evaluation.provenance import origins, provenance
 from hdmatt.evaluation.run_method import method_program
+from hdmatt.evaluation.scenes import tiny_pair
 from hdmatt.evaluation.testsets import Item
 from hdmatt.inference.options import Options
 from hdmatt.pictures.trimap import from_alpha
@@ -273,8 +274,14 @@ def test_a_warm_up_that_fails_is_the_row_s_error_and_is_tried_again(data, tmp_pa
 
 @pytest.mark.release
 @pytest.mark.parametrize("name", ["cf", "knn", "lbdm", "lkm", "rw", "sm"])
-def test_every_classical_method_can_be_warmed_up(name):
-    timed._warm(method_program(parse_method(name, Settings())))
+def test_every_classical_method_mattes_the_picture_of_the_warm_up(name, tmp_path):
+    with tiny_pair() as (picture, trimap):
+        marks = cv2.imread(str(trimap), cv2.IMREAD_UNCHANGED)
+        item = Item("warm-up", picture, trimap, None, "")
+        method_program(parse_method(name, Settings()))(item, tmp_path / "alpha.png")
+    alpha = cv2.imread(str(tmp_path / "alpha.png"), cv2.IMREAD_UNCHANGED)
+    assert (alpha[marks == 0] == 0).all() and (alpha[marks == 255] == 255).all()
+    assert np.ptp(alpha[marks == 128]) > 25, "unknown pixels are not all alike"
 
 
 # ---------------------------------------------------------------------------------------------------- what is shown

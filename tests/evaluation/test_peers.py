@@ -4,6 +4,7 @@ GEGL is a stub here but for one test, which needs the program. ViTMatte is a tin
 """
 
 import json
+import multiprocessing
 import os
 import shutil
 import sys
@@ -12,8 +13,9 @@ import cv2
 import numpy as np
 import pytest
 
+from hdmatt.bench import measure
 from hdmatt.errors import InputError, ModelError
-from hdmatt.evaluation import peers
+from hdmatt.evaluation import peers, timed
 from hdmatt.evaluation.evaluate import evaluate, find_items
 from hdmatt.evaluation.methods import Settings, parse_method
 from hdmatt.evaluation.run_method import method_program
@@ -218,6 +220,33 @@ def test_vitmatte_runs_whole_and_through_every_strategy(saved, tmp_path):
     # 0.51: the file is rounded
     np.testing.assert_allclose(mattes["vitmatte-patches"], wanted, rtol=0, atol=0.51)
     assert (mattes["vitmatte-patches"] != mattes["vitmatte-tiles"]).any()
+
+
+def test_loading_vitmatte_leaves_the_environment_and_the_messages_of_transformers(saved, monkeypatch):
+    from transformers.utils import logging
+
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    before, level, bars = dict(os.environ), logging.get_verbosity(), logging.is_progress_bar_enabled()
+    try:
+        logging.set_verbosity_warning()
+        logging.enable_progress_bar()
+        peers.load_vitmatte(saved)
+        assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == (logging.WARNING, True)
+        assert dict(os.environ) == before
+    finally:
+        logging.set_verbosity(level)
+        if not bars:
+            logging.disable_progress_bar()
+
+
+@pytest.mark.parametrize("program", [timed, measure])
+def test_a_method_in_a_process_of_its_own_asks_no_server(program, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "")
+    monkeypatch.delenv("HF_HUB_OFFLINE")  # in this order what the call sets is taken back, too
+    monkeypatch.setattr(program, "answer", lambda *_: None)
+    ours, _theirs = multiprocessing.Pipe()
+    program._serve(ours, parse_method("knn", Settings()))
+    assert os.environ["HF_HUB_OFFLINE"] == "1"
 
 
 @pytest.mark.release

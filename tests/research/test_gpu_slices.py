@@ -95,6 +95,30 @@ def test_a_pack_over_its_limit_and_a_damaged_one_are_refused(data, tmp_path):
         unpack(tmp_path / "pack", tmp_path / "out")
     with pytest.raises(InputError, match="holds no pack"):
         unpack(data, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_libraries_that_were_changed_are_neither_unpacked_nor_run(data, tmp_path):
+    pack([data], tmp_path / "pack")
+    file = tmp_path / "pack/libraries.zip"
+    assert gpu_slice.checked_libraries(tmp_path / "pack") == file
+    file.write_bytes(file.read_bytes() + b"more")
+    with pytest.raises(InputError, match=r"libraries\.zip is missing or damaged"):
+        unpack(tmp_path / "pack", tmp_path / "out")
+    with pytest.raises(SystemExit, match=r"libraries\.zip is not the one"):
+        gpu_slice.checked_libraries(tmp_path / "pack")
+
+
+def test_a_folder_of_other_things_is_not_emptied_and_an_unpacked_pack_is_replaced(data, tmp_path):
+    pack([data], tmp_path / "pack")
+    out = unpack(tmp_path / "pack", tmp_path / "out")
+    (out / "backgrounds/old.jpg").write_bytes(b"old")
+    unpack(tmp_path / "pack", out)
+    assert not (out / "backgrounds/old.jpg").exists() and list((out / "backgrounds").iterdir())
+    (out / "pack.json").unlink()
+    with pytest.raises(InputError, match="holds no unpacked pack"):
+        unpack(tmp_path / "pack", out)
+    assert list((out / "backgrounds").iterdir())
 
 
 @pytest.mark.release

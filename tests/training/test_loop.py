@@ -118,7 +118,7 @@ def test_a_run_starts_from_given_weights(pack, tmp_path):
 def test_weights_of_another_shape_are_no_start(pack, tmp_path):
     first = train(replace(TEN, steps=1), [pack], tmp_path / "first", fabric=cpu())
     other = replace(TEN, model=replace(TEN.model, extra_channels=True))
-    with pytest.raises(InputError, match=r"is a network with hints False, the run asks for hints True$"):
+    with pytest.raises(InputError, match=r"with extra_channels False, the run asks for extra_channels True$"):
         train(other, [pack], tmp_path / "next", fabric=cpu(), init=first)
 
 

@@ -1,6 +1,7 @@
 # make demo        install into .venv and matte a picture
 # make check       what every change must pass: lint, types, tests
-# make check-all   all tests, also those that only a release needs; a skipped test is a failed one
+# make check-all   all tests, also those that only a release needs, and every shape and type while they run;
+#                  a skipped test is a failed one
 # make check-gpu   the tests that need an NVIDIA GPU
 # make docs        build the documentation site into site/; what is missing is an error
 # make wheel       build dist/hdmatt-*.whl
@@ -20,12 +21,12 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 demo: .venv/.installed
 	$(BIN)/python examples/demo.py
 
-# the types are checked while the tests run
+# pyright runs beside the tests
 check: lint
 	@$(MAKE) --no-print-directory -j2 types tests
 
 check-all: .venv/.installed-release
-	HDMATT_EXAMPLES=10 $(PYTEST) -m "not gpu" --no-skips
+	HDMATT_EXAMPLES=10 HDMATT_CHECK_TYPES=1 $(PYTEST) -m "not gpu" --no-skips
 
 docs: .venv/.installed-docs
 	$(BIN)/zensical build --strict --clean

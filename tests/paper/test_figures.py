@@ -183,7 +183,7 @@ def test_table_3_says_whether_budgets_were_equal(script, tmp_path):
     ("given", "text"),
     [("X=c", "--weights X=c is not KEY=FILE"), ("A=c", "cpc tgnl, form strict, but A stands for cpc none"),
      ("C=a", "cpc none, form strict, but C stands for cpc tgnl"), ("C-literal=c", "form literal"),
-     ("C-alone=c", "c.safetensors is a network with extra channels of the whole picture")],
+     ("C-alone=c", "c.safetensors is a network with channels of the whole picture")],
 )  # fmt: skip
 def test_table_3_refuses_weights_that_are_not_what_their_key_says(script, weights, given, text):
     key, name = given.split("=")

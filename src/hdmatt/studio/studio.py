@@ -96,6 +96,7 @@ class Studio:
         ended = self.worker.close()
         for picture in self.pictures():
             picture.close()
+        self._pictures.clear()  # FastAPI keeps what its routes know until the process ends
         return ended
 
     def _open(self, path: Path, trimap: Path | None) -> OpenedPicture:

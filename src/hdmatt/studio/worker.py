@@ -84,6 +84,8 @@ class Worker:
     def edited(self, picture: Computed) -> None:
         """The trimap was changed."""
         with self._news:
+            if self.closed:
+                return
             wish = self._wishes[picture]
             wish.edits += 1
             if picture.automatic or wish.asked:
@@ -93,6 +95,8 @@ class Worker:
     def ask(self, picture: Computed) -> None:
         """Compute a picture now; where nothing is left to compute, refresh it."""
         with self._news:
+            if self.closed:
+                return
             wish = self._wishes[picture]
             wish.due, wish.asked = time.monotonic(), True
             self._news.notify_all()
@@ -139,7 +143,11 @@ class Worker:
             self._jobs.clear()
             self._news.notify_all()
         self._thread.join(_JOIN)
-        return not self._thread.is_alive()
+        ended = not self._thread.is_alive()
+        if ended:
+            with self._news:
+                self._wishes.clear()  # no picture is kept alive by it
+        return ended
 
     def _left(self) -> bool:
         return self._busy or bool(self._jobs) or any(wish.due is not None for wish in self._wishes.values())

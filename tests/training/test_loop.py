@@ -59,7 +59,6 @@ def pack(tmp_path_factory):
     return make_pack(tmp_path_factory.mktemp("data") / "pack")
 
 
-@pytest.mark.release
 @pytest.mark.parametrize(
     "config",
     [
@@ -280,7 +279,6 @@ def test_dead_layers_show_in_the_curve(pack, tmp_path):
     assert 0 <= curve(tmp_path / "run")[0]["vanished"] < 0.05
 
 
-@pytest.mark.release
 def test_the_decoder_alone_learns_and_leaves_the_encoder_as_it_was(pack, tmp_path):
     model = replace(TEN.model, extra_channels=True, normed=True, coarse=True)
     config = replace(TEN, model=model, part="decoder", steps=6, rate=1e-2, losses=LossWeights(), ema=0.0)

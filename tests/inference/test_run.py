@@ -258,7 +258,7 @@ def test_what_lies_outside_a_patch_reaches_it_but_not_with_crop(model):
 
 
 @pytest.mark.parametrize(("cpc", "reaches"), [("none", False), ("tgnl", True)])
-def test_hints_of_the_patch_alone_leave_the_rest_of_the_picture_to_the_context(cpc, reaches):
+def test_extra_channels_of_the_patch_alone_leave_the_rest_of_the_picture_to_the_context(cpc, reaches):
     alone = network(cpc=cpc, extra_channels=True, surroundings=False)
     trimap = np.full((300, 64), 128, np.uint8)
     trimap[:30] = 255

@@ -52,7 +52,7 @@ def resnet34_by_hand(width=64):
 OURS = {"extra_channels": True, "normed": True, "coarse": True}
 
 
-def test_without_around_the_hints_are_those_of_the_patch_alone():
+def test_without_surroundings_the_extra_channels_are_those_of_the_patch_alone():
     around = torch.rand(3, 8, 8, 82)
     alone, whole = (network(**OURS, surroundings=choice).eval().encoder.stem for choice in (False, True))
     inputs = picture()
@@ -167,7 +167,7 @@ def test_imagenet_weights_that_do_not_fit_are_refused_by_name():
         load_resnet34(HDMatt(ModelConfig(width=64)), weights)
 
 
-def test_a_network_with_hints_takes_the_same_six_channels_and_imagenet_weights():
+def test_a_network_with_extra_channels_takes_the_same_six_channels_and_imagenet_weights():
     model = HDMatt(ModelConfig(width=64, extra_channels=True))
     load_resnet34(model, resnet34_by_hand())
     assert not model.encoder.conv1.weight[:, 3:].any()

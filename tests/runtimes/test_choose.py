@@ -181,7 +181,7 @@ def test_the_weights_hash_tells_weights_and_configurations_apart():
     assert weights_hash(other) != weights_hash(model)
 
 
-def test_labels_do_not_depend_on_the_hints_beside_them():
+def test_labels_do_not_depend_on_the_extra_channels_beside_them():
     inputs = patches()
     stem = network(extra_channels=True).encoder.stem(inputs)
     assert stem.inputs.shape[1] == 6 + EXTRA and torch.equal(labels(stem.inputs), labels(inputs))

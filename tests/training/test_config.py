@@ -143,7 +143,7 @@ def test_a_configuration_made_in_python_is_checked_as_well():
             check_config(replace(TrainConfig(), **wrong))
 
 
-def test_hints_of_what_lies_around_do_not_go_with_turned_patches():
+def test_extra_channels_of_what_lies_around_do_not_go_with_turned_patches():
     turned = changed(TrainConfig(), ["model.extra_channels=true", "sample.rotation=15"])
     with pytest.raises(InputError, match="upright patches only"):
         check_config(turned)

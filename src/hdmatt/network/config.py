@@ -61,7 +61,7 @@ class ModelConfig:
 _EARLIER = {"hints": "extra_channels", "around": "surroundings"}  # names before version 0.9, and today's
 
 
-def today(stored: Mapping[str, Any]) -> dict[str, Any]:
+def current_names(stored: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a configuration with the names of this version."""
     return {_EARLIER.get(name, name): value for name, value in dict(stored).items()}
 
@@ -73,4 +73,4 @@ def stored_config(stored: Mapping[str, Any]) -> ModelConfig:
         TypeError: It is not a mapping of names.
     """
     known = {field.name for field in fields(ModelConfig)}
-    return ModelConfig(**{name: value for name, value in today(stored).items() if name in known})
+    return ModelConfig(**{name: value for name, value in current_names(stored).items() if name in known})

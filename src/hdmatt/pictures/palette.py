@@ -55,7 +55,9 @@ def rewrite(source: Path, target: HiddenFile, palette: UInt8[np.ndarray, "n 4"])
     """A PNG of RGBA once more, with a palette; the other chunks stay as they are.
 
     Args:
-        palette: All its colours, those with transparency first.
+        source: A complete PNG of straight 8-bit RGBA.
+        target: An empty file beside it.
+        palette: All its colours (straight RGBA), those with transparency first.
 
     Raises:
         OutputError: It cannot be written.

@@ -25,7 +25,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from hdmatt.errors import InputError
 from hdmatt.inference.names import Blend
-from hdmatt.network.config import ModelConfig, today
+from hdmatt.network.config import ModelConfig, current_names
 from hdmatt.samples.config import Chance, SampleConfig
 from hdmatt.system.files import replacing
 
@@ -360,7 +360,7 @@ def _renamed(values: dict[str, Any]) -> dict[str, Any]:
             losses[name] = values.pop(name)
     if "hint_faults" in values:
         values["extra_channel_faults"] = values.pop("hint_faults")
-    values["model"] = today(values.get("model", {}))
+    values["model"] = current_names(values.get("model", {}))
     if "lean" in values:
         values["foreground_weight"] = 1 + values.pop("lean")
     repeat, spread = values.pop("repeat", 1), values.pop("spread", 1)

@@ -3,8 +3,8 @@
     python tests/two_nodes.py FOLDER    FOLDER/in holds pairs; results and a log of what happened on stdout
 
 After 30 pictures the next one that node B begins is held there, neither finished nor failed. Then B is killed. So a
-picture is always in flight when its node dies. Run it in a network namespace of its own, since Ray listens on the
-machine's address. It brings the loopback up itself.
+picture is always in flight when its node dies. Until B is dead node A finishes nothing: Ray must give B a picture.
+Run it in a network namespace of its own, since Ray listens on the machine's address. It brings the loopback up itself.
 """
 
 import fcntl
@@ -14,6 +14,8 @@ import signal
 import socket
 import struct
 import sys
+import threading
+import time
 from collections import Counter
 from contextlib import suppress
 from functools import partial
@@ -37,15 +39,21 @@ def loopback_up() -> None:
 
 
 def compute(task: Task) -> Outcome:
-    """As `cheap_compute.busy`, but tells of beginning and end, and never ends on the node that is to be killed."""
+    """As `cheap_compute.busy`, but tells of beginning and end, and never ends on the node that is to be killed.
+
+    The other node waits until that one is dead.
+    """
     import ray
 
     folder, node = Path(task.picture).parents[1], ray.get_runtime_context().get_node_id()
     tell(folder, "begun", node, os.getpid(), task.name)
     with suppress(FileNotFoundError):
-        while (folder / DOOMED).read_text() == node:
+        if (folder / DOOMED).read_text() == node:
             tell(folder, "held", node, os.getpid(), task.name)
-            signal.pause()
+            while True:
+                signal.pause()
+        while not any(event == "killed" for event, *_ in events(folder)):
+            time.sleep(0.01)
     outcome = cheap_compute.busy(task)
     tell(folder, "finished", node, os.getpid(), task.name)
     return outcome
@@ -59,7 +67,8 @@ def tell(folder: Path, *words: object) -> None:
 
 
 def events(folder: Path) -> list[list[str]]:
-    return [line.split() for line in (folder / EVENTS).read_text().splitlines()]
+    path = folder / EVENTS
+    return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def main(folder: Path) -> int:
@@ -78,15 +87,14 @@ def main(folder: Path) -> int:
     cluster.wait_for_nodes()
     batch.RayTasks = partial(batch.RayTasks, compute="two_nodes:compute")
     results: Counter[str] = Counter()
-    alive = True
+    killing = threading.Thread(target=kill, args=(cluster, nodes[1], folder), daemon=True)
+    killing.start()
     for result in batch.run(prepared(folder / "in", folder / "out", ray=cluster.address)):
         results[result.state] += 1
         if results.total() == KILLED_AFTER:
             (folder / "doomed.tmp").write_text(nodes[1].node_id)
             (folder / "doomed.tmp").rename(folder / DOOMED)
-        if alive and any(event == "held" for event, *_ in events(folder)):
-            kill(cluster, nodes[1], folder)
-            alive = False
+    killing.join(60)
     print_log(folder, {nodes[0].node_id: "A", nodes[1].node_id: "B"})
     print(f"results {dict(results)}")
     os.chdir(folder)
@@ -96,7 +104,11 @@ def main(folder: Path) -> int:
 
 
 def kill(cluster: Any, node: Any, folder: Path) -> None:
-    """As when a machine loses its power: its raylet and the process that holds the picture, by signal 9."""
+    """Wait for a held picture. Then kill its node as when a machine loses its power: the raylet and the process that
+    holds the picture, by signal 9.
+    """
+    while not any(event == "held" for event, *_ in events(folder)):
+        time.sleep(0.01)
     cluster.remove_node(node, allow_graceful=False)
     for event, _, process, _ in events(folder):
         if event == "held":

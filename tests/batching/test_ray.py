@@ -33,7 +33,7 @@ def test_a_node_killed_with_a_picture_in_flight_costs_none_and_every_picture_is_
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])}
     alone = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--net", "--map-root-user"]
     command = [*alone, sys.executable, str(ROOT / "tests/two_nodes.py"), str(tmp_path)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
     *log, counts, second = done.stdout.splitlines()
     assert (counts, second) == (f"results {{'done': {PICTURES}}}", f"0 done, {PICTURES} unchanged, 0 failed")

@@ -1,7 +1,8 @@
 """The errors that hdmatt raises.
 
 Every error says what we got, what we need, and one thing to do (the hint). The command line prints both on stderr and
-returns the error's exit code: 2 for a caller's mistake, 1 for ours.
+returns the error's exit code: 2 for a caller's mistake, 1 for ours. Options stand in messages as on the command line:
+--max-pixels is the keyword max_pixels.
 
     HDMattError         base class of all of them
     InputError          a picture, trimap, file, option or array that we cannot use as given
@@ -16,6 +17,8 @@ returns the error's exit code: 2 for a caller's mistake, 1 for ours.
 
 class HDMattError(Exception):
     """Base class of hdmatt's errors.
+
+    Messages name options as the command line does: --max-pixels is the keyword max_pixels.
 
     Attributes:
         message: What we got and what we need.

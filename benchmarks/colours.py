@@ -35,8 +35,8 @@ import cv2
 import numpy as np
 
 from hdmatt.pictures import reader
-from hdmatt.pictures.colour import composite
-from hdmatt.pictures.foreground import PIECE, estimate_foreground, foreground_bands
+from hdmatt.pictures.colours.colour import composite
+from hdmatt.pictures.colours.foreground import PIECE, estimate_foreground, foreground_bands
 from hdmatt.pictures.trimap import from_alpha
 from hdmatt.samples.packs import decode, discover_assets, read_foreground
 from hdmatt.system import memory

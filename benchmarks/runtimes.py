@@ -31,7 +31,7 @@ from hdmatt.inference.options import NetworkChoice
 from hdmatt.network.encoder import Body
 from hdmatt.network.inputs import labels, network_input
 from hdmatt.network.model import HDMatt
-from hdmatt.pictures.encoding import SRGB
+from hdmatt.pictures.colours.encoding import SRGB
 from hdmatt.pictures.info import InputOptions
 from hdmatt.pictures.reader import network_colours, open_picture
 from hdmatt.pictures.trimap import UNKNOWN, open_trimap

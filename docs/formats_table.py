@@ -3,7 +3,8 @@
     python docs/formats_table.py            writes the two tables
     python docs/formats_table.py --check    exit code 1 if the page says something else than this file
 
-tests/pictures/test_formats_table.py makes a tiny file for every row by a program that is not ours, or has one read.
+tests/pictures/files/test_formats_table.py makes a tiny file for every row by a program that is not ours, or has one
+read.
 
     Kind, READ       a kind of file, and what is read from it
     Written, WRITE   a format and a depth, and what is written

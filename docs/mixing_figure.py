@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 
 import hdmatt
-from hdmatt.pictures.colour import composite, linear_to_srgb, srgb_to_linear
-from hdmatt.pictures.foreground import estimate_foreground
+from hdmatt.pictures.colours.colour import composite, linear_to_srgb, srgb_to_linear
+from hdmatt.pictures.colours.foreground import estimate_foreground
 
 ROOT = Path(__file__).resolve().parents[1]
 FIGURE = ROOT / "docs" / "images" / "mixing.jpg"

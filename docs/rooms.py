@@ -20,12 +20,12 @@ BEGIN, END = "<!-- rooms: made by python docs/rooms.py -->", "<!-- end of rooms 
 
 
 def order() -> list[str]:
-    """The folders in the order that tests/test_layers.py holds, without those that are not there yet."""
+    """The folders in the order that tests/test_layers.py holds."""
     tree = ast.parse((ROOT / "tests" / "test_layers.py").read_text(encoding="utf-8"))
     for node in tree.body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "ORDER":
             names = [n.value for n in ast.walk(node.value) if isinstance(n, ast.Constant)]
-            return [name for name in names if name != "__main__" and exists(name)]
+            return [name for name in names if name != "__main__"]
     raise LookupError("tests/test_layers.py has no ORDER")
 
 
@@ -61,9 +61,20 @@ def table() -> str:
     for name in order():
         folder = (PACKAGE / name).is_dir()
         about = says(PACKAGE / name / "__init__.py" if folder else PACKAGE / f"{name}.py")
-        inside = ", ".join(f"`{path.stem}`" for path in modules(name) if path.stem != "__init__") if folder else ""
+        inside = "; ".join(inner(PACKAGE / name)) if folder else ""
         lines.append(f"| `{name}{'/' if folder else '.py'}` | {about} | {inside} |")
     return "\n".join(lines)
+
+
+def inner(folder: Path) -> list[str]:
+    """The modules of a folder, then those of each folder in it after its name."""
+    here = [f"`{path.stem}`" for path in sorted(folder.glob("*.py")) if path.stem != "__init__"]
+    below = [f"`{path.name}/`: {', '.join(inner(path))}" for path in sorted(folder.iterdir()) if is_package(path)]
+    return [", ".join(here), *below]
+
+
+def is_package(path: Path) -> bool:
+    return (path / "__init__.py").exists()
 
 
 def draw() -> None:

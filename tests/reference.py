@@ -215,7 +215,7 @@ def slow_stitch(patches, height, width, *, size, overlap):
     return picture
 
 
-# ---------------------------------------------------------------- foreground colours (pictures/multilevel.py)
+# ---------------------------------------------------------------- foreground colours (pictures/colours/multilevel.py)
 def neighbour_pairs(height, width):
     across = [((y, x), (y, x + 1)) for y in range(height) for x in range(width - 1)]
     return across + [((y, x), (y + 1, x)) for y in range(height - 1) for x in range(width)]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import OpenImageIO as oiio
 
-from hdmatt.pictures.encoding import SRGB
+from hdmatt.pictures.colours.encoding import SRGB
 from hdmatt.pictures.info import TYPES, PictureInfo
 from hdmatt.pictures.reader import open_picture
 from hdmatt.pictures.writer import PictureWriter

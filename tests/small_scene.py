@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hdmatt.pictures.colour import composite
+from hdmatt.pictures.colours.colour import composite
 
 
 def scene(height: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -70,7 +70,7 @@ def test_a_matte_knows_its_foreground_cutout_and_composite(scene, weights):
 
 
 def test_a_linear_matte_takes_colours_typed_by_people_as_display_encoded(scene, weights):
-    from hdmatt.pictures.colour import parse_colour, srgb_to_linear
+    from hdmatt.pictures.colours.colour import parse_colour, srgb_to_linear
 
     picture, trimap = scene
     light = (picture / np.float32(255)) ** 2

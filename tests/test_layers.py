@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "hdmatt"
 ORDER = (
     *("errors", "system", "pictures", "patches", "overview", "samples", "network", "runtimes", "inference", "api"),
-    *("trimaps", "batching", "figures", "evaluation", "bench", "training", "studio", "cli", "__main__"),  # some to come
+    *("trimaps", "batching", "figures", "evaluation", "bench", "training", "studio", "cli", "__main__"),
 )
 NO_TORCH = ("errors", "system", "pictures", "patches", "overview", "samples")
 LIGHT = {  # what must stay unloaded when a module is imported

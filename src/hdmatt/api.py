@@ -20,12 +20,12 @@ from hdmatt.inference.mixing import Conversion, converted
 from hdmatt.inference.names import DEFAULT_MODEL
 from hdmatt.inference.options import Options, Progress, RunOptions, options_given
 from hdmatt.inference.strategies import matte_rows
-from hdmatt.pictures import colour
-from hdmatt.pictures.continued import CELL, cleared, coarse_colours, continued_foreground
-from hdmatt.pictures.encoding import LINEAR, SRGB, Encoding, convert
-from hdmatt.pictures.foreground import estimate_foreground
+from hdmatt.pictures.colours import colour
+from hdmatt.pictures.colours.continued import CELL, cleared, coarse_colours, continued_foreground
+from hdmatt.pictures.colours.encoding import LINEAR, SRGB, Encoding, convert
+from hdmatt.pictures.colours.foreground import estimate_foreground
+from hdmatt.pictures.colours.mixing import check_space, composite_for
 from hdmatt.pictures.info import DEFAULT_INPUT, DEFAULT_MAX_PIXELS, WHITE, InputOptions
-from hdmatt.pictures.mixing import check_space, composite_for
 from hdmatt.pictures.objects import array_of
 from hdmatt.pictures.reader import ArrayReader, BandReader, as_float
 from hdmatt.pictures.trimap import TrimapReader

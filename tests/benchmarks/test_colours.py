@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_scene import scene
 
-from hdmatt.pictures.colour import composite
+from hdmatt.pictures.colours.colour import composite
 
 
 @pytest.fixture(scope="module")

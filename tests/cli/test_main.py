@@ -305,7 +305,7 @@ def test_info_names_version_models_and_devices(capsys):
 def test_linear_exr_in_gives_display_encoded_png_and_linear_exr_out(scene, weights):
     import OpenImageIO as oiio
 
-    from hdmatt.pictures.colour import linear_to_srgb
+    from hdmatt.pictures.colours.colour import linear_to_srgb
 
     linear = np.random.default_rng(0).random((90, 120, 3), np.float32)
     output = oiio.ImageOutput.create("in.exr")

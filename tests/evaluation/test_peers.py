@@ -22,7 +22,7 @@ from hdmatt.evaluation.run_method import method_program
 from hdmatt.inference.options import Options
 from hdmatt.inference.without_context import patch_rows
 from hdmatt.patches.windows import grid
-from hdmatt.pictures.colour import linear_to_srgb
+from hdmatt.pictures.colours.colour import linear_to_srgb
 from hdmatt.pictures.reader import ArrayReader
 from hdmatt.pictures.trimap import open_trimap
 

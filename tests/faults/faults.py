@@ -73,14 +73,14 @@ FAULTS = [
     ),
     Fault(
         "a constant of the sRGB curve",
-        "pictures/colour.py",
+        "pictures/colours/colour.py",
         "((size + 0.055) / 1.055)",
         "((size + 0.05) / 1.05)",
         "pictures",
     ),
     Fault(
         "light is taken for display values",
-        "pictures/encoding.py",
+        "pictures/colours/encoding.py",
         "    if encoding.light:\n        shown",
         "    if not encoding.light:\n        shown",
         "pictures",
@@ -94,7 +94,7 @@ FAULTS = [
     ),
     Fault(
         "a cut-out's colours are multiplied by alpha",
-        "pictures/colour.py",
+        "pictures/colours/colour.py",
         "np.concatenate([foreground, alpha[..., None]], axis=2)",
         "np.concatenate([foreground * alpha[..., None], alpha[..., None]], axis=2)",
         "pictures",
@@ -108,7 +108,7 @@ FAULTS = [
     ),
     Fault(
         "a composite has the background's sign wrong",
-        "pictures/colour.py",
+        "pictures/colours/colour.py",
         "share * foreground + (1 - share) * background\n",
         "share * foreground + (share - 1) * background\n",
         "pictures",
@@ -123,7 +123,7 @@ FAULTS = [
     ),
     Fault(
         "the foreground's and the background's equations share a sign",
-        "pictures/multilevel.py",
+        "pictures/colours/multilevel.py",
         "        means -= np.multiply(rest[::-1], across, out=some)",
         "        means += np.multiply(rest[::-1], across, out=some)",
         "pictures",
@@ -415,16 +415,16 @@ FAULTS = [
     Fault("a caller's mistake leaves with 1", "errors.py", "    exit_code = 2", "    exit_code = 1", "cli"),
     Fault(
         "a palette is asked to hold one colour too many",
-        "pictures/palette.py",
+        "pictures/files/palette.py",
         "LARGEST = 256",
         "LARGEST = 257",
-        "pictures/test_palette.py",
+        "pictures/files/test_palette.py",
     ),
     Fault(
         "two ways of turning a Radiance picture are taken for each other",
-        "pictures/radiance.py",
+        "pictures/files/radiance.py",
         '"+X+Y": 8,',
         '"+X+Y": 6,',
-        "pictures/test_radiance.py",
+        "pictures/files/test_radiance.py",
     ),
 ]

@@ -16,7 +16,7 @@ import OpenImageIO as oiio
 from PIL import Image, ImageCms
 from small_profiles import ink_profile, save_inks, save_psd
 
-from hdmatt.pictures.psd import PsdWriter
+from hdmatt.pictures.files.psd import PsdWriter
 
 COMMON = ("png", "jpg", "tif", "exr", "webp")
 OTHERS = (

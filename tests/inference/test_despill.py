@@ -8,7 +8,7 @@ from psd_tools import PSDImage
 from hdmatt.errors import InputError
 from hdmatt.inference.files import matte_files
 from hdmatt.inference.outputs import Outputs
-from hdmatt.pictures.despill import despilled, screen_of
+from hdmatt.pictures.colours.despill import despilled, screen_of
 
 HEIGHT, WIDTH = 60, 50
 GREEN, BLUE, GREY = (0.1, 0.7, 0.2), (0.1, 0.25, 0.6), (0.4, 0.45, 0.4)

@@ -10,7 +10,7 @@ from small_profiles import SRGB_CURVE, gamma, make_profile
 
 from hdmatt.errors import InputError
 from hdmatt.inference.outputs import Outputs
-from hdmatt.pictures import colour
+from hdmatt.pictures.colours import colour
 from hdmatt.pictures.reader import as_float, open_picture
 
 RAMP = np.arange(HEIGHT * WIDTH * 3).reshape(HEIGHT, WIDTH, 3)

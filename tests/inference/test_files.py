@@ -21,7 +21,7 @@ from hdmatt.inference.load import LoadedNetwork
 from hdmatt.inference.options import Options
 from hdmatt.inference.outputs import Outputs
 from hdmatt.inference.strategies import matte_rows
-from hdmatt.pictures.colour import linear_to_srgb
+from hdmatt.pictures.colours.colour import linear_to_srgb
 from hdmatt.pictures.reader import PictureReader
 from hdmatt.pictures.writer import PictureWriter
 from hdmatt.system import together

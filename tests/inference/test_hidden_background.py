@@ -11,8 +11,8 @@ from PIL import Image
 import hdmatt
 from hdmatt.errors import InputError
 from hdmatt.inference.outputs import Outputs, check_options
-from hdmatt.pictures.colour import linear_to_srgb
-from hdmatt.pictures.foreground import TILE
+from hdmatt.pictures.colours.colour import linear_to_srgb
+from hdmatt.pictures.colours.foreground import TILE
 
 WIDTH = 2 * TILE + 300  # three tiles, of which one has soft pixels
 

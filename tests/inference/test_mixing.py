@@ -17,7 +17,7 @@ from hdmatt.inference.window_decoder import WindowDecoder
 from hdmatt.network.checkpoint import save_model
 from hdmatt.network.config import ModelConfig
 from hdmatt.network.model import HDMatt
-from hdmatt.pictures.colour import linear_to_srgb, srgb_to_linear
+from hdmatt.pictures.colours.colour import linear_to_srgb, srgb_to_linear
 from hdmatt.pictures.reader import ArrayReader, network_colours
 from hdmatt.pictures.trimap import open_trimap
 from hdmatt.system.memory import GIB

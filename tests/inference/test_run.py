@@ -437,7 +437,7 @@ from hdmatt.inference.options import Options
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.config import ModelConfig
 from hdmatt.network.model import HDMatt
-from hdmatt.pictures.encoding import SRGB
+from hdmatt.pictures.colours.encoding import SRGB
 from hdmatt.pictures.info import PictureInfo
 from hdmatt.system import memory
 

@@ -5,7 +5,7 @@ import pytest
 from small_pictures import DTYPES, HEIGHT, LOSSLESS, WIDTH, noise, photo, raw, save, save_named, whole, write
 
 from hdmatt.errors import InputError
-from hdmatt.pictures.encoding import LINEAR, SRGB
+from hdmatt.pictures.colours.encoding import LINEAR, SRGB
 from hdmatt.pictures.info import InputOptions
 from hdmatt.pictures.reader import ArrayReader, as_float, network_colours, open_picture, read_grey
 from hdmatt.pictures.trimap import open_trimap

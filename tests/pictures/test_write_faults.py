@@ -16,7 +16,7 @@ from hdmatt.errors import OutputError
 from hdmatt.inference.outputs import OutputFiles, Outputs
 from hdmatt.inference.threads import WriteQueue
 from hdmatt.pictures import reader
-from hdmatt.pictures.encoding import SRGB
+from hdmatt.pictures.colours.encoding import SRGB
 from hdmatt.pictures.info import PictureInfo
 from hdmatt.pictures.writer import PictureWriter
 from hdmatt.system import hidden, staged

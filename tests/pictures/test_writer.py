@@ -13,8 +13,8 @@ from small_profiles import SRGB_CURVE, gamma, make_profile
 
 from hdmatt.errors import OutputError
 from hdmatt.pictures import reader, writer
-from hdmatt.pictures.formats import Extras
-from hdmatt.pictures.icc import encoding_of_profile
+from hdmatt.pictures.colours.icc import encoding_of_profile
+from hdmatt.pictures.files.formats import Extras
 from hdmatt.pictures.reader import as_float, open_picture
 from hdmatt.pictures.writer import PictureWriter, check_output_path
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from hdmatt.errors import InputError
 from hdmatt.pictures.box import Box
-from hdmatt.pictures.encoding import LINEAR, SRGB
+from hdmatt.pictures.colours.encoding import LINEAR, SRGB
 from hdmatt.pictures.raw_copy import shared_picture
 from hdmatt.pictures.reader import ArrayReader, open_picture
 from hdmatt.studio.alpha_pyramid import AlphaPyramid, MarkedAlpha

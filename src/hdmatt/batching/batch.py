@@ -32,7 +32,7 @@ from hdmatt.inference.names import DEFAULT_MODEL
 from hdmatt.inference.options import NetworkChoice, Options
 from hdmatt.inference.outputs import OUTPUT_FILES, Outputs, check_options
 from hdmatt.network.names import models
-from hdmatt.pictures.formats import writable
+from hdmatt.pictures.files.formats import writable
 from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions
 from hdmatt.system.files import digest
 from hdmatt.trimaps.widths import BandWidths

@@ -23,7 +23,7 @@ def info_command(check: Check = False, as_json: shared.AsJson = False, debug: sh
     from hdmatt import __version__
     from hdmatt.network.checkpoint import read_model
     from hdmatt.network.names import models
-    from hdmatt.pictures.encoding import transfer_names
+    from hdmatt.pictures.colours.encoding import transfer_names
 
     devices = ["cpu", *(f"cuda:{i} {torch.cuda.get_device_name(i)}" for i in range(torch.cuda.device_count()))]
     if torch.backends.mps.is_available():

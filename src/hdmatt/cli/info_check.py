@@ -96,7 +96,7 @@ def _all_memory() -> int:
 
 def _written(folder: Path) -> Iterator[tuple[Path, str]]:
     """A path for every format and depth that we write."""
-    from hdmatt.pictures.formats import FORMATS
+    from hdmatt.pictures.files.formats import FORMATS
 
     for suffix, kind in FORMATS.items():
         if suffix not in (".jpeg", ".tiff"):  # other names of formats that are there
@@ -106,7 +106,7 @@ def _written(folder: Path) -> Iterator[tuple[Path, str]]:
 def _written_and_read(path: Path, depth: str) -> str:
     import numpy as np
 
-    from hdmatt.pictures.formats import DEPTHS
+    from hdmatt.pictures.files.formats import DEPTHS
     from hdmatt.pictures.info import WHITE
     from hdmatt.pictures.reader import open_picture
     from hdmatt.pictures.writer import PictureWriter

@@ -25,7 +25,7 @@ import typer
 
 from hdmatt.errors import InputError, OutputError
 from hdmatt.inference.names import Blend, Strategy, Windows
-from hdmatt.pictures import names
+from hdmatt.pictures.colours import names
 from hdmatt.runtimes.names import Precision, Runtime
 from hdmatt.system.memory import parse_bytes
 

@@ -31,7 +31,7 @@ from jaxtyping import Float32, UInt8
 from hdmatt.errors import InputError, ModelError
 from hdmatt.patches.windows import Network
 from hdmatt.pictures import reader
-from hdmatt.pictures.colour import linear_to_srgb
+from hdmatt.pictures.colours.colour import linear_to_srgb
 from hdmatt.pictures.trimap import FOREGROUND, UNKNOWN
 
 GEGL_OPERATIONS = {

@@ -19,10 +19,10 @@ import numpy as np
 from jaxtyping import Float32
 
 from hdmatt.errors import InputError
-from hdmatt.pictures import colour
-from hdmatt.pictures.encoding import SRGB, check_convertible, check_usable, convert
+from hdmatt.pictures.colours import colour
+from hdmatt.pictures.colours.encoding import SRGB, check_convertible, check_usable, convert
+from hdmatt.pictures.files.openimageio import check_readable
 from hdmatt.pictures.info import InputOptions, PictureInfo
-from hdmatt.pictures.openimageio import check_readable
 from hdmatt.pictures.placed import placed
 from hdmatt.pictures.reader import BandReader, as_float, open_picture
 from hdmatt.system.values import path_of

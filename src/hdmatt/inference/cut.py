@@ -23,7 +23,7 @@ from hdmatt.inference.options import Counters, Plan, RowSource
 from hdmatt.inference.threads import prefetch
 from hdmatt.overview.known_colours import KnownColours, KnownColoursBuilder, alpha_step, cell_size
 from hdmatt.patches.windows import Window, cut, rows_of
-from hdmatt.pictures.encoding import Encoding
+from hdmatt.pictures.colours.encoding import Encoding
 from hdmatt.pictures.reader import PictureReader, network_colours
 
 FINISHED_ROWS = needs.BAND  # rows handed out at a time, at most

@@ -20,8 +20,8 @@ from jaxtyping import Bool, Float32
 from hdmatt.errors import InputError
 from hdmatt.inference.options import RowSource
 from hdmatt.pictures.box import Box
-from hdmatt.pictures.colour import cutout
-from hdmatt.pictures.formats import DEPTHS
+from hdmatt.pictures.colours.colour import cutout
+from hdmatt.pictures.files.formats import DEPTHS
 from hdmatt.pictures.info import WHITE
 from hdmatt.pictures.trimap import BACKGROUND
 from hdmatt.system.hidden import HiddenFile, unwritable

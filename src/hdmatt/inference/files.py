@@ -31,10 +31,10 @@ from hdmatt.inference.strategies import matte_rows
 from hdmatt.inference.summary import PlanFacts, RunForecast, RunSummary
 from hdmatt.inference.write import Sources, write_outputs
 from hdmatt.pictures.box import Box
-from hdmatt.pictures.continued import CELL, KnownBand, coarse_colours
-from hdmatt.pictures.despill import screen_of
-from hdmatt.pictures.encoding import check_usable
-from hdmatt.pictures.formats import FORMATS, JPEG
+from hdmatt.pictures.colours.continued import CELL, KnownBand, coarse_colours
+from hdmatt.pictures.colours.despill import screen_of
+from hdmatt.pictures.colours.encoding import check_usable
+from hdmatt.pictures.files.formats import FORMATS, JPEG
 from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions, PictureInfo
 from hdmatt.pictures.objects import path_or_array
 from hdmatt.pictures.placed import data_window

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hdmatt.inference.options import RowSource
-from hdmatt.pictures.encoding import LINEAR, Encoding, check_convertible, convert
-from hdmatt.pictures.foreground import PIECE, Band, foreground_bands
+from hdmatt.pictures.colours.encoding import LINEAR, Encoding, check_convertible, convert
+from hdmatt.pictures.colours.foreground import PIECE, Band, foreground_bands
+from hdmatt.pictures.colours.mixing import alpha_for, check_space, space
 from hdmatt.pictures.info import PictureInfo
-from hdmatt.pictures.mixing import alpha_for, check_space, space
 from hdmatt.pictures.reader import BandReader, PictureReader, as_float
 
 # display values that are mixed: the network sees them to this power (research/log.md)

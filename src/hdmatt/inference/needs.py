@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from hdmatt.overview.known_colours import alpha_step, cell_size
 from hdmatt.overview.small_matte import shrink_factor
-from hdmatt.pictures.continued import CELL
-from hdmatt.pictures.foreground import OVERLAP, PIECE, TILE, strip_rows
+from hdmatt.pictures.colours.continued import CELL
+from hdmatt.pictures.colours.foreground import OVERLAP, PIECE, TILE, strip_rows
 from hdmatt.system.memory import MIB
 
 LIBRARIES = 100 * MIB  # kernels and buffers of torch and OpenImageIO (measured: 50 to 93)

@@ -24,8 +24,8 @@ from hdmatt.inference.names import DEFAULT_MODEL, WINDOWS
 from hdmatt.network.config import STRIDE
 from hdmatt.patches.stitch import BLENDS
 from hdmatt.patches.windows import Part, Window, check_overlap
+from hdmatt.pictures.colours.names import MIXINGS
 from hdmatt.pictures.info import PictureInfo
-from hdmatt.pictures.names import MIXINGS
 from hdmatt.runtimes.names import PRECISIONS, RUNTIMES
 from hdmatt.system import memory
 from hdmatt.system.values import kind_of, switch, whole_number, word

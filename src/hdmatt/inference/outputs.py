@@ -26,17 +26,26 @@ from hdmatt.errors import InputError, OutputError, plural
 from hdmatt.inference.backgrounds import Background, parse_background
 from hdmatt.inference.matte_range import WHOLE, range_of
 from hdmatt.inference.needs import layered_bytes
-from hdmatt.pictures import colour
 from hdmatt.pictures.box import Box
-from hdmatt.pictures.continued import cleared
-from hdmatt.pictures.despill import strength_of
-from hdmatt.pictures.encoding import Encoding, check_convertible, convert
-from hdmatt.pictures.formats import DEPTHS, EXR, FORMATS, Extras, Format, check_alpha_mode, default_bit_depth, writable
+from hdmatt.pictures.colours import colour
+from hdmatt.pictures.colours.continued import cleared
+from hdmatt.pictures.colours.despill import strength_of
+from hdmatt.pictures.colours.encoding import Encoding, check_convertible, convert
+from hdmatt.pictures.colours.mixing import check_space, composite_for
+from hdmatt.pictures.files.formats import (
+    DEPTHS,
+    EXR,
+    FORMATS,
+    Extras,
+    Format,
+    check_alpha_mode,
+    default_bit_depth,
+    writable,
+)
+from hdmatt.pictures.files.labels import written_as
+from hdmatt.pictures.files.palette import LARGEST
+from hdmatt.pictures.files.psd import LAYERED, PsdWriter
 from hdmatt.pictures.info import WHITE, PictureInfo, Windows
-from hdmatt.pictures.labels import written_as
-from hdmatt.pictures.mixing import check_space, composite_for
-from hdmatt.pictures.palette import LARGEST
-from hdmatt.pictures.psd import LAYERED, PsdWriter
 from hdmatt.pictures.writer import PictureWriter, check_output_path
 from hdmatt.system.hidden import place_of, remove_stale
 from hdmatt.system.together import Together

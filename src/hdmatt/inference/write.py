@@ -25,9 +25,9 @@ from hdmatt.inference.mixing import Conversion, converted
 from hdmatt.inference.outputs import OutputFiles, Outputs, finest_depth
 from hdmatt.inference.threads import WriteQueue
 from hdmatt.pictures.box import Box
-from hdmatt.pictures.continued import continued_bands
-from hdmatt.pictures.despill import despilled
-from hdmatt.pictures.foreground import PIECE, Band, foreground_bands
+from hdmatt.pictures.colours.continued import continued_bands
+from hdmatt.pictures.colours.despill import despilled
+from hdmatt.pictures.colours.foreground import PIECE, Band, foreground_bands
 from hdmatt.pictures.info import InputOptions, PictureInfo
 from hdmatt.pictures.reader import PictureReader, as_float, open_picture
 

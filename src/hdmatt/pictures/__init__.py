@@ -1,1 +1,1 @@
-"""Pictures, trimaps and colours, read and written. NumPy only; knows nothing about patches or networks."""
+"""Pictures, trimaps and colours, read and written. No torch; knows nothing about patches or networks."""

@@ -20,7 +20,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float16, Float32, UInt8, UInt16
 
-from hdmatt.pictures.encoding import Encoding
+from hdmatt.pictures.colours.encoding import Encoding
 from hdmatt.system.values import whole_number, word
 
 DEFAULT_MAX_PIXELS = 1_000_000_000
@@ -112,7 +112,7 @@ class PictureInfo:
         chunk_rows: Rows that can only be decoded together: of a tile, or of a strip.
         layer: Of an EXR, the layer that is read, as the file names it; "" for channels without a layer.
         windows: Of an EXR, where its pixels lie; None for other files and where EXIF turns the picture.
-        attributes: Of an EXR, what its header says of the picture; see pictures/exr_header.py.
+        attributes: Of an EXR, what its header says of the picture; see pictures/files/exr_header.py.
         description: Exif and XMP that describe the picture, of other files than EXR.
         white: The largest number of 32-bit integers, which become floats; 0 where `dtype` is the file's own.
         notes: What a user should know about how the file was read, one sentence each, without its name.

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from hdmatt.errors import InputError
-from hdmatt.pictures.openimageio import first_line
+from hdmatt.pictures.files.openimageio import first_line
 from hdmatt.system.values import kind_of, path_of
 
 _KINDS = "a path, a NumPy array, a PIL picture, a tensor or a list of rows"

@@ -1,6 +1,6 @@
 """Pictures as bands of rows, from files and arrays, in memory that the band bounds and not the picture.
 
-Knows nothing of how files are decoded (pictures/decoder.py) and of what the values of a trimap mean
+Knows nothing of how files are decoded (pictures/files/decoder.py) and of what the values of a trimap mean
 (pictures/trimap.py). Rows are half open, y0 .. y1-1, and upright (EXIF orientation applied); colours are straight and
 in the picture's own encoding and depth. Read top to bottom:
 
@@ -22,9 +22,9 @@ import numpy as np
 from jaxtyping import Float32, Shaped
 
 from hdmatt.errors import InputError
-from hdmatt.pictures import encoding as encodings
-from hdmatt.pictures.decoder import Decoder
-from hdmatt.pictures.encoding import LINEAR, SRGB, Encoding, as_displayed
+from hdmatt.pictures.colours import encoding as encodings
+from hdmatt.pictures.colours.encoding import LINEAR, SRGB, Encoding, as_displayed
+from hdmatt.pictures.files.decoder import Decoder
 from hdmatt.pictures.info import DEFAULT_INPUT, WHITE, InputOptions, Part, PathLike, PictureInfo, Rows
 from hdmatt.pictures.turned import TurnedRows
 from hdmatt.system.memory import MIB

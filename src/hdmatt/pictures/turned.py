@@ -1,6 +1,6 @@
 """Rows of a picture that EXIF rotates by a quarter or a half, from a temporary file.
 
-Knows rows as they are stored (pictures/decoder.py); nothing of file formats.
+Knows rows as they are stored (pictures/files/decoder.py); nothing of file formats.
 
     TurnedRows                 the copy in the temporary file
     read_exactly, write_all    an array from a raw file, and into one
@@ -12,7 +12,7 @@ from io import FileIO
 import numpy as np
 
 from hdmatt.errors import OutputError
-from hdmatt.pictures.decoder import Decoder
+from hdmatt.pictures.files.decoder import Decoder
 from hdmatt.system.memory import MIB
 
 SPOOL_BYTES = 32 * MIB  # of one band on its way into the temporary file

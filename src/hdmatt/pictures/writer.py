@@ -1,6 +1,6 @@
 """Pictures written row by row, into files that appear under their names once they are complete.
 
-Knows nothing of what the values mean; what each format can hold is in pictures/formats.py.
+Knows nothing of what the values mean; what each format can hold is in pictures/files/formats.py.
 
     PictureWriter        writes a picture row by row
     check_output_path    refuses paths that cannot be written, before any work is done
@@ -18,8 +18,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from hdmatt.errors import OutputError
-from hdmatt.pictures.description import LARGEST_ICC_SEGMENT, webp_options
-from hdmatt.pictures.encoders import (
+from hdmatt.pictures.colours.encoding import SRGB
+from hdmatt.pictures.files.encoders import (
     Encoder,
     EncoderError,
     OpenImageIOEncoder,
@@ -27,12 +27,24 @@ from hdmatt.pictures.encoders import (
     WebPEncoder,
     complaint,
 )
-from hdmatt.pictures.encoding import SRGB
-from hdmatt.pictures.exr_header import set_header, set_windows
-from hdmatt.pictures.formats import DEPTHS, EXR, FORMATS, JPEG, PNG, TIFF, WEBP, Extras, Format, check_format, writable
+from hdmatt.pictures.files.exr_header import set_header, set_windows
+from hdmatt.pictures.files.formats import (
+    DEPTHS,
+    EXR,
+    FORMATS,
+    JPEG,
+    PNG,
+    TIFF,
+    WEBP,
+    Extras,
+    Format,
+    check_format,
+    writable,
+)
+from hdmatt.pictures.files.labels import labelled
+from hdmatt.pictures.files.openimageio import openimageio
 from hdmatt.pictures.info import NO_DESCRIPTION, TYPES, WHITE, PathLike, PictureInfo
-from hdmatt.pictures.labels import labelled
-from hdmatt.pictures.openimageio import openimageio
+from hdmatt.pictures.metadata.description import LARGEST_ICC_SEGMENT, webp_options
 from hdmatt.system.hidden import HiddenFile, place_of, unwritable
 
 _ENCODED_ROWS = 64  # at a time, for the copies in floats on the way; whole strips of a TIFF, which has 32 rows in one

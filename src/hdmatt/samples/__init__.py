@@ -1,1 +1,1 @@
-"""Training samples, made on the fly. NumPy only; knows nothing about networks."""
+"""Training samples, made on the fly. No torch; knows nothing about networks."""

@@ -22,7 +22,7 @@ from jaxtyping import Shaped, UInt8
 
 from hdmatt.errors import HDMattError
 from hdmatt.pictures.box import Box
-from hdmatt.pictures.encoding import Encoding
+from hdmatt.pictures.colours.encoding import Encoding
 from hdmatt.pictures.reader import BandReader, network_colours
 from hdmatt.studio.tile_file import TileFile
 from hdmatt.studio.trimap_tiles import SIZE, Key, tiles_touching

@@ -297,7 +297,7 @@ def _allowed(studio: Studio, path: str) -> Path:
 
 
 def _is_colour(text: str) -> bool:
-    from hdmatt.pictures.colour import parse_colour
+    from hdmatt.pictures.colours.colour import parse_colour
 
     try:
         parse_colour(text)

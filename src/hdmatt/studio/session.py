@@ -25,10 +25,10 @@ from hdmatt.inference.outputs import Outputs
 from hdmatt.inference.window_decoder import DecodingStopped, WindowDecoder, stitched
 from hdmatt.patches.stitch import with_known
 from hdmatt.patches.windows import Window, grid
-from hdmatt.pictures import colour
 from hdmatt.pictures.box import Box
-from hdmatt.pictures.encoding import SRGB, convert
-from hdmatt.pictures.foreground import estimate_foreground
+from hdmatt.pictures.colours import colour
+from hdmatt.pictures.colours.encoding import SRGB, convert
+from hdmatt.pictures.colours.foreground import estimate_foreground
 from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions
 from hdmatt.pictures.raw_copy import SharedPicture, shared_picture
 from hdmatt.pictures.reader import ArrayReader, as_float, open_picture

@@ -20,10 +20,10 @@ from jaxtyping import Float32, UInt8
 from PIL import Image
 
 from hdmatt.errors import InputError
-from hdmatt.pictures import colour
 from hdmatt.pictures.box import Box
-from hdmatt.pictures.encoding import SRGB, as_displayed, convert
-from hdmatt.pictures.foreground import estimate_foreground
+from hdmatt.pictures.colours import colour
+from hdmatt.pictures.colours.encoding import SRGB, as_displayed, convert
+from hdmatt.pictures.colours.foreground import estimate_foreground
 from hdmatt.pictures.raw_copy import shared_picture
 from hdmatt.pictures.reader import BandReader, open_picture
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN

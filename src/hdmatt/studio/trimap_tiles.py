@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from hdmatt.pictures.box import Box
-from hdmatt.pictures.encoding import SRGB
+from hdmatt.pictures.colours.encoding import SRGB
 from hdmatt.pictures.info import PictureInfo
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 from hdmatt.studio.strokes import Stroke, covered

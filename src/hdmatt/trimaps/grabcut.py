@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from hdmatt.errors import InputError
-from hdmatt.pictures import colour
+from hdmatt.pictures.colours import colour
 from hdmatt.pictures.reader import BandReader, network_colours
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 from hdmatt.trimaps.mask_rows import EnlargedMask

@@ -1,0 +1,1 @@
+"""Encodings of colours, how colours mix, and the foreground's. Knows nothing about kinds of files."""

@@ -125,12 +125,15 @@ def test_a_csv_manifest_names_pictures_trimaps_outputs_and_options(tmp_path):
 
 def test_masks_have_a_band_that_is_checked_and_that_a_manifest_may_change(tmp_path):
     put(tmp_path, "a.jpg", "m.png")
-    (tmp_path / "m.csv").write_text("picture,mask,band\na.jpg,m.png,3%\n")
-    made = prepared([], tmp_path / "out", manifest=tmp_path / "m.csv", band=20)
+    (tmp_path / "m.csv").write_text("picture,mask,band,outside\na.jpg,m.png,3%,4%\n")
+    made = prepared([], tmp_path / "out", manifest=tmp_path / "m.csv", band=20, inside=5)
     task = made.job.task(made.collected.entries[0])
-    assert made.job.work["mask"] == {"band": "20"} and task.work["mask"] == {"band": "3%"} and task.mask
+    assert made.job.work["mask"] == {"band": "20", "inside": "5", "outside": None}
+    assert task.work["mask"] == {"band": "3%", "inside": "5", "outside": "4%"} and task.mask
     with pytest.raises(InputError, match="not a band's width"):
         prepared([], tmp_path / "out", manifest=tmp_path / "m.csv", band="wide")
+    with pytest.raises(InputError, match="not a band's width"):
+        prepared([], tmp_path / "out", manifest=tmp_path / "m.csv", outside="wide")
 
 
 def test_a_manifest_of_json_lines_keeps_every_name(tmp_path):

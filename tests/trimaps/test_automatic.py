@@ -129,7 +129,6 @@ def read(path):
 
 
 @pytest.mark.release
-@pytest.mark.release
 def test_a_matte_of_a_mask_is_that_of_the_trimap_made_from_it(scene):
     small = ["--patch", "64", "--overlap", "16"]
     made = ["matte", "picture.png", "--mask", "mask.png", "-o", "alpha.png", "--save-trimap", "kept.png"]
@@ -141,9 +140,9 @@ def test_a_matte_of_a_mask_is_that_of_the_trimap_made_from_it(scene):
 
 
 def test_a_mask_with_a_fixed_band_leaves_no_trimap_behind(scene, capsys):
-    made = ["matte", "picture.png", "--mask", "mask.png", "--band", "5", "-o", "alpha.png"]
+    made = ["matte", "picture.png", "--mask", "mask.png", "--band", "5", "--outside", "2%", "-o", "alpha.png"]
     assert scene.call(*made, "--patch", "64", "--overlap", "16", "--json") == 0
-    wanted = hdmatt.make_trimap(scene.folder / "mask.png", band=5)
+    wanted = hdmatt.make_trimap(scene.folder / "mask.png", band=5, outside="2%")
     alpha = read(scene.folder / "alpha.png")
     assert (alpha[wanted == 255] == 255).all() and (alpha[wanted == 0] == 0).all()
     assert {path.name for path in scene.folder.iterdir()} == {"picture.png", "mask.png", "alpha.png"}
@@ -157,11 +156,13 @@ def test_a_mask_with_a_fixed_band_leaves_no_trimap_behind(scene, capsys):
         (["mask.png", "--mask", "mask.png", "-o", "alpha.png"], "both a trimap"),
         (["mask.png", "--save-trimap", "t.png", "-o", "alpha.png"], "--save-trimap"),
         (["mask.png", "--band", "20px", "-o", "alpha.png"], "--band is of the trimap of a --mask"),
+        (["mask.png", "--outside", "2%", "-o", "alpha.png"], "--outside is of the trimap of a --mask"),
         (["--mask", "mask.png", "-o", "mask.png"], "is one of the inputs"),
         (["--mask", "mask.png", "-o", "alpha.png", "--save-trimap", "mask.png"], "is one of the inputs"),
         (["--mask", "mask.png", "-o", "alpha.png", "--save-trimap", "alpha.png"], "the same path"),
         (["--mask", "mask.png", "-o", "alpha.png", "--save-trimap", "t.jpg"], "exactly 0, 128 and 255"),
         (["--mask", "mask.png", "-o", "alpha.png", "--band", "wide"], "not a band's width"),
+        (["--mask", "mask.png", "-o", "alpha.png", "--inside", "wide"], "not a band's width"),
         (["--mask", "picture.png", "-o", "alpha.png"], "looks like a colour picture"),
     ],
 )

@@ -206,7 +206,7 @@ def _check_urls(out: PurePath, templates: dict[str, str], work: Work, options: B
 
 def _plain(work: Work, options: BatchOptions) -> dict[str, Any]:
     """The work as JSON can hold it, without the templates and the memory limit."""
-    BandWidths.parse(options.band, None, None, picture=True)
+    BandWidths.parse(options.band, options.inside, options.outside, picture=True)
     values = {name: value for name, value in asdict(work.outputs).items() if name not in OUTPUT_FILES}
     background = values.get("background")
     if background is not None and os.path.isfile(background):
@@ -225,7 +225,10 @@ def _plain(work: Work, options: BatchOptions) -> dict[str, Any]:
         "network": asdict(network),
         "strategy": work.strategy,
         "reading": asdict(work.reading),
-        "mask": {"band": str(options.band)},
+        "mask": {
+            name: value if value is None else str(value)
+            for name, value in (("band", options.band), ("inside", options.inside), ("outside", options.outside))
+        },
     }
 
 

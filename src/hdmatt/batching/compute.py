@@ -63,8 +63,8 @@ def _trimap(task: Task, network: NetworkChoice, reading: InputOptions) -> Genera
     with tempfile.TemporaryDirectory(prefix="hdmatt-") as folder:
         made = os.path.join(folder, "trimap.png")
         source = MaskSource(Path(task.mask))
-        band = task.work["mask"]["band"]
-        write_trimap(source, made, picture=task.picture, band=band, network=network, input_options=reading)
+        widths = task.work["mask"]
+        write_trimap(source, made, picture=task.picture, **widths, network=network, input_options=reading)
         yield made
 
 

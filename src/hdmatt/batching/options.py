@@ -25,7 +25,7 @@ _CHECKS: dict[Callable[[str, Any], Any], str] = {
     path_of: "trimaps masks manifest root ledger",
     switch: "listed sequence skip_unmatched overwrite",
     word: "frames shard ray",
-    _width: "band",
+    _width: "band inside outside",
     partial(whole_number, least=1): "max_failures workers threads",
 }
 
@@ -38,6 +38,8 @@ class BatchOptions:
         trimaps: The only folder to look for trimaps in. None: beside the pictures (docs/batch.md).
         masks: A folder of masks; trimaps are made from them for the pictures that have none.
         band: Width of the unknown band of trimaps made from masks: "auto", 20, "20px", "2%" (docs/trimaps.md).
+        inside: Its width inside of the mask; with "auto" how far it reaches at most. None: as `band`.
+        outside: The same outside of the mask.
         manifest: A CSV or JSON-lines file of pictures, trimaps, outputs and options, in place of `inputs`.
         listed: The inputs are names of a list: relative ones keep their folders in the outputs.
         root: What the folders of listed names are relative to.
@@ -60,6 +62,8 @@ class BatchOptions:
     trimaps: str | Path | None = None
     masks: str | Path | None = None
     band: str | int | float = "auto"
+    inside: str | int | float | None = None
+    outside: str | int | float | None = None
     manifest: str | Path | None = None
     listed: bool = False
     root: str | Path | None = None
@@ -81,7 +85,7 @@ class BatchOptions:
         for check, names in _CHECKS.items():
             for name in names.split():
                 value = getattr(self, name)
-                if value is not None or check in (switch, _width):
+                if value is not None or check is switch or name == "band":
                     checked = check(name, value)
                     object.__setattr__(self, name, value if check is path_of else checked)  # a URL stays one
         if self.trimaps is not None and self.manifest is not None:

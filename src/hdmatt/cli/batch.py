@@ -45,8 +45,11 @@ def batch_command(
         typer.Option(metavar="DIR|URL", help="Masks to make trimaps from, by the same names.", rich_help_panel=_FIND),
     ] = None,
     band: Annotated[
-        str, typer.Option(metavar="auto|PX|%", help="Unknown band of trimaps from --masks.", rich_help_panel=_FIND)
+        str,
+        typer.Option(metavar="auto|PX|%", help="Width on both sides of the masks' edges.", rich_help_panel=shared.BAND),
     ] = "auto",
+    inside: shared.Inside = None,
+    outside: shared.Outside = None,
     manifest: Annotated[
         str | None,
         typer.Option(
@@ -172,6 +175,8 @@ def batch_command(
         trimaps=trimaps,
         masks=masks,
         band=band,
+        inside=inside,
+        outside=outside,
         manifest=manifest,
         listed=listed,
         root=root,

@@ -17,16 +17,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MaskOptions:
-    """--mask, --band and --save-trimap.
+    """--mask, --band, --inside, --outside and --save-trimap.
 
     Attributes:
         mask: The mask's file, None where a trimap is given.
         band: Width of the unknown band, as typed.
+        inside: Its width inside of the mask, as typed; with "auto" the most.
+        outside: The same outside of the mask.
         save: Where the trimap made from the mask is kept, if it is.
     """
 
     mask: Path | None
     band: str
+    inside: str | None
+    outside: str | None
     save: Path | None
 
 
@@ -53,8 +57,9 @@ def given_trimap(
             raise InputError("there is no trimap and no mask", hint="Give TRIMAP after PICTURE, or --mask FILE.")
         if save is not None:
             raise InputError("--save-trimap keeps the trimap of a --mask, and there is none", hint="Leave it out.")
-        if made_from.band != "auto":
-            raise InputError("--band is of the trimap of a --mask, and there is none", hint="Leave it out.")
+        typed = {"--band": made_from.band != "auto", "--inside": made_from.inside, "--outside": made_from.outside}
+        for option in (option for option, value in typed.items() if value):
+            raise InputError(f"{option} is of the trimap of a --mask, and there is none", hint="Leave it out.")
         yield trimap
         return
     if trimap is not None:
@@ -70,7 +75,7 @@ def given_trimap(
         check_trimap_path(save, [picture, mask])
         if save.resolve() in [path.resolve() for path in outputs.paths()]:
             raise InputError("--save-trimap and an output have the same path", hint="Give each its own file.")
-    widths = BandWidths.parse(made_from.band, None, None, picture=True)
+    widths = BandWidths.parse(made_from.band, made_from.inside, made_from.outside, picture=True)
     with tempfile.TemporaryDirectory(prefix="hdmatt-") as folder:
         path = save or Path(folder) / "trimap.png"
         with ExitStack() as stack:

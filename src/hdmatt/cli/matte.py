@@ -59,8 +59,11 @@ def matte_command(
         Path | None, typer.Option(help="Makes the trimap from a mask, matte or cut-out.", rich_help_panel=_MASK)
     ] = None,
     band: Annotated[
-        str, typer.Option(metavar="auto|PX|%", help="Unknown band of --mask.", rich_help_panel=_MASK)
+        str,
+        typer.Option(metavar="auto|PX|%", help="Width on both sides of --mask's edge.", rich_help_panel=shared.BAND),
     ] = "auto",
+    inside: shared.Inside = None,
+    outside: shared.Outside = None,
     save_trimap: Annotated[
         Path | None, typer.Option(help="Where the trimap of --mask is kept.", rich_help_panel=_MASK)
     ] = None,
@@ -102,7 +105,7 @@ def matte_command(
     with given_trimap(
         picture,
         trimap,
-        MaskOptions(mask, band, save_trimap if not plan else None),  # --plan writes nothing
+        MaskOptions(mask, band, inside, outside, save_trimap if not plan else None),  # --plan writes nothing
         outputs=outputs,
         network=network,
         reading=reading,

@@ -46,9 +46,17 @@ _NETWORK = "The network"
 _PATCHES = "Patches: how they are placed, chosen and joined"
 SPEED = "Speed and memory"
 _PRINT = "What is printed"
+BAND = "The unknown band of a trimap made from a mask"
 
 Picture = Annotated[Path, typer.Argument(help="PNG, JPEG, TIFF, EXR, WebP or another kind that is read.")]
 Trimap = Annotated[Path, typer.Argument(help="Same size; below 85 background, 170 and above foreground, else unknown.")]
+Inside = Annotated[
+    str | None, typer.Option(metavar="PX|%", help="Width inside of the mask; with auto the most.", rich_help_panel=BAND)
+]
+Outside = Annotated[
+    str | None,
+    typer.Option(metavar="PX|%", help="Width outside of the mask; with auto the most.", rich_help_panel=BAND),
+]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace files of default names; those named here are always replaced.")
 ]

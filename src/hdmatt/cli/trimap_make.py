@@ -17,6 +17,7 @@ Band = Annotated[
         metavar="auto|PX|%",
         help="Width of the unknown band on both sides of the mask's edge, in pixels or percent of the diagonal; auto "
         "looks at the picture. Default: auto with a picture, 2% without.",
+        rich_help_panel=shared.BAND,
     ),
 ]
 
@@ -29,12 +30,8 @@ def trimap_make_command(
     ] = None,
     picture: Annotated[Path | None, typer.Option(help="The picture, for --band auto, --box and --scribbles.")] = None,
     band: Band = None,
-    inside: Annotated[
-        str | None, typer.Option(metavar="PX|%", help="Width inside of the mask; with auto the most.")
-    ] = None,
-    outside: Annotated[
-        str | None, typer.Option(metavar="PX|%", help="Width outside of the mask; with auto the most.")
-    ] = None,
+    inside: shared.Inside = None,
+    outside: shared.Outside = None,
     layer: Annotated[str | None, typer.Option(help="Layer of a PSD by name.", rich_help_panel=_MASK)] = None,
     box: Annotated[
         tuple[int, int, int, int] | None,

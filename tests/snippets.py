@@ -4,11 +4,13 @@ A comment says what holds for all blocks of code below it, up to the next one:
 
     <!-- snippets: run -->             run on tiny pictures with a tiny network; of hdmatt batch the plan
     <!-- snippets: release -->         run by processes of their own with the real network, before a release
+    <!-- snippets: printed -->         what the command above it prints, to a terminal of 96 columns
     <!-- snippets: form, REASON -->    its form is checked: options are there, the shell and the language read it
 
     Snippet, snippets    a block of code: page, line, language, mark, text
     commands             the command lines of a block
     make_files           the pictures that the pages name
+    painted              a trimap with faults
 """
 
 import re
@@ -24,7 +26,7 @@ import OpenImageIO as oiio
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")])
 UNMARKED = {"README.md": "run", "CONTRIBUTING.md": "form"}  # pages that hold no comments
-MARKS = ("run", "release", "form")
+MARKS = ("run", "release", "printed", "form")
 _BLOCK = re.compile(r"^( *)```(\w+)[^\n]*\n(.*?)^ *```|^<!-- snippets: (\w+)[^\n]*-->", re.DOTALL | re.MULTILINE)
 HEIGHT, WIDTH = 72, 96
 PLACES = {
@@ -96,6 +98,7 @@ def make_files(folder: Path) -> Path:
     distance = np.hypot(y - HEIGHT / 2, x - WIDTH / 2)
     picture[distance < 20] = 250 - picture[distance < 20]
     trimap = np.where(distance < 14, 255, np.where(distance < 25, 128, 0)).astype(np.uint8)
+    cv2.imwrite(str(folder / "painted.png"), painted())
     mask = np.where(distance < 20, 255, 0).astype(np.uint8)
     green = np.where((distance < 20)[..., None], picture, np.array((40, 200, 30), np.uint8))
     cv2.imwrite(str(folder / "shot.png"), green)
@@ -140,6 +143,18 @@ def make_files(folder: Path) -> Path:
         _save_exr(folder / "shots" / f"a.{frame}.exr", light, ("R", "G", "B"))
         cv2.imwrite(str(folder / "shots" / f"a.{frame}.trimap.png"), trimap)
     return folder
+
+
+def painted() -> np.ndarray:
+    """A trimap as a careless hand paints it: anti-aliased in places, with a hole, a speck and missing grey."""
+    y, x = np.mgrid[:900, :1200]
+    away = np.hypot(y - 520, x - 600)
+    trimap = np.where(away < 250, 255, np.where(away < 330, 128, 0)).astype(np.uint8)
+    trimap[560:563, 610:614] = 128
+    trimap[100:103, 200:203] = 255
+    trimap[500:540, 850:930] = np.where(away[500:540, 850:930] < 290, 255, 0)
+    trimap[300:340, 400:800] = cv2.GaussianBlur(trimap, (5, 5), 0)[300:340, 400:800]
+    return trimap
 
 
 def copy_of(made: Path, folder: Path) -> Path:

@@ -162,7 +162,7 @@ def inside(system: Path, words: list[str], **environment: str) -> None:
 def outcome(case: dict, result: dict, exchange: Path) -> str:
     """What GIMP said, or how far layer and mask are from the files of `hdmatt matte`."""
     if result["status"] != "success":
-        return result["message"].replace("\n", " ").replace("|", "/").strip()
+        return " ".join(result["message"].replace("|", "/").split())
     height, width = result["size"]
     name = case["name"]
     expected = reference(case, exchange, height, width)

@@ -27,7 +27,6 @@ ALL = [snippet for page in snippets.PAGES for snippet in snippets.snippets(page)
 RUN = [one for one in ALL if one.mark == "run"]
 RELEASE = [one for one in ALL if one.mark == "release"]
 CONSOLE, PYTHON = ("console", "bash"), "python"
-OFTEN = {"README.md", "index.md", "trimaps.md"}  # pages whose commands run with every change; the others for a release
 # what a page's snippets are given besides the files
 GIVEN = {
     "python.md": "picture, trimap = 'portrait.jpg', 'trimap.png'",
@@ -61,15 +60,6 @@ def test_every_block_has_a_mark():
 
 
 @pytest.mark.release
-@pytest.mark.parametrize("snippet", [one for one in RUN if one.language in CONSOLE and one.page in OFTEN], ids=str)
-def test_a_command_of_the_first_pages_runs(snippet, made, tiny, tmp_path, capsys):
-    with chdir(snippets.copy_of(made[0], tmp_path)):
-        for line in snippets.commands(snippet):
-            if "hdmatt batch" not in line:
-                run(line, snippet, capsys)
-
-
-@pytest.mark.release
 @pytest.mark.parametrize("snippet", [one for one in RUN if one.language in CONSOLE], ids=str)
 def test_every_command_runs(snippet, made, tiny, tmp_path, capsys):
     with chdir(snippets.copy_of(made[0], tmp_path)):
@@ -86,6 +76,18 @@ def run(line, snippet, capsys):
     if words[0] == "batch" and "--plan" not in words:
         words.append("--plan")
     assert main(words) == 0, f"{snippet}: {line}\n{capsys.readouterr().err}"
+
+
+@pytest.mark.release
+@pytest.mark.parametrize("snippet", [one for one in ALL if one.mark == "printed"], ids=str)
+def test_what_a_page_shows_is_what_the_command_above_prints(snippet, made, tiny, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "96")
+    before = ALL[ALL.index(snippet) - 1]
+    assert before.page == snippet.page and before.mark == "run"
+    with chdir(snippets.copy_of(made[0], tmp_path)):
+        for line in snippets.commands(before):
+            run(line, before, capsys)
+    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == snippet.text.splitlines()
 
 
 @pytest.mark.release

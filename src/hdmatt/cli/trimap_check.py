@@ -1,6 +1,7 @@
 """`hdmatt trimap check`: what is wrong with a trimap, and where."""
 
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -64,7 +65,7 @@ def _print(found: "TrimapCheck") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160)
     console.print(
         f"{found.width}x{found.height}: {100 * found.foreground_share:.1f} % foreground, "
         f"{100 * found.unknown_share:.1f} % unknown, {100 * found.background_share:.1f} % background",

@@ -54,7 +54,9 @@ def commands(group: Any, prefix: str = "hdmatt") -> Iterator[tuple[str, Any]]:
 
 
 def first_words(command: Any) -> str:
-    return (command.help or "").strip()
+    """The text above the options; its indented tables stay tables."""
+    paragraphs = (command.help or "").strip("\n").split("\n\n")
+    return "\n\n".join(f"```text\n{one}\n```" if one.startswith("  ") else one for one in paragraphs)
 
 
 def usage(name: str, command: Any) -> str:

@@ -27,7 +27,10 @@ Found = Annotated[
     list[str] | None,
     typer.Argument(metavar="INPUT...", help="Folders, files, patterns; - reads a list of names from stdin."),
 ]
-Template = Annotated[str | None, typer.Option(metavar="TEMPLATE", rich_help_panel=_OUTPUTS)]
+
+
+def _template(what: str) -> Any:
+    return typer.Option(metavar="TEMPLATE", help=what, rich_help_panel=_OUTPUTS)
 
 
 def batch_command(
@@ -85,12 +88,16 @@ def batch_command(
         str | None,
         typer.Option(metavar="I/N", help="Part I of N; auto: by SLURM or Kubernetes.", rich_help_panel=_FIND),
     ] = None,
-    alpha: Template = None,
-    foreground: Template = None,
-    cutout: Template = None,
-    composite: Template = None,
-    psd: Template = None,
-    layered: Template = None,
+    alpha: Annotated[
+        str | None, _template("The matte. Default, where no output is named: {dir}/{stem}_alpha.png")
+    ] = None,
+    foreground: Annotated[str | None, _template("Foreground colours without spill.")] = None,
+    cutout: Annotated[str | None, _template("Foreground and alpha as RGBA.")] = None,
+    composite: Annotated[str | None, _template("Foreground over --background.")] = None,
+    psd: Annotated[str | None, _template("Layers for Photoshop, the matte as mask.")] = None,
+    layered: Annotated[
+        str | None, _template("EXR with layers: cut-out (R G B A) and straight foreground (fg).")
+    ] = None,
     plate: shared.Plate = False,
     alpha_mode: shared.AlphaMode = None,
     clean: shared.Clean = False,
@@ -115,7 +122,7 @@ def batch_command(
         bool, typer.Option("--fail-fast", help="Stop after the first failure.", rich_help_panel=_RUN)
     ] = False,
     max_failures: Annotated[
-        int | None, typer.Option(min=1, help="Stop after so many failures.", rich_help_panel=_RUN)
+        int | None, typer.Option(min=1, help="Stop after this many failures.", rich_help_panel=_RUN)
     ] = None,
     watch: Annotated[
         bool, typer.Option("--watch", help="Compute what appears, until Ctrl-C.", rich_help_panel=_RUN)

@@ -200,7 +200,7 @@ BlendName = Annotated[
     Blend,
     typer.Option(
         "--blend",
-        help="Weights where patches overlap: the paper's linear ramp, or its square.",
+        help="Weights where patches overlap: smooth, the square of a linear ramp; paper, the ramp itself.",
         rich_help_panel=_PATCHES,
     ),
 ]

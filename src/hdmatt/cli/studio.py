@@ -19,7 +19,7 @@ def studio_command(
     pictures: Annotated[
         list[Path], typer.Argument(metavar="PICTURE...", help="PNG, JPEG, TIFF, EXR, WebP or another kind.")
     ],
-    trimap: Annotated[Path | None, typer.Option(help="Of the first picture, to go on with.")] = None,
+    trimap: Annotated[Path | None, typer.Option(help="A trimap of the first picture, to begin with.")] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder of results. Default: the picture's.")
     ] = None,

@@ -95,7 +95,7 @@ def small_picture_bytes(height: int, picture_width: int) -> SmallPictureBytes:
 
 
 def colour_bytes(picture_width: int, *, pixel: int) -> int:
-    """What the colour estimation holds beside the engine: a row of tiles, and the rows on their way.
+    """What the colour estimation holds beside the matte's own memory: a row of tiles, and the rows on their way.
 
     Not the tile in work: `tile_bytes`.
 
@@ -105,7 +105,7 @@ def colour_bytes(picture_width: int, *, pixel: int) -> int:
     rows = strip_rows(picture_width)
     a_column = rows * 16  # colours and alpha
     a_column += 2 * OVERLAP * 12  # of the row of tiles above and of this one, before they are mixed
-    # of the picture that the next row of tiles needs, too; its alpha is the engine's bands, which `rows_bytes` has
+    # of the picture that the next row of tiles needs, too; its alpha is in the matte's bands, which `rows_bytes` has
     a_column += 4 * PIECE * 12
     a_column += 2 * BAND * pixel  # decoded; joining two bands copies
     a_column += 4 * PIECE * 16  # that wait to be written

@@ -1,4 +1,4 @@
-"""The names of runtimes and precisions, for whoever must not load torch. Knows nothing of what they do."""
+"""The names of runtimes and precisions, for modules that must not load torch. Knows nothing of what they do."""
 
 from typing import Literal, get_args
 

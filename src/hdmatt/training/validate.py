@@ -97,7 +97,7 @@ def _on_device(sample: Sample, device: torch.device) -> dict[str, torch.Tensor]:
 
 
 class Folders:
-    """Test sets: whole pictures through the engine, as `hdmatt matte` would do them.
+    """Test sets: whole pictures, matted as `hdmatt matte` does it.
 
     Raises:
         InputError: A folder is no test set, a picture has no truth, or two sets have one name.

@@ -1,4 +1,4 @@
-"""The names of how colours mix, for whoever must not load NumPy."""
+"""The names of how colours mix, for modules that must not load NumPy."""
 
 from typing import Literal, get_args
 

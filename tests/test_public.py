@@ -23,7 +23,7 @@ FIELDS = {  # what is built or read by a caller
     "BatchResult": "name picture outputs state reason hint now seconds warnings summary seconds_left",
     "Matte": "alpha picture linear notes matte_for",
     "NetworkChoice": "model runtime precision device",
-    "Options": "patch overlap topk candidates windows blend small_first memory batch mixing overview",
+    "Options": "patch overlap topk candidates windows blend small_first memory batch mixing whole_picture",
     "Outputs": "alpha foreground cutout composite background bit_depth psd clean layered plate quality "
     "matte_range invert alpha_mode trim despill matte_for palette",
     "Place": "y0 x0 y1 x1 count",

@@ -85,7 +85,7 @@ def test_an_enlarged_part_is_the_same_thing_with_wider_edges(assets):
 
 
 def test_the_last_patch_of_a_group_is_the_whole_composite_whatever_the_others_are(assets):
-    config = replace(CONFIG, overview=True, group=3, elsewhere=0.0)
+    config = replace(CONFIG, whole_picture=True, group=3, elsewhere=0.0)
     near, far = (make_sample(assets, replace(config, scales=(scale,)), seed=0, index=2) for scale in (1.0, 2.0))
     np.testing.assert_array_equal(near.alpha[-1], far.alpha[-1])
     np.testing.assert_array_equal(near.image[-1], far.image[-1])

@@ -160,7 +160,7 @@ def test_a_configuration_of_an_older_version_goes_on_with_todays_names(tmp_path)
     path = tmp_path / "config.json"
     path.write_text(
         '{"model": {"width": 8, "hints": true, "around": false}, "hint_faults": [0.1, 0, 0],'
-        ' "sample": {"patch": 64, "crops": [1.0]}, "betas": [0.9, 0.99], "lean": 0.2,'
+        ' "sample": {"patch": 64, "crops": [1.0], "overview": false}, "betas": [0.9, 0.99], "lean": 0.2,'
         ' "losses": {"alpha": 1, "laplacian": 0.5}, "probes": 0.3, "coarse": 0.5, "repeat": 4, "spread": 4}'
     )
     config = read_config(path)

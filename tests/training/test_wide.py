@@ -16,7 +16,7 @@ from hdmatt.training.step import extra_channel_faults, group_contexts
 WIDE = replace(
     SHORT,
     model=replace(SHORT.model, extra_channels=True, normed=True, coarse=True),
-    sample=replace(SHORT.sample, overview=True, group=3, canonical=2.2, attached=0.5, scales=(1.0,)),
+    sample=replace(SHORT.sample, whole_picture=True, group=3, canonical=2.2, attached=0.5, scales=(1.0,)),
     groups=4,
     topk=2,
     steps=2,
@@ -73,11 +73,13 @@ def test_extra_channels_are_spoilt_as_often_as_they_should_be_and_for_whole_grou
     assert extra_channel_faults(replace(config, extra_channel_faults=(0, 0, 0)), 5, seed=(1, 2)) is None
 
 
-def test_the_overview_is_a_context_of_every_other_patch():
-    contexts = group_contexts(20, 4, topk=2, seed=(0,), overview=True)
+def test_the_whole_picture_is_a_context_of_every_other_patch():
+    contexts = group_contexts(20, 4, topk=2, seed=(0,), whole_picture=True)
     for own, chosen in enumerate(contexts):
         last = own // 4 * 4 + 3
         assert len(set(chosen)) == 2 and own not in chosen and {i // 4 for i in chosen} == {own // 4}
         assert own == last or chosen[0] == last
     plain = group_contexts(20, 4, topk=3, seed=(0,))
-    assert [set(one) for one in plain] == [set(one) for one in group_contexts(20, 4, topk=3, seed=(0,), overview=True)]
+    assert [set(one) for one in plain] == [
+        set(one) for one in group_contexts(20, 4, topk=3, seed=(0,), whole_picture=True)
+    ]

@@ -162,7 +162,7 @@ def batch_command(
     windows: shared.WindowsName = "fewest",
     blend: shared.BlendName = "smooth",
     small_first: shared.SmallFirst = True,
-    overview: shared.Overview = False,
+    whole_picture: shared.WholePicture = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines.", rich_help_panel="What is printed")] = False,
     debug: shared.Debug = False,
 ) -> None:

@@ -49,7 +49,7 @@ def eval_command(
     windows: shared.WindowsName = "grid",
     blend: shared.BlendName = "smooth",
     small_first: shared.SmallFirst = True,
-    overview: shared.Overview = False,
+    whole_picture: shared.WholePicture = False,
     mixing: shared.Mixing = "auto",
     as_json: shared.AsJson = False,
     debug: shared.Debug = False,

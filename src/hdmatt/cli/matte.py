@@ -87,7 +87,7 @@ def matte_command(
     windows: shared.WindowsName = "fewest",
     blend: shared.BlendName = "smooth",
     small_first: shared.SmallFirst = True,
-    overview: shared.Overview = False,
+    whole_picture: shared.WholePicture = False,
     progress_lines: shared.ProgressLines = False,
     as_json: shared.AsJson = False,
     debug: shared.Debug = False,

@@ -218,10 +218,10 @@ ProgressLines = Annotated[
     typer.Option("--progress-lines", help="Progress as lines on stderr, for programs.", rich_help_panel=_PRINT),
 ]
 
-Overview = Annotated[
+WholePicture = Annotated[
     bool,
     typer.Option(
-        "--overview",
+        "--whole-picture",
         help="The whole picture, shrunk to a patch, is a context of every patch; for networks trained with it.",
         rich_help_panel=_PATCHES,
     ),

@@ -48,7 +48,7 @@ WITH_PATH = (*VITMATTE, FOLDER)
 _PLACED = ("model", "patch", "overlap", "windows", "blend", "memory", "batch", "runtime", "precision", "mixing")
 
 KINDS: Mapping[str, tuple[str, ...]] = {
-    "hdmatt": (*_PLACED, "topk", "candidates", "small_first", "overview"),
+    "hdmatt": (*_PLACED, "topk", "candidates", "small_first", "whole_picture"),
     "crop": _PLACED,
     "tiles": ("model", "patch", "memory", "batch", "mixing"),
     "downsample": ("model", "memory", "mixing"),
@@ -128,7 +128,7 @@ def _value(name: str, kind: str, change: str) -> tuple[str, Any]:
         if not re.fullmatch(r"-?\d+", text):
             raise InputError(f"{name!r} sets {key} to {text!r}", hint=f"Give a whole number, like {key}=2.")
         return key, int(text)
-    if key in ("small_first", "overview"):
+    if key in ("small_first", "whole_picture"):
         if text not in _SWITCHES:
             raise InputError(f"{name!r} sets {key} to {text!r}", hint=f"Give {key}=yes or {key}=no.")
         return key, _SWITCHES[text]

@@ -64,7 +64,7 @@ NAMES = {REGION_UNKNOWN: "U", REGION_FOREGROUND: "F", REGION_BACKGROUND: "B"}
 LONG = {"U": "unknown", "F": "foreground", "B": "background", "all": "all pixels"}
 SHOWN = 6  # context patches in the figure, at most
 SIDE = 320  # pixels of a patch in the figure
-OVERVIEW = 900
+LONG_SIDE = 900
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ def draw(
         pixels, marks = _open(stack, picture, trimap, max_pixels=max_pixels, linear=linear)
         shown = attention.patches[:SHOWN]
         width = (len(shown) + 1) * SIDE + len(shown) * GAP
-        overview = _overviews(attention, shown, pixels, marks, width)
+        whole = _whole_panels(attention, shown, pixels, marks, width)
         patches = [_patch(pixels, window) for window in (attention.query, *shown)]
     scale = SIDE / attention.query.size
     at = (attention.y - attention.query.y + 0.5) * scale, (attention.x - attention.query.x + 0.5) * scale
@@ -221,7 +221,7 @@ def draw(
         for k, pixels in enumerate(patches[1:])
     ]
     heat = [_heat_row(attention, i, patches[1:], stretch=stretch) for i in range(len(attention.regions))]
-    rows = [overview, first, *heat]
+    rows = [whole, first, *heat]
     return sheet(rows, title=title, footer=_footer(attention, shown))
 
 
@@ -358,12 +358,12 @@ def _open(
     return pixels, marks
 
 
-def _overviews(
+def _whole_panels(
     attention: Attention, shown: Sequence[Window], pixels: BandReader, marks: TrimapReader, width: int
 ) -> list[Panel]:
     info = pixels.info
     wide = (width - GAP) // 2
-    long_side = min(OVERVIEW, wide) if info.width >= info.height else min(OVERVIEW, wide * info.height // info.width)
+    long_side = min(LONG_SIDE, wide) if info.width >= info.height else min(LONG_SIDE, wide * info.height // info.width)
     small, _ = shrunk(pixels, long_side=long_side)
     scale = wide / small.shape[1] if small.shape[1] < wide and small.shape[0] < 400 else 1.0
     small = enlarged(small, scale)

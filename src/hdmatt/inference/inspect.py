@@ -32,7 +32,7 @@ def inspect_patch(plan: Plan, query: Window, picture: RowSource, trimap: RowSour
 
     Of a picture much narrower than a patch `run` computes a part of the patch; here it is the whole one.
     """
-    plan = replace(plan, part=Part(0, query.size, 0, query.size), options=replace(plan.options, overview=False))
+    plan = replace(plan, part=Part(0, query.size, 0, query.size), options=replace(plan.options, whole_picture=False))
     counters, workers = Counters(), device_workers(plan, model)
     model, link = workers[0].model, workers[0].link
     known_colours = read_known_colours(picture, trimap, counters) if plan.known_colours else None

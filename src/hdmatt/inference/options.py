@@ -63,7 +63,7 @@ class Options:
             in bfloat16 on a CPU, where a batch would move alpha by more than rounding.
         mixing: How the picture's colours mix where alpha is between 0 and 1: "linear" as in a photograph, "display" as
             in the composite of a program, or "auto": unknown; the picture is not converted.
-        overview: Whether the whole picture, shrunk to a patch, is a context of every patch; for networks that were
+        whole_picture: Whether the whole picture, shrunk to a patch, is a context of every patch; for networks that were
             trained with it.
 
     Raises:
@@ -80,7 +80,7 @@ class Options:
     memory: int | str | None = None
     batch: int | None = None
     mixing: str = "auto"
-    overview: bool = False
+    whole_picture: bool = False
 
     def __post_init__(self) -> None:
         for name, least in (("patch", 0), ("overlap", None), ("topk", 0), ("candidates", 1), ("batch", 1)):
@@ -91,17 +91,17 @@ class Options:
         elif self.memory is not None:
             object.__setattr__(self, "memory", whole_number("memory", self.memory, 1))
         object.__setattr__(self, "small_first", switch("small_first", self.small_first))
-        object.__setattr__(self, "overview", switch("overview", self.overview))
+        object.__setattr__(self, "whole_picture", switch("whole_picture", self.whole_picture))
         if self.patch < 64 or self.patch % STRIDE:
             raise InputError(
                 f"a patch of {self.patch} pixels does not work",
                 hint=f"Choose a multiple of {STRIDE}, 64 or more; the models are trained on 320.",
             )
         check_overlap(self.patch, self.overlap)
-        if self.overview and not self.topk:
+        if self.whole_picture and not self.topk:
             raise InputError(
-                "the overview is a context of every patch, and no context is wanted (topk 0)",
-                hint="Leave --overview out, or give --topk 1 or more.",
+                "the whole picture is a context of every patch, and no context is wanted (topk 0)",
+                hint="Leave --whole-picture out, or give --topk 1 or more.",
             )
         _check_choice("windows", self.windows, WINDOWS)
         _check_choice("blend", self.blend, BLENDS)

@@ -20,8 +20,8 @@ from hdmatt.inference import transfer
 from hdmatt.inference.cut import KnownRows, PatchPixels, RowBand, cut_row
 from hdmatt.inference.device_workers import DeviceWorker, UploadedPatches, round_robin, uploaded_inputs, worker_threads
 from hdmatt.inference.options import Counters, Plan, Progress, RowSource
-from hdmatt.inference.overview_patch import always, overview_patch
 from hdmatt.inference.threads import map_in_order, prefetch
+from hdmatt.inference.whole_picture import always, whole_picture_patch
 from hdmatt.network.cpc import Context, select
 from hdmatt.network.encoder import Body, Stem
 from hdmatt.network.inputs import labels
@@ -67,7 +67,7 @@ def fill_pool(
     pixels, marks = PatchPixels(picture, plan), RowBand(trimap, plan.options.band)
     rows = (list(row) for _, row in groupby(plan.pool, key=lambda w: w.y))
     pieces = (p for row in rows for p in cut_row(plan, row, pixels, marks, known_colours, picture.info.encoding))
-    if whole := overview_patch(plan, picture, trimap, known_colours):
+    if whole := whole_picture_patch(plan, picture, trimap, known_colours):
         counters.rows_read += plan.height
         pieces = chain([whole], pieces)
 
@@ -181,4 +181,4 @@ def rank_candidates(plan: Plan, query: Window, summary: Tensor, pool: ContextPoo
         return []
     candidates = torch.stack([pool.contexts[w].summary_C for w in others])
     chosen = [others[i] for i in select(summary, candidates, plan.options.topk)]
-    return always(chosen, others, patch=plan.options.patch) if plan.options.overview else chosen
+    return always(chosen, others, patch=plan.options.patch) if plan.options.whole_picture else chosen

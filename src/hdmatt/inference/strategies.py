@@ -46,8 +46,8 @@ def matte_rows(
     """Plan a matte by a named strategy; the work happens while its rows are taken.
 
     Raises:
-        InputError: There is no such strategy, it has no use for the overview, the sizes differ, or the trimap has no
-            known pixel.
+        InputError: There is no such strategy, it has no use for the whole picture as a context, the sizes differ, or
+            the trimap has no known pixel.
         MemoryLimitError: The limit is too small for the strategy.
     """
     if not isinstance(strategy, str) or strategy not in STRATEGIES:  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -57,10 +57,10 @@ def matte_rows(
             f"progress is {kind_of(progress)}", hint="Give a function of two numbers: patches done, patches in all."
         )
     options = RunOptions.of(options)
-    if options.overview and strategy != "hdmatt":
+    if options.whole_picture and strategy != "hdmatt":
         raise InputError(
-            f"the overview is a context of patches, and the strategy {strategy!r} has none",
-            hint="Leave --overview out, or --strategy.",
+            f"the whole picture is a context of patches, and the strategy {strategy!r} has none",
+            hint="Leave --whole-picture out, or --strategy.",
         )
     if strategy not in ON_SEVERAL and len(names(options.device)) > 1:
         raise InputError(

@@ -58,7 +58,7 @@ class SampleConfig:
         attached: Chance of a solid thing beside, over or under the foreground, with a photograph as its texture and
             unknown as a whole.
         enlarged: Chance that a part of the composite is enlarged two to five times before the camera takes it.
-        overview: Whether the last patch of a group is the whole composite, shrunk to a patch.
+        whole_picture: Whether the last patch of a group is the whole composite, shrunk to a patch.
         elsewhere: Chance that the last patch of a group is centred anywhere, so that plain F and B occur as context.
     """
 
@@ -89,4 +89,4 @@ class SampleConfig:
     hollow: Chance = 0.0
     attached: Chance = 0.0
     enlarged: Chance = 0.0
-    overview: bool = False
+    whole_picture: bool = False

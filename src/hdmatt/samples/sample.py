@@ -64,7 +64,7 @@ def make_sample(assets: Assets, config: SampleConfig, *, seed: int, index: int) 
     else:
         shrunk = composite
     patches = [cut(shrunk, square, patch=config.patch, whole=composite, field=field) for square in squares]
-    if config.overview:
+    if config.whole_picture:
         whole = Square((alpha.shape[0] // 2, alpha.shape[1] // 2), min(alpha.shape), flipped)
         squares[-1], patches[-1] = whole, cut(composite, whole, patch=config.patch, whole=composite, field=field)
     if any(square.flipped for square in squares):

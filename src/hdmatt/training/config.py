@@ -186,8 +186,8 @@ def check_config(config: TrainConfig, *, processes: int = 1) -> None:
             f"extra_channel_faults are {config.extra_channel_faults}, but model.extra_channels is false",
         ),
         (
-            not sample.overview or config.steps_per_composite == 1,
-            f"steps_per_composite is {config.steps_per_composite}, but only one group of a composite has its overview",
+            not sample.whole_picture or config.steps_per_composite == 1,
+            f"steps_per_composite is {config.steps_per_composite}, but only one group has the composite as a patch",
         ),
         (config.groups % processes == 0, f"groups is {config.groups}, which {processes} processes cannot share evenly"),
         (
@@ -355,6 +355,8 @@ def _renamed(values: dict[str, Any]) -> dict[str, Any]:
     sample, losses = values.get("sample", {}), values.setdefault("losses", {})
     if "crops" in sample:
         sample["scales"] = sample.pop("crops")
+    if "overview" in sample:
+        sample["whole_picture"] = sample.pop("overview")
     for name in ("probes", "coarse"):
         if name in values:
             losses[name] = values.pop(name)

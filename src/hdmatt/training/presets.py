@@ -183,7 +183,7 @@ PRESETS: dict[str, TrainConfig] = {
             hollow=0.15,
             attached=0.2,
             enlarged=0.12,
-            overview=True,
+            whole_picture=True,
         ),
         groups=16,
         pieces=8,

@@ -56,7 +56,7 @@ def candidates(config: TrainConfig, groups: int, *, seed: tuple[int, ...], first
     group = config.sample.group
     if config.contexts == "random":
         chosen = group_contexts(
-            groups, group, topk=config.topk, seed=seed, first=first, overview=config.sample.overview
+            groups, group, topk=config.topk, seed=seed, first=first, whole_picture=config.sample.whole_picture
         )
         return ContextIndices(chosen, None)
     starts = (own - own % group for own in range(groups * group))
@@ -65,12 +65,12 @@ def candidates(config: TrainConfig, groups: int, *, seed: tuple[int, ...], first
 
 
 def group_contexts(
-    groups: int, group: int, *, topk: int, seed: tuple[int, ...], first: int = 0, overview: bool = False
+    groups: int, group: int, *, topk: int, seed: tuple[int, ...], first: int = 0, whole_picture: bool = False
 ) -> list[list[int]]:
     """For every patch of a batch, `topk` random other patches of its own group (all, when there are no more).
 
     Args:
-        overview: The last patch of each group is one of them for all others: it shows the whole composite.
+        whole_picture: The last patch of each group is one of them for all others: it shows the whole composite.
         first: Number of the batch's first group among those of all processes: a group's choice does not depend on
             which process has it.
     """
@@ -81,7 +81,7 @@ def group_contexts(
         for own in members:
             others = [i for i in members if i != own]
             chosen = [int(i) for i in rng.permutation(others)]
-            if overview and topk:
+            if whole_picture and topk:
                 chosen.sort(key=lambda i, last=members[-1]: i != last)
             contexts.append(chosen[:topk])
     return contexts

@@ -1,7 +1,7 @@
 """The whole picture as one patch of the context pool: what no patch of it shows.
 
-overview_patch    picture and trimap, shrunk to the size of a patch
-always            the overview among the chosen contexts
+whole_picture_patch   picture and trimap, shrunk to the size of a patch
+always                the whole picture among the chosen contexts
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ from hdmatt.pictures.reader import network_colours
 _ROWS = 64  # rows of a picture that are shrunk together, about
 
 
-def overview_patch(
+def whole_picture_patch(
     plan: Plan, picture: RowSource, trimap: RowSource, known_colours: KnownColours | None
 ) -> CutPatches | None:
     """All of the picture in a patch; where it does not fill the patch it is mirrored. Reads the picture once.
@@ -30,7 +30,7 @@ def overview_patch(
     size = plan.options.patch
     step = -(-max(plan.height, plan.width) // size)
     whole = plan.part.inside == (slice(0, size), slice(0, size))
-    if not plan.options.overview or step == 1 or not whole:
+    if not plan.options.whole_picture or step == 1 or not whole:
         return None
     band = max(1, _ROWS // step) * step
 
@@ -48,6 +48,6 @@ def overview_patch(
 
 
 def always(chosen: list[Window], candidates: Sequence[Window], *, patch: int) -> list[Window]:
-    """The chosen candidates, the overview in place of the last one if there is one that was not chosen."""
+    """The chosen candidates, the whole picture in place of the last one if there is one that was not chosen."""
     whole = [window for window in candidates if window.size > patch and window not in chosen]
     return [*chosen[: len(chosen) - len(whole)], *whole] if chosen else chosen

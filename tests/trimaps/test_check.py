@@ -206,7 +206,7 @@ def test_a_survey_in_bands_counts_what_one_band_counts(rows, monkeypatch):
     picture = rng.integers(0, 255, (500, 90, 3), np.uint8)
     matte = rng.random((500, 90), np.float32)
     whole = hdmatt.check_trimap(trimap, picture, matte)
-    monkeypatch.setattr(survey, "_BAND_PIXELS", 90 * rows)
+    monkeypatch.setattr(survey, "_PIXELS", 90 * rows)
     assert asdict(hdmatt.check_trimap(trimap, picture, matte)) == asdict(whole)
     assert {"pinholes", "islands", "contact", "contradicted"} & {finding.name for finding in whole.findings}
 

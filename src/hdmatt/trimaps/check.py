@@ -32,7 +32,7 @@ def check_trimap(
 ) -> TrimapCheck:
     """Look for what is wrong with a trimap; each finding says what, how much, where, and what to do.
 
-    All are read in bands of rows, in memory that does not grow with their size: 100 megapixels take about 10 seconds
+    All are read some rows at a time, in memory that does not grow with their size: 100 megapixels take about 10 seconds
     and 0.5 GB.
 
     Args:

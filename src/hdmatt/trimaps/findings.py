@@ -3,7 +3,7 @@
 Place           a part of the picture where something was found
 Finding         one thing that is wrong or odd, with its places and what to do
 TrimapCheck     the trimap's size and shares, and all findings
-PlaceCounter    pixels, band by band -> the places where most of them are
+PlaceCounter    pixels, some rows at a time -> the places where most of them are
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Trimaps whose unknown band has a fixed width, in bands of rows. Knows nothing of files and networks.
+"""Trimaps whose unknown band has a fixed width, made some rows at a time. Knows nothing of files and networks.
 
 fixed_band_rows    a mask's rows -> the trimap's rows, exact to the pixel
 """

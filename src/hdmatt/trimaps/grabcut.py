@@ -133,9 +133,9 @@ class _Strokes:
         touched = np.zeros((2, height, width), bool)
         rows = max(1, _ROWS // step) * step
         for y0 in range(0, info.height, rows):
-            band = self.rows(y0, min(y0 + rows, info.height))
+            values = self.rows(y0, min(y0 + rows, info.height))
             for i, value in enumerate((FOREGROUND, BACKGROUND)):
-                ys, xs = np.nonzero(band == value)
+                ys, xs = np.nonzero(values == value)
                 touched[i, (y0 + ys) // step, xs // step] = True
         found = np.full((height, width), UNKNOWN, np.uint8)
         found[touched[0] & ~touched[1]] = FOREGROUND

@@ -1,11 +1,11 @@
-"""Small regions of a trimap, found in bands of rows. Arrays only.
+"""Small regions of a trimap, found some rows at a time. Arrays only.
 
     largest_small    pixels of a small region at most, by the picture's size
-    SmallRegions     of one band: pinholes (unknown in known), and islands (known in anything else)
-    small_regions    finds those whose top row lies in a band
+    SmallRegions     of some rows: pinholes (unknown in known), and islands (known in anything else)
+    small_regions    finds those whose top row is one of some rows
 
-A region of at most N pixels is at most N rows high. So it lies whole in a band that reaches N rows beyond the rows that
-its top row may lie in, and no band needs to know of the others.
+A region of at most N pixels is at most N rows high. So it lies whole in rows that reach N rows beyond those that its
+top row may be one of, and no call needs to know of the others.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ _NEIGHBOURS = [(-1, 0), (1, 0), (0, -1), (0, 1)]
 
 
 class SmallRegions(NamedTuple):
-    """Small regions of one kind: their pixels, row and column in the band, with the number of the region."""
+    """Small regions of one kind: their pixels, row and column in the rows, with the number of the region."""
 
     value: int  # of the trimap
     around: int  # the only other value that touches them

@@ -15,7 +15,7 @@ from hdmatt.pictures.reader import BandReader, network_colours
 from hdmatt.pictures.trimap import UNKNOWN
 from hdmatt.system.memory import MIB
 
-_BAND_BYTES = 64 * MIB  # of rows that are read together, with their floats
+_ROW_BYTES = 64 * MIB  # of rows that are read together, with their floats
 
 
 def step_for(height: int, width: int, *, side: int) -> int:
@@ -33,15 +33,15 @@ def smaller_picture(
             it is 128. None: all of it is 128.
     """
     info = picture.info
-    together = max(1, _BAND_BYTES // (info.width * (3 * info.dtype.itemsize + 40)) // step) * step
+    together = max(1, _ROW_BYTES // (info.width * (3 * info.dtype.itemsize + 40)) // step) * step
 
-    def bands():
+    def pieces():
         for y0 in range(0, info.height, together):
             y1 = min(y0 + together, info.height)
             values = np.full((y1 - y0, info.width), UNKNOWN, np.uint8) if rows is None else rows(y0, y1)
             yield network_colours(picture.rows(y0, y1), info.encoding), values
 
-    return small_picture(bands(), step)
+    return small_picture(pieces(), step)
 
 
 def eight_bits(colours: Float32[np.ndarray, "y x 3"]) -> UInt8[np.ndarray, "y x 3"]:

@@ -1,9 +1,9 @@
 """One pass over a trimap, its picture and its matte, that counts all that a check judges. Knows nothing of judgements.
 
     Survey      what is counted, and where
-    survey      reads the three from top to bottom, in bands of rows
+    survey      reads the three from top to bottom, some rows at a time
 
-Memory: about 25 bytes a pixel of a band of 8 million pixels (200 MB), whatever the trimap's size; with a picture 40
+Memory: about 25 bytes a pixel of rows with 8 million pixels (200 MB), whatever the trimap's size; with a picture 40
 more for the rows where foreground touches background.
 """
 
@@ -20,15 +20,15 @@ from hdmatt.trimaps.findings import PlaceCounter
 from hdmatt.trimaps.small_regions import largest_small, small_regions
 from hdmatt.trimaps.soft_edges import REACH, soft_contacts
 
-_BAND_PIXELS = 8_000_000
+_PIXELS = 8_000_000  # of the rows that are counted together, at least 128
 _LEAST_ROWS = 128
-_ABOVE = 32  # rows above a band that its first rows are judged by
+_ABOVE = 32  # rows above those that are counted, which the first of them are judged by
 _FAR = 0.3  # alpha beside a sure pixel that differs by more from what the pixel says
 _OFF = 0.05  # alpha of a sure pixel itself
 
 
-class _Band(NamedTuple):
-    """Rows top .. of a trimap, of which y0 .. y1-1 are the band's own."""
+class _HeldRows(NamedTuple):
+    """Rows top .. of a trimap, of which y0 .. y1-1 are counted."""
 
     trimap: UInt8[np.ndarray, "h w"]
     top: int
@@ -61,16 +61,16 @@ class Survey:
         self.least_width = 3 + 2 * round(float(np.hypot(height, width)) / 8000)
         self.largest_small = largest_small(height, width)
 
-    def add(self, band: _Band, picture: BandReader | None, matte: BandReader | None) -> None:
-        """The next band."""
-        own = band.trimap[band.own]
+    def add(self, rows: _HeldRows, picture: BandReader | None, matte: BandReader | None) -> None:
+        """Count the next rows."""
+        own = rows.trimap[rows.own]
         self.pixels += [np.count_nonzero(own == value) for value in (BACKGROUND, UNKNOWN, FOREGROUND)]
-        self._add_border(own, band.y0)
-        self._add_thin(band)
-        self._add_touching(band, picture)
-        self._add_regions(band)
+        self._add_border(own, rows.y0)
+        self._add_thin(rows)
+        self._add_touching(rows, picture)
+        self._add_regions(rows)
         if matte is not None:
-            self._add_contradicted(band, matte)
+            self._add_contradicted(rows, matte)
 
     def _add_border(self, own: np.ndarray, y0: int) -> None:
         border = np.zeros(own.shape, bool)
@@ -84,64 +84,64 @@ class Survey:
         unknown = values == UNKNOWN
         self.places["border"].add_points(ys[unknown], xs[unknown], y0)
 
-    def _add_thin(self, band: _Band) -> None:
-        unknown = (band.trimap == UNKNOWN).astype(np.uint8)
+    def _add_thin(self, rows: _HeldRows) -> None:
+        unknown = (rows.trimap == UNKNOWN).astype(np.uint8)
         wide = cv2.morphologyEx(unknown, cv2.MORPH_OPEN, np.ones((self.least_width, self.least_width), np.uint8))
-        self.places["thin"].add((unknown > wide)[band.own], band.y0)
+        self.places["thin"].add((unknown > wide)[rows.own], rows.y0)
 
-    def _add_touching(self, band: _Band, picture: BandReader | None) -> None:
-        first, last = band.own.start, min(band.own.stop + 1, len(band.trimap))
-        rows = band.trimap[first:last]
-        below, beside = cv2.absdiff(rows[1:], rows[:-1]) == 255, cv2.absdiff(rows[:, 1:], rows[:, :-1]) == 255
-        for contacts, along_y in ((below, True), (beside[: band.y1 - band.y0], False)):
+    def _add_touching(self, rows: _HeldRows, picture: BandReader | None) -> None:
+        first, last = rows.own.start, min(rows.own.stop + 1, len(rows.trimap))
+        near = rows.trimap[first:last]
+        below, beside = cv2.absdiff(near[1:], near[:-1]) == 255, cv2.absdiff(near[:, 1:], near[:, :-1]) == 255
+        for contacts, along_y in ((below, True), (beside[: rows.y1 - rows.y0], False)):
             ys, xs = np.nonzero(contacts)
-            self.places["touching"].add_points(ys, xs, band.y0)
+            self.places["touching"].add_points(ys, xs, rows.y0)
             if picture is not None and len(ys):
-                top, bottom = band.y0 + int(ys.min()), band.y0 + int(ys.max()) + 1
+                top, bottom = rows.y0 + int(ys.min()), rows.y0 + int(ys.max()) + 1
                 above, under = max(0, top - REACH), min(bottom + REACH + 1, self.height)
                 colours = network_colours(picture.rows(above, under), picture.info.encoding)
-                soft = soft_contacts(colours, ys + band.y0 - above, xs, along_y=along_y)
-                self.places["soft"].add_points(ys[soft], xs[soft], band.y0)
+                soft = soft_contacts(colours, ys + rows.y0 - above, xs, along_y=along_y)
+                self.places["soft"].add_points(ys[soft], xs[soft], rows.y0)
 
-    def _add_regions(self, band: _Band) -> None:
-        found = small_regions(band.trimap, first=band.own.start, end=band.own.stop, largest=self.largest_small)
+    def _add_regions(self, rows: _HeldRows) -> None:
+        found = small_regions(rows.trimap, first=rows.own.start, end=rows.own.stop, largest=self.largest_small)
         for value, around, ys, xs, regions in found:
             name = "pinholes" if value == UNKNOWN else "islands" if around == UNKNOWN else "specks"
             self.regions[name] += regions
-            self.places[name].add_points(ys, xs, band.top)
+            self.places[name].add_points(ys, xs, rows.top)
 
-    def _add_contradicted(self, band: _Band, matte: BandReader) -> None:
-        y0, y1 = max(0, band.y0 - 1), min(band.y1 + 1, self.height)
+    def _add_contradicted(self, rows: _HeldRows, matte: BandReader) -> None:
+        y0, y1 = max(0, rows.y0 - 1), min(rows.y1 + 1, self.height)
         alpha = _grey(matte, y0, y1)
-        trimap = band.trimap[y0 - band.top : y1 - band.top]
+        trimap = rows.trimap[y0 - rows.top : y1 - rows.top]
         around, wrong = np.ones((3, 3), np.uint8), np.zeros(trimap.shape, bool)
         for value, off in ((FOREGROUND, 1 - alpha), (BACKGROUND, alpha)):
             beside = cv2.dilate(np.where(trimap == UNKNOWN, off, np.float32(0)), around)
             wrong |= (trimap == value) & ((off > _OFF) | (beside > _FAR))
-        self.places["contradicted"].add(wrong[band.y0 - y0 : band.y1 - y0], band.y0)
+        self.places["contradicted"].add(wrong[rows.y0 - y0 : rows.y1 - y0], rows.y0)
 
 
 def survey(trimap: TrimapReader, picture: BandReader | None, matte: BandReader | None) -> Survey:
     """Count all of a trimap; picture and matte have its size."""
     found = Survey(trimap.info.height, trimap.info.width)
-    for band in _bands(trimap, below=max(_ABOVE, found.largest_small)):
-        found.add(band, picture, matte)
+    for rows in _held_rows(trimap, below=max(_ABOVE, found.largest_small)):
+        found.add(rows, picture, matte)
     return found
 
 
-def _bands(trimap: TrimapReader, *, below: int) -> Iterator[_Band]:
-    """The trimap from top to bottom, read once; each band with rows above it and below it."""
+def _held_rows(trimap: TrimapReader, *, below: int) -> Iterator[_HeldRows]:
+    """The trimap from top to bottom, read once; what is counted together, with rows above it and below it."""
     height, width = trimap.info.height, trimap.info.width
-    rows = max(_LEAST_ROWS, _BAND_PIXELS // width)
+    together = max(_LEAST_ROWS, _PIXELS // width)
     held, top, read = np.empty((0, width), np.uint8), 0, 0
-    for y0 in range(0, height, rows):
-        y1 = min(y0 + rows, height)
+    for y0 in range(0, height, together):
+        y1 = min(y0 + together, height)
         above, end = max(0, y0 - _ABOVE), min(y1 + below, height)
         held = held[above - top :]
         if end > read:
             held = np.concatenate([held, trimap.rows(read, end)])
         top, read = above, max(read, end)
-        yield _Band(held, top, y0, y1)
+        yield _HeldRows(held, top, y0, y1)
 
 
 def _grey(reader: BandReader, y0: int, y1: int) -> Float32[np.ndarray, "h w"]:

@@ -1,20 +1,25 @@
-"""The studio's server as a browser sees it: seconds from a stroke to its overlay and to the first new patch; memory.
+"""The studio's server as a browser sees it: seconds from a stroke to its overlay and to its new matte; memory.
 
-    python -m benchmarks.studio --out benchmarks/results/studio/4.json --megapixels 4 [--page] [--minutes 10]
-    python -m benchmarks.studio --table benchmarks/results/studio
+    python -m benchmarks.studio --megapixels 4 [--page] [--minutes 10]    # one size: about three minutes, and ten
+    python -m benchmarks.studio --megapixels 36 [--page]
+    python -m benchmarks.studio --megapixels 400 [--page]
+    python -m benchmarks.studio --table                                   # docs/studio.md's table
 
-A generated picture (tiled TIFF, uncompressed) and its trimap are opened by `hdmatt studio` in a process of its own.
-Then strokes of 20 pixels radius are painted at places of the unknown band, one after the other; each is a request, as
-the page sends it, and each waits for its tiles:
+Each size is a run of its own and writes results/studio/SIZE.json; what another run of the size measured stays there, so
+that `--only page` can come later. A generated picture (tiled TIFF, uncompressed) and its trimap are made once, in
+--scene, and opened by `hdmatt studio` in a process of its own. Then strokes of 20 pixels radius are painted at places
+of the unknown band, one after the other; each is a request, as the page sends it, and each waits for its tiles:
 
     start       the process listens
     view        the one tile of the smallest view is there, since it listens
     first       the first patch of all is there, since then: the whole picture was looked at
     overlay     the stroke's tiles of the trimap at full size are there, since the stroke was sent
     patch       the tile of the first patch that was computed for it is there, since then
-    refresh     the same for strokes that come while contexts and colours are refreshed
+    last        all patches that the stroke touched are there, since then
+    refresh     seconds to the first patch of strokes that come while contexts and colours are refreshed
 
-Other patches are still computed while the first half is painted; the strokes of "refresh" come when all are there.
+Other patches are still computed while the first half is painted; the strokes of "refresh" come when all are there. No
+stroke is begun later than --seconds after the start, which a size keeps to but for the picture's first look.
 
 --minutes: strokes go on for so long, ten and then a pause of a second; memory and strokes of each minute are kept, so
 that growth shows. --page: the same picture in Chromium, by Playwright: strokes until they are on the screen, and the
@@ -26,7 +31,6 @@ end.
 import argparse
 import http.client
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -34,7 +38,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -42,18 +46,25 @@ from typing import Any
 import numpy as np
 
 from benchmarks._shared import command_of
-from hdmatt.evaluation.provenance import now
+from benchmarks.readme_table import put
+from hdmatt.evaluation.methods import Settings
+from hdmatt.evaluation.provenance import facts
 from hdmatt.evaluation.scenes import TILE, Generated
 from hdmatt.pictures.trimap import UNKNOWN
 from hdmatt.pictures.writer import PictureWriter
 from hdmatt.system.files import make_folder, write_text_atomic
 from hdmatt.system.memory import MIB
 
+ROOT = Path(__file__).parents[1]
+RESULTS = Path(__file__).parent / "results" / "studio"
+PAGE = ROOT / "docs" / "studio.md"
+BEGIN, END = "<!-- seconds: made by python -m benchmarks.studio --table -->", "<!-- end of seconds -->"
 _UNKNOWN, _MOST_UNKNOWN = 0.1, 4.0  # share of the picture; megapixels, so that the first look at all patches ends
 _RADIUS = 20.0
 _PATIENCE = 900.0  # seconds for the first patch, which needs a look at the whole picture
 _IDLE = 120.0  # seconds until all patches are there
-_REFRESHES = 5  # strokes that come during a refresh
+_LEAST = 3  # strokes that are painted, also when the time is over
+_REFRESHES = 3  # strokes that come during a refresh
 _INTO = 0.7  # seconds into it
 _FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync")
 _SHOWN = "studio.server.waiting === 0 && studio.view.settled"
@@ -91,11 +102,12 @@ class Server:
         found: list[dict[str, Any]] = []
 
         def there() -> bool:
-            found[:] = [event for event in self.events[since:] if wanted(event)][:1]
+            found[:] = [event for event in self.events[since:] if event["type"] == "error" or wanted(event)][:1]
             return bool(found)
 
         with self.news:
             assert self.news.wait_for(there, patience), f"nothing came in {patience:.0f} s"
+        assert found[0]["type"] != "error", found[0]
         return found[0]
 
     def idle(self, patience: float = _IDLE) -> bool:
@@ -130,110 +142,130 @@ class Server:
 def main(arguments: list[str]) -> None:
     given = _parsed(arguments)
     if given.table:
-        return print(table(given.table))
-    side = round((given.megapixels * 1e6) ** 0.5)
+        found = [json.loads(path.read_text(encoding="utf-8")) for path in given.results.glob("*.json")]
+        print(table(found))
+        return write_text_atomic(PAGE, with_table(PAGE.read_text(encoding="utf-8"), found))
+    out = given.results / f"{given.megapixels:g}.json"
+    kept = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
     share = min(_UNKNOWN, _MOST_UNKNOWN / given.megapixels)
+    folder = given.scene or Path(tempfile.gettempdir()) / f"hdmatt-studio-{given.megapixels:g}"
+    places = _write(Generated(round((given.megapixels * 1e6) ** 0.5), unknown=share), folder)
+    _say(f"the picture is there: {folder}")
     with ExitStack() as stack:
-        folder = given.scene or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        places = _write(Generated(side, unknown=share), folder)
-        _say("the picture is there")
         options = ["--memory", given.memory] if given.memory else []
         server = Server(folder / "picture.tif", folder / "trimap.png", options)
         stack.callback(server.close)
-        found = _measure(server, places, given.strokes)
-        if given.page:
-            found["page"] = _page(server.address, places[given.strokes :])
-        if given.automatic:
-            found["automatic_s"] = _automatic(server)
-        if given.minutes:
-            found["minutes"] = list(_go_on(server, places, given.minutes))
-    about = {"command": command_of(__file__, arguments), "date": now(), "cores": len(os.sched_getaffinity(0))}
-    kept = {**about, "megapixels": given.megapixels, "unknown": share, "memory_limit": given.memory, **found}
-    make_folder(given.out.parent)
-    write_text_atomic(given.out, json.dumps(kept, indent=1) + "\n")
+        for name in given.parts:
+            about = {**facts(Settings(), command_of(__file__, arguments)), "memory_limit": given.memory}
+            kept |= {"megapixels": given.megapixels, "unknown": share}
+            kept[name] = {**about, **PARTS[name](server, places, given)}
+            make_folder(out.parent)
+            write_text_atomic(out, json.dumps(kept, indent=1) + "\n")
     print(json.dumps(kept, indent=1))
 
 
 def _parsed(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, help="JSON file of the results")
-    parser.add_argument("--table", type=Path, help="folder of results, printed as a table")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results")
+    parser.add_argument("--table", action="store_true", help="print the table of the results, and put it into the page")
     parser.add_argument("--megapixels", type=float, default=4.0)
-    parser.add_argument("--strokes", type=int, default=30)
+    parser.add_argument("--strokes", type=int, default=30, help="at most")
+    parser.add_argument("--seconds", type=float, default=240.0, help="no stroke is begun later")
     parser.add_argument("--minutes", type=float, default=0.0)
     parser.add_argument("--automatic", action="store_true", help="also the automatic border")
     parser.add_argument("--page", action="store_true", help="also in Chromium")
+    parser.add_argument("--only", choices=PARTS, help="only this part; the others stay as they were measured")
     parser.add_argument("--scene", type=Path, help="folder that keeps the picture for the next time")
-    parser.add_argument("--memory", help="hdmatt's limit, like 2GiB")
+    parser.add_argument("--memory", default="2GiB", help="hdmatt's limit; empty: none")
     given = parser.parse_args(arguments)
-    if not given.table and not given.out:
-        parser.error("--out or --table is needed")
+    wanted = {"strokes": True, "page": given.page, "automatic": given.automatic, "minutes": given.minutes}
+    given.parts = [given.only] if given.only else [name for name, on in wanted.items() if on]
     return given
 
 
-def table(folder: Path) -> str:
-    """The results of a folder as a table of Markdown, the smallest picture first."""
+def table(records: list[dict[str, Any]]) -> str:
+    """The results of all sizes as a table of Markdown, the smallest picture first."""
     names = (
-        "megapixels",
-        "first view",
-        "overlay p50, p95",
-        "first patch p50, p95",
-        "during a refresh",
-        "peak of memory",
+        *("megapixels", "first view", "overlay", "first patch", "all its patches", "during a refresh"),
+        *("server's peak memory", "page: stroke on the screen", "page's memory"),
     )
     lines = [f"| {' | '.join(names)} |", f"|{' --: |' * len(names)}"]
-    for one in sorted((json.loads(path.read_text()) for path in folder.glob("*.json")), key=lambda r: r["megapixels"]):
-        limit = f" of {one['memory_limit']}" if one["memory_limit"] else ""
+    for one in sorted(records, key=lambda record: record["megapixels"]):
+        strokes, page = one["strokes"], one.get("page")
+        limit = f" of {strokes['memory_limit']}" if strokes["memory_limit"] else ""
         cells = (
             f"{one['megapixels']:g}",
-            f"{one['view_s']:.2f} s",
-            _shown(one["overlay_s"], 1000, "ms", 0),
-            _shown(one["patch_s"], 1, "s", 2),
-            _shown(one["refresh_s"], 1, "s", 2),
-            f"{one['memory_mib']['peak']} MiB{limit}",
+            f"{strokes['view_s']:.2f} s",
+            _shown(strokes["overlay_s"], 1000, "ms", 0),
+            _shown(strokes["patch_s"], 1, "s", 2),
+            _shown(strokes["last_s"], 1, "s", 2),
+            _shown(strokes["refresh_s"], 1, "s", 2),
+            f"{strokes['memory_mib']['peak']} MiB{limit}",
+            _shown(page["stroke_s"], 1000, "ms", 0) if page else "",
+            f"{page['renderer_mib']} MiB" if page else "",
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def with_table(page: str, records: list[dict[str, Any]]) -> str:
+    """The page with the table between its markers."""
+    machines = [one["strokes"]["machine"] for one in records]
+    where = " and ".join(sorted({f"{machine['usable_cores']} cores of {machine['cpu']}" for machine in machines}))
+    said = [f"Half of the strokes took up to the first number, 95 % up to the second; on {where}."]
+    for one in sorted((one for one in records if "minutes" in one), key=lambda record: record["megapixels"]):
+        each = one["minutes"]["each"]
+        said.append(
+            f"{len(each)} minutes of strokes at {one['megapixels']:g} megapixels, {sum(m['strokes'] for m in each)} in "
+            f"all: {each[0]['own']} MiB of the server's own memory after the first minute, {each[-1]['own']} MiB after "
+            "the last."
+        )
+    return put(page, "\n\n".join([table(records), *said]), BEGIN, END)
 
 
 def _shown(found: dict[str, float], scale: int, unit: str, digits: int) -> str:
     return f"{scale * found['p50']:.{digits}f}, {scale * found['p95']:.{digits}f} {unit}" if found else ""
 
 
-def _measure(server: Server, places: np.ndarray, strokes: int) -> dict[str, Any]:
+def _strokes(server: Server, places: np.ndarray, given: argparse.Namespace) -> dict[str, Any]:
+    """The strokes as they are sent, and what each waits for."""
     started = time.monotonic()
-    facts = json.loads(server.ask("GET", ""))
-    server.ask("GET", f"/tiles/picture/{facts['levels'] - 1}/0/0")
+    levels = json.loads(server.ask("GET", ""))["levels"]
+    server.ask("GET", f"/tiles/picture/{levels - 1}/0/0")
     view = time.monotonic() - started
     _say(f"first view {view:.2f} s")
     server.ask("PUT", "/settings", {"near": places[0].tolist()})
     server.event(0, _is_patch)
     first = time.monotonic() - started
     _say(f"first patch {first:.1f} s")
-    overlays, patches, during = [], [], []
-    for place in places[:strokes]:
-        overlay, patch = _stroke(server, place, follow=True)
-        overlays.append(overlay)
-        patches.append(patch)
-        _say(f"overlay {1000 * overlay:.0f} ms, patch {patch:.2f} s")
-    for place in places[-_REFRESHES:]:
-        if not server.idle():
+    taken: list[tuple[float, float, float]] = []
+    for place in places[: given.strokes]:
+        if time.monotonic() > started + given.seconds and len(taken) >= _LEAST:
             break
-        since = len(server.events)
-        server.event(since, lambda event: event["type"] == "progress" and event["what"] == "refresh")
-        time.sleep(_INTO)
-        overlay, patch = _stroke(server, place, follow=True)
-        during.append(patch)
-        _say(f"during a refresh: overlay {1000 * overlay:.0f} ms, patch {patch:.2f} s")
+        taken.append(_stroke(server, place))
+        _say("overlay {:.3f} s, first patch {:.2f} s, last patch {:.2f} s".format(*taken[-1]))
+    overlays, patches, last = zip(*taken, strict=True)
     return {
         "start_s": round(server.start, 2),
         "view_s": round(view, 2),
         "first_patch_s": round(first, 1),
+        "painted": len(taken),
         "overlay_s": _summary(overlays),
         "patch_s": _summary(patches),
-        "refresh_s": _summary(during),
+        "last_s": _summary(last),
+        "refresh_s": _summary(list(_during_refreshes(server, places[-_REFRESHES:], started + given.seconds))),
         "memory_mib": server.memory(),
     }
+
+
+def _during_refreshes(server: Server, places: np.ndarray, end: float) -> Iterator[float]:
+    """Seconds to the first patch of strokes that come while contexts and colours are refreshed."""
+    for place in places:
+        if not server.idle(min(end - time.monotonic(), _IDLE)):
+            return
+        server.event(len(server.events), lambda event: event["type"] == "progress" and event["what"] == "refresh")
+        time.sleep(_INTO)
+        yield _stroke(server, place)[1]
 
 
 def _is_patch(event: dict[str, Any]) -> bool:
@@ -242,8 +274,8 @@ def _is_patch(event: dict[str, Any]) -> bool:
     return is_tile and event["box"][2] - event["box"][0] < 1000
 
 
-def _stroke(server: Server, place: np.ndarray, *, follow: bool) -> tuple[float, float]:
-    """Seconds to the overlay and to the first patch (0 if it is not waited for)."""
+def _stroke(server: Server, place: np.ndarray, *, follow: bool = True) -> tuple[float, float, float]:
+    """Seconds to the overlay, to the first patch and to the last (0 if they are not waited for)."""
     y, x = (float(value) for value in place)
     body = {"kind": "brush", "label": 128, "points": [[y, x, _RADIUS], [y + 15, x + 30, _RADIUS]], "client": "bench"}
     since = len(server.events)
@@ -253,36 +285,42 @@ def _stroke(server: Server, place: np.ndarray, *, follow: bool) -> tuple[float, 
         server.ask("GET", f"/tiles/trimap/{key}?v={started}")
     overlay = time.monotonic() - started
     if not follow or box is None:
-        return overlay, 0.0
+        return overlay, 0.0, 0.0
 
     def is_new(event: dict[str, Any]) -> bool:
         return _is_patch(event) and _meet(event["box"], box)
 
-    patch = server.event(since, is_new)["box"]
-    server.ask("GET", f"/tiles/alpha/{next(_tiles(patch))}?v={started}")
-    return overlay, time.monotonic() - started
+    seconds, left = [], True
+    while left:
+        event = server.event(since, is_new)
+        since = 1 + next(n for n in range(since, len(server.events)) if server.events[n] is event)
+        server.ask("GET", f"/tiles/alpha/{next(_tiles(event['box']))}?v={started}")
+        seconds.append(time.monotonic() - started)
+        waiting = json.loads(server.ask("GET", "/waiting"))
+        left = any(_meet(other, box) for other in waiting["never"] + waiting["old"])
+    return overlay, seconds[0], seconds[-1]
 
 
 def _meet(one: list[int], other: list[int]) -> bool:
     return all(one[axis] < other[axis + 2] and other[axis] < one[axis + 2] for axis in (0, 1))
 
 
-def _go_on(server: Server, places: np.ndarray, minutes: float) -> Iterator[dict[str, Any]]:
+def _minutes(server: Server, places: np.ndarray, given: argparse.Namespace) -> dict[str, Any]:
     """Ten strokes, a second of rest, ten strokes; strokes and memory of each minute."""
-    number = 0
-    for _ in range(max(1, round(minutes))):
+    number, each = 0, []
+    for _ in range(max(1, round(given.minutes))):
         end, before = time.monotonic() + 60, number
         while time.monotonic() < end:
             _stroke(server, places[number % len(places)] + number // len(places) * 3, follow=False)
             number += 1
             if number % 10 == 0:
                 time.sleep(1)
-        minute = {"strokes": number - before, **server.memory()}
-        _say(str(minute))
-        yield minute
+        each.append({"strokes": number - before, **server.memory()})
+        _say(str(each[-1]))
+    return {"each": each}
 
 
-def _automatic(server: Server) -> float:
+def _automatic(server: Server, places: np.ndarray, given: argparse.Namespace) -> dict[str, Any]:
     """Seconds that the automatic border takes, with all patches there, so that nothing else is computed."""
     server.idle()
     server.ask("PUT", "/settings", {"automatic": False})
@@ -292,10 +330,10 @@ def _automatic(server: Server) -> float:
     _say(f"automatic border {seconds:.1f} s")
     server.ask("POST", "/undo", {})
     server.ask("PUT", "/settings", {"automatic": True})
-    return round(seconds, 1)
+    return {"seconds": round(seconds, 1)}
 
 
-def _page(address: str, places: np.ndarray) -> dict[str, Any]:
+def _page(server: Server, places: np.ndarray, given: argparse.Namespace) -> dict[str, Any]:
     """Strokes until they are on the screen, and memory: of JavaScript's objects, and of the process that draws."""
     from playwright.sync_api import sync_playwright
 
@@ -304,11 +342,14 @@ def _page(address: str, places: np.ndarray) -> dict[str, Any]:
         flags = [*_FLAGS, "--enable-precise-memory-info"]
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
         page = browser.new_page(viewport={"width": 1280, "height": 720})
-        page.goto(address)
+        page.goto(server.address)
         page.wait_for_selector("body[data-ready]", timeout=120_000)
         stage = page.locator("#paint").bounding_box()
         assert stage
-        for y, x in places[:10].tolist():
+        end = time.monotonic() + given.seconds / 2
+        for y, x in places[given.strokes :][:10].tolist():
+            if seconds and time.monotonic() > end:
+                break
             for look in (f"studio.view.show([{y - 200}, {x - 200}, {y + 200}, {x + 200}])", "studio.view.home(true)"):
                 page.evaluate(look)
                 for view in ("alpha", "white", "foreground", "overlay"):
@@ -352,7 +393,7 @@ def _tiles(box: list[int]) -> Iterator[str]:
             yield f"0/{row}/{column}"
 
 
-def _summary(seconds: list[float]) -> dict[str, float]:
+def _summary(seconds: Sequence[float]) -> dict[str, float]:
     some = [value for value in seconds if value > 0]
     if not some:
         return {}
@@ -390,6 +431,8 @@ def _write_scene(scene: Generated, folder: Path) -> np.ndarray:
     every = np.concatenate(places)
     return every[rng.permutation(len(every))]
 
+
+PARTS = {"strokes": _strokes, "page": _page, "automatic": _automatic, "minutes": _minutes}
 
 if __name__ == "__main__":
     main(sys.argv[1:])

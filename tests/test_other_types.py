@@ -78,6 +78,20 @@ REFUSED = {  # a call -> how its message begins
     "load_model(3)": "the network is an int",
     "score(None, T, T)": "the prediction is None",
     "score(T, 'a.png', T)": "the truth is a str",
+    "Stroke(None, 128, AT)": "kind is None",
+    "Stroke('brush', '128', AT)": "label is '128'",
+    "Stroke('brush', False, AT)": "label is False",
+    "Stroke('brush', 128.0, AT)": "label is 128.0",
+    "Stroke('brush', 128, None)": "a stroke's points are not finite numbers",
+    "Stroke('brush', 128, 7)": "a stroke's points are not finite numbers",
+    "Stroke('brush', 128, (('1', '2', '3'),))": "a stroke's points are not finite numbers",
+    "Stroke('brush', 128, ((1, 2), (1, 2, 3)))": "a stroke's points are not finite numbers",
+    "Stroke('widen', 128, AT, '2')": "widening by a str",
+    "Stroke('widen', 128, AT, True)": "widening by a bool",
+    "Stroke('widen', 128, AT, float('nan'))": "widening by nan",
+    "Session(None)": "the picture is None",
+    "Session(P, 7)": "the trimap is an int",
+    "Session(P, input_options=3)": "input_options is an int",
     "Matte(None, P)": "alpha is None",
     "Matte(T / 200, P)": "alpha holds values from 0 to 1.275",
     "Matte(T[1:] / 255, P)": "a matte has an alpha of H x W",
@@ -92,6 +106,9 @@ TAKEN = {  # a call -> what it gives
     "Outputs(Somewhere()).paths()": "[Path('a/b')]",
     "Outputs(matte_range=np.float32([0, 0.5])).matte_range": "(0.0, 0.5)",
     "Matte((T / 255).tolist(), torch.from_numpy(P)).alpha.dtype": "np.dtype('float32')",
+    "Stroke('brush', np.uint8(128), np.float32([[1.5, 2.5, 3]]), np.float32(2))": (
+        "Stroke('brush', 128, ((1.5, 2.5, 3.0),), 2.0)"
+    ),
     "float(Matte(T / 255, P).picture.max())": "1.0",
 }
 PROGRAM = """
@@ -107,6 +124,7 @@ class Somewhere:
 
 T = np.tile(np.uint8([0, 128, 255]), (4, 4))
 P = np.repeat(T[..., None], 3, axis=2)
+AT = ((1.0, 2.0, 3.0),)
 found = {}
 for call in json.load(sys.stdin):
     try:

@@ -335,6 +335,60 @@ def test_fingers_move_and_zoom_and_paint_only_where_that_is_on(browser, address)
     window.close()
 
 
+def test_a_telephone_shows_the_picture_and_every_tool(browser, address):
+    window = Window.opened(browser, address, has_touch=True, is_mobile=True, viewport={"width": 360, "height": 740})
+    assert window.page.evaluate("document.documentElement.scrollWidth") == 360
+    stage, tools = (window.page.locator(name).bounding_box() for name in ("#stage", "#tools"))
+    assert stage and stage["width"] == 360 and stage["height"] > 370
+    assert tools and tools["y"] >= stage["y"] + stage["height"]
+    window.page.get_by_label("Finger paints").tap()
+    window.page.locator("label.foreground").tap()
+    window.page.touchscreen.tap(*window.at(60, 200))
+    window.settle()
+    assert window.label(60, 200) == 255
+    window.page.locator("#undo").tap()
+    window.wait("studio.info.undo === 0")
+    for name in ("Panel", "Border…", "Export…"):
+        button = window.page.get_by_role("button", name=name)
+        button.scroll_into_view_if_needed()
+        size = button.bounding_box()
+        assert size and size["height"] >= 44 and size["x"] >= 0 and size["x"] + size["width"] <= 360
+    window.page.get_by_role("button", name="Panel").tap()
+    panel = window.page.locator("#panel").bounding_box()
+    assert panel and panel["x"] >= 0 and panel["x"] + panel["width"] <= 360
+    assert window.complaints == []
+    window.close()
+
+
+def test_what_is_not_computed_is_striped_where_a_matte_is_seen(window):
+    window.settle(computed=True)
+    window.page.get_by_label("Follow strokes").uncheck()
+    window.wait("studio.info.automatic === false")
+    window.press("Digit2")
+    window.stroke(OUTSIDE, (OUTSIDE[0], OUTSIDE[1] + 30))
+    assert striped(window, OUTSIDE) == 0  # the overlay shows no matte
+    window.press("Shift+Digit2")
+    window.wait("studio.waiting.boxes.old.length + studio.waiting.boxes.never.length > 0")
+    assert striped(window, OUTSIDE) > 0 and striped(window, INSIDE) == 0
+    window.press("KeyR")
+    window.settle(computed=True)
+    window.wait("studio.waiting.boxes.old.length + studio.waiting.boxes.never.length === 0")
+    assert striped(window, OUTSIDE) == 0
+    window.page.get_by_label("Follow strokes").check()
+    window.wait("studio.info.automatic === true")
+
+
+def striped(window, place) -> int:
+    """How many of the pixels around a place of the picture have a stripe."""
+    left, top = window.page.evaluate(f"studio.view.toScreen({place[0]}, {place[1]})")
+    window.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    return window.page.evaluate(
+        """([x, y]) => document.getElementById("waiting").getContext("2d").getImageData(x - 10, y - 10, 20, 20)
+        .data.filter((value, n) => n % 4 === 3 && value > 0).length""",
+        [left, top],
+    )
+
+
 def test_two_tabs_see_each_others_strokes(window):
     second = window.second()
     place = (60, 200)

@@ -2,12 +2,15 @@
 
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 from small_studio import BEHIND, CENTRE, OBJECT, RADIUS, Window, launched, started
+
+from hdmatt.studio import server
 
 pytestmark = pytest.mark.release
 INSIDE, OUTSIDE, EDGE = CENTRE, (60, 60), (CENTRE[0] - RADIUS + 4, CENTRE[1])
@@ -98,6 +101,31 @@ def test_from_two_scribbles_and_the_automatic_border(window):
     assert is_cut_out(window)
     assert window.page.locator("#scribbles").is_hidden()
     window.forget_refusals()
+
+
+def test_a_start_says_how_far_it_is_and_can_be_cancelled(window, monkeypatch):
+    def rows(session, *, tell, **_):
+        tell(0.42)
+        while not ended.wait(0.01):
+            tell(0.42)  # raises once it is cancelled
+        yield np.zeros((session.height, session.width), np.uint8)
+
+    ended = threading.Event()
+    monkeypatch.setattr(server, "mask_rows", rows)
+    begin(window, "A box")
+    window.page.mouse.move(*window.at(100, 250))
+    window.page.mouse.down()
+    window.page.mouse.move(*window.at(600, 750), steps=4)
+    window.page.mouse.up()
+    try:
+        window.wait("document.getElementById('status').textContent.startsWith('Finding the object: 42 %')")
+        window.page.get_by_role("button", name="Cancel", exact=True).click()
+        window.wait(f"{NOTE}.includes('Cancelled')")
+    finally:
+        ended.set()
+    assert window.ask("")["undo"] == 0
+    assert window.page.locator("#cancel-work").is_hidden()
+    window.complaints[:] = [text for text in window.complaints if "status of 409" not in text]
 
 
 def test_from_a_mask_file(window):

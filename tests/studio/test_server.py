@@ -15,6 +15,7 @@ from studio_scene import BLOB, events, running
 
 import hdmatt
 from hdmatt.pictures.box import Box
+from hdmatt.studio import server
 from hdmatt.studio.bodies import ExportBody
 from hdmatt.studio.strokes import Stroke
 
@@ -194,7 +195,7 @@ def test_when_it_is_not_automatic_nothing_is_computed_until_it_is_asked_for(mode
 @pytest.mark.release
 def test_a_fault_of_ours_is_said_and_the_next_stroke_is_followed(model, tmp_path, monkeypatch):
     picture, trimap = studio_scene.files(tmp_path)
-    monkeypatch.setattr(hdmatt.Session, "update", lambda *_: 1 // 0)
+    monkeypatch.setattr(hdmatt.Session, "update", lambda *_, **__: 1 // 0)
     with running([picture], model, automatic=True, trimap=trimap) as (client, studio):
         assert studio.worker.wait(100)
         monkeypatch.undo()
@@ -203,6 +204,47 @@ def test_a_fault_of_ours_is_said_and_the_next_stroke_is_followed(model, tmp_path
         client.post(f"{ONE}/strokes", json=BLOB)
         assert studio.find("1").near == (120, 70)  # what is near to it comes first
         assert studio.worker.wait(100) and studio.find("1").session.pending == 0
+
+
+def test_what_is_still_to_be_computed_is_told_by_boxes(model, tmp_path):
+    picture, trimap = studio_scene.files(tmp_path)
+    with running([picture], model, trimap=trimap) as (client, _):
+        found = client.get(f"{ONE}/waiting").json()
+        assert found["old"] == [] and len(found["never"]) == 3  # one for each row of the grid
+
+
+def test_a_cancelled_start_leaves_the_trimap_as_it_was(model, tmp_path, monkeypatch):
+    picture, trimap = studio_scene.files(tmp_path)
+
+    def rows(session, *, tell, **_):
+        tell(0.5)
+        client.post(f"{ONE}/cancel")
+        tell(0.6)
+        yield np.zeros((session.height, session.width), np.uint8)
+
+    monkeypatch.setattr(server, "mask_rows", rows)
+    with running([picture], model, trimap=trimap) as (client, studio):
+        answer = client.post(f"{ONE}/start", json={"alpha": True})
+        assert answer.status_code == 409 and answer.json()["message"] == "cancelled"
+        assert studio.find("1").session.steps() == (0, 0)
+        told = [(one["done"], one["of"]) for one in events(studio) if one.get("what") == "start"]
+        assert told == [(0, 100), (50, 100), (1, 1)]
+        monkeypatch.undo()
+        assert client.post(f"{ONE}/band", json={"inside": 3, "outside": 3}).status_code == 200  # the next one runs
+        assert {50, 100} & {one["done"] for one in events(studio) if one.get("what") == "band"}
+
+
+def test_another_picture_is_opened_when_it_is_asked_for(model, tmp_path):
+    picture, trimap = studio_scene.files(tmp_path)
+    (tmp_path / "other.png").write_bytes(b"no picture yet")
+    with running([picture, tmp_path / "other.png"], model, trimap=trimap) as (client, studio):
+        assert [one["name"] for one in client.get("/api/pictures").json()] == ["picture.png", "other.png"]
+        assert len(studio.pictures()) == 1
+        assert client.get("/api/pictures/2").status_code == 400
+        shutil.copy(picture, tmp_path / "other.png")
+        other = client.get("/api/pictures/2").json()
+        assert other["name"] == "other.png" and len(studio.pictures()) == 2
+        assert client.get(f"/api/pictures/{other['id']}").json()["version"] == other["version"]
 
 
 def test_two_clients_see_the_same(model, tmp_path):

@@ -110,6 +110,25 @@ def test_a_stroke_during_an_update_is_taken_into_account(model):
         assert np.abs(open_session.alpha() - whole_run(model, open_session.trimap())).mean() < 1 / 255
 
 
+def test_a_patch_that_is_no_longer_wanted_stays_pending(model):
+    with session(model) as open_session:
+        open_session.refresh()
+        asked = []
+        assert list(open_session.update(stopped=lambda: asked.append(1) or len(asked) > 1)) == []
+        assert len(asked) == 2 and open_session.pending == len(open_session._windows.pending) > 3
+
+
+def test_a_session_says_what_was_never_computed_and_what_is_old(model):
+    with session(model) as open_session:
+        open_session.refresh()
+        never, old = open_session.waiting()
+        assert not old and {y0 for y0, *_ in never} == {0, 46}  # neighbours of a row are one box
+        next(open_session.update())
+        assert open_session.waiting()[0] != never and not open_session.waiting()[1]
+        open_session.paint(Stroke("brush", 128, ((5.0, 50.0, 3.0),)))
+        assert (0, 0) in {box[:2] for box in open_session.waiting()[1]}
+
+
 @pytest.mark.release
 def test_undo_and_redo_bring_the_matte_back(model):
     with session(model) as open_session:
@@ -201,3 +220,9 @@ def test_what_a_session_cannot_use_is_refused(model):
             open_session.paint(Stroke("fill", 0, ((-1.0, 0.0, 0.0),)))
         with pytest.raises(InputError, match="is an array"):
             open_session.export(hdmatt.Outputs("alpha.png"))
+        with pytest.raises(InputError, match="level is 9"):
+            open_session.trimap(level=9)
+        with pytest.raises(InputError, match=r"shape \(2,\)"):
+            open_session.composite((1, 0))
+    with pytest.raises(InputError, match="no layer 'beauty'"):
+        session(model, input_options=hdmatt.InputOptions(layer="beauty"))

@@ -36,3 +36,41 @@ def test_nobody_waits_for_a_work_that_goes_on_when_the_studio_ends(monkeypatch):
     assert one.close()
     with pytest.raises(InputError, match="the studio ends"):
         one.result(lambda: 1)
+
+
+class _Patches:
+    """A picture and its session, of patches that take as long as a stroke that comes in the middle of each."""
+
+    def __init__(self, follow: Worker, strokes: int) -> None:
+        self.session, self.automatic, self.near, self.ready = self, True, None, True
+        self.known = self.refreshed = True
+        self.stale, self.pending, self.log = False, 2, list[str]()
+        self._follow, self._strokes = follow, strokes
+
+    def update(self, near, *, stopped):
+        while self.pending:
+            if self._strokes:
+                self._strokes -= 1
+                self._follow.edited(self)
+            if stopped():
+                self.log.append("given up")
+                return
+            self.pending -= 1
+            self.log.append("patch")
+            yield near
+
+    def computed(self, box): ...
+    def progress(self, *values): ...
+    def failed(self, error):
+        raise error
+
+    def look(self): ...
+
+
+def test_a_patch_is_given_up_for_a_stroke_but_never_two_in_a_row():
+    one = Worker(pause=0, rest=0)
+    picture = _Patches(one, strokes=3)
+    one.add(picture)
+    assert one.wait(60)
+    assert one.close()
+    assert picture.log == ["given up", "patch", "given up", "patch"]

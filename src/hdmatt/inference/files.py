@@ -2,7 +2,8 @@
 
 matte_files     matte, foreground, cut-out and composite of a picture file
 plan_files      what matte_files would do, and what it would take
-open_inputs     readers of a picture and its trimap; api.py uses it, too, and
+open_inputs     readers of a picture and its trimap; api.py uses it, too
+open_pixels     the picture alone: the studio begins without a trimap
 sure_foreground the colours where the trimap says foreground
 """
 
@@ -147,22 +148,38 @@ def open_inputs(
     stack: ExitStack, picture: Any, trimap: Any, options: InputOptions, *, linear: bool = False
 ) -> tuple[PictureReader | ArrayReader, TrimapReader]:
     """Readers of a picture and its trimap, files or arrays, that are closed with the stack."""
+    marks = path_or_array(trimap, "the trimap")
+    pixels = stack.enter_context(open_pixels(path_or_array(picture, "the picture"), options, linear=linear))
+    return pixels, stack.enter_context(open_trimap(marks, options.of_others(), like=pixels.info))
+
+
+def open_pixels(
+    source: Path | np.ndarray, options: InputOptions, *, linear: bool = False
+) -> PictureReader | ArrayReader:
+    """A reader of a picture, a file or an array, whose encoding we can compute with.
+
+    Raises:
+        InputError: It cannot be read, or its colours cannot be converted.
+    """
     if not isinstance(options, InputOptions):  # pyright: ignore[reportUnnecessaryIsInstance]  users without types
         raise InputError(
             f"input_options is {kind_of(options)}", hint='Give hdmatt.InputOptions(layer="beauty"), for example.'
         )
-    source, marks = path_or_array(picture, "the picture"), path_or_array(trimap, "the trimap")
     if isinstance(source, Path):
-        pixels = stack.enter_context(open_picture(source, options))
+        pixels = open_picture(source, options)
     else:
         if options.layer is not None:
             raise InputError(
                 f"the picture is an array and has no layer {options.layer!r}",
                 hint="Leave the layer out, or give a file.",
             )
-        pixels = stack.enter_context(ArrayReader(source, linear=linear, transfer=options.transfer))
-    check_usable(pixels.info.encoding, str(pixels.info.path or "the array"))
-    return pixels, stack.enter_context(open_trimap(marks, options.of_others(), like=pixels.info))
+        pixels = ArrayReader(source, linear=linear, transfer=options.transfer)
+    try:
+        check_usable(pixels.info.encoding, str(pixels.info.path or "the array"))
+    except BaseException:
+        pixels.close()
+        raise
+    return pixels
 
 
 def _path(value: Any, what: str) -> Path:

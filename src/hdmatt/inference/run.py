@@ -12,7 +12,7 @@ memory limit leaves no room for its features. Another thread reads picture and t
 (threads.py); the results are those of one thread.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -112,13 +112,25 @@ def _rows(
             progress(done, len(plan.queries))
 
 
-def decode_patches(plan: Plan, piece: UploadedPatches, worker: DeviceWorker, pool: ContextPool) -> transfer.Download:
-    """Alpha of a batch of patches, on its way back from the device: encode, choose contexts, decode."""
+def decode_patches(
+    plan: Plan,
+    piece: UploadedPatches,
+    worker: DeviceWorker,
+    pool: ContextPool,
+    go_on: Callable[[], None] = lambda: None,
+) -> transfer.Download:
+    """Alpha of a batch of patches, on its way back from the device: encode, choose contexts, decode.
+
+    Args:
+        go_on: Called before and after the encoder's body; what it raises ends the work.
+    """
     windows = piece.windows
     with worker.computing():
         inputs, surroundings = uploaded_inputs(worker, piece.upload)
         stem = stems_of(windows, inputs, surroundings, worker, pool)
+        go_on()
         body = bodies_of(windows, stem, worker, pool)
+        go_on()
         contexts = select_contexts(plan, windows, body, labels(inputs), worker.model, pool)
         alpha = worker.model.decode(stem, body, contexts).alpha[:, 0].float()
     worker.counters.decoded += len(windows)

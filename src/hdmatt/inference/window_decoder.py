@@ -28,6 +28,7 @@ from hdmatt.inference.small_first import prepare
 from hdmatt.network.model import HDMatt
 from hdmatt.patches.stitch import Stitcher, blending_weight
 from hdmatt.patches.windows import Window, cut, restored, rows_of
+from hdmatt.pictures.box import Box
 from hdmatt.pictures.info import PictureInfo
 from hdmatt.pictures.reader import BandReader, network_colours
 
@@ -83,16 +84,26 @@ class WindowDecoder:
         self._pool = fill_pool(self.plan, watched, trimap, self.known_colours, workers[:1], counters, go_on)
 
     def decode(
-        self, window: Window, labels: Callable[[int, int, int, int], UInt8[np.ndarray, "h w"]]
+        self,
+        window: Window,
+        labels: Callable[[int, int, int, int], UInt8[np.ndarray, "h w"]],
+        stopped: Callable[[], bool] = lambda: False,
     ) -> Float32[np.ndarray, "p p"]:
         """Alpha of a window, not clipped and also where the trimap is known.
 
         Args:
             labels: Gives the trimap's rows y0 .. y1 - 1 and columns x0 .. x1 - 1, for (y0, y1, x0, x1).
+            stopped: Asked before and after the encoder's body; once it says True, `DecodingStopped` is raised.
 
         Raises:
             ModelError: The network's answer is not a number.
+            DecodingStopped: The caller wants it no more.
         """
+
+        def go_on() -> None:
+            if stopped():
+                raise DecodingStopped
+
         size, info, part = window.size, self._picture.info, self.plan.part
         top, bottom = rows_of(window, info.height)
         left, right = rows_of(Window(window.x, 0, size), info.width)
@@ -106,12 +117,24 @@ class WindowDecoder:
             surroundings = surroundings[part.blocks][None]
         patch = CutPatches([window], network_colours(colours, self._info.encoding)[None], trimap, surroundings)
         upload = self._worker.link.upload(patch.arrays())
-        alpha = decode_patches(self.plan, UploadedPatches([window], trimap, upload), self._worker, self._pool).array()
+        uploaded = UploadedPatches([window], trimap, upload)
+        alpha = decode_patches(self.plan, uploaded, self._worker, self._pool, go_on).array()
         check_finite(alpha, [window])
         whole, marks = (
             restored(values[0], window, part, height=info.height, width=info.width) for values in (alpha, trimap)
         )
         return self.small_matte.corrected(window, whole, marks) if self.small_matte else whole
+
+    def low_alpha(self, box: Box) -> Float32[np.ndarray, "h w"] | None:
+        """The low-resolution alpha of the known colours in a box, nearest pixels; None where there are none."""
+        known = self.known_colours
+        if known is None:
+            return None
+        rows, columns = (
+            np.clip((np.arange(low, high) / known.step).astype(int), 0, length - 1)
+            for low, high, length in ((box.y0, box.y1, known.alpha.shape[0]), (box.x0, box.x1, known.alpha.shape[1]))
+        )
+        return known.alpha[rows[:, None], columns[None]]
 
 
 class _Watched:

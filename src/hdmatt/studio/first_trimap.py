@@ -7,11 +7,10 @@ stamp           name, size and time of a file
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from hdmatt.errors import InputError
 from hdmatt.pictures.box import Box
 from hdmatt.pictures.info import InputOptions, PictureInfo
+from hdmatt.pictures.objects import path_or_array
 from hdmatt.pictures.trimap import open_trimap
 from hdmatt.studio.trimap_tiles import SIZE, TrimapTiles
 
@@ -21,8 +20,8 @@ def first_trimap(trimap: Any, info: PictureInfo, options: InputOptions) -> tuple
     tiles = TrimapTiles(info)
     if trimap is None:
         return tiles, {"trimap": None}
-    given = Path(trimap) if isinstance(trimap, str | Path) else np.asarray(trimap)
-    with open_trimap(given, options.of_others()) as reader:
+    given = path_or_array(trimap, "the trimap")
+    with open_trimap(given, options.of_others(), like=info) as reader:
         if (reader.info.height, reader.info.width) != (info.height, info.width):
             raise InputError(
                 f"the trimap is {reader.info.width}x{reader.info.height} but the picture is "

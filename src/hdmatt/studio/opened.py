@@ -28,6 +28,7 @@ from hdmatt.studio.export import Export, file_in, run_export
 from hdmatt.studio.first_trimap import stamp
 from hdmatt.studio.places import free_bytes, id_of, journal_of, locked_file
 from hdmatt.studio.session import Session
+from hdmatt.studio.starts import Tell
 from hdmatt.studio.strokes import Stroke
 from hdmatt.studio.tiles import LAYERS, Layers
 from hdmatt.studio.trimap_tiles import SIZE
@@ -35,11 +36,12 @@ from hdmatt.studio.worker import Worker
 from hdmatt.trimaps.check import check_trimap
 from hdmatt.trimaps.make import check_trimap_path
 
+_TOO_LITTLE = 0.05  # share of a work that tells nothing yet of how long all of it takes
 _LITTLE_ROOM = 100 * 2**20  # bytes on a disk: a stroke takes some kilobytes, a mask of 400 megapixels one megabyte
 
 
 class Stopped(Exception):
-    """The server is closed while a file is written."""
+    """A long work was cancelled, or the server is closed."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class OpenedPicture:
             self._release()
             raise
         self._stamp, self._closed, self._short_of_room = stamp(path), False, False
-        self.ready = False
+        self.ready = self._cancelled = False
         self._saved = -1 if self.session.steps()[0] else self.session.version
         self.layers = Layers(self.session, self._picture_progress)
         worker.add(self)
@@ -116,10 +118,38 @@ class OpenedPicture:
         """Do it again."""
         return self._edit(self.session.redo, client)
 
-    def put(self, bands: Callable[[], Iterable[np.ndarray]], client: str) -> dict[str, Any]:
-        """Put labels into the whole picture, made in the computing thread, as one step for undo."""
-        box = self._worker.result(lambda: self.session.put(bands()))
+    def put(self, what: str, bands: Callable[[Tell], Iterable[np.ndarray]], client: str) -> dict[str, Any]:
+        """Put labels into the whole picture, made in the computing thread, as one step for undo.
+
+        Args:
+            what: "start" or "band": its name in events of progress.
+            bands: The labels' rows; it is given a function that tells the share that is done.
+
+        Raises:
+            Stopped: `cancel` was called meanwhile; the trimap is as it was.
+        """
+        self._cancelled = False
+        begun = time.monotonic()
+
+        def tell(share: float) -> None:
+            if self._cancelled or self._worker.closed:
+                raise Stopped
+            left = (time.monotonic() - begun) * (1 - share) / share if share > _TOO_LITTLE else None
+            self.progress(what, round(100 * share), 100, left)
+
+        def work() -> Box:
+            tell(0.0)
+            return self.session.put(bands(tell))
+
+        try:
+            box = self._worker.result(work)
+        finally:
+            self.progress(what, 1, 1, 0.0)
         return self._edit(lambda: box, client)
+
+    def cancel(self) -> None:
+        """End a start, a band or an export that runs or waits, as soon as it looks; nothing of it stays."""
+        self._cancelled = True
 
     # what is seen
 
@@ -213,9 +243,10 @@ class OpenedPicture:
     def export(self, export: Export) -> None:
         """Write files in the computing thread, and tell when they are there."""
         version, first = self.session.version, list[tuple[int, float]]()
+        self._cancelled = False
 
         def progress(done: int, of: int) -> None:
-            if self._worker.closed:
+            if self._worker.closed or self._cancelled:
                 raise Stopped
             if not first:  # until now the whole picture was looked at, which says nothing of the patches
                 first.append((done, time.monotonic()))
@@ -226,6 +257,7 @@ class OpenedPicture:
             try:
                 run_export(self.session, export, progress)
             except Stopped:
+                self.progress("export", 1, 1, 0.0)
                 return
             except Exception as error:
                 self.failed(error)

@@ -37,7 +37,7 @@ from hdmatt.studio.bodies import (
     StrokeBody,
 )
 from hdmatt.studio.export import Export, file_in
-from hdmatt.studio.opened import OpenedPicture
+from hdmatt.studio.opened import OpenedPicture, Stopped
 from hdmatt.studio.security import Access, Guard
 from hdmatt.studio.starts import band_rows, mask_rows
 from hdmatt.studio.strokes import Stroke
@@ -81,6 +81,7 @@ def app(studio: Studio, access: Access) -> Guard:
     inner.include_router(_looking(studio), prefix="/api/pictures/{number}")
     inner.include_router(_files(studio), prefix="/api/pictures/{number}")
     inner.add_exception_handler(HDMattError, _said)
+    inner.add_exception_handler(Stopped, _stopped)
     inner.add_exception_handler(RequestValidationError, _misunderstood)
     inner.add_exception_handler(StarletteHTTPException, _refused)
     return Guard(inner, access)
@@ -152,20 +153,16 @@ def _pictures(studio: Studio) -> APIRouter:
     router = APIRouter()
     picture_of = _finder(studio)
 
-    def short(picture: OpenedPicture) -> dict[str, Any]:
-        session = picture.session
-        return {"id": picture.id, "name": picture.path.name, "width": session.width, "height": session.height}
-
     @router.get("")
     def every() -> list[dict[str, Any]]:
-        return [short(picture) for picture in studio.pictures()]
+        return studio.listed()
 
     @router.post("")
     def another(body: PathBody) -> dict[str, Any]:
         picture = studio.open(body.path)
         if picture is None:
             raise HTTPException(403, "this file may not be opened: it was not named, and does not lie below --root")
-        return short(picture)
+        return {"id": picture.id, "name": picture.path.name}
 
     @router.get("/{number}")
     def one(number: str) -> dict[str, Any]:
@@ -195,7 +192,7 @@ def _painting(studio: Studio) -> APIRouter:
         mask = None if body.mask is None else _allowed(studio, body.mask)
         box = None if body.box is None else Box(*body.box)
         made = partial(mask_rows, picture.session, box=box, mask=mask, alpha=body.alpha, scribbles=body.scribbles)
-        return picture.put(made, body.client)
+        return picture.put("start", lambda tell: made(tell=tell), body.client)
 
     @router.post("/band")
     def band(picture: found, body: BandBody | None = None) -> dict[str, Any]:
@@ -209,7 +206,12 @@ def _painting(studio: Studio) -> APIRouter:
             network=picture.choice.network,
             memory=picture.choice.options.memory,
         )
-        return picture.put(made, body.client)
+        return picture.put("band", lambda tell: made(tell=tell), body.client)
+
+    @router.post("/cancel")
+    def cancel(picture: found) -> dict[str, Any]:
+        picture.cancel()
+        return picture.state()
 
     return router
 
@@ -246,6 +248,11 @@ def _looking(studio: Studio) -> APIRouter:
         if body.background is not None:
             picture.layers.set_background(_allowed(studio, body.background) if body.background else None)
         return picture.facts()
+
+    @router.get("/waiting")
+    def waiting(picture: found) -> dict[str, Any]:
+        never, old = picture.session.waiting()
+        return {"never": never, "old": old}
 
     @router.post("/mark")
     def mark(picture: found) -> dict[str, Any]:
@@ -313,6 +320,10 @@ def _said(_: Request, error: Exception) -> Response:
     full = isinstance(cause, sqlite3.Error) or (isinstance(cause, OSError) and cause.errno in _FULL)
     status = 507 if isinstance(error, OutputError) and full else 400 if isinstance(error, InputError) else 500
     return JSONResponse({"message": error.message, "hint": error.hint}, status)
+
+
+def _stopped(_: Request, __: Exception) -> Response:
+    return JSONResponse({"message": "cancelled", "hint": ""}, 409)
 
 
 def _misunderstood(_: Request, error: Exception) -> Response:

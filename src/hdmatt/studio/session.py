@@ -17,25 +17,28 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from hdmatt.errors import InputError
-from hdmatt.inference.files import RunSummary, matte_files
+from hdmatt.inference.files import matte_files, open_pixels
 from hdmatt.inference.load import AnyNetwork, load_network
 from hdmatt.inference.names import DEFAULT_MODEL
 from hdmatt.inference.options import Options, Progress, RunOptions
 from hdmatt.inference.outputs import Outputs
+from hdmatt.inference.summary import RunSummary
 from hdmatt.inference.window_decoder import DecodingStopped, WindowDecoder, stitched
 from hdmatt.patches.stitch import with_known
-from hdmatt.patches.windows import Window, grid
+from hdmatt.patches.windows import Window
 from hdmatt.pictures.box import Box
 from hdmatt.pictures.colours import colour
-from hdmatt.pictures.colours.encoding import SRGB, convert
 from hdmatt.pictures.colours.foreground import estimate_foreground
 from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions
+from hdmatt.pictures.objects import path_or_array
 from hdmatt.pictures.raw_copy import SharedPicture, shared_picture
-from hdmatt.pictures.reader import ArrayReader, as_float, open_picture
+from hdmatt.pictures.reader import as_float
 from hdmatt.pictures.trimap import UNKNOWN
 from hdmatt.pictures.writer import PictureWriter
+from hdmatt.studio.behind import behind
 from hdmatt.studio.fill import fill
 from hdmatt.studio.first_trimap import first_trimap, stamp
+from hdmatt.studio.grid_windows import GridWindows, box_of
 from hdmatt.studio.journal import Edit, Journal
 from hdmatt.studio.strokes import Stroke
 from hdmatt.studio.trimap_tiles import SIZE, Tiles, TrimapTiles, written
@@ -48,18 +51,20 @@ class Session:
     """A picture, a trimap that is painted on, and a matte that follows.
 
     Painting and looking may happen in any thread, `update` and `refresh` in one thread at a time. Boxes are
-    (y0, x0, y1, x1), half open, inside of the picture.
+    (y0, x0, y1, x1), half open, in pixels, inside of the picture; the picture lies as EXIF turns it.
 
     Args:
-        picture: A path, or an array as `matte` takes it.
-        trimap: A path or an array; None: all unknown.
-        options: How patches are placed and joined; windows are always those of the grid.
+        picture: A path, or an array, as `matte` takes it: H x W x 3, uint8, uint16 or floats in [0, 1]. It is read as
+            `matte` reads it.
+        trimap: The same for a trimap, H x W: 0, 128, 255. None: all unknown.
+        options: How patches are placed and joined, and the memory limit; windows are always those of the grid.
         network: Weights by name or file, a NetworkChoice, or a loaded network.
         journal: A file that keeps every stroke; one that is there already is continued. None: strokes are in memory.
-        input_options: How the picture file is read.
+        input_options: How the picture file is read: its layer, transfer function and largest size.
 
     Raises:
-        InputError: What was given cannot be used, or the journal belongs to another picture or trimap.
+        InputError: What was given cannot be used, the sizes differ, or the journal belongs to another picture or
+            trimap.
         OutputError: The journal cannot be written.
     """
 
@@ -73,11 +78,12 @@ class Session:
         journal: Path | None = None,
         input_options: InputOptions = DEFAULT_INPUT,
     ) -> None:
-        self.path = Path(picture) if isinstance(picture, str | Path) else None
+        given = path_or_array(picture, "the picture")
+        self.path = given if isinstance(given, Path) else None
         self.input_options = input_options
         self._network = network
         self._options = replace(options or Options(), windows="grid")
-        source = open_picture(self.path, input_options) if self.path else ArrayReader(np.asarray(picture))
+        source = open_pixels(given, input_options)
         self._picture = shared_picture(source)
         self.height, self.width = source.info.height, source.info.width
         self._lock = threading.RLock()
@@ -90,11 +96,8 @@ class Session:
             raise
         self._trimap.put_back(self._journal.tiles())
         self.version = 0  # grows with every change of the trimap
-        windows = grid(self.height, self.width, size=self._options.patch, overlap=self._options.overlap)
-        self._grid = sorted({w.y for w in windows}), sorted({w.x for w in windows})
+        self._windows = GridWindows(self.height, self.width, self._options)
         self._alphas = WindowStore(self._options.patch)
-        self._pending: set[Window] = set()
-        self._touched: set[Window] = set()  # since the last refresh
         self._decoder: WindowDecoder | None = None
         self._touch(Box(0, 0, self.height, self.width))
 
@@ -102,6 +105,8 @@ class Session:
 
     def paint(self, stroke: Stroke) -> Box:
         """Paint on the trimap. Returns a box around the pixels that changed, which may be empty.
+
+        What of the stroke lies outside of the picture is left out.
 
         Raises:
             InputError: A fill that begins outside of the picture.
@@ -150,7 +155,11 @@ class Session:
             return dirty
 
     def undo(self) -> Box | None:
-        """Take the last stroke back. Returns the box that changed; None if there is no stroke."""
+        """Take the last stroke back. Returns the box that changed; None if there is no stroke.
+
+        Raises:
+            OutputError: The journal's disk is full; the trimap is as it was. So for `redo`.
+        """
         return self._exchange(self._journal.last)
 
     def redo(self) -> Box | None:
@@ -169,10 +178,14 @@ class Session:
             box: Default: all of it.
             level: 1 for half the size, 2 for a quarter, and so on; the box is one of that size. A pixel is unknown if
                 one of those it stands for is, else foreground if one is.
+
+        Raises:
+            InputError: There is no such level, or the box leaves the picture.
         """
         with self._lock:
-            height, width = self._trimap.size(level)
-            return self._trimap.read(Box(*box) if box else Box(0, 0, height, width), level)
+            if not 0 <= level < self.levels:
+                raise InputError(f"level is {level}", hint=f"Give 0 to {self.levels - 1}.")
+            return self._trimap.read(self._box(box, level), level)
 
     @property
     def levels(self) -> int:
@@ -203,7 +216,7 @@ class Session:
     def computed(self, box: Box) -> bool:
         """Whether any patch that touches the box was computed: else its alpha follows from the trimap alone."""
         with self._lock:
-            return any(window in self._alphas for window in self._windows_touching(box))
+            return any(window in self._alphas for window in self._windows.touching(box))
 
     def save_trimap(self, path: Path) -> None:
         """Write the trimap as a grey picture of 8 bits.
@@ -222,38 +235,54 @@ class Session:
     def pending(self) -> int:
         """Patches that are still to be computed."""
         with self._lock:
-            return len(self._pending)
+            return len(self._windows.pending)
+
+    def waiting(self) -> tuple[list[Box], list[Box]]:
+        """Boxes that are still to be computed: those never computed, and those whose trimap has changed since then."""
+        with self._lock:
+            return self._windows.waiting(self._alphas.__contains__)
 
     @property
     def stale(self) -> bool:
         """Whether strokes have touched patches since the last refresh."""
         with self._lock:
-            return bool(self._touched)
+            return bool(self._windows.touched)
 
-    def update(self, near: tuple[float, float] | None = None) -> Iterator[Box]:
+    def update(
+        self, near: tuple[float, float] | None = None, *, stopped: Callable[[], bool] = lambda: False
+    ) -> Iterator[Box]:
         """Compute the patches that strokes have touched, the nearest to a point first.
 
         A stroke that comes while this runs is taken into account before the next patch. The first update refreshes.
         Nothing is computed while no pixel is known.
 
         Args:
-            near: (y, x) of the pointer.
+            near: (y, x) of the pointer, in pixels. None: from the top left.
+            stopped: Asked in the middle of a patch; once it says True, the patch stays pending and the update ends.
 
         Yields:
             The box of each patch as soon as it can be looked at.
+
+        Raises:
+            ModelError: There are no such weights, or the network's answer is not a number.
+            MemoryLimitError: The limit is too small for the picture.
+            OutputError: The disk of the temporary files is full.
         """
         if self._decoder is None and not self.refresh():
             return
-        while (window := self._next_window(near)) is not None:
+        while (window := self._nearest(near)) is not None:
             assert self._decoder is not None
             version = self.version
-            alpha = self._decoder.decode(window, self._labels)
+            try:
+                alpha = self._decoder.decode(window, self._labels, stopped)
+            except DecodingStopped:
+                return
             with self._lock:
-                if window in self._pending:
+                if window in self._windows.pending:
                     self._alphas.put(window, alpha)
                 if version == self.version:
-                    self._pending.discard(window)
-            yield _box_of(window).clipped(self.height, self.width)
+                    self._windows.pending.discard(window)
+            yield box_of(window).clipped(self.height, self.width)
 
     def refresh(self, stopped: Callable[[], bool] = lambda: False, progress: Progress | None = None) -> bool:
         """Bring contexts, known colours and the smaller picture's matte up to date with the trimap.
@@ -272,28 +301,32 @@ class Session:
         if not still.any_known():
             return False
         loaded = load_network(self._network, several=False)
-        options = RunOptions.of(self._options, device=loaded.device)
+        held = self._picture.info.whole_bytes
+        options = RunOptions.of(self._options, device=loaded.device, reserved_bytes=held)
         try:
             decoder = WindowDecoder(self._picture, still, loaded.model, options, stopped, progress)
         except DecodingStopped:
             return False
         with self._lock:
             self._decoder = decoder
-            self._pending |= self._touched & self._with_unknown(self._touched)
+            self._windows.pending |= self._windows.touched
             if version == self.version:
-                self._touched.clear()
+                self._windows.touched.clear()
         return True
 
     def alpha(self, box: Box | None = None) -> Float32[np.ndarray, "h w"]:
         """The matte in a box, in [0, 1]; exactly 0 and 1 where the trimap is known.
 
         Where no patch was computed yet, unknown pixels have the low-resolution alpha of the known colours, or 0.5
-        before the first refresh.
+        before the first refresh; `waiting` says where.
+
+        Raises:
+            InputError: The box is empty or leaves the picture. So for the colours below.
         """
         box = self._box(box)
         with self._lock:
             trimap = self._trimap.read(box)
-            windows = [window for window in self._windows_touching(box) if window in self._alphas]
+            windows = [window for window in self._windows.touching(box) if window in self._alphas]
             options = RunOptions.of(self._options)
             size = box.y1 - box.y0, box.x1 - box.x0
             found = ((window, self._alphas.get(window)) for window in windows)
@@ -303,12 +336,15 @@ class Session:
         return with_known(alpha, trimap)
 
     def picture(self, box: Box | None = None) -> Float32[np.ndarray, "h w 3"]:
-        """The picture in a box, in its own encoding; integers are scaled to [0, 1]."""
+        """The picture in a box, in its own encoding (of a JPEG: sRGB); integers are scaled to [0, 1]."""
         box = self._box(box)
         return as_float(self._picture.window(box.y0, box.y1, box.x0, box.x1))
 
     def foreground(self, box: Box | None = None) -> Float32[np.ndarray, "h w 3"]:
-        """Foreground colours in a box, estimated from it and a margin of 128 pixels; straight."""
+        """Foreground colours in a box, in the picture's encoding, not multiplied by alpha.
+
+        They are estimated from the box and a margin of 128 pixels, so they are near those of a whole run, not equal.
+        """
         box = self._box(box)
         around = box.grown(_MARGIN).clipped(self.height, self.width)
         colours = estimate_foreground(self.picture(around), self.alpha(around))
@@ -316,21 +352,18 @@ class Session:
         return colours[top : top + box.y1 - box.y0, left : left + box.x1 - box.x0]
 
     def composite(self, background: Any, box: Box | None = None) -> Float32[np.ndarray, "h w 3"]:
-        """The foreground over a colour in a box.
+        """The foreground over a colour in a box, in the picture's encoding.
 
         Args:
-            background: A colour as text, display-encoded, or three numbers in the picture's encoding, or a picture of
-                the box's size.
+            background: A colour as text, display-encoded ("white", "#d8d2c8"), or three numbers in the picture's
+                encoding, or an array h x w x 3 of the box's size, in that encoding.
 
         Raises:
-            InputError: It is no colour.
+            InputError: It is no colour, or an array of another shape.
         """
-        if isinstance(background, str):
-            behind = colour.parse_colour(background)
-            behind = convert(behind, SRGB, self._picture.info.encoding) if self._picture.info.encoding.light else behind
-        else:
-            behind = np.asarray(background, np.float32)
-        return colour.composite(self.foreground(box), self.alpha(box), behind)
+        size = self._box(box).size
+        colours = behind(background, size, self._picture.info.encoding)
+        return colour.composite(self.foreground(box), self.alpha(box), colours)
 
     def export(self, outputs: Outputs, *, progress: Progress | None = None) -> RunSummary:
         """Write files by a whole run on the trimap as it is, as `matte_files` does with windows on the grid.
@@ -386,65 +419,27 @@ class Session:
     def _touch(self, box: Box) -> None:
         """The trimap has changed in a box: which windows are to be computed, and which are known now."""
         self.version += 1
-        windows = set(self._windows_touching(box))
-        unknown = self._with_unknown(windows)
-        self._pending |= unknown
-        self._touched |= unknown
-        for window in windows - unknown:
+        for window in self._windows.touch(box, self._trimap.holds_unknown):
             self._alphas.drop(window)
-        self._pending -= windows - unknown
-        self._touched -= windows - unknown
 
-    def _with_unknown(self, windows: set[Window]) -> set[Window]:
-        """Those of the windows that hold an unknown pixel."""
-        found = set()
-        for window in windows:
-            if self._trimap.holds_unknown(_box_of(window).clipped(self.height, self.width)):
-                found.add(window)
-        return found
-
-    def _windows_touching(self, box: Box) -> list[Window]:
-        """Windows of the grid that share a pixel with a box, in raster order."""
-        if box.empty:
-            return []
-        size, (tops, lefts) = self._options.patch, self._grid
-        rows = [y for y in tops if y < box.y1 and y + size > box.y0]
-        columns = [x for x in lefts if x < box.x1 and x + size > box.x0]
-        return [Window(y, x, size) for y in rows for x in columns]
-
-    def _next_window(self, near: tuple[float, float] | None) -> Window | None:
+    def _nearest(self, near: tuple[float, float] | None) -> Window | None:
         with self._lock:
-            if near is None or not self._pending:
-                return min(self._pending, default=None)
-            y, x = near
-            middle = self._options.patch / 2
-            return min(self._pending, key=lambda w: ((w.y + middle - y) ** 2 + (w.x + middle - x) ** 2, w))
+            return self._windows.nearest(near)
 
     def _labels(self, y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
         with self._lock:
             return self._trimap.read(Box(y0, x0, y1, x1))
 
     def _low_alpha(self, box: Box) -> np.ndarray:
-        known = self._decoder.known_colours if self._decoder else None
-        size = box.y1 - box.y0, box.x1 - box.x0
-        if known is None:
-            return np.full(size, 0.5, np.float32)
-        rows, columns = (
-            np.clip((np.arange(low, high) / known.step).astype(int), 0, length - 1)
-            for low, high, length in ((box.y0, box.y1, known.alpha.shape[0]), (box.x0, box.x1, known.alpha.shape[1]))
-        )
-        return known.alpha[rows[:, None], columns[None]]
+        found = self._decoder.low_alpha(box) if self._decoder else None
+        return np.full(box.size, 0.5, np.float32) if found is None else found
 
-    def _box(self, box: Box | None) -> Box:
-        whole = Box(0, 0, self.height, self.width)
-        box = Box(*box) if box else whole
-        if box.empty or box.clipped(self.height, self.width) != box:
+    def _box(self, box: Box | None, level: int = 0) -> Box:
+        height, width = self._trimap.size(level)
+        box = Box(*box) if box else Box(0, 0, height, width)
+        if box.empty or box.clipped(height, width) != box:
             raise InputError(
-                f"{tuple(box)} is no box of a picture of {self.width}x{self.height} (width x height)",
+                f"{tuple(box)} is no box of a picture of {width}x{height} (width x height)",
                 hint="Give (y0, x0, y1, x1), half open, inside of the picture.",
             )
         return box
-
-
-def _box_of(window: Window) -> Box:
-    return Box(window.y, window.x, window.y + window.size, window.x + window.size)

@@ -5,10 +5,11 @@ Knows sessions, masks and bands; nothing of requests. Read top to bottom:
     mask_rows    what is asked for -> labels in bands of rows
     band_rows    the trimap as it is -> the same with an unknown band between foreground and background
 
-A mask has hardly any unknown pixels: a band comes next.
+A mask has hardly any unknown pixels: a band comes next. Both tell how far they are, as a share from 0 to 1; what that
+raises ends them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -18,14 +19,18 @@ from jaxtyping import UInt8
 
 from hdmatt.errors import InputError
 from hdmatt.inference.load import AnyNetwork
+from hdmatt.inference.options import Progress
 from hdmatt.pictures.box import Box
 from hdmatt.pictures.reader import BandReader
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND
 from hdmatt.studio.session import Session
 from hdmatt.studio.trimap_tiles import TrimapTiles
 from hdmatt.trimaps.fixed import MaskRows, fixed_band_rows
+from hdmatt.trimaps.grabcut import mask_from_box, mask_from_scribbles
 from hdmatt.trimaps.masks import MaskSource, open_mask
 from hdmatt.trimaps.widths import BandWidths
+
+Tell = Callable[[float], None]  # the share that is done
 
 _ROWS = 256
 _STROKES = ("#ff0000", "#0000ff")  # the colours that strokes of foreground and background are handed on in
@@ -38,6 +43,7 @@ def mask_rows(
     mask: Path | None = None,
     alpha: bool = False,
     scribbles: bool = False,
+    tell: Tell = lambda _: None,
 ) -> Iterator[UInt8[np.ndarray, "_ w"]]:
     """Labels of the whole picture from one of these; strokes of foreground and background stay as they are.
 
@@ -62,12 +68,16 @@ def mask_rows(
         if box.empty:
             raise InputError("the box lies beside the picture", hint="Draw it around the object.")
     with ExitStack() as stack:
+        pixels, rounds = _Told(session.pixels, _part(tell, 0, 0.3)), _part(tell, 0.3, 0.9)
         if scribbles:
-            rows = _from_strokes(session)
+            rows = _from_strokes(session, pixels, rounds)
+        elif box is not None:
+            rows = mask_from_box(pixels, (box.x0, box.y0, box.x1, box.y1), progress=rounds)
         else:
-            rows = open_mask(stack, _source(session, box, mask), session.pixels, session.input_options)
+            rows = open_mask(stack, _source(session, mask), pixels, session.input_options)
         for y in range(0, session.height, _ROWS):
             yield rows.rows(y, min(y + _ROWS, session.height))
+            _part(tell, 0.9, 1)(y + _ROWS, session.height)
 
 
 def band_rows(
@@ -78,6 +88,7 @@ def band_rows(
     automatic: bool,
     network: AnyNetwork,
     memory: int | str | None,
+    tell: Tell = lambda _: None,
 ) -> Iterator[UInt8[np.ndarray, "_ w"]]:
     """The trimap with an unknown band between foreground and background; what is unknown now stays so.
 
@@ -96,16 +107,20 @@ def band_rows(
         from hdmatt.trimaps.automatic import automatic_band_rows
 
         widths = BandWidths.parse("auto", inside, outside, picture=True)
-        rows = automatic_band_rows(session.pixels, mask, widths, network=network, memory=memory)
+        pixels, patches = _Told(session.pixels, _part(tell, 0, 0.1)), _part(tell, 0.1, 0.9)
+        rows = automatic_band_rows(pixels, mask, widths, network=network, memory=memory, progress=patches)
     else:
         widths = BandWidths.parse(None, inside, outside, picture=False)
         assert widths.inside is not None and widths.outside is not None
         reach = [width.pixels(mask.height, mask.width) for width in (widths.inside, widths.outside)]
         rows = fixed_band_rows(mask, inside=reach[0], outside=reach[1])
     left: set[int] = set()
+    done = 0
     for band in rows:
         left.update(kind for kind in (BACKGROUND, FOREGROUND) if (band == kind).any())
         yield band
+        done += len(band)
+        _part(tell, 0.9 if automatic else 0, 1)(done, mask.height)
     for kind, name in ((FOREGROUND, "foreground"), (BACKGROUND, "background")):
         if kind not in left:
             raise InputError(f"no sure {name} is left", hint="Mark some first, or give a narrower band.")
@@ -122,6 +137,23 @@ class _TrimapMask:
         return self._trimap.rows(y0, y1)
 
 
+def _part(tell: Tell, low: float, high: float) -> Progress:
+    """Tells a part of a work, which is a share of the whole."""
+    return lambda done, of: tell(low + (high - low) * min(1.0, done / max(of, 1)))
+
+
+class _Told(BandReader):
+    """A picture that tells which of its rows are read."""
+
+    def __init__(self, picture: BandReader, progress: Progress) -> None:
+        self._picture, self._progress = picture, progress
+        self.info = picture.info
+
+    def _colours(self, y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
+        self._progress(y0, self.info.height)
+        return self._picture.colours(y0, y1, x0, x1)
+
+
 class _Strokes(BandReader):
     """Painted labels as a picture of coloured strokes, which masks from strokes are made of."""
 
@@ -135,11 +167,10 @@ class _Strokes(BandReader):
         return self._palette[self._trimap.read(Box(y0, x0, y1, x1))]
 
 
-def _from_strokes(session: Session) -> MaskRows:
-    from hdmatt.trimaps.grabcut import mask_from_scribbles
-
+def _from_strokes(session: Session, pixels: BandReader, rounds: Progress) -> MaskRows:
+    strokes = _Strokes(session.snapshot())
     try:
-        return mask_from_scribbles(session.pixels, _Strokes(session.snapshot()), _STROKES, name="the trimap")
+        return mask_from_scribbles(pixels, strokes, _STROKES, name="the trimap", progress=rounds)
     except InputError as error:
         if "no stroke" not in error.message:
             raise
@@ -149,9 +180,7 @@ def _from_strokes(session: Session) -> MaskRows:
         ) from error
 
 
-def _source(session: Session, box: Box | None, mask: Path | None) -> MaskSource:
-    if box is not None:
-        return MaskSource(box=(box.x0, box.y0, box.x1, box.y1))
+def _source(session: Session, mask: Path | None) -> MaskSource:
     if mask is not None:
         return MaskSource(mask)
     if session.path is None or not session.pixels.info.has_alpha:

@@ -22,6 +22,7 @@ from jaxtyping import Bool
 from hdmatt.errors import InputError
 from hdmatt.pictures.box import Box
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
+from hdmatt.system.values import kind_of, whole_number, word
 
 KINDS = ("brush", "lasso", "fill", "widen")
 LABELS = (BACKGROUND, UNKNOWN, FOREGROUND)
@@ -43,7 +44,8 @@ class Stroke:
         amount: Pixels, for "widen".
 
     Raises:
-        InputError: Another kind or label, no points or too many, or numbers that are not finite or out of range.
+        InputError: Another kind or label, no points or too many, numbers that are not finite or out of range, or what
+            is no number.
     """
 
     kind: str
@@ -52,21 +54,27 @@ class Stroke:
     amount: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
+        object.__setattr__(self, "label", whole_number("label", self.label))
+        if word("kind", self.kind) not in KINDS:
             raise InputError(f"a stroke of kind {self.kind!r}", hint=f"We need one of: {', '.join(KINDS)}.")
         if self.label not in LABELS:
             raise InputError(f"a stroke with the label {self.label!r}", hint="We need 0, 128 or 255.")
-        if not 1 <= len(self.points) <= MOST_POINTS:
+        values = _numbers(self.points)
+        if not 1 <= len(values) <= MOST_POINTS:
             raise InputError(
-                f"a stroke of {len(self.points)} points", hint=f"We need 1 to {MOST_POINTS}; send long ones in pieces."
+                f"a stroke of {len(values)} points", hint=f"We need 1 to {MOST_POINTS}; send long ones in pieces."
             )
-        values = np.array(self.points, np.float64)
-        if values.shape != (len(self.points), 3) or not np.isfinite(values).all() or np.abs(values).max() > 1e7:
+        if values.shape != (len(values), 3) or not np.isfinite(values).all() or np.abs(values).max() > 1e7:
             raise InputError("a stroke's points are not finite numbers", hint="We need (y, x, radius) in pixels.")
+        object.__setattr__(self, "points", tuple(map(tuple, values.tolist())))
         if values[:, 2].min() < 0 or values[:, 2].max() > LARGEST_RADIUS:
             raise InputError(
                 f"a brush of radius {values[:, 2].max():g}", hint=f"We need 0 to {LARGEST_RADIUS:g} pixels."
             )
+        amount: Any = self.amount
+        if isinstance(amount, bool) or not isinstance(amount, int | float | np.number):
+            raise InputError(f"widening by {kind_of(self.amount)}", hint="We need a number of pixels, 0 to 1000.")
+        object.__setattr__(self, "amount", float(self.amount))
         if not 0 <= self.amount <= 1000:
             raise InputError(f"widening by {self.amount:g} pixels", hint="We need 0 to 1000.")
 
@@ -96,6 +104,17 @@ class Stroke:
         reach = points[:, 2:] if self.kind in ("brush", "widen") else np.zeros((len(points), 1))
         low, high = (points[:, :2] - reach).min(0), (points[:, :2] + reach).max(0)
         return Box(math.floor(low[0]), math.floor(low[1]), math.floor(high[0]) + 1, math.floor(high[1]) + 1)
+
+
+def _numbers(points: Any) -> np.ndarray:
+    """Points as an array; of a stroke's shape or not."""
+    try:
+        values = np.array(points)
+    except (TypeError, ValueError):  # rows of different lengths
+        values = np.array(None)
+    if values.ndim < 1 or (values.size and values.dtype.kind not in "iuf"):
+        raise InputError("a stroke's points are not finite numbers", hint="We need (y, x, radius) in pixels.")
+    return values.astype(np.float64)
 
 
 def covered(stroke: Stroke, box: Box) -> Bool[np.ndarray, "h w"]:

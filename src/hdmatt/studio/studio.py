@@ -3,13 +3,14 @@
 Studio    open, find, close
 """
 
+import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 from hdmatt.errors import InputError
 from hdmatt.studio.opened import Choice, OpenedPicture
-from hdmatt.studio.places import below
+from hdmatt.studio.places import below, id_of
 from hdmatt.studio.worker import PAUSE, REST, Worker
 from hdmatt.system.files import make_folder
 
@@ -18,7 +19,8 @@ class Studio:
     """The pictures of one server.
 
     Args:
-        pictures: Files that are opened at once.
+        pictures: Files. The first is opened at once, another when it is asked for: with a hundred of them the first is
+            seen as quickly.
         trimap: Of the first one.
         output: The folder of results. Default: the folder of each picture.
         root: Other files may be opened if they lie below it. None: no others.
@@ -27,7 +29,7 @@ class Studio:
         rest: Seconds without a stroke until contexts are refreshed.
 
     Raises:
-        InputError: A picture or the trimap cannot be read.
+        InputError: The first picture or the trimap cannot be read.
         OutputError: The folder of results or a journal cannot be made.
     """
 
@@ -52,10 +54,9 @@ class Studio:
         self.worker = Worker(pause=pause, rest=rest)
         self._lock = threading.Lock()
         self._pictures: dict[str, OpenedPicture] = {}
-        self._named = {path.resolve() for path in pictures}
+        self._paths = {id_of(path): path for path in pictures}  # in the order of the list
         try:
-            for number, path in enumerate(pictures):
-                self._open(path, trimap if number == 0 else None)
+            self._open(pictures[0], trimap)
         except BaseException:
             self.close()
             raise
@@ -64,10 +65,24 @@ class Studio:
         """All that are open."""
         return list(self._pictures.values())
 
+    def listed(self) -> list[dict[str, str]]:
+        """Id and name of every picture that was named or opened."""
+        return [{"id": name, "name": path.name} for name, path in list(self._paths.items())]
+
     def find(self, name: str) -> OpenedPicture | None:
-        """The picture of an id, or the first, second... as it was opened: "1", "2"."""
-        places = {str(number): picture for number, picture in enumerate(self.pictures(), 1)}
-        return self._pictures.get(name) or places.get(name)
+        """The picture of an id, or the first, second... of the list: "1", "2". It is opened if it is not yet.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+        paths = list(self._paths.values())
+        if name in self._paths:
+            path = self._paths[name]
+        elif re.fullmatch(r"[1-9]\d{0,5}", name) and int(name) <= len(paths):
+            path = paths[int(name) - 1]
+        else:
+            return None
+        return self._pictures.get(id_of(path)) or self._open(path, None)
 
     def open(self, path: str) -> OpenedPicture | None:
         """Open a file that was named on the command line or lies below the root; None: it may not be opened.
@@ -78,7 +93,8 @@ class Studio:
             InputError: It is no picture.
         """
         whole = Path(path).resolve() if "\0" not in path else None
-        found = whole if whole in self._named else below(self.root, path)
+        named = {path.resolve() for path in self._paths.values()}
+        found = whole if whole in named else below(self.root, path)
         return None if found is None else self._open(found, None)
 
     def allowed(self, path: str) -> Path | None:
@@ -96,11 +112,14 @@ class Studio:
         ended = self.worker.close()
         for picture in self.pictures():
             picture.close()
-        self._pictures.clear()  # FastAPI keeps what its routes know until the process ends
+        self._pictures.clear()
+        self._paths.clear()  # FastAPI keeps what its routes know until the process ends
         return ended
 
     def _open(self, path: Path, trimap: Path | None) -> OpenedPicture:
         with self._lock:
+            if self.worker.closed:
+                raise InputError("the studio ends", hint="Start it again: what was painted is there.")
             whole = path.resolve()
             for picture in self._pictures.values():
                 if picture.path.resolve() == whole:
@@ -113,4 +132,5 @@ class Studio:
                 output=self._output or whole.parent,
             )
             self._pictures[picture.id] = picture
+            self._paths.setdefault(picture.id, path)
             return picture

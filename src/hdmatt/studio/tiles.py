@@ -22,8 +22,9 @@ from PIL import Image
 from hdmatt.errors import InputError
 from hdmatt.pictures.box import Box
 from hdmatt.pictures.colours import colour
-from hdmatt.pictures.colours.encoding import SRGB, as_displayed, convert
+from hdmatt.pictures.colours.encoding import SRGB, as_displayed, check_usable, convert
 from hdmatt.pictures.colours.foreground import estimate_foreground
+from hdmatt.pictures.placed import placed
 from hdmatt.pictures.raw_copy import shared_picture
 from hdmatt.pictures.reader import BandReader, open_picture
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
@@ -112,7 +113,7 @@ class Layers:
         """The picture behind composites.
 
         Raises:
-            InputError: It is none, or has another size.
+            InputError: It is none, has another size, or its colours cannot be converted.
         """
         old, self._background = self._background, self._open_background(path) if path else None
         for one in old or ():
@@ -129,6 +130,12 @@ class Layers:
     def _open_background(self, path: Path) -> tuple[PicturePyramid, BandReader]:
         session = self._session
         reader = open_picture(path, session.input_options.of_others())
+        try:
+            reader = placed(reader, session.pixels.info)
+            check_usable(reader.info.encoding, path.name)
+        except BaseException:
+            reader.close()
+            raise
         if (reader.info.height, reader.info.width) != (session.height, session.width):
             reader.close()
             raise InputError(

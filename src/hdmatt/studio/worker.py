@@ -5,8 +5,9 @@ Knows pictures by what the protocol below says; nothing of requests. Read top to
     Computed    what a picture must offer
     Worker      follows strokes, runs jobs
 
-A picture is computed 300 ms after its last stroke. Between two patches the thread looks whether the trimap was changed
-again, or a job waits. When the pen rests and all patches are there, contexts and colours are refreshed.
+A picture is computed at once after a stroke. Between two patches, and in the middle of one, the thread looks whether
+the trimap was changed again, or a job waits: a patch is given up for that, but never two in a row, so that quick
+strokes get their patches, too. When the pen rests and all patches are there, contexts and colours are refreshed.
 """
 
 import threading
@@ -23,7 +24,7 @@ from hdmatt.errors import InputError
 from hdmatt.pictures.box import Box
 from hdmatt.studio.session import Session
 
-PAUSE = 0.3  # seconds after the last stroke
+PAUSE = 0.02  # seconds after the last stroke: a newer one ends a patch that has begun, so waiting saves nothing
 REST = 1.5  # seconds without a stroke, once all patches are there, until contexts are refreshed
 _LOOK = 2.0  # seconds between two looks at the files on disk
 _STEP = 0.5  # seconds between two looks whether the studio ends
@@ -55,6 +56,7 @@ class _Wish:
     due: float | None = None
     asked: bool = False  # by a person, and not by the pause after a stroke
     edits: int = 0
+    given_up: bool = False  # the last patch that was begun
 
 
 class Worker:
@@ -194,7 +196,7 @@ class Worker:
             asked, edits = wish.asked, wish.edits
             wish.due, wish.asked = None, False
         try:
-            complete = self._follow(picture, lambda: self.closed or wish.edits != edits or bool(self._jobs))
+            complete = self._follow(picture, wish, lambda: self.closed or wish.edits != edits or bool(self._jobs))
         except Exception as error:  # the next stroke is followed all the same
             return None if self.closed else picture.failed(error)
         with self._news:
@@ -207,7 +209,7 @@ class Worker:
             elif picture.session.known and (picture.session.stale or picture.session.pending):
                 wish.due, wish.asked = time.monotonic() + (0 if asked else self._rest), asked
 
-    def _follow(self, picture: Computed, stopped: Callable[[], bool]) -> bool:
+    def _follow(self, picture: Computed, wish: _Wish, stopped: Callable[[], bool]) -> bool:
         """One step of a picture: its patches, or a refresh. Whether it came to its end."""
         session = picture.session
         if not session.known or not (session.pending or session.stale):
@@ -222,14 +224,21 @@ class Worker:
             picture.progress("refresh", 1 if done else 0, 1, 0.0)
             if not done:
                 return False
+        to_its_end, wish.given_up = wish.given_up, False
+
+        def unwanted() -> bool:
+            wish.given_up = self.closed or (not to_its_end and stopped())
+            return wish.given_up
+
         started = time.monotonic()
-        for done, box in enumerate(session.update(picture.near), 1):
+        for done, box in enumerate(session.update(picture.near, stopped=unwanted), 1):
+            to_its_end = False
             picture.computed(box)
             left = session.pending
             picture.progress("matte", done, done + left, left * (time.monotonic() - started) / done)
             if stopped():
                 return False
-        return True
+        return not wish.given_up
 
 
 class _Phases:

@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float32, UInt8
 
 from hdmatt.api import matte
 from hdmatt.inference.load import AnyNetwork
-from hdmatt.inference.options import Options
+from hdmatt.inference.options import Options, Progress
 from hdmatt.pictures.reader import BandReader
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 from hdmatt.trimaps.mask_rows import MaskRows
@@ -72,6 +72,7 @@ def automatic_band_rows(
     network: AnyNetwork,
     numbers: AutomaticBand | None = None,
     memory: int | str | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[UInt8[np.ndarray, "_ w"]]:
     """The trimap's rows from top to bottom.
 
@@ -81,14 +82,21 @@ def automatic_band_rows(
     Args:
         widths: How far the wide band reaches at most; None of a side: as far as `numbers` say.
         memory: Limit in bytes, as in Options.
+        progress: Called with the smaller picture's patches done and in all; what it raises ends the work.
     """
     info = picture.info
     step = step_for(info.height, info.width, side=_SIDE)
     colours, small_mask = smaller_picture(picture, step, mask.rows)
     reach = [_small_reach(width, step, info.height, info.width) for width in (widths.inside, widths.outside)]
-    options = Options(small_first=False, memory=memory)
-    chosen = numbers or AutomaticBand()
-    small = decide(colours, small_mask, network=network, options=options, reach=(reach[0], reach[1]), numbers=chosen)
+    small = decide(
+        colours,
+        small_mask,
+        network=network,
+        options=Options(small_first=False, memory=memory),
+        reach=(reach[0], reach[1]),
+        numbers=numbers or AutomaticBand(),
+        progress=progress,
+    )
     columns = np.arange(info.width) // step
     for y0 in range(0, info.height, _ROWS):
         y1 = min(y0 + _ROWS, info.height)
@@ -104,6 +112,7 @@ def decide(
     options: Options,
     reach: tuple[float | None, float | None] = (None, None),
     numbers: AutomaticBand,
+    progress: Progress | None = None,
 ) -> UInt8[np.ndarray, "h w"]:
     """The trimap of the smaller picture.
 
@@ -125,7 +134,7 @@ def decide(
     edge[1:] |= (inside[1:] & outside[:-1]) | (outside[1:] & inside[:-1])
     if not (wide == UNKNOWN).any():  # the mask is all inside or all outside
         return wide
-    alpha = matte(eight_bits(colours), wide, network=network, options=options).alpha
+    alpha = matte(eight_bits(colours), wide, network=network, options=options, progress=progress).alpha
     front, back = alpha >= 1 - numbers.soft, alpha <= numbers.soft
     doubt = ~((front & inside) | (back & outside))  # soft, or the mask says otherwise
     unknown = _near(doubt, numbers.margin * diagonal) | _near(edge, numbers.narrow * diagonal)

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from hdmatt.errors import InputError
+from hdmatt.inference.options import Progress
 from hdmatt.pictures.colours import colour
 from hdmatt.pictures.reader import BandReader, network_colours
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
@@ -27,8 +28,13 @@ _NEAR = 24 / 255  # a stroke's pixels may differ by this in each channel: JPEG, 
 _ROWS = 256
 
 
-def mask_from_box(picture: BandReader, box: tuple[int, int, int, int]) -> EnlargedMask:
+def mask_from_box(
+    picture: BandReader, box: tuple[int, int, int, int], *, progress: Progress = lambda *_: None
+) -> EnlargedMask:
     """A mask of the object in a box x0, y0, x1, y1; nothing outside of the box belongs to it.
+
+    Args:
+        progress: Called with GrabCut's rounds done and in all; what it raises ends the work.
 
     Raises:
         InputError: The box is empty, leaves the picture or fills it, or GrabCut finds nothing in it.
@@ -49,17 +55,23 @@ def mask_from_box(picture: BandReader, box: tuple[int, int, int, int]) -> Enlarg
             "the box fills the picture, so there is no background to compare with",
             hint="Draw it close around the object.",
         )
-    return _grabcut(picture, small, marks, step)
+    return _grabcut(picture, small, marks, step, progress)
 
 
 def mask_from_scribbles(
-    picture: BandReader, strokes: BandReader, colours: tuple[str, str], *, name: str
+    picture: BandReader,
+    strokes: BandReader,
+    colours: tuple[str, str],
+    *,
+    name: str,
+    progress: Progress = lambda *_: None,
 ) -> "ScribbledMask":
     """A mask of what looks like the strokes of the first colour and not like those of the second.
 
     Args:
         strokes: A picture of the same size with the strokes, on the photograph or on any ground.
         colours: Of the strokes on foreground and on background, as text; the photograph should not have them.
+        progress: Called with GrabCut's rounds done and in all; what it raises ends the work.
 
     Raises:
         InputError: Another size, no colours, or no pixel of one of them.
@@ -86,7 +98,7 @@ def mask_from_scribbles(
     marks = np.where(near[0] < near[1], cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     marks[found == FOREGROUND] = cv2.GC_FGD
     marks[found == BACKGROUND] = cv2.GC_BGD
-    mask = _grabcut(picture, small, marks, step)
+    mask = _grabcut(picture, small, marks, step, progress)
     return ScribbledMask(mask, marked)
 
 
@@ -143,11 +155,15 @@ class _Strokes:
         return found
 
 
-def _grabcut(picture: BandReader, small: np.ndarray, marks: np.ndarray, step: int) -> EnlargedMask:
+def _grabcut(picture: BandReader, small: np.ndarray, marks: np.ndarray, step: int, progress: Progress) -> EnlargedMask:
     cv2.setRNGSeed(0)
     models = np.zeros((1, 65)), np.zeros((1, 65))
     nowhere = (0, 0, 0, 0)  # the rectangle, which the marks stand for
-    cv2.grabCut(eight_bits(small), marks, nowhere, *models, _ROUNDS, cv2.GC_INIT_WITH_MASK)
+    colours = eight_bits(small)
+    for done in range(_ROUNDS):  # one at a time gives the same as all at once
+        progress(done, _ROUNDS)
+        cv2.grabCut(colours, marks, nowhere, *models, 1, cv2.GC_EVAL if done else cv2.GC_INIT_WITH_MASK)
+    progress(_ROUNDS, _ROUNDS)
     mask = (marks == cv2.GC_FGD) | (marks == cv2.GC_PR_FGD)
     if not mask.any():
         raise InputError(

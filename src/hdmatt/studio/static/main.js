@@ -14,15 +14,19 @@ import { Failure, Server, openPicture, openPictures } from "./server.js";
 import { State, VIEWS } from "./state.js";
 import { bind, bindSplit } from "./toolbar.js";
 import { View } from "./view.js";
+import { Waiting } from "./waiting.js";
 
 const byId = (id) => document.getElementById(id);
 const WHAT = {
   matte: "Matte", refresh: "Looking at the whole picture", export: "Export", picture: "Reading the picture",
+  start: "Finding the object", band: "Widening the border",
 };
+const ASKED = ["start", "band"]; // somebody waits for the answer
+const CANCELLED = 409;
 const QUIET = 500; // milliseconds between two lines of progress, for who listens to them
 
 class Status {
-  #progress = ""; #saidAt = 0; #state = ""; #busy = "";
+  #progress = ""; #saidAt = 0; #state = ""; #busy = ""; #far = "";
 
   constructor() {
     byId("note-close").addEventListener("click", () => this.note(""));
@@ -35,42 +39,49 @@ class Status {
   }
 
   fail(error) {
+    if (error.status === CANCELLED) return this.note("Cancelled.", "The trimap is as it was.");
     this.note(error.message, error.hint);
     if (error instanceof Error && !(error instanceof Failure)) console.error(error); // ours
+    return undefined;
   }
 
-  // Says what is done until the answer comes; nobody knows how long that takes.
+  // Says what is done until the answer comes, and how far it is once that is told.
   async during(text, answer) {
-    this.#busy = text;
-    byId("progress").hidden = false;
+    [this.#busy, this.#far] = [text, "…"];
+    byId("progress").hidden = byId("cancel-work").hidden = false;
     byId("progress").removeAttribute("value");
     this.#say(true);
     try {
       return await answer;
     } finally {
       this.#busy = "";
-      byId("progress").hidden = true;
+      byId("progress").hidden = byId("cancel-work").hidden = true;
       this.#say(true);
     }
   }
 
   progress({ what, done, of, seconds_left: seconds }) {
-    const bar = byId("progress"), over = done >= of;
-    if (!this.#busy) {
+    const bar = byId("progress"), over = done >= of, left = seconds == null ? "" : `, ${lengthOf(seconds)} left`;
+    if (this.#busy) {
+      if (!ASKED.includes(what) || over) return;
+      [bar.max, bar.value] = [of, done];
+      this.#far = `: ${Math.floor(100 * done / of)} %${left}`;
+    } else {
       bar.hidden = over;
+      byId("cancel-work").hidden = over || !["export", ...ASKED].includes(what);
       bar.max = Math.max(of, 1);
       if (of > 1) bar.value = Math.min(done, of);
       else bar.removeAttribute("value"); // one long step
     }
-    const left = seconds == null ? "" : `, ${lengthOf(seconds)} left`;
     const far = of > 1 ? `: ${done} of ${of}${left}` : "…";
     this.#progress = over ? "" : `${WHAT[what] ?? what}${far}`;
     this.#say(over);
   }
 
   state({ pending, stale, known }, automatic) {
+    const how = automatic ? "are being computed" : "wait for Update (R)";
     if (!known) this.#state = "Nothing is painted yet";
-    else if (pending) this.#state = `${pending} patches ${automatic ? "are being computed" : "wait for Update (R)"}`;
+    else if (pending) this.#state = `${pending} patches ${how} (striped)`;
     else this.#state = stale ? "Preview; it settles when the pen rests" : "Preview; export computes the final matte";
     this.#say(true);
   }
@@ -78,7 +89,7 @@ class Status {
   #say(now) {
     if (!now && performance.now() - this.#saidAt < QUIET) return;
     this.#saidAt = performance.now();
-    const text = this.#busy || this.#progress || this.#state;
+    const text = this.#busy ? this.#busy + this.#far : this.#progress || this.#state;
     if (byId("status").textContent !== text) byId("status").textContent = text;
   }
 }
@@ -107,6 +118,7 @@ class Studio {
     this.brush = new Brush(byId("paint"), this.view, this.state, (stroke) => this.#paint(stroke));
     const problems = () => this.server.problems();
     const show = (box) => { this.view.show(box); this.brush.mark(box); };
+    this.waiting = new Waiting(byId("waiting"), this.view, this.state, () => this.server.unfinished());
     this.problems = new Problems(problems, show, () => this.info.version);
     this.export = new Export((values) => this.server.export(values));
     this.start = new Start((what, mask) => this.#begin(what, mask));
@@ -152,6 +164,7 @@ class Studio {
       band: () => this.#band(),
       scribbles: () => this.#endScribbles(true),
       noScribbles: () => this.#endScribbles(false),
+      cancelWork: () => this.server.cancel(),
       cancel: () => { this.brush.cancel(); this.status.note(""); },
       help: showHelp,
     };
@@ -236,8 +249,9 @@ class Studio {
 
   async #startFrom(task) {
     try {
-      await this.#changed(await this.status.during("Finding the object…", this.server.start(task)));
+      await this.#changed(await this.status.during("Finding the object", this.server.start(task)));
     } catch (error) {
+      if (error.status === CANCELLED) return this.status.fail(error);
       if (task.box) this.#begin("box"); // the next drag is one, too
       if (task.scribbles) this.#begin("paint");
       return this.status.fail(error);
@@ -252,7 +266,7 @@ class Studio {
   async #band() {
     const band = await askBand();
     if (!band) return;
-    await this.#changed(await this.status.during("Widening the border…", this.server.band(band)));
+    await this.#changed(await this.status.during("Widening the border", this.server.band(band)));
   }
 
   // the rest
@@ -341,6 +355,7 @@ class Studio {
     if (event.type === "tiles") {
       const known = event.layer === "trimap" && event.client === this.server.client; // by the stroke's answer
       if (!known) this.view.dirty(event.layer, event.box);
+      if (event.layer === "alpha") this.waiting.refresh();
     } else if (event.type === "progress") {
       this.status.progress(event);
     } else if (event.type === "state") {
@@ -350,6 +365,7 @@ class Studio {
       this.#showSteps();
       this.#showUnknown();
       this.status.state(this.info, this.state.get("automatic"));
+      this.waiting.refresh();
     } else if (event.type === "exported") {
       this.status.note("Exported:", `${event.files.join(", ")} in ${this.info.output_folder}`);
     } else if (event.type === "changed") {

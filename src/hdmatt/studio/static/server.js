@@ -63,6 +63,8 @@ export class Server {
   problems() { return ask(`${this.#path}/problems`); }
   settings(values) { return ask(`${this.#path}/settings`, "PUT", values); }
   run() { return ask(`${this.#path}/run`, "POST"); }
+  unfinished() { return ask(`${this.#path}/waiting`); }
+  cancel() { return ask(`${this.#path}/cancel`, "POST"); } // not after the changes that wait for an answer
   mark() { return ask(`${this.#path}/mark`, "POST"); }
   save(name, overwrite) { return ask(`${this.#path}/save`, "POST", { name, overwrite }); }
   export(values) { return ask(`${this.#path}/export`, "POST", values); }

@@ -168,6 +168,11 @@ def _pictures(studio: Studio) -> APIRouter:
     def one(number: str) -> dict[str, Any]:
         return picture_of(number).facts()
 
+    @router.get("/{number}/waiting")
+    def waiting(number: str) -> dict[str, Any]:
+        never, old = picture_of(number).session.waiting()
+        return {"never": never, "old": old}
+
     return router
 
 
@@ -248,11 +253,6 @@ def _looking(studio: Studio) -> APIRouter:
         if body.background is not None:
             picture.layers.set_background(_allowed(studio, body.background) if body.background else None)
         return picture.facts()
-
-    @router.get("/waiting")
-    def waiting(picture: found) -> dict[str, Any]:
-        never, old = picture.session.waiting()
-        return {"never": never, "old": old}
 
     @router.post("/mark")
     def mark(picture: found) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Render a person with hair in Blender, 6 megapixels: straight RGBA with exact soft alpha.
 
-    for pass in 0 1; do
+    for pass in 0 1 2; do
         for y in 900 675 1125 1350 1575 1800 450 2025 2250 2475 225 0; do
             blender -b --python-exit-code 1 --python examples/render_portrait.py -- \
                 ASSETS PASSES/$pass/$(printf %04d $y).png --samples 68 --noise $pass --window 0 $y 2240 $((y + 225))
@@ -8,7 +8,7 @@
     done
 
 Then examples/make_example.py joins the bands, takes the mean of the passes and lays it over a photograph. Without
---window it is one picture, without --noise one pass. The shipped portrait is the mean of a pass of 64 samples and one
+--window it is one picture, without --noise one pass. The shipped portrait is the mean of a pass of 64 samples and two
 of 68.
 
 ASSETS is a folder with CC0 files: makehuman/data (MakeHuman's base mesh, targets and eyes), system (the pack "MakeHuman

@@ -5,7 +5,7 @@
 By hand, as root, on Debian, with debootstrap installed and hdmatt in the Python that runs this. Debian 13 with its
 GIMP 3.0 goes into FOLDER (about 1 GB, a few minutes; used again if it is there). Mirror and keys are those of apt's
 own settings. Inside, `hdmatt` is a wrapper that calls this Python outside; all mounts end with the script. Results go
-to FOLDER/exchange, and the table to integrations/gimp/log.md.
+to FOLDER/exchange, and the table to integrations/gimp/log.md, whose part "In a window" is kept.
 """
 
 import json
@@ -28,6 +28,7 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 from small_profiles import gamma, make_profile  # noqa: E402
 
 BOX = (1800, 1400, 2120, 1640)  # of examples/hair.jpg
+BY_HAND = "\n## In a window"  # of log.md: kept from here on
 ADOBE = make_profile(gamma(2.19921875), "Adobe RGB")
 CASES = [
     {"name": "8 bit, trimap layer", "picture": "rgb8.png", "trimap": "trimap.png"},
@@ -87,7 +88,9 @@ def main() -> None:
     took = run_gimp(system, exchange)
     results = json.loads((exchange / "results.json").read_text())
     rows = [f"| {case['name']} | {outcome(case, results[case['name']], exchange)} |" for case in CASES]
-    (HERE / "log.md").write_text(log(system, results["gimp"], took, rows), encoding="utf-8")
+    written = HERE / "log.md"
+    _, heading, by_hand = written.read_text(encoding="utf-8").partition(BY_HAND)
+    written.write_text(log(system, results["gimp"], took, rows) + heading + by_hand, encoding="utf-8")
     print("\n".join(rows))
 
 

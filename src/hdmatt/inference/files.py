@@ -61,7 +61,7 @@ def matte_files(
     All outputs appear together at the end, in place of what was there, or, when anything fails before, none of them.
 
     Args:
-        picture: PNG, JPEG, TIFF, EXR or WebP.
+        picture: PNG, JPEG, TIFF, EXR, WebP or another kind that is read.
         trimap: A picture of the same size; below 85 background, 170 and above foreground, else unknown (of 255).
         outputs: What is written where.
         options: How patches are placed, chosen and joined, and the memory limit. Default: Options().

@@ -156,11 +156,15 @@ def attend(
     """The attention of an unknown pixel on the context patches of its patch.
 
     Args:
-        picture, trimap, linear: As `hdmatt.matte` takes them: paths or arrays.
-        y, x: The pixel; must be unknown in the trimap.
+        picture: As `hdmatt.matte` takes it: a path or an array.
+        trimap: As `hdmatt.matte` takes it.
+        y: Row of the pixel, which must be unknown in the trimap.
+        x: Its column.
         options: As a matte would be computed with; patch, overlap, topk, candidates and windows decide what is seen.
         network: Weights by name or file, a NetworkChoice, or a loaded network. Named weights are computed by plain
             PyTorch in fp32, whatever the choice says.
+        linear: An array's colours are scene-linear; files say so themselves.
+        max_pixels: Larger pictures are refused.
 
     Raises:
         InputError: The network has no context, K is 0, there is only one patch, the pixel is known or outside.

@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 import zipfile
 from dataclasses import dataclass
@@ -194,11 +195,13 @@ def write(wheel: Path, sdist: Path, found: list[Tried]) -> None:
         times = f"{one.import_seconds:.2f} s | {one.version_seconds:.2f} s"
         rows[key(one.tool, one.python)] = f"| {one.tool} | {one.python} | {one.megabytes:.0f} MB | {times} |"
     wheel_size, sdist_size = (path.stat().st_size / 1e6 for path in (wheel, sdist))
-    sizes = f"The wheel has {wheel_size:.1f} MB, weights included; the sdist {sdist_size:.1f}"
+    text = (
+        f"The wheel has {wheel_size:.1f} MB, weights included; the sdist {sdist_size:.1f} MB and builds the same "
+        f"wheel. Each row is an empty environment in which the {found[0].commands} commands of the "
+        f"[first page](index.md) ran, with {torch_of()}. Times are the least of five starts."
+    )
     table = [
-        f"{sizes} MB and builds the same wheel. Each row is an empty environment in which the",
-        f"{found[0].commands} commands of the [first page](index.md) ran, with {torch_of()}.",
-        "Times are the least of five starts.",
+        textwrap.fill(text, 100),
         "",
         "| installed by | Python | environment | `import hdmatt` | `hdmatt --version` |",
         "| -- | -- | -- | -- | -- |",

@@ -135,7 +135,8 @@ def tried(tool: str, python: str, wheel: Path, folder: Path) -> Tried:
         min(seconds(command, "--version", cwd=page, env=environment) for _ in range(5)),
         count,
     )
-    shutil.rmtree(home)
+    for one in (home, page):
+        shutil.rmtree(one)
     return result
 
 

@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from benchmarks import _shared
-from hdmatt.bench.measure import Limits
+from hdmatt.bench.measure import BenchLimits
 from hdmatt.bench.sweep import BenchResult, BenchRow, SweepPlan, bench
 from hdmatt.cli.tables import kind_table, layer_table
 from hdmatt.errors import InputError
@@ -85,7 +85,7 @@ def hr25(given: argparse.Namespace) -> Measured:
 
 
 def colours(given: argparse.Namespace) -> Measured:
-    limits = Limits(memory=20 * GB)
+    limits = BenchLimits(memory=20 * GB)
     methods = ["hdmatt:memory=1.2GB", "cf"]
     found = measured(given, methods, own_pair(given), times=4.0, limits=limits, colours=True)
     ours, cf = good(found.rows[0]), found.rows[1]

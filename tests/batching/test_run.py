@@ -16,7 +16,7 @@ from hdmatt.batching.division import Division, cores, divide
 from hdmatt.batching.entry import shown
 from hdmatt.batching.executor import Answer, Outcome, Task
 from hdmatt.batching.forecast import Forecast
-from hdmatt.batching.ledger import Ledger, Row
+from hdmatt.batching.ledger import Ledger, LedgerRow
 from hdmatt.batching.watch import Watching
 from hdmatt.errors import InputError, MemoryLimitError
 from hdmatt.inference.options import Options
@@ -144,7 +144,7 @@ def test_an_output_whose_row_was_never_written_is_known_as_ours(folder):
 def test_names_of_any_bytes_survive_the_ledger(tmp_path):
     name = b"n\xff\n \xe2\x82\xac'[1].jpg".decode("utf-8", "surrogateescape")
     with_row = Ledger(tmp_path)
-    with_row.add(Row(name, "done", {"picture": "1-2"}, {f"{name}.png": 3}))
+    with_row.add(LedgerRow(name, "done", {"picture": "1-2"}, {f"{name}.png": 3}))
     with_row.close()
     read = Ledger(tmp_path)
     assert read.rows == with_row.rows and os.path.join(tmp_path, f"{name}.png") in read.outputs
@@ -153,7 +153,7 @@ def test_names_of_any_bytes_survive_the_ledger(tmp_path):
 def test_the_last_row_counts_whichever_file_it_is_in(tmp_path):
     for time, state in ((2, "done"), (1, "failed")):
         ledger = Ledger(tmp_path)
-        ledger.add(Row("a", state, {}, time=time))
+        ledger.add(LedgerRow("a", state, {}, time=time))
         ledger.close()
     assert Ledger(tmp_path).rows["a"].state == "done"
 

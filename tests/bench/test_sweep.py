@@ -14,7 +14,7 @@ from torch import nn
 from hdmatt.bench import measure as measure_module
 from hdmatt.bench import peaks, plot, sweep
 from hdmatt.bench.layers import GROUPS, Group, by_group, lost, measure_layers
-from hdmatt.bench.measure import Limits, Measured, measure
+from hdmatt.bench.measure import BenchLimits, Measured, measure
 from hdmatt.bench.sweep import BenchResult, BenchRow, SweepPlan, best_of, summed, with_share
 from hdmatt.cli.main import main
 from hdmatt.cli.tables import kind_table, print_bench
@@ -25,7 +25,7 @@ from hdmatt.inference.options import NetworkChoice, Options
 from hdmatt.network.checkpoint import save_model
 from hdmatt.network.config import ModelConfig
 from hdmatt.network.model import HDMatt
-from hdmatt.system.worker import Worker, WorkerStopped, answer
+from hdmatt.system.worker import WorkerProcess, WorkerStopped, answer
 
 EMPTY = BenchRow("hdmatt", 1.0, 1000, 1000, 100_000)
 PEAKS = {"fp32": 1e11, "bf16": None, "bandwidth": 1e10, "threads": 2, "tf32": False}
@@ -136,7 +136,7 @@ def test_operations_do_not_depend_on_batch_and_runtime(pair, tmp_path, weights):
         options = Options(patch=64, overlap=16, batch=batch, memory="4GiB")
         settings = Settings(options, NetworkChoice(weights, runtime=runtime, device="cpu"))
         return measure_module._counted(
-            parse_method("hdmatt", settings), measure_module._Job(*pair, tmp_path, True)
+            parse_method("hdmatt", settings), measure_module._BenchJob(*pair, tmp_path, True)
         ).flops
 
     assert flops(1, "torch") == flops(3, "folded") > 0
@@ -266,9 +266,9 @@ def test_without_matplotlib_nothing_is_measured(monkeypatch):
 
 @pytest.mark.release
 def test_what_takes_too_long_or_holds_too_much_is_ended():
-    with Worker(sleep) as worker, pytest.raises(WorkerStopped, match=r"ended after 0\.1 s"):
+    with WorkerProcess(sleep) as worker, pytest.raises(WorkerStopped, match=r"ended after 0\.1 s"):
         worker.ask(60, time_limit=0.1)
-    with Worker(hold) as worker, pytest.raises(WorkerStopped, match="that it may hold"):
+    with WorkerProcess(hold) as worker, pytest.raises(WorkerStopped, match="that it may hold"):
         worker.ask(400 * 2**20, memory_limit=300 * 2**20)
 
 
@@ -277,7 +277,7 @@ def test_a_failing_method_and_a_hungry_one_are_measured_as_such(pair, tmp_path, 
     settings = Settings(Options(patch=64, overlap=16), NetworkChoice(weights, device="cpu"))
     missing = measure(parse_method("hdmatt:model=no.safetensors", settings), *pair, tmp_path)
     assert missing.seconds is None and "no.safetensors" in str(missing.error)
-    hungry = measure(parse_method("hdmatt", settings), *pair, tmp_path, limits=Limits(memory=2**24))
+    hungry = measure(parse_method("hdmatt", settings), *pair, tmp_path, limits=BenchLimits(memory=2**24))
     assert "that it may hold" in str(hungry.error)
 
 

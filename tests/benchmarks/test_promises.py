@@ -6,7 +6,7 @@ import cv2
 import pytest
 
 from benchmarks import promises
-from hdmatt.bench.measure import Limits
+from hdmatt.bench.measure import BenchLimits
 from hdmatt.bench.sweep import BenchResult, BenchRow
 from hdmatt.errors import InputError
 from hdmatt.evaluation.scenes import Generated
@@ -66,7 +66,7 @@ def test_promises_are_merged_into_one_file_and_compared(data, tmp_path, monkeypa
     assert hr25.runs == 3 and hr25.methods[:2] == ["hdmatt:windows=fewest", "cf"]
     assert enlarged.megapixels == (4 * 64 * 64 / 1e6,) and enlarged.colours
     assert enlarged.methods == ["hdmatt:memory=1.2GB,windows=fewest", "cf"]
-    assert enlarged.limits == Limits(memory=20 * 10**9)
+    assert enlarged.limits == BenchLimits(memory=20 * 10**9)
     assert (both.megapixels, after.megapixels, both.unknown) == ((0.01, 0.04), (0.01,), 0.05)
     out = capsys.readouterr().out
     assert "stem" in out and "relu" in out and "limit 20 GB: ran out of memory" in out

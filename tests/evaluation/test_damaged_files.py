@@ -19,7 +19,7 @@ from hdmatt.evaluation import ledger
 from hdmatt.evaluation.compose import Composition
 from hdmatt.evaluation.testsets import Item
 from hdmatt.pictures.reader import read_grey
-from hdmatt.system.worker import Worker, answer
+from hdmatt.system.worker import WorkerProcess, answer
 
 
 @pytest.fixture
@@ -124,8 +124,8 @@ def test_a_process_that_is_ended_removes_its_temporary_files(tmp_path, monkeypat
             raise Interrupted
         return 0
 
-    monkeypatch.setattr(Worker, "_resident", look)
-    with pytest.raises(Interrupted), Worker(_work_in_a_folder) as worker:
+    monkeypatch.setattr(WorkerProcess, "_resident", look)
+    with pytest.raises(Interrupted), WorkerProcess(_work_in_a_folder) as worker:
         worker.ask(str(tmp_path))
     assert list(tmp_path.iterdir()) == []
 

@@ -18,7 +18,7 @@ from small_evaluation import HEIGHT, NAMES, WIDTH, call, make_set, read, refused
 from hdmatt.cli.main import main
 from hdmatt.evaluation import evaluate as evaluate_module
 from hdmatt.evaluation import metrics, seams
-from hdmatt.evaluation.evaluate import _Job, _matte_path, evaluate, find_items, report, score_file
+from hdmatt.evaluation.evaluate import _EvalJob, _matte_path, evaluate, find_items, report, score_file
 from hdmatt.evaluation.ledger import ScoreRow
 from hdmatt.evaluation.methods import Settings, parse_method
 from hdmatt.evaluation.provenance import facts
@@ -227,7 +227,7 @@ def test_limit_takes_the_first_pictures(data, tmp_path):
 
 
 def test_other_options_do_not_overwrite_mattes(data, tmp_path):
-    job = _Job("crop", "patch 64", "toys", find_items([data])["toys"][0], "0123")
+    job = _EvalJob("crop", "patch 64", "toys", find_items([data])["toys"][0], "0123")
     first = _matte_path(job, tmp_path, [])
     held = ScoreRow("crop", "patch 64", "toys", "trimap", job.item.name, matte=first.relative_to(tmp_path).as_posix())
     second = _matte_path(job._replace(options="patch 320"), tmp_path, [held])

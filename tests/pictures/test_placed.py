@@ -10,7 +10,7 @@ from small_exr import save_exr, windows
 from small_pictures import info, save
 
 from hdmatt.errors import InputError
-from hdmatt.pictures.info import PictureInfo, Windows
+from hdmatt.pictures.info import ExrWindows, PictureInfo
 from hdmatt.pictures.placed import placed
 from hdmatt.pictures.reader import ArrayReader, open_picture
 from hdmatt.pictures.trimap import open_trimap
@@ -21,7 +21,7 @@ SHOWN = (0, 0, 20, 16)  # x, y, width, height of the display window
 def like(x: int, y: int, width: int, height: int, display: tuple[int, ...] = SHOWN) -> PictureInfo:
     """Metadata of a picture with this data window."""
     x0, y0, w, h = display
-    return info(height=height, width=width, windows=Windows(x, y, x0, y0, w, h))
+    return info(height=height, width=width, windows=ExrWindows(x, y, x0, y0, w, h))
 
 
 def numbers(height: int, width: int) -> np.ndarray:
@@ -36,7 +36,7 @@ def test_rows_are_paired_by_coordinates_and_zero_outside_of_the_data_window(thei
     (x, y, width, height), (left, top, wide, high) = theirs, ours
     canvas[y + 20 : y + 20 + height, x + 20 : x + 20 + width] = numbers(height, width)
     reader = ArrayReader(numbers(height, width), linear=True)
-    reader.info = replace(reader.info, windows=Windows(x, y, *SHOWN))
+    reader.info = replace(reader.info, windows=ExrWindows(x, y, *SHOWN))
     expected = canvas[top + 20 : top + 20 + high, left + 20 : left + 20 + wide]
     try:
         found = placed(reader, like(*ours))
@@ -101,5 +101,5 @@ def test_windows_that_cannot_be_paired_are_refused_with_both_named(theirs, ours)
 def test_the_data_window_of_an_exr_says_where_it_lies(tmp_path):
     path = save_exr(tmp_path / "a.exr", {"Y": numbers(4, 5)}, **windows((-3, 7, 5, 4), SHOWN))
     with open_picture(path) as picture:
-        assert picture.info.windows == Windows(-3, 7, *SHOWN)
+        assert picture.info.windows == ExrWindows(-3, 7, *SHOWN)
         np.testing.assert_array_equal(picture.colours(0, 4, 0, 5)[..., 0], numbers(4, 5))

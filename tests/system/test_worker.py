@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from hdmatt.errors import InputError
-from hdmatt.system.worker import Worker, WorkerStopped, answer, python_executable
+from hdmatt.system.worker import WorkerProcess, WorkerStopped, answer, python_executable
 
 
 def work(connection) -> None:
@@ -14,7 +14,7 @@ def work(connection) -> None:
 
 
 def test_a_worker_answers_and_starts_anew_after_its_process_was_killed():
-    with Worker(work) as worker:
+    with WorkerProcess(work) as worker:
         assert worker.ask("ab") == "abab"
         with pytest.raises(WorkerStopped, match=r"ended with code -9 \(killed: the system had no memory left\?\)"):
             worker.ask(int(signal.SIGKILL))
@@ -31,7 +31,7 @@ def test_a_program_that_is_no_python_is_never_started(monkeypatch, tmp_path, nam
         program.write_text(f"#!/bin/sh\ntouch {started}\n")
         program.chmod(0o755)
     monkeypatch.setattr(multiprocessing.spawn, "_python_exe", os.fsencode(program) if program else None)
-    with Worker(work) as worker, pytest.raises(InputError, match="which is no Python") as caught:
+    with WorkerProcess(work) as worker, pytest.raises(InputError, match="which is no Python") as caught:
         worker.ask("ab")
     assert "multiprocessing.set_executable" in caught.value.hint
     assert not started.exists()

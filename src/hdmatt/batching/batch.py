@@ -23,7 +23,7 @@ from hdmatt.batching.ledger import Ledger, settings_digest
 from hdmatt.batching.options import BatchOptions
 from hdmatt.batching.processes import Processes
 from hdmatt.batching.ray_executor import RayTasks, load_ray
-from hdmatt.batching.run import BatchResult, Job, Loop
+from hdmatt.batching.run import BatchJob, BatchResult, Loop
 from hdmatt.batching.templates import DEFAULT, SEQUENCE
 from hdmatt.batching.urls import Url, check_writable, is_url, path_of
 from hdmatt.batching.watch import Watching, watch
@@ -48,7 +48,7 @@ class Prepared:
 
     request: Request
     collected: Collected
-    job: Job
+    job: BatchJob
     ledger: Ledger
     division: Division
     device: str
@@ -118,7 +118,7 @@ def prepare(
     ledger = Ledger(out, None if options.ledger is None else Path(options.ledger))
     plain = _plain(work, options)
     request = Request(inputs, out, templates, options, OUTPUT_FILES, _types(plain))
-    job = Job(plain, _digest(plain), options.redo, options.max_failures)
+    job = BatchJob(plain, _digest(plain), options.redo, options.max_failures)
     collected = collect(request, ledger)
     waiting = ("unmatched", "missing", "frames") if watched else ()
     refuse([problem for problem in collected.problems if problem.kind not in waiting])

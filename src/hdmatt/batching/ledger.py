@@ -1,6 +1,6 @@
 """The ledger of a folder of results: a row for each finished or failed picture. JSON lines, one file a writer.
 
-Row          one line
+LedgerRow    one line
 Ledger       all rows of a folder, and the file that this process adds to
 fingerprint  size and time (or ETag) of each input, and the settings' digest
 settings_digest    the digest of everything else that the pixels depend on
@@ -32,7 +32,7 @@ Fingerprint = dict[str, str]
 
 
 @dataclass(frozen=True)
-class Row:
+class LedgerRow:
     """A line of the ledger.
 
     Attributes:
@@ -78,7 +78,7 @@ class Ledger:
     def __init__(self, results: PurePath, folder: Path | None = None) -> None:
         self.results = results
         self.folder = Path(results / FOLDER) if folder is None else folder
-        self.rows: dict[str, Row] = {}  # name -> its last row that is done or failed
+        self.rows: dict[str, LedgerRow] = {}  # name -> its last row that is done or failed
         self.outputs: set[str] = set()  # every file that a batch wrote, or began to write, here
         self._read: dict[str, int] = {}  # file -> bytes that were read
         self._own: BinaryIO | None = None
@@ -102,7 +102,7 @@ class Ledger:
             for line in data[:whole].splitlines():
                 self._take(line)
 
-    def add(self, row: Row) -> None:
+    def add(self, row: LedgerRow) -> None:
         """Write a row to the disk.
 
         Raises:
@@ -167,13 +167,13 @@ class Ledger:
     def _take(self, line: bytes) -> None:
         try:
             found = json.loads(line)
-            known = {one.name for one in fields(Row)}
-            row = Row(**{key: value for key, value in found.items() if key in known})
+            known = {one.name for one in fields(LedgerRow)}
+            row = LedgerRow(**{key: value for key, value in found.items() if key in known})
         except (ValueError, TypeError, AttributeError):
             return  # a line that was damaged: its picture counts as not done
         self._keep(row)
 
-    def _keep(self, row: Row) -> None:
+    def _keep(self, row: LedgerRow) -> None:
         whole = map(self._whole, row.outputs)
         self.outputs.update(path if is_url(path) else os.path.abspath(path) for path in whole)
         before = self.rows.get(row.name)

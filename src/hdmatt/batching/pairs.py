@@ -1,7 +1,7 @@
 """Which trimap belongs to which picture, by names alone.
 
-Folders     the files of folders by their stems, each folder read once
-pair        pictures -> their trimaps or masks, and what does not fit
+FilesByStem  the files of folders by their stems, each folder read once
+pair         pictures -> their trimaps or masks, and what does not fit
 
 Where a trimap of sub/NAME.jpg is looked for, in any format that we read:
 
@@ -35,7 +35,7 @@ class Pair:
     mask: PurePath | None = None
 
 
-class Folders:
+class FilesByStem:
     """The files of folders by their stems; every folder is read once."""
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ def pair(
         The pairs, and the pictures that have no trimap ("unmatched"), several, or one that another picture has, too
         ("ambiguous").
     """
-    folders, pairs, problems = Folders(), list[Pair](), list[Problem]()
+    folders, pairs, problems = FilesByStem(), list[Pair](), list[Problem]()
     of: dict[str, list[Found]] = defaultdict(list)
     for found in pictures:
         several = list(_unique(_trimaps(found, folders, trimaps)))
@@ -106,7 +106,7 @@ def pair(
     return pairs, problems
 
 
-def _trimaps(found: Found, folders: Folders, given: PurePath | None) -> Iterator[PurePath]:
+def _trimaps(found: Found, folders: FilesByStem, given: PurePath | None) -> Iterator[PurePath]:
     stem, here = found.path.stem, found.path.parent
     if given is not None:
         yield from _either(folders, given / found.folder, stem)
@@ -120,14 +120,14 @@ def _trimaps(found: Found, folders: Folders, given: PurePath | None) -> Iterator
         yield from _either(folders, folder / found.folder, stem)
 
 
-def _masks(found: Found, folders: Folders, given: PurePath) -> Iterator[PurePath]:
+def _masks(found: Found, folders: FilesByStem, given: PurePath) -> Iterator[PurePath]:
     folder = given / found.folder
     yield from folders.named(folder, found.path.stem)
     for ending in MASK_ENDINGS:
         yield from folders.named(folder, found.path.stem + ending)
 
 
-def _either(folders: Folders, folder: PurePath, stem: str) -> Iterator[PurePath]:
+def _either(folders: FilesByStem, folder: PurePath, stem: str) -> Iterator[PurePath]:
     yield from folders.named(folder, stem)
     for ending in TRIMAP_ENDINGS:
         yield from folders.named(folder, stem + ending)

@@ -1,7 +1,7 @@
 """The loop of a batch: claims pictures, hands them to an executor, writes the ledger.
 
 BatchResult    the result of one picture
-Job            what all pictures of a batch have in common
+BatchJob       what all pictures of a batch have in common
 Loop           results, as pictures finish
 
 Of a picture that several runs want, the first to claim it computes it; the others go on and take its result from the
@@ -21,7 +21,7 @@ from hdmatt.batching.division import Division
 from hdmatt.batching.entry import Entry
 from hdmatt.batching.executor import Answer, Executor, Outcome, Task
 from hdmatt.batching.forecast import Forecast
-from hdmatt.batching.ledger import Fingerprint, Ledger, Row, fingerprint, settings_digest
+from hdmatt.batching.ledger import Fingerprint, Ledger, LedgerRow, fingerprint, settings_digest
 from hdmatt.batching.sizes import Sizes
 from hdmatt.batching.urls import forget
 from hdmatt.errors import InputError
@@ -62,7 +62,7 @@ class BatchResult:
 
 
 @dataclass(frozen=True)
-class Job:
+class BatchJob:
     """Settings that all pictures of a batch share.
 
     Attributes:
@@ -106,7 +106,7 @@ class Loop:
 
     def __init__(
         self,
-        job: Job,
+        job: BatchJob,
         ledger: Ledger,
         claims: Claims,
         executor: Executor,
@@ -188,7 +188,7 @@ class Loop:
             yield self._standing(entry, standing)
             return
         outputs = {self.ledger.place(path): 0 for path in entry.outputs.values()}
-        self.ledger.add(Row(entry.name, "started", before, outputs))
+        self.ledger.add(LedgerRow(entry.name, "started", before, outputs))
         self._entries[entry.name], self._before[entry.name] = entry, before
         self._submit(self._task(entry))
 
@@ -232,9 +232,9 @@ class Loop:
             summary=RunSummary.of(outcome.summary),
         )
 
-    def _row(self, entry: Entry, before: Fingerprint, outcome: Outcome) -> Row:
+    def _row(self, entry: Entry, before: Fingerprint, outcome: Outcome) -> LedgerRow:
         sizes = {self.ledger.place(path): outcome.sizes.get(path, 0) for path in entry.outputs.values()}
-        return Row(
+        return LedgerRow(
             entry.name,
             outcome.state,
             before,

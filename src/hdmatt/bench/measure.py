@@ -27,7 +27,7 @@ from hdmatt.evaluation.testsets import Item
 from hdmatt.evaluation.timed import describe_error
 from hdmatt.system import memory
 from hdmatt.system.memory import keep_freed, peak_with_children, reset_peak
-from hdmatt.system.worker import Worker, WorkerStopped, answer
+from hdmatt.system.worker import WorkerProcess, WorkerStopped, answer
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Measured:
     error: str | None = None
 
 
-class Limits(NamedTuple):
+class BenchLimits(NamedTuple):
     """Of one run. None: no limit (of memory: 90 % of what is free)."""
 
     seconds: float | None = None
@@ -58,7 +58,7 @@ def measure(
     trimap: Path,
     folder: Path,
     *,
-    limits: Limits = Limits(),  # noqa: B008  a constant
+    limits: BenchLimits = BenchLimits(),  # noqa: B008  a constant
     count: bool = False,
     colours: bool = False,
 ) -> Measured:
@@ -68,8 +68,8 @@ def measure(
         count: Count the network's operations, in a second run that is not clocked.
         colours: Write foreground and cut-out, too; only our own methods do.
     """
-    job = _Job(picture, trimap, folder, colours)
-    with Worker(_serve, method) as worker:
+    job = _BenchJob(picture, trimap, folder, colours)
+    with WorkerProcess(_serve, method) as worker:
         try:
             found: Measured = worker.ask("load", memory_limit=limits.memory)
             if not found.error:
@@ -99,7 +99,7 @@ def network_layers(settings: Settings, peak_flops: float) -> Any:
     return _elsewhere(_layers, settings, peak_flops)
 
 
-class _Job(NamedTuple):
+class _BenchJob(NamedTuple):
     picture: Path
     trimap: Path
     folder: Path
@@ -111,8 +111,8 @@ def _serve(connection: Connection, method: Method) -> None:
     stay_offline()
     if method.kind in NETWORK:
         keep_freed()
-    run: Callable[[_Job], Measured] | None = None
-    last: _Job | None = None
+    run: Callable[[_BenchJob], Measured] | None = None
+    last: _BenchJob | None = None
 
     def work(question: Any) -> Measured:
         nonlocal run, last
@@ -138,12 +138,12 @@ def _serve(connection: Connection, method: Method) -> None:
     answer(connection, work)
 
 
-def _warm(run: Callable[[_Job], Measured]) -> None:
+def _warm(run: Callable[[_BenchJob], Measured]) -> None:
     with tiny_pair() as (picture, trimap):
-        run(_Job(picture, trimap, picture.parent, colours=False))
+        run(_BenchJob(picture, trimap, picture.parent, colours=False))
 
 
-def _ours(method: Method) -> Callable[[_Job], Measured]:
+def _ours(method: Method) -> Callable[[_BenchJob], Measured]:
     """hdmatt's own strategies, as the command line runs them."""
     from hdmatt.bench.peaks import device_peak
     from hdmatt.inference import files, load
@@ -152,7 +152,7 @@ def _ours(method: Method) -> Callable[[_Job], Measured]:
     settings = method.settings
     load.load_network(settings.network)
 
-    def run(job: _Job) -> Measured:
+    def run(job: _BenchJob) -> Measured:
         colours = (job.folder / "foreground.png", job.folder / "cutout.png") if job.colours else (None, None)
         done = files.matte_files(
             job.picture,
@@ -174,17 +174,17 @@ def _ours(method: Method) -> Callable[[_Job], Measured]:
     return run
 
 
-def _others(method: Method) -> Callable[[_Job], Measured]:
+def _others(method: Method) -> Callable[[_BenchJob], Measured]:
     compute = method_program(method)
 
-    def run(job: _Job) -> Measured:
+    def run(job: _BenchJob) -> Measured:
         compute(Item("picture", job.picture, job.trimap, None, ""), job.folder / "alpha.png")
         return Measured()
 
     return run
 
 
-def _counted(method: Method, job: _Job) -> Measured:
+def _counted(method: Method, job: _BenchJob) -> Measured:
     """The operations of the last run, counted with PyTorch's own network: they are the same in every runtime.
 
     The memory limit is raised by what the first run left behind, so that the plan is the same. Runs on the CPU, where
@@ -203,7 +203,7 @@ def _counted(method: Method, job: _Job) -> Measured:
 
 
 def _elsewhere(function: Callable[..., Any], *arguments: Any) -> Any:
-    with Worker(_serve_function, function, arguments) as worker:
+    with WorkerProcess(_serve_function, function, arguments) as worker:
         found = worker.ask("go")
     if isinstance(found, Exception):
         raise found

@@ -21,7 +21,7 @@ from statistics import median
 from typing import Any
 
 from hdmatt.bench import plot
-from hdmatt.bench.measure import Limits, Measured, machine_peaks, measure, network_layers
+from hdmatt.bench.measure import BenchLimits, Measured, machine_peaks, measure, network_layers
 from hdmatt.errors import InputError
 from hdmatt.evaluation.methods import FOLDER, Method, Settings, parse_method
 from hdmatt.evaluation.provenance import facts
@@ -56,7 +56,7 @@ class SweepPlan:
     picture: Path | None = None
     trimap: Path | None = None
     runs: int = 1
-    limits: Limits = field(default_factory=Limits)
+    limits: BenchLimits = field(default_factory=BenchLimits)
     layers: bool = False
     colours: bool = False
 

@@ -49,7 +49,7 @@ def bench_command(
 ) -> None:
     """Time and memory of methods on pictures of many sizes, and how near to the machine's peak they come."""
     from hdmatt.bench import sweep
-    from hdmatt.bench.measure import Limits
+    from hdmatt.bench.measure import BenchLimits
     from hdmatt.cli.tables import print_bench
     from hdmatt.evaluation.evaluate import device_for
     from hdmatt.evaluation.methods import Settings
@@ -61,7 +61,7 @@ def bench_command(
         picture=picture,
         trimap=trimap,
         runs=runs,
-        limits=Limits(time_limit, memory_limit),
+        limits=BenchLimits(time_limit, memory_limit),
         layers=layers,
     )
     network = replace(shared.network_of(context), device=device_for(plan.methods, device, several=False))

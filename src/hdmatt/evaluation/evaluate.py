@@ -9,7 +9,7 @@ settings_check.py, the page in regions.py and report.py. Read top to bottom:
     device_for    where networks run
     evaluate      writes scores.jsonl, mattes/, result.json and report.html into one folder
     _prepare, _compute, _finish    its three parts
-    _Job          one method on one picture
+    _EvalJob      one method on one picture
 
 Every matte is scored as the 8-bit PNG in the report's folder, so anybody can score it again. Known pixels of every
 computed matte have the trimap's values. A method that fails or runs out of memory gives a row with the error. A row
@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 from hdmatt.errors import InputError
 from hdmatt.evaluation import report
 from hdmatt.evaluation.items import finished_matte, require_path
-from hdmatt.evaluation.ledger import Key, ScoreRow, append, inputs_of, read_rows, read_runs
+from hdmatt.evaluation.ledger import ScoreKey, ScoreRow, append, inputs_of, read_rows, read_runs
 from hdmatt.evaluation.made_trimaps import with_trimaps
 from hdmatt.evaluation.methods import FOLDER, KINDS, Method, Settings, parse_method
 from hdmatt.evaluation.provenance import facts, new_run, now, origins, provenance
@@ -153,7 +153,7 @@ class Listener(NamedTuple):
     finished: Finished | None = None  # after each matte that was computed now
 
 
-class _Job(NamedTuple):
+class _EvalJob(NamedTuple):
     method: str
     options: str
     dataset: str
@@ -162,7 +162,7 @@ class _Job(NamedTuple):
     finished: Path | None = None  # the matte of a "folder:" method
 
     @property
-    def key(self) -> Key:
+    def key(self) -> ScoreKey:
         return self.method, self.options, *self.picture, self.inputs
 
     @property
@@ -175,21 +175,21 @@ def _jobs(
     methods: Mapping[str, Method],
     fingerprints: Mapping[str, str],
     digests: dict[Path, str],
-) -> list[_Job]:
+) -> list[_EvalJob]:
     """Every method on every picture, each with the checksum of what it is computed from."""
-    jobs: list[_Job] = []
+    jobs: list[_EvalJob] = []
     for name, method in methods.items():
         for dataset, some in items.items():
             for item in some:
                 finished = finished_matte(require_path(method.path), dataset, item) if method.kind == FOLDER else None
                 inputs = inputs_of(item, finished, known=digests)
-                jobs.append(_Job(name, fingerprints[name], dataset, item, inputs, finished))
+                jobs.append(_EvalJob(name, fingerprints[name], dataset, item, inputs, finished))
     return jobs
 
 
 def _prepare(
-    items: Mapping[str, Sequence[Item]], jobs: Sequence[_Job], out: Path, *, retry: bool
-) -> tuple[dict[Key, ScoreRow], int]:
+    items: Mapping[str, Sequence[Item]], jobs: Sequence[_EvalJob], out: Path, *, retry: bool
+) -> tuple[dict[ScoreKey, ScoreRow], int]:
     """The rows of earlier calls that still count, and the number of jobs without one, whose files are checked."""
     held = {key: row for key, row in read_rows(out).items() if not (retry and row.error is not None)}
     new = [job for job in jobs if job.key not in held]
@@ -209,9 +209,9 @@ def _recorded_run(
 
 
 def _compute(
-    jobs: Sequence[_Job],
+    jobs: Sequence[_EvalJob],
     methods: Mapping[str, Method],
-    held: dict[Key, ScoreRow],
+    held: dict[ScoreKey, ScoreRow],
     out: Path,
     settings: Settings,
     run: str,
@@ -248,7 +248,7 @@ def _limits(method: Method) -> dict[str, int | None]:
     }
 
 
-def _matte_path(job: _Job, out: Path, held: Iterable[ScoreRow]) -> Path:
+def _matte_path(job: _EvalJob, out: Path, held: Iterable[ScoreRow]) -> Path:
     """Where the matte goes: mattes/<method>/<data set>/<variant>/<name>.png, but never over another row's matte."""
     place = Path(slug(job.dataset)) / slug(job.item.variant) / f"{job.item.name}.png"
     taken = {row.matte for row in held}
@@ -257,7 +257,7 @@ def _matte_path(job: _Job, out: Path, held: Iterable[ScoreRow]) -> Path:
     return next((path for path in paths if path.relative_to(out).as_posix() not in taken), paths[-1])
 
 
-def _row(job: _Job, worker: Timed, out: Path, path: Path, borders: PatchBorders | None) -> ScoreRow:
+def _row(job: _EvalJob, worker: Timed, out: Path, path: Path, borders: PatchBorders | None) -> ScoreRow:
     """Compute, write and score one matte."""
     row = ScoreRow(job.method, job.options, *job.picture, job.inputs, matte=path.relative_to(out).as_posix())
     make_folder(path.parent)
@@ -267,7 +267,7 @@ def _row(job: _Job, worker: Timed, out: Path, path: Path, borders: PatchBorders 
     return replace(row, **score_file(path, job.item, borders), seconds=run.seconds, peak_memory=run.peak)
 
 
-def _on_borders(row: ScoreRow, job: _Job, out: Path, borders: PatchBorders | None) -> ScoreRow:
+def _on_borders(row: ScoreRow, job: _EvalJob, out: Path, borders: PatchBorders | None) -> ScoreRow:
     """The row with its seams on the borders of this call; where those differ, measured again and stored.
 
     If the matte is gone, only the score on its own borders is left.

@@ -25,7 +25,7 @@ from hdmatt.evaluation.compose import Composition
 from hdmatt.evaluation.testsets import Item
 from hdmatt.system.files import append_text, digest, unwritable
 
-Key = tuple[str, ...]  # method, options, data set, variant, name, inputs
+ScoreKey = tuple[str, ...]  # method, options, data set, variant, name, inputs
 
 _K, _T = TypeVar("_K"), TypeVar("_T")
 
@@ -60,7 +60,7 @@ class ScoreRow:
     note: str | None = None
 
     @property
-    def key(self) -> Key:
+    def key(self) -> ScoreKey:
         """Identity of a row: of rows with the same key the last one counts."""
         return self.method, self.options, self.dataset, self.variant, self.name, self.inputs
 
@@ -90,7 +90,7 @@ def inputs_of(item: Item, finished: Path | None = None, *, known: dict[Path, str
     return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()[:16]
 
 
-def read_rows(out: Path) -> dict[Key, ScoreRow]:
+def read_rows(out: Path) -> dict[ScoreKey, ScoreRow]:
     """The rows of earlier runs, the last of each key; a last line that was cut off is removed from the file."""
     return _read(out / "scores.jsonl", lambda fields: ((row := ScoreRow(**fields)).key, row))
 

@@ -20,16 +20,16 @@ from hdmatt.pictures.trimap import UNKNOWN
 BAND_PIXELS = 1 << 21  # Grad and seam go through the picture in bands of rows of about this many pixels
 
 # Deliberately loose: the functions check shape and type themselves, with an error a caller can act on.
-Matte = Any
+AnyArray = Any
 
 Bytes = UInt8[np.ndarray, "h w"]
 Mask = Bool[np.ndarray, "h w"]
 
 
 def checked_bytes(
-    prediction: Matte,
-    truth: Matte,
-    trimap: Matte,
+    prediction: AnyArray,
+    truth: AnyArray,
+    trimap: AnyArray,
     names: tuple[str, str, str] = ("the prediction", "the truth", "the trimap"),
 ) -> tuple[Bytes, Bytes, Mask]:
     """Both mattes as uint8, and the mask of unknown pixels.
@@ -66,11 +66,11 @@ def _array(value: Any, name: str) -> np.ndarray:
     return value if type(value) is np.ndarray else array_of(value, name)
 
 
-def _size(array: Matte) -> str:
+def _size(array: AnyArray) -> str:
     return "x".join(str(length) for length in array.shape)
 
 
-def _as_bytes(matte: Matte, name: str) -> Bytes:
+def _as_bytes(matte: AnyArray, name: str) -> Bytes:
     if matte.dtype == np.uint8:
         return matte
     if not np.issubdtype(matte.dtype, np.floating):

@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Float64, Shaped
 
 from hdmatt.errors import InputError
-from hdmatt.evaluation.matte_bytes import Bytes, Mask, Matte, bands, checked_bytes
+from hdmatt.evaluation.matte_bytes import AnyArray, Bytes, Mask, bands, checked_bytes
 from hdmatt.evaluation.seams import Borders, step_across
 
 THOUSAND = 1000.0  # SAD, Grad and Conn are printed in thousands in every paper
@@ -47,7 +47,9 @@ class Scores:
 # All of them
 
 
-def score(prediction: Matte, truth: Matte, trimap: Matte, *, borders: Borders | None = None, band: int = 4) -> Scores:
+def score(
+    prediction: AnyArray, truth: AnyArray, trimap: AnyArray, *, borders: Borders | None = None, band: int = 4
+) -> Scores:
     """All scores of one matte; the same numbers as the functions below, with the arrays checked once.
 
     Args:
@@ -79,7 +81,7 @@ def score(prediction: Matte, truth: Matte, trimap: Matte, *, borders: Borders | 
 # Plain errors
 
 
-def sad(prediction: Matte, truth: Matte, trimap: Matte) -> float:
+def sad(prediction: AnyArray, truth: AnyArray, trimap: AnyArray) -> float:
     """Sum of absolute differences over the unknown pixels, in thousands.
 
     Not over the whole picture, as mmagic does, and never stretched, as IndexNet's port does. Sums integers, so
@@ -91,7 +93,7 @@ def sad(prediction: Matte, truth: Matte, trimap: Matte) -> float:
     return _sad(_differences(*checked_bytes(prediction, truth, trimap)))
 
 
-def mse(prediction: Matte, truth: Matte, trimap: Matte) -> float:
+def mse(prediction: AnyArray, truth: AnyArray, trimap: AnyArray) -> float:
     """Mean squared difference over the unknown pixels, in [0, 1]; papers print it times 1000.
 
     Raises:
@@ -100,7 +102,7 @@ def mse(prediction: Matte, truth: Matte, trimap: Matte) -> float:
     return _mse(_differences(*checked_bytes(prediction, truth, trimap)))
 
 
-def mad(prediction: Matte, truth: Matte, trimap: Matte) -> float:
+def mad(prediction: AnyArray, truth: AnyArray, trimap: AnyArray) -> float:
     """Mean absolute difference over the unknown pixels, in [0, 1]: SAD that does not grow with the picture.
 
     Raises:
@@ -112,7 +114,7 @@ def mad(prediction: Matte, truth: Matte, trimap: Matte) -> float:
 # Gradient and connectivity
 
 
-def grad(prediction: Matte, truth: Matte, trimap: Matte) -> float:
+def grad(prediction: AnyArray, truth: AnyArray, trimap: AnyArray) -> float:
     """Sum over the unknown pixels of the squared difference of gradient magnitudes, in thousands.
 
     Both mattes are first stretched to fill [0, 1] over the whole picture (MATLAB's mat2gray). Two things follow:
@@ -129,7 +131,7 @@ def grad(prediction: Matte, truth: Matte, trimap: Matte) -> float:
     return _grad(*checked_bytes(prediction, truth, trimap))
 
 
-def conn(prediction: Matte, truth: Matte, trimap: Matte) -> float:
+def conn(prediction: AnyArray, truth: AnyArray, trimap: AnyArray) -> float:
     """Sum over the unknown pixels of the difference in connectivity, in thousands.
 
     The connectivity of a pixel is 1 up to where it hangs on to the largest part that both mattes share, and less by
@@ -152,7 +154,7 @@ def conn(prediction: Matte, truth: Matte, trimap: Matte) -> float:
 # The truth
 
 
-def check_truth(truth: Matte, trimap: Matte, name: str) -> None:
+def check_truth(truth: AnyArray, trimap: AnyArray, name: str) -> None:
     """Refuse a truth that says nothing: one value over the whole picture, or no pixel left to score.
 
     The functions above do score such a pair (the reference does), but in a data set it means a wrong file: an

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from hdmatt.errors import InputError
-from hdmatt.evaluation.matte_bytes import Bytes, Mask, Matte, bands, checked_bytes
+from hdmatt.evaluation.matte_bytes import AnyArray, Bytes, Mask, bands, checked_bytes
 from hdmatt.patches.windows import Window
 
 
@@ -45,7 +45,7 @@ def patch_borders(windows: Iterable[Window], *, height: int, width: int) -> Bord
     )
 
 
-def seam(prediction: Matte, truth: Matte, trimap: Matte, borders: Borders, *, band: int = 4) -> float:
+def seam(prediction: AnyArray, truth: AnyArray, trimap: AnyArray, borders: Borders, *, band: int = 4) -> float:
     """How much rougher the error is across the borders of patches than elsewhere; 1 means that no seam shows.
 
     The mean abs(gradient of the error) on the border bands divided by the same away from them, the error being

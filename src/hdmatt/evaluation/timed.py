@@ -26,7 +26,7 @@ from hdmatt.evaluation.scenes import tiny_pair
 from hdmatt.evaluation.testsets import Item
 from hdmatt.pictures import reader
 from hdmatt.system.memory import can_reset_peak, is_out_of_memory, keep_freed, peak_with_children, reset_peak
-from hdmatt.system.worker import Worker, WorkerStopped, answer
+from hdmatt.system.worker import WorkerProcess, WorkerStopped, answer
 
 
 class TimedMatte(NamedTuple):
@@ -46,7 +46,7 @@ class Timed:
 
     def __init__(self, method: Method) -> None:
         self.method = method
-        self._worker = Worker(_serve, method)
+        self._worker = WorkerProcess(_serve, method)
 
     def run(self, item: Item, path: Path, finished: Path | None = None) -> TimedMatte:
         """One matte, written to `path`; one that is finished is taken as it is."""

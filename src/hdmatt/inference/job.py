@@ -1,7 +1,7 @@
 """Task and job of a strategy: a picture to be matted, and the planned rows of its matte.
 
 Job              a plan, and the rows of the matte as they are computed
-Task             the picture, its trimap, the network and the options
+MatteTask        the picture, its trimap, the network and the options
 patches_alone    the strategy of one patch after the other, with context
 """
 
@@ -39,7 +39,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Task:
+class MatteTask:
     """Everything that a strategy needs.
 
     Attributes:
@@ -55,7 +55,7 @@ class Task:
     counters: Counters | None
     go_on: Progress = lambda *_: None
 
-    def with_options(self, **changes: int) -> "Task":
+    def with_options(self, **changes: int) -> "MatteTask":
         """The same task with other options."""
         return replace(self, options=replace(self.options, **changes))
 
@@ -71,7 +71,7 @@ def size_of(picture: RowSource) -> tuple[int, int]:
     return picture.info.height, picture.info.width
 
 
-def patches_alone(task: Task) -> Job:
+def patches_alone(task: MatteTask) -> Job:
     """Patch after patch, without a smaller picture."""
     plan = task.plan()
     rows = run(plan, task.picture, task.trimap, task.model, progress=task.progress, counters=task.counters)

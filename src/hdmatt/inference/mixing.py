@@ -15,7 +15,7 @@ import numpy as np
 
 from hdmatt.inference.options import RowSource
 from hdmatt.pictures.colours.encoding import LINEAR, Encoding, check_convertible, convert
-from hdmatt.pictures.colours.foreground import PIECE, Band, foreground_bands
+from hdmatt.pictures.colours.foreground import PIECE, ForegroundRows, foreground_bands
 from hdmatt.pictures.colours.mixing import alpha_for, check_space, space
 from hdmatt.pictures.info import PictureInfo
 from hdmatt.pictures.reader import BandReader, PictureReader, as_float
@@ -87,7 +87,9 @@ class Conversion:
         return self.source != self.target
 
 
-def converted(rows: Iterator[tuple[int, np.ndarray]], picture: BandReader, conversion: Conversion) -> Iterator[Band]:
+def converted(
+    rows: Iterator[tuple[int, np.ndarray]], picture: BandReader, conversion: Conversion
+) -> Iterator[ForegroundRows]:
     """(first row, foreground's rows in the picture's encoding, alpha's rows for the outputs), from top to bottom.
 
     Foreground and background are estimated where the picture's colours mix.
@@ -95,7 +97,7 @@ def converted(rows: Iterator[tuple[int, np.ndarray]], picture: BandReader, conve
     own, source, target = conversion.own, conversion.source, conversion.target
     size = {"height": picture.info.height, "width": picture.info.width}
 
-    def bands() -> Iterator[Band]:
+    def bands() -> Iterator[ForegroundRows]:
         for y0, alpha in rows:
             for y in range(0, len(alpha), PIECE):
                 y1 = min(y + PIECE, len(alpha))

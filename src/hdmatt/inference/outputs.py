@@ -45,7 +45,7 @@ from hdmatt.pictures.files.formats import (
 from hdmatt.pictures.files.labels import written_as
 from hdmatt.pictures.files.palette import LARGEST
 from hdmatt.pictures.files.psd import LAYERED, PsdWriter
-from hdmatt.pictures.info import WHITE, PictureInfo, Windows
+from hdmatt.pictures.info import WHITE, ExrWindows, PictureInfo
 from hdmatt.pictures.writer import PictureWriter, check_output_path
 from hdmatt.system.hidden import place_of, remove_stale
 from hdmatt.system.together import Together
@@ -397,11 +397,11 @@ class OutputFiles:
         return convert(colours, self._info.encoding, self._written_as[writer])
 
 
-def _windows_of(box: Box, info: PictureInfo, file_format: Format) -> Windows:
+def _windows_of(box: Box, info: PictureInfo, file_format: Format) -> ExrWindows:
     """Where a box lies in what an EXR shows, and for other formats in the picture."""
     whole = info.windows if file_format is EXR else None
     if whole is None:
-        whole = Windows(0, 0, 0, 0, info.width, info.height)
+        whole = ExrWindows(0, 0, 0, 0, info.width, info.height)
     return whole._replace(x=whole.x + box.x0, y=whole.y + box.y0)
 
 

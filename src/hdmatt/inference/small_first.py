@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from hdmatt.inference import needs
-from hdmatt.inference.job import Job, Task, size_of
+from hdmatt.inference.job import Job, MatteTask, size_of
 from hdmatt.inference.options import Counters, Plan
 from hdmatt.inference.run import run
 from hdmatt.inference.threads import prefetch
@@ -30,7 +30,7 @@ _FRAGMENTS = 24 * memory.MIB  # freed memory that the smaller picture's patches 
 _WIDE = 48 * memory.MIB  # a wide picture's rows make up for the smaller one's memory only beyond this
 
 
-def with_small_picture(task: Task) -> Job:
+def with_small_picture(task: MatteTask) -> Job:
     """The strategy `hdmatt`: patches with context, and the smaller picture's matte where the picture is large."""
     plan, small = prepare(task)
 
@@ -48,7 +48,7 @@ def with_small_picture(task: Task) -> Job:
     return Job(plan, plan.unknown, rows())
 
 
-def prepare(task: Task) -> tuple[Plan, Callable[[], SmallMatte | None]]:
+def prepare(task: MatteTask) -> tuple[Plan, Callable[[], SmallMatte | None]]:
     """The plan of a picture, with room for the smaller picture where there is one.
 
     Returns:
@@ -67,7 +67,7 @@ def extra_work(strategy: str, height: int, width: int, *, small_first: bool = Tr
     return 0.0 if strategy != "hdmatt" or step == 1 or not small_first else step**-1.3
 
 
-def _with_room_for_small_picture(task: Task, step: int) -> Task:
+def _with_room_for_small_picture(task: MatteTask, step: int) -> MatteTask:
     """The task, its plan with room for the smaller picture: while it is made, while it is matted, and for its matte."""
     options, info = task.options, task.picture.info
     small, pixel = needs.small_picture_bytes(*size_of(task.picture)), 3 * info.dtype.itemsize
@@ -85,7 +85,7 @@ def _with_room_for_small_picture(task: Task, step: int) -> Task:
     )
 
 
-def _small_matte(task: Task, step: int) -> SmallMatte | None:
+def _small_matte(task: MatteTask, step: int) -> SmallMatte | None:
     """The matte of the smaller picture. None if its trimap has lost all foreground or all background: thin scribbles.
 
     The time in its network and the rows read for it are counted, its patches are not.

@@ -17,7 +17,7 @@ from hdmatt.errors import InputError, MemoryLimitError
 from hdmatt.inference import needs
 from hdmatt.inference.budget import Budget, limit_of
 from hdmatt.inference.candidates import check_some_known
-from hdmatt.inference.job import Job, Task, patches_alone
+from hdmatt.inference.job import Job, MatteTask, patches_alone
 from hdmatt.inference.mixing import as_mixed
 from hdmatt.inference.options import Counters, Options, Progress, RowSource, RunOptions
 from hdmatt.inference.small_first import with_small_picture
@@ -75,14 +75,14 @@ def matte_rows(
             hint="Give a trimap of the picture's size; a trimap is never resized.",
         )
     picture = as_mixed(picture, options.mixing)
-    return STRATEGIES[strategy](Task(picture, trimap, model, options, progress, counters))
+    return STRATEGIES[strategy](MatteTask(picture, trimap, model, options, progress, counters))
 
 
-def _crop(task: Task) -> Job:
+def _crop(task: MatteTask) -> Job:
     return patches_alone(task.with_options(topk=0))
 
 
-def _tiles(task: Task) -> Job:
+def _tiles(task: MatteTask) -> Job:
     task = task.with_options(topk=0, overlap=0)
     plan, options, info = task.plan(), task.options, task.trimap.info
     queries = with_unknown(task.trimap, tiles(info.height, info.width, size=options.patch), band=options.band)
@@ -99,7 +99,7 @@ def _tiles(task: Task) -> Job:
     return Job(replace(plan, queries=queries, known_colours=False), plan.unknown, rows)
 
 
-def _whole(task: Task, *, long_side: int | None = None) -> Job:
+def _whole(task: MatteTask, *, long_side: int | None = None) -> Job:
     """The whole picture at once, shrunk to `long_side` if it is larger."""
     picture, trimap, model, options = task.picture, task.trimap, task.model, task.options
     height, width = picture.info.height, picture.info.width
@@ -136,11 +136,11 @@ def _check_memory(model: HDMatt, options: RunOptions, small: tuple[int, int], wi
         )
 
 
-def _downsample(task: Task) -> Job:
+def _downsample(task: MatteTask) -> Job:
     return _whole(task, long_side=LONG_SIDE)
 
 
-STRATEGIES: dict[str, Callable[[Task], Job]] = {
+STRATEGIES: dict[str, Callable[[MatteTask], Job]] = {
     "hdmatt": with_small_picture,
     "crop": _crop,
     "tiles": _tiles,

@@ -19,7 +19,7 @@ from jaxtyping import Float32, UInt8
 
 from hdmatt.inference.cut import CutPatches, read_known_colours
 from hdmatt.inference.device_workers import UploadedPatches, device_workers
-from hdmatt.inference.job import Task
+from hdmatt.inference.job import MatteTask
 from hdmatt.inference.mixing import as_mixed
 from hdmatt.inference.options import Counters, Progress, RowSource, RunOptions
 from hdmatt.inference.pool import fill_pool
@@ -73,7 +73,7 @@ class WindowDecoder:
         # only what the network sees of it
         self._info = as_mixed(picture, options.mixing).info
         watched = as_mixed(_Watched(picture, go_on), options.mixing)
-        plan, small_matte = prepare(Task(watched, trimap, model, options, None, None, go_on))
+        plan, small_matte = prepare(MatteTask(watched, trimap, model, options, None, None, go_on))
         # features are not kept for queries: any of them may be decoded more than once
         self.plan = replace(plan, cache=0, stems=0)
         self._picture, counters = picture, Counters()

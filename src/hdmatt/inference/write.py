@@ -27,7 +27,7 @@ from hdmatt.inference.threads import WriteQueue
 from hdmatt.pictures.box import Box
 from hdmatt.pictures.colours.continued import continued_bands
 from hdmatt.pictures.colours.despill import despilled
-from hdmatt.pictures.colours.foreground import PIECE, Band, foreground_bands
+from hdmatt.pictures.colours.foreground import PIECE, ForegroundRows, foreground_bands
 from hdmatt.pictures.info import InputOptions, PictureInfo
 from hdmatt.pictures.reader import PictureReader, as_float, open_picture
 
@@ -180,7 +180,7 @@ def _with_colours(
         )
         return
 
-    def bands() -> Iterator[Band]:
+    def bands() -> Iterator[ForegroundRows]:
         for y0, alpha in rows:
             for y in range(0, len(alpha), PIECE):
                 y1 = min(y + PIECE, len(alpha))

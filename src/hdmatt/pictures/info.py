@@ -1,11 +1,11 @@
 """Size, depth and metadata of a picture, and the types that pictures are held in.
 
     PictureInfo          size, depth and metadata
-    Windows              of an EXR: where its pixels lie
+    ExrWindows           of an EXR: where its pixels lie
     Description          Exif and XMP of a picture
     InputOptions         how a file is read where it does not say itself
     Rows, PathLike       types of bands of rows and of paths
-    Part                 which numbers of a file are read
+    ColourPart           which numbers of a file are read
     DEFAULT_MAX_PIXELS   larger pictures are refused
     WHITE, TYPES         the largest integer of a type, OpenImageIO's names of types
 
@@ -26,7 +26,7 @@ from hdmatt.system.values import whole_number, word
 DEFAULT_MAX_PIXELS = 1_000_000_000
 
 PathLike = str | os.PathLike[str]
-Part = Literal["straight", "grey", "alpha"]
+ColourPart = Literal["straight", "grey", "alpha"]
 Rows = (
     UInt8[np.ndarray, "h w 3"]
     | UInt16[np.ndarray, "h w 3"]
@@ -67,7 +67,7 @@ class InputOptions:
 DEFAULT_INPUT = InputOptions()
 
 
-class Windows(NamedTuple):
+class ExrWindows(NamedTuple):
     """Where the pixels of an EXR lie: its display window is what is shown, its data window what is stored."""
 
     x: int  # of the first pixel of the data window; its size is the picture's
@@ -130,7 +130,7 @@ class PictureInfo:
     resolution: tuple[float, float, str] | None
     chunk_rows: int = 1
     layer: str = ""
-    windows: Windows | None = None
+    windows: ExrWindows | None = None
     attributes: Any = ()
     description: Description = NO_DESCRIPTION
     white: int = 0

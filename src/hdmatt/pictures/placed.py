@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from hdmatt.errors import InputError
-from hdmatt.pictures.info import PictureInfo, Windows
+from hdmatt.pictures.info import ExrWindows, PictureInfo
 from hdmatt.pictures.reader import BandReader
 
 
@@ -113,7 +113,7 @@ def _corner(info: PictureInfo) -> tuple[int, int] | None:
 def _is_cropped(info: PictureInfo) -> bool:
     """Whether the pixels are not exactly those that are shown."""
     windows = info.windows
-    return windows is not None and windows != Windows(*windows[:2], *windows[:2], info.width, info.height)
+    return windows is not None and windows != ExrWindows(*windows[:2], *windows[:2], info.width, info.height)
 
 
 def _overlap(info: PictureInfo, like: PictureInfo, *, y: int | None = None, x: int | None = None) -> bool:

@@ -24,8 +24,8 @@ from jaxtyping import Float32, Shaped
 from hdmatt.errors import InputError
 from hdmatt.pictures.colours import encoding as encodings
 from hdmatt.pictures.colours.encoding import LINEAR, SRGB, Encoding, as_displayed
-from hdmatt.pictures.files.decoder import Decoder
-from hdmatt.pictures.info import DEFAULT_INPUT, WHITE, InputOptions, Part, PathLike, PictureInfo, Rows
+from hdmatt.pictures.files.decoder import FileDecoder
+from hdmatt.pictures.info import DEFAULT_INPUT, WHITE, ColourPart, InputOptions, PathLike, PictureInfo, Rows
 from hdmatt.pictures.turned import TurnedRows
 from hdmatt.system.memory import MIB
 
@@ -78,7 +78,9 @@ class BandReader:
         self.close()
 
 
-def open_picture(path: PathLike, options: InputOptions = DEFAULT_INPUT, *, part: Part = "straight") -> "PictureReader":
+def open_picture(
+    path: PathLike, options: InputOptions = DEFAULT_INPUT, *, part: ColourPart = "straight"
+) -> "PictureReader":
     """Open a picture file: PNG, JPEG, TIFF, EXR, WebP, and what else OpenImageIO reads.
 
     Args:
@@ -106,9 +108,9 @@ class PictureReader(BandReader):
     into a temporary file of its raw size.
     """
 
-    def __init__(self, path: PathLike, options: InputOptions = DEFAULT_INPUT, *, part: Part = "straight") -> None:
+    def __init__(self, path: PathLike, options: InputOptions = DEFAULT_INPUT, *, part: ColourPart = "straight") -> None:
         self._path, self._options = Path(path), options
-        self._decoder = Decoder(self._path, options, part=part)
+        self._decoder = FileDecoder(self._path, options, part=part)
         try:
             self._orientation = self._decoder.orientation
             self.info = self._decoder.info(turned=self._orientation >= 5)
@@ -118,7 +120,7 @@ class PictureReader(BandReader):
         except BaseException:
             self._decoder.close()
             raise
-        self._source: Decoder | TurnedRows = self._decoder
+        self._source: FileDecoder | TurnedRows = self._decoder
         self._turned: TurnedRows | None = None
         if self._orientation >= 3:
             self._source = self._turned = TurnedRows(self._decoder, transposed=self._orientation >= 5)
@@ -287,7 +289,7 @@ def _check_size(info: PictureInfo, max_pixels: int, chunk_pixels: int) -> None:
         )
 
 
-def _check_reach(decoder: Decoder, info: PictureInfo) -> None:
+def _check_reach(decoder: FileDecoder, info: PictureInfo) -> None:
     """Refuse 32-bit integers that are numbers of 8 or 16 bit: as they are labelled, such a picture is black."""
     band = max(1, _CHECKED_BYTES // (decoder.width * decoder.channels * 4))
     rows = range(0, decoder.height, band)

@@ -20,7 +20,7 @@ from hdmatt.errors import InputError
 from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions, PathLike, PictureInfo
 from hdmatt.pictures.placed import placed
 from hdmatt.pictures.reader import ArrayReader, BandReader, open_picture, single_channel
-from hdmatt.pictures.trimap_checks import AlphaClaim, Span, stretch_hint
+from hdmatt.pictures.trimap_checks import AlphaClaim, GreySpan, stretch_hint
 
 BACKGROUND = 0
 UNKNOWN = 128
@@ -151,7 +151,7 @@ class TrimapReader:
     def __init__(self, reader: BandReader) -> None:
         self._reader = reader
         self._counted = np.zeros(reader.info.height, bool)
-        self._span = Span()
+        self._span = GreySpan()
         self.info = reader.info
         self.snapped = 0
 
@@ -160,7 +160,7 @@ class TrimapReader:
 
         Raises:
             InputError: Damaged rows, colours instead of greys, or floats outside of 0 to 1; with the last row that
-                had not been read, also values of which none is large enough (see `Span`).
+                had not been read, also values of which none is large enough (see `GreySpan`).
         """
         name = _name(self.info)
         values = _greys(self._reader, y0, y1)

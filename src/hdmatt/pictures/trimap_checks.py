@@ -3,7 +3,7 @@
 Knows values, nothing of files. Called by pictures/trimap.py, band by band.
 
     AlphaClaim    whether an alpha channel says the same as the greys
-    Span          whether the values reach white, and a single grey the middle
+    GreySpan      whether the values reach white, and a single grey the middle
     stretch_hint  the command that makes the largest value white
 """
 
@@ -71,7 +71,7 @@ class AlphaClaim:
         )
 
 
-class Span:
+class GreySpan:
     """Which values a trimap holds: whether they reach far enough, and whether its unknown is where we look for it."""
 
     def __init__(self) -> None:

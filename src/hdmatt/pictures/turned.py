@@ -12,7 +12,7 @@ from io import FileIO
 import numpy as np
 
 from hdmatt.errors import OutputError
-from hdmatt.pictures.files.decoder import Decoder
+from hdmatt.pictures.files.decoder import FileDecoder
 from hdmatt.system.memory import MIB
 
 SPOOL_BYTES = 32 * MIB  # of one band on its way into the temporary file
@@ -25,7 +25,7 @@ class TurnedRows:
     contiguous piece of every block; others are [h, W, C] and the file is simply raw.
     """
 
-    def __init__(self, decoder: Decoder, *, transposed: bool) -> None:
+    def __init__(self, decoder: FileDecoder, *, transposed: bool) -> None:
         self._decoder = decoder
         self._transposed = transposed
         self._pixel = decoder.channels * decoder.dtype.itemsize

@@ -20,8 +20,8 @@ from jaxtyping import Float32
 from hdmatt.errors import OutputError
 from hdmatt.pictures.colours.encoding import SRGB
 from hdmatt.pictures.files.encoders import (
-    Encoder,
     EncoderError,
+    FileEncoder,
     OpenImageIOEncoder,
     PaletteEncoder,
     WebPEncoder,
@@ -112,7 +112,7 @@ class PictureWriter:
         self._height, self._width, self._like = height, width, like
         self._dtype = np.dtype(DEPTHS[bit_depth])
         self._hidden: HiddenFile | None = None
-        self._encoder: Encoder | None = None
+        self._encoder: FileEncoder | None = None
         self._next = 0
 
     def __enter__(self) -> "PictureWriter":
@@ -180,7 +180,7 @@ class PictureWriter:
             self._hidden.discard()
         self._hidden = None
 
-    def _open(self, hidden: HiddenFile) -> Encoder:
+    def _open(self, hidden: HiddenFile) -> FileEncoder:
         profile = profile_for(self._like, self._channels)
         described = self._like.description if self._like else NO_DESCRIPTION
         if self._format is WEBP:

@@ -32,7 +32,7 @@ from hdmatt.network.encoder import Body, Stem
 from hdmatt.network.inputs import labels, network_input
 from hdmatt.network.model import HDMatt
 from hdmatt.pictures.trimap import UNKNOWN
-from hdmatt.runtimes.graphs import SUFFIX, Format, Graph, load_graphs, metadata, parts, weights_hash
+from hdmatt.runtimes.graphs import SUFFIX, Graph, GraphFormat, load_graphs, metadata, parts, weights_hash
 from hdmatt.runtimes.prepare import fold, prepare
 from hdmatt.system.files import replacing_folder
 
@@ -57,7 +57,7 @@ class Difference(NamedTuple):
         return self.maximum <= MAX_LIMIT and self.mean <= MEAN_LIMIT  # false for NaN
 
 
-def export(model: HDMatt, folder: Path, kind: Format, *, checked: Sequence[int] = ()) -> list[Difference]:
+def export(model: HDMatt, folder: Path, kind: GraphFormat, *, checked: Sequence[int] = ()) -> list[Difference]:
     """Write a network's graphs into a new folder, which appears when it is complete.
 
     Args:
@@ -100,7 +100,7 @@ def worst(found: Sequence[Difference]) -> str:
     return f"max {maximum:.1e} (limit {MAX_LIMIT:.1e}), mean {mean:.1e} (limit {MEAN_LIMIT:.1e})"
 
 
-def cached(model: HDMatt, kind: Format) -> Path:
+def cached(model: HDMatt, kind: GraphFormat) -> Path:
     """The folder of a network's graphs in the user's cache, exported and checked when first needed.
 
     The cache is HDMATT_CACHE, else XDG_CACHE_HOME/hdmatt, else ~/.cache/hdmatt. The folder's name has the weights' hash
@@ -223,7 +223,7 @@ class _Trunk(nn.Module):
         return self.encoder.trunk(pooled)
 
 
-class _Decoder(nn.Module):
+class _DecoderGraph(nn.Module):
     def __init__(self, model: HDMatt) -> None:
         super().__init__()
         self.decoder = model.decoder
@@ -238,7 +238,7 @@ class _Decoder(nn.Module):
 def _modules(model: HDMatt) -> dict[str, nn.Module]:
     folded = fold(model)  # the front keeps its batch norms: they come before the indices
     heads = {} if model.config.cpc == "none" else {n: getattr(folded.cpc, n) for n in ("theta", "delta", "phi", "fuse")}
-    return {"front": _Front(folded), "trunk": _Trunk(folded), "decoder": _Decoder(folded), **heads}
+    return {"front": _Front(folded), "trunk": _Trunk(folded), "decoder": _DecoderGraph(folded), **heads}
 
 
 def _examples(model: HDMatt) -> dict[str, Tensor]:
@@ -251,7 +251,7 @@ def _examples(model: HDMatt) -> dict[str, Tensor]:
     return {name: t.clone(memory_format=torch.contiguous_format) for name, t in maps.items()}
 
 
-def _write(model: HDMatt, folder: Path, kind: Format) -> None:
+def _write(model: HDMatt, folder: Path, kind: GraphFormat) -> None:
     model = _copy_of(model)
     modules, examples, text = _modules(model), _examples(model), json.dumps(metadata(model))
     batch, rows, columns = (torch.export.Dim(n, min=1, max=m) for n, m in (("B", 4096), ("h", 8192), ("w", 8192)))

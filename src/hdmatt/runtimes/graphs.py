@@ -28,8 +28,8 @@ from hdmatt.network.model import HDMatt
 
 METHODS = {"trunk", "forward"}  # methods that a runtime may replace
 FORMAT = "hdmatt-graphs-1"
-Format = Literal["onnx", "openvino"]
-SUFFIX: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml"}
+GraphFormat = Literal["onnx", "openvino"]
+SUFFIX: dict[GraphFormat, str] = {"onnx": ".onnx", "openvino": ".xml"}
 Graph = Callable[..., list[Tensor]]  # tensors in, tensors out, in the order of its Part
 
 
@@ -71,7 +71,7 @@ def parts(config: ModelConfig) -> dict[str, GraphPart]:
 
 
 def load_graphs(
-    folder: Path, kind: Format, *, weights: str, precision: str = "fp32", front: bool = False
+    folder: Path, kind: GraphFormat, *, weights: str, precision: str = "fp32", front: bool = False
 ) -> dict[str, Graph]:
     """The graphs of a folder that `export` wrote, by name; they use as many threads as torch.
 

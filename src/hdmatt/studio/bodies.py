@@ -13,11 +13,11 @@ Text = Annotated[str, Field(max_length=1000)]
 Name = Annotated[str, Field(max_length=255)]
 
 
-class _Body(BaseModel):
+class _RequestBody(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
-class Client(_Body):
+class Client(_RequestBody):
     """Who asks: a name that a page gives itself, to know its own events."""
 
     client: Name = ""
@@ -32,7 +32,7 @@ class StrokeBody(Client):
     amount: float = 0.0
 
 
-class PathBody(_Body):
+class PathBody(_RequestBody):
     """A file."""
 
     path: Text
@@ -55,7 +55,7 @@ class BandBody(Client):
     automatic: bool = False
 
 
-class SettingsBody(_Body):
+class SettingsBody(_RequestBody):
     """What stays until it is set anew; None: as it is."""
 
     automatic: bool | None = None
@@ -63,14 +63,14 @@ class SettingsBody(_Body):
     background: Text | None = None  # a file below --root, behind composites over "picture"; "" takes it away
 
 
-class SaveBody(_Body):
+class SaveBody(_RequestBody):
     """The trimap's name in the folder of results."""
 
     name: Name
     overwrite: bool = True
 
 
-class ExportBody(_Body):
+class ExportBody(_RequestBody):
     """Names in the folder of results, and how the files are written; see hdmatt.Outputs."""
 
     alpha: Name | None = None

@@ -18,7 +18,7 @@ from hdmatt.pictures.box import Box
 from hdmatt.studio.strokes import Stroke
 from hdmatt.studio.trimap_tiles import SIZE, Tiles, TrimapTiles
 
-Place = tuple[int, int]  # row and column of a tile
+_TilePlace = tuple[int, int]  # row and column of a tile
 _SIDES = ((-1, 0), (1, 0), (0, -1), (0, 1))
 
 
@@ -52,10 +52,10 @@ def connected(trimap: TrimapTiles, y: int, x: int) -> Iterator[tuple[Box, Bool[n
     """
     label = int(trimap.read(Box(y, x, y + 1, x + 1))[0, 0])
     first = y // SIZE, x // SIZE
-    inside: dict[Place, set[int]] = {}
-    borders: dict[Place, dict[Place, np.ndarray]] = {}
+    inside: dict[_TilePlace, set[int]] = {}
+    borders: dict[_TilePlace, dict[_TilePlace, np.ndarray]] = {}
     number = int(_parts(trimap, first, label)[y % SIZE, x % SIZE])
-    waiting: deque[tuple[Place, set[int]]] = deque([(first, {number})])
+    waiting: deque[tuple[_TilePlace, set[int]]] = deque([(first, {number})])
     while waiting:
         place, numbers = waiting.popleft()
         numbers = numbers - inside.setdefault(place, set())
@@ -82,7 +82,7 @@ def connected(trimap: TrimapTiles, y: int, x: int) -> Iterator[tuple[Box, Bool[n
         yield _box(trimap, place), np.isin(_parts(trimap, place, label), list(inside[place]))
 
 
-def _parts(trimap: TrimapTiles, place: Place, label: int) -> np.ndarray:
+def _parts(trimap: TrimapTiles, place: _TilePlace, label: int) -> np.ndarray:
     """The connected parts of one label in a tile, numbered from 1; 0 elsewhere."""
     box = _box(trimap, place)
     whole = trimap.label_of(*place)
@@ -92,7 +92,7 @@ def _parts(trimap: TrimapTiles, place: Place, label: int) -> np.ndarray:
     return cv2.connectedComponents(mask, connectivity=4)[1]
 
 
-def _borders(parts: np.ndarray) -> dict[Place, np.ndarray]:
+def _borders(parts: np.ndarray) -> dict[_TilePlace, np.ndarray]:
     return {
         (-1, 0): parts[0].copy(),
         (1, 0): parts[-1].copy(),
@@ -101,16 +101,16 @@ def _borders(parts: np.ndarray) -> dict[Place, np.ndarray]:
     }
 
 
-def _opposite(side: Place) -> Place:
+def _opposite(side: _TilePlace) -> _TilePlace:
     return -side[0], -side[1]
 
 
-def _exists(trimap: TrimapTiles, place: Place) -> bool:
+def _exists(trimap: TrimapTiles, place: _TilePlace) -> bool:
     height, width = trimap.size()
     return 0 <= place[0] * SIZE < height and 0 <= place[1] * SIZE < width
 
 
-def _box(trimap: TrimapTiles, place: Place) -> Box:
+def _box(trimap: TrimapTiles, place: _TilePlace) -> Box:
     height, width = trimap.size()
     top, left = place[0] * SIZE, place[1] * SIZE
     return Box(top, left, min(top + SIZE, height), min(left + SIZE, width))

@@ -20,7 +20,7 @@ from typing import NamedTuple, NoReturn
 from hdmatt.errors import InputError, OutputError
 from hdmatt.pictures.box import Box
 from hdmatt.studio.strokes import Stroke
-from hdmatt.studio.trimap_tiles import Tile, Tiles
+from hdmatt.studio.trimap_tiles import TileLabels, Tiles
 
 _TABLES = """
 create table if not exists facts (name text primary key, value text);
@@ -119,7 +119,7 @@ class Journal:
             return None
         number, words, *box = row
         found = self._base.execute("select level, row, col, tile from edit_tiles where edit = ?", (number,))
-        tiles: dict[tuple[int, int, int], Tile] = {(level, r, c): tile for level, r, c, tile in found}
+        tiles: dict[tuple[int, int, int], TileLabels] = {(level, r, c): tile for level, r, c, tile in found}
         values = json.loads(words)
         stroke = None if values["kind"] == "labels" else Stroke.of(values)
         return Edit(number, stroke, Box(*box), tiles)

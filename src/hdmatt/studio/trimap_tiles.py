@@ -26,8 +26,8 @@ from hdmatt.studio.strokes import Stroke, covered
 
 SIZE = 512  # pixels of a tile's side
 Key = tuple[int, int, int]  # level, row and column of a tile
-Tile = int | bytes  # one label, or SIZE x SIZE labels compressed
-Tiles = dict[Key, Tile]
+TileLabels = int | bytes  # one label, or SIZE x SIZE labels compressed
+Tiles = dict[Key, TileLabels]
 
 _ORDER = np.zeros(
     256, np.uint8
@@ -162,13 +162,13 @@ class TrimapTiles:
         near = distance <= np.float32(amount)
         return near[part.y0 - around.y0 : part.y1 - around.y0, part.x0 - around.x0 : part.x1 - around.x0]
 
-    def _put(self, key: Key, part: Box, new: np.ndarray) -> Tile | None:
+    def _put(self, key: Key, part: Box, new: np.ndarray) -> TileLabels | None:
         """New labels of a part of a tile; None if they are the same as the old."""
         if np.array_equal(self.read(part, key[0]), new):
             return None
         return self._exchange(key, self._compressed(key, part, new))
 
-    def _compressed(self, key: Key, part: Box, new: np.ndarray) -> Tile:
+    def _compressed(self, key: Key, part: Box, new: np.ndarray) -> TileLabels:
         """A tile with new labels in a part of it. Beyond the picture it continues its last pixels."""
         level, row, column = key
         height, width = self.size(level)
@@ -181,7 +181,7 @@ class TrimapTiles:
         missing = SIZE - labels.shape[0], SIZE - labels.shape[1]
         return zlib.compress(np.pad(labels, ((0, missing[0]), (0, missing[1])), mode="edge").tobytes(), 1)
 
-    def _exchange(self, key: Key, tile: Tile) -> Tile:
+    def _exchange(self, key: Key, tile: TileLabels) -> TileLabels:
         old = self._tiles.get(key, self._label)
         if tile == self._label:
             self._tiles.pop(key, None)
@@ -213,7 +213,7 @@ class TrimapTiles:
         return before
 
 
-def written(trimap: TrimapTiles, bands: Iterable[np.ndarray], box: Box) -> Iterator[tuple[Key, Tile]]:
+def written(trimap: TrimapTiles, bands: Iterable[np.ndarray], box: Box) -> Iterator[tuple[Key, TileLabels]]:
     """Put bands of labels into a box, from its top to its end. Yields the tiles that change, as they were before.
 
     Bands are joined to whole rows of tiles first, so that a tile is compressed once.

@@ -2,7 +2,7 @@
 
 Knows nothing of what it computes. Read top to bottom:
 
-    Worker              starts a function in a spawned process and asks it questions, within limits
+    WorkerProcess       starts a function in a spawned process and asks it questions, within limits
     WorkerStopped       why there is no answer
     answer              the other end: questions in, answers out
     python_executable   the Python that new processes run
@@ -47,7 +47,7 @@ class WorkerStopped(Exception):
         self.text, self.seconds, self.held = text, seconds, held
 
 
-class Worker:
+class WorkerProcess:
     """Runs `target(connection, *arguments)` in a spawned process, started by the first question.
 
     Args:
@@ -142,7 +142,7 @@ class Worker:
         except psutil.Error:
             return []
 
-    def __enter__(self) -> "Worker":
+    def __enter__(self) -> "WorkerProcess":
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -34,7 +34,16 @@ from hdmatt.network.encoder import Encoder
 from hdmatt.network.inputs import IMAGENET_MEAN, IMAGENET_STD
 from hdmatt.samples.packs import decode
 from hdmatt.training.batches import Arrays, loader
-from hdmatt.training.config import STATE, AtLeast0, BelowOne, Natural, Positive, Precision, check_folder, write_config
+from hdmatt.training.config import (
+    STATE,
+    AtLeast0,
+    BelowOne,
+    Natural,
+    Positive,
+    TrainingPrecision,
+    check_folder,
+    write_config,
+)
 from hdmatt.training.curves import Curves
 from hdmatt.training.loop import Limits, run_steps
 from hdmatt.training.processes import Fabric, Say, make_fabric, process_switches, silent
@@ -68,7 +77,7 @@ class BackboneConfig:
     smoothing: BelowOne = 0.1
     workers: Natural = 1
     seed: Natural = 0
-    precision: Precision = "32-true"
+    precision: TrainingPrecision = "32-true"
     save_every: Positive = 500
 
 

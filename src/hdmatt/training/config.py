@@ -36,7 +36,7 @@ AtLeast0 = Annotated[float, Ge(0), Lt(float("inf"))]
 Natural = Annotated[int, Ge(0)]
 Positive = Annotated[int, Ge(1)]
 BelowOne = Annotated[float, Ge(0), Lt(1)]
-Precision = Literal["auto", "32-true", "bf16-mixed"]
+TrainingPrecision = Literal["auto", "32-true", "bf16-mixed"]
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class TrainConfig:
     clip: AtLeast0 = 0.0
     ema: BelowOne = 0.0
     workers: Natural = 1
-    precision: Precision = "32-true"
+    precision: TrainingPrecision = "32-true"
     compile: bool = False
     save_every: Positive = 200
     validate_every: Natural = 2000

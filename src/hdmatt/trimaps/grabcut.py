@@ -83,7 +83,7 @@ def mask_from_scribbles(
             "(width x height, after EXIF rotation)",
             hint="Draw the strokes on the picture itself, or on a layer of its size.",
         )
-    marked = _Strokes(strokes, colours)
+    marked = _StrokeRows(strokes, colours)
     step = step_for(info.height, info.width, side=_SIDE)
     small, _ = smaller_picture(picture, step)
     found = marked.reduced(step)
@@ -105,7 +105,7 @@ def mask_from_scribbles(
 class ScribbledMask:
     """A mask, and the strokes that it was made from, which stay known in the trimap."""
 
-    def __init__(self, mask: EnlargedMask, strokes: "_Strokes") -> None:
+    def __init__(self, mask: EnlargedMask, strokes: "_StrokeRows") -> None:
         self._mask, self._strokes = mask, strokes
         self.height, self.width = mask.height, mask.width
 
@@ -118,7 +118,7 @@ class ScribbledMask:
         return np.where(strokes == UNKNOWN, rows, strokes)
 
 
-class _Strokes:
+class _StrokeRows:
     """Coloured strokes by rows: 255 foreground, 0 background, 128 no stroke."""
 
     def __init__(self, picture: BandReader, colours: tuple[str, str]) -> None:

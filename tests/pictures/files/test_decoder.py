@@ -86,13 +86,13 @@ def test_any_order_of_bands_gives_the_same_rows(tmp_path_factory, kind, bands, c
 def test_bands_that_overlap_decode_every_row_once(tmp_path, monkeypatch):
     path = save(tmp_path / "a.png", noise())
     decoded = []
-    native = decoder.Decoder._native
+    native = decoder.FileDecoder._native
 
     def counted(self: Any, y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
         decoded.extend(range(y0, y1))
         return native(self, y0, y1, x0, x1)
 
-    monkeypatch.setattr(decoder.Decoder, "_native", counted)
+    monkeypatch.setattr(decoder.FileDecoder, "_native", counted)
     with open_picture(path) as picture:
         for y0 in range(0, HEIGHT, 5):
             picture.rows(max(0, y0 - 3), min(y0 + 5, HEIGHT))
@@ -102,13 +102,13 @@ def test_bands_that_overlap_decode_every_row_once(tmp_path, monkeypatch):
 def test_a_window_of_a_tiled_file_decodes_the_tiles_it_touches(tmp_path, monkeypatch):
     path = save(tmp_path / "a.tif", noise(height=80, width=80), tile=16)
     decoded = []
-    native = decoder.Decoder._native
+    native = decoder.FileDecoder._native
 
     def counted(self: Any, *window: int) -> np.ndarray:
         decoded.append(window)
         return native(self, *window)
 
-    monkeypatch.setattr(decoder.Decoder, "_native", counted)
+    monkeypatch.setattr(decoder.FileDecoder, "_native", counted)
     with open_picture(path) as picture:
         picture.window(20, 33, 47, 49)
     assert decoded == [(16, 32, 32, 64), (32, 48, 32, 64)]

@@ -27,7 +27,7 @@ from hdmatt.pictures.colours.icc import encoding_of_profile
 from hdmatt.pictures.files.formats import FORMATS, Extras
 from hdmatt.pictures.files.labels import written_as
 from hdmatt.pictures.files.psd import PsdWriter
-from hdmatt.pictures.info import NO_DESCRIPTION, Description, InputOptions, PictureInfo, Windows
+from hdmatt.pictures.info import NO_DESCRIPTION, Description, ExrWindows, InputOptions, PictureInfo
 from hdmatt.pictures.reader import as_float, open_picture
 from hdmatt.pictures.trimap import open_trimap
 from hdmatt.pictures.writer import PictureWriter
@@ -227,11 +227,11 @@ def test_what_is_written_besides(tmp_path, row, label):
     like = info(
         icc=profile if label == "ICC" else None,
         resolution=(300.0, 150.0, "in") if label == "resolution" else None,
-        windows=Windows(3, -2, 0, 0, 40, 30) if label == "windows" else None,
+        windows=ExrWindows(3, -2, 0, 0, 40, 30) if label == "windows" else None,
         attributes=attributes if label == "attributes" else (),
         description=description(tmp_path / "described.jpg") if label in DESCRIBING else NO_DESCRIPTION,
     )
-    extras = Extras(windows=Windows(7, 5, 0, 0, 90, 80)) if label == "offset" else PLAIN
+    extras = Extras(windows=ExrWindows(7, 5, 0, 0, 90, 80)) if label == "offset" else PLAIN
     written(path, ramp(3, np.dtype(DEPTHS[row.depth]), {"8": 255, "16": 65535}.get(row.depth, 1)), row, like, extras)
     if label in DESCRIBING:
         assert b"Canon" in block_by_others(path, label)

@@ -17,7 +17,7 @@ from hdmatt.errors import OutputError
 from hdmatt.pictures.colours.encoding import Encoding, Parametric
 from hdmatt.pictures.files.formats import Extras
 from hdmatt.pictures.files.palette import ColourCount
-from hdmatt.pictures.info import Description, PictureInfo, Windows
+from hdmatt.pictures.info import Description, ExrWindows, PictureInfo
 from hdmatt.pictures.writer import PictureWriter
 from hdmatt.system import hidden
 
@@ -32,7 +32,7 @@ def drawing(colours: int, height: int = 90, width: int = 37) -> np.ndarray:
     return palette[chosen].reshape(height, width, 4)
 
 
-def write(path: Path, pixels: np.ndarray, like: PictureInfo | None = None, **extras: Windows) -> int:
+def write(path: Path, pixels: np.ndarray, like: PictureInfo | None = None, **extras: ExrWindows) -> int:
     """A cut-out in bands; how many colours its palette has."""
     shares = pixels.astype(np.float32) / 255
     extras = Extras(palette=True, **extras)
@@ -104,7 +104,7 @@ def test_only_as_many_alphas_are_stored_as_there_are_transparent_colours(tmp_pat
 )
 def test_what_a_file_says_of_its_pixels_stays_and_stands_where_it_must(tmp_path, of_it):
     like, pixels = info(**of_it), drawing(20)
-    windows = Windows(5, 7, 0, 0, 99, 99)
+    windows = ExrWindows(5, 7, 0, 0, 99, 99)
     write(tmp_path / "a.png", pixels, like, windows=windows)
     extras = Extras(windows=windows)
     with PictureWriter(tmp_path / "b.png", 90, 37, channels=4, bit_depth="8", like=like, extras=extras) as writer:

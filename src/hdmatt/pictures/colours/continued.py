@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from hdmatt.pictures.colours.foreground import Band
+from hdmatt.pictures.colours.foreground import ForegroundRows
 
 LEVELS = 5
 CELL = 2**LEVELS  # pixels of the picture to one of the coarse colours, along each side
@@ -26,7 +26,7 @@ OPAQUE = 32  # opaque pixels that decide a cell of any level alone
 
 KnownBand = tuple[Float32[np.ndarray, "rows w 3"], Bool[np.ndarray, "rows w"]]
 _Level = Float32[np.ndarray, "h w 4"]  # colours times weight, and the weight, 0 to 1
-_Block = tuple[np.ndarray, np.ndarray, list[np.ndarray]]  # CELL rows of colours and of alpha, their pyramid
+_CellRows = tuple[np.ndarray, np.ndarray, list[np.ndarray]]  # CELL rows of colours and of alpha, their pyramid
 
 
 def coarse_colours(bands: Iterable[KnownBand]) -> Float32[np.ndarray, "down across 3"]:
@@ -54,8 +54,8 @@ def coarse_colours(bands: Iterable[KnownBand]) -> Float32[np.ndarray, "down acro
 
 
 def continued_bands(
-    bands: Iterable[Band], coarse: Float32[np.ndarray, "down across 3"], *, height: int, width: int
-) -> Iterator[Band]:
+    bands: Iterable[ForegroundRows], coarse: Float32[np.ndarray, "down across 3"], *, height: int, width: int
+) -> Iterator[ForegroundRows]:
     """Bands of a foreground whose colours, where alpha is 0, are those of the foreground around.
 
     Colours where alpha is not 0 stay, bit by bit. Memory holds two bands of CELL rows and their pyramids.
@@ -67,8 +67,8 @@ def continued_bands(
     Yields:
         The same in bands of CELL rows (the last may be lower), arrays of their own.
     """
-    above: _Block | None = None
-    block: _Block | None = None
+    above: _CellRows | None = None
+    block: _CellRows | None = None
     row = 0
     for below in _blocks(bands, height, width, sure=bool(coarse.any())):
         if block is not None:
@@ -116,7 +116,7 @@ def _cells(colours: np.ndarray, sure: np.ndarray) -> _Level:
     return cells
 
 
-def _blocks(bands: Iterable[Band], height: int, width: int, *, sure: bool) -> Iterator[_Block]:
+def _blocks(bands: Iterable[ForegroundRows], height: int, width: int, *, sure: bool) -> Iterator[_CellRows]:
     """Bands cut anew into CELL rows, with their pyramids."""
     colours, alpha, filled = np.empty((0, width, 3), np.float32), np.empty((0, width), np.float32), 0
     row = 0
@@ -160,7 +160,9 @@ def _pyramid(colours: np.ndarray, alpha: np.ndarray, *, sure: bool) -> list[np.n
     return levels
 
 
-def _continued(above: _Block | None, block: _Block, below: _Block | None, coarse: np.ndarray, row: int) -> Band:
+def _continued(
+    above: _CellRows | None, block: _CellRows, below: _CellRows | None, coarse: np.ndarray, row: int
+) -> ForegroundRows:
     colours, alpha, pyramid = block
     clear = alpha == 0
     if clear.any():

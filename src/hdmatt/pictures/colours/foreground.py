@@ -20,7 +20,7 @@ TILE, OVERLAP = 1024, 128
 STRIP_PIXELS = 4 * 2**20  # wider pictures get lower tiles, for the 16 bytes a pixel that are held
 PIECE = 64  # rows of picture and foreground that programs hand over at a time, here and to what writes them
 
-Band = tuple[int, Float32[np.ndarray, "rows w 3"], Float32[np.ndarray, "rows w"]]
+ForegroundRows = tuple[int, Float32[np.ndarray, "rows w 3"], Float32[np.ndarray, "rows w"]]
 _Piece = tuple[int, np.ndarray, np.ndarray]  # of a band, beside others with another number of rows
 
 
@@ -42,8 +42,8 @@ def estimate_foreground(
 
 
 def foreground_bands(
-    bands: Iterable[Band], *, height: int, width: int, tile: int = TILE, overlap: int = OVERLAP
-) -> Iterator[Band]:
+    bands: Iterable[ForegroundRows], *, height: int, width: int, tile: int = TILE, overlap: int = OVERLAP
+) -> Iterator[ForegroundRows]:
     """Foreground colours of a picture that arrives in bands of rows; they leave in bands, too.
 
     The picture is estimated in tiles whose places follow from its size alone, so the result is the same, bit by
@@ -99,7 +99,7 @@ def _spans(length: int, tile: int, overlap: int) -> list[tuple[int, int]]:
 
 
 def _strip(
-    arriving: Iterator[Band], carried: list[_Piece], span: tuple[int, int], y2: int, width: int
+    arriving: Iterator[ForegroundRows], carried: list[_Piece], span: tuple[int, int], y2: int, width: int
 ) -> tuple[Float32[np.ndarray, "rows w 3"], Float32[np.ndarray, "rows w"], list[_Piece]]:
     """The span's rows of picture and alpha, fresh copies, from bands cut elsewhere.
 

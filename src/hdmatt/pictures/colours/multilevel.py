@@ -29,7 +29,7 @@ Span = tuple[int, int]  # first and one past the last
 
 
 @dataclass(frozen=True)
-class _Window:
+class _SweepArea:
     """Rows and columns of a level that are swept together."""
 
     inner: tuple[Span, Span]  # what the window is for
@@ -212,7 +212,7 @@ def _relaxed(
     return colours
 
 
-def _windows(height: int, width: int, wanted: Bool[np.ndarray, "h w"] | None = None) -> Iterator[_Window]:
+def _windows(height: int, width: int, wanted: Bool[np.ndarray, "h w"] | None = None) -> Iterator[_SweepArea]:
     """Windows that cover a level, or those of its pixels that are wanted."""
     for y0 in range(0, height, WINDOW[0]):
         for x0 in range(0, width, WINDOW[1]):
@@ -223,7 +223,7 @@ def _windows(height: int, width: int, wanted: Bool[np.ndarray, "h w"] | None = N
                     continue
                 rows, columns = _bounds(inside, 1, y0), _bounds(inside, 0, x0)
             outer = _with_margin(rows, height), _with_margin(columns, width)
-            yield _Window((rows, columns), outer)
+            yield _SweepArea((rows, columns), outer)
 
 
 def _bounds(marked: Bool[np.ndarray, "h w"], along: int, first: int) -> Span:

@@ -2,7 +2,7 @@
 
 Knows the quirks of file formats; nothing of what the values mean. Called by pictures/reader.py.
 
-    Decoder       rows of a file, the last ones kept in memory
+    FileDecoder                    rows of a file, the last ones kept in memory
     MAX_CHANNELS, LARGEST_CHUNK    what is refused before anything is decoded
 
 Of OpenImageIO only ImageInput is used: ImageBuf takes 360-660 MB for a 96-megapixel picture, a band of rows 93-129 MB.
@@ -35,7 +35,7 @@ from hdmatt.pictures.files.openimageio import (
 from hdmatt.pictures.files.pillow_files import PillowInput, pillow_kind
 from hdmatt.pictures.files.radiance import header_of, note_of
 from hdmatt.pictures.files.tiff_kinds import check_tiff, complement_of
-from hdmatt.pictures.info import DEFAULT_INPUT, NO_DESCRIPTION, TYPES, WHITE, InputOptions, Part, PictureInfo
+from hdmatt.pictures.info import DEFAULT_INPUT, NO_DESCRIPTION, TYPES, WHITE, ColourPart, InputOptions, PictureInfo
 from hdmatt.pictures.metadata.description import description_of
 from hdmatt.system import memory
 from hdmatt.system.memory import GIB, MIB
@@ -46,7 +46,7 @@ _ASSOCIATED = {"openexr", "tiff", "rla", "heic"}  # formats whose colours may be
 _KEPT_BYTES = 64 * MIB  # of the rows read last; an overlap of 64 rows of a 100 000 pixel wide 16-bit picture is 38 MB
 
 
-class Decoder:
+class FileDecoder:
     """The rows of a file, not turned by EXIF; colours straight, without alpha, in one of the four dtypes.
 
     The rows decoded last are kept, so that windows that move down and overlap never make a PNG start again.
@@ -55,7 +55,7 @@ class Decoder:
         InputError: The file cannot be opened, or holds no flat pixels that we can read in bounded memory.
     """
 
-    def __init__(self, path: Path, options: InputOptions = DEFAULT_INPUT, *, part: Part = "straight") -> None:
+    def __init__(self, path: Path, options: InputOptions = DEFAULT_INPUT, *, part: ColourPart = "straight") -> None:
         self._path, self._options, self._part, self._layer = path, options, 0, ""
         self._colours_count = part == "straight"  # not in trimaps, whose stored numbers do
         self._opened: Opened | None = _open(path, inks=self._colours_count)

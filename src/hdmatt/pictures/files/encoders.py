@@ -2,7 +2,7 @@
 
 Knows neither what the values mean nor where the file will stand. All encoders have the same methods.
 
-    Encoder             what an encoder is
+    FileEncoder         what an encoder is
     OpenImageIOEncoder  PNG, JPEG, TIFF and EXR, row by row
     PaletteEncoder      PNG, with a palette where it has few colours
     WebPEncoder         WebP, whole
@@ -40,7 +40,7 @@ class EncoderError(HDMattError):
     """The library cannot encode the picture; the message is its complaint."""
 
 
-class Encoder(ABC):
+class FileEncoder(ABC):
     """Rows of pixels into bytes; `finish` or `abandon` ends it."""
 
     @abstractmethod
@@ -56,7 +56,7 @@ class Encoder(ABC):
         """Free what is held, whatever state the file is in. Safe to call twice, and after `finish`."""
 
 
-class OpenImageIOEncoder(Encoder):
+class OpenImageIOEncoder(FileEncoder):
     """PNG, JPEG, TIFF or EXR by OpenImageIO, row by row.
 
     Args:
@@ -203,7 +203,7 @@ class PaletteEncoder(OpenImageIOEncoder):
         self.colours = len(palette)
 
 
-class WebPEncoder(Encoder):
+class WebPEncoder(FileEncoder):
     """WebP by Pillow: the encoder needs the whole picture, which is held until `finish`.
 
     Args:

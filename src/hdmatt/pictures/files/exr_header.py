@@ -11,7 +11,7 @@ Knows OpenImageIO's names of attributes; nothing of pixels. Read top to bottom:
 from typing import Any
 
 from hdmatt.pictures.files.openimageio import openimageio
-from hdmatt.pictures.info import PictureInfo, Windows
+from hdmatt.pictures.info import ExrWindows, PictureInfo
 
 _OF_THE_FILE = (  # how a file is stored, what its channels are; or written from other fields of PictureInfo
     *("compression", "name", "view", "multiview", "version", "chunkcount", "type", "tiles", "preview", "idmanifest"),
@@ -21,9 +21,9 @@ _OF_THE_FILE = (  # how a file is stored, what its channels are; or written from
 _PREFIXES = ("oiio:", "openexr:", "cryptomatte/")
 
 
-def windows_of(spec: Any) -> Windows:
+def windows_of(spec: Any) -> ExrWindows:
     """Data and display window of the part that the ImageSpec describes."""
-    return Windows(
+    return ExrWindows(
         x=int(spec.x),
         y=int(spec.y),
         display_x=int(spec.full_x),
@@ -64,7 +64,7 @@ def set_header(spec: Any, like: PictureInfo | None) -> None:
         set_windows(spec, like.windows)
 
 
-def set_windows(spec: Any, windows: Windows) -> None:
+def set_windows(spec: Any, windows: ExrWindows) -> None:
     """Windows into an ImageSpec."""
     spec.x, spec.y = windows.x, windows.y
     spec.full_x, spec.full_y = windows.display_x, windows.display_y

@@ -2,7 +2,7 @@
 
 Knows names of channels, parts and views; nothing of pixels. Called by pictures/files/decoder.py. Read top to bottom:
 
-    Layer                the channels that are read, and where they lie
+    ExrLayer             the channels that are read, and where they lie
     choose_layer         the one that is asked for, or the one that is the picture
     refuse_subsampled    what OpenImageIO says of channels of half the resolution, in the user's words
 
@@ -31,7 +31,7 @@ _DEPTH = {"Z", "ZBACK", "DEPTH"}
 _LISTED = 20  # names in a message
 
 
-class Layer(NamedTuple):
+class ExrLayer(NamedTuple):
     """The channels of one layer.
 
     Attributes:
@@ -74,7 +74,7 @@ class Layer(NamedTuple):
         return {"R", "G", "B"} <= set(self.channels) or ("Y" in self.channels and "X" not in self.channels)
 
 
-def choose_layer(path: Path, source: Any, wanted: str | None, *, grey: bool = False) -> Layer:
+def choose_layer(path: Path, source: Any, wanted: str | None, *, grey: bool = False) -> ExrLayer:
     """The layer that is the picture, and `source` (an ImageInput) set to its part.
 
     Without a name: the channels without a prefix; else the layer called rgba, beauty, C or combined; else the only one
@@ -133,9 +133,9 @@ def _refuse_chroma(path: Path) -> NoReturn:
     )
 
 
-def _layers_of(source: Any) -> list[Layer]:
+def _layers_of(source: Any) -> list[ExrLayer]:
     """All layers of all parts, in the file's order."""
-    layers: list[Layer] = []
+    layers: list[ExrLayer] = []
     parts = max(1, int(source.spec().get_int_attribute("oiio:subimages", 1)))
     for part in range(parts):
         if not source.seek_subimage(part, 0):
@@ -152,7 +152,7 @@ def _layers_of(source: Any) -> list[Layer]:
         for prefix, channels in groups.items():
             name = _joined(part_name, prefix)
             base, view = _without_view(name, [str(spec.get_string_attribute("view"))], views)
-            layers.append(Layer(name, part, channels, base, view, loose=not prefix, deep=bool(spec.deep)))
+            layers.append(ExrLayer(name, part, channels, base, view, loose=not prefix, deep=bool(spec.deep)))
     return layers
 
 
@@ -172,7 +172,7 @@ def _without_view(name: str, own: Sequence[str], views: Sequence[str]) -> tuple[
     return name.lower(), own[0] or (views[0] if views else "")
 
 
-def _picture(path: Path, layers: Sequence[Layer], *, grey: bool) -> Layer:
+def _picture(path: Path, layers: Sequence[ExrLayer], *, grey: bool) -> ExrLayer:
     pictures = [layer for layer in layers if layer.is_picture]
     pictures = [layer for layer in pictures if not layer.deep] or pictures
     if pictures:
@@ -192,7 +192,7 @@ def _picture(path: Path, layers: Sequence[Layer], *, grey: bool) -> Layer:
     )
 
 
-def _named(path: Path, layers: Sequence[Layer], wanted: str) -> Layer:
+def _named(path: Path, layers: Sequence[ExrLayer], wanted: str) -> ExrLayer:
     name = wanted.lower()
     for matches in (
         [layer for layer in layers if layer.name.lower() == name],
@@ -212,7 +212,7 @@ def _named(path: Path, layers: Sequence[Layer], wanted: str) -> Layer:
     )
 
 
-def _preferred(path: Path, layers: Sequence[Layer]) -> Layer:
+def _preferred(path: Path, layers: Sequence[ExrLayer]) -> ExrLayer:
     best = min(_rank(layer) for layer in layers)
     equal = [layer for layer in layers if _rank(layer) == best]
     if len(equal) > 1 and len({layer.view for layer in equal}) > 1:
@@ -231,7 +231,7 @@ def _preferred(path: Path, layers: Sequence[Layer]) -> Layer:
     return equal[0]
 
 
-def _rank(layer: Layer) -> int:
+def _rank(layer: ExrLayer) -> int:
     """How sure a layer's name says that it is the picture; 0 is surest."""
     if not layer.base:
         return 0
@@ -242,7 +242,7 @@ def _rank(layer: Layer) -> int:
     return 40 if last in _DATA or last.startswith("crypto") else 20 if layer.loose else 30
 
 
-def _quoted(layer: Layer) -> str:
+def _quoted(layer: ExrLayer) -> str:
     return repr(layer.name) if layer.name else "the channels without a layer"
 
 

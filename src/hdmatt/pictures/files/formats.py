@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from hdmatt.errors import InputError, OutputError
-from hdmatt.pictures.info import PathLike, PictureInfo, Windows
+from hdmatt.pictures.info import ExrWindows, PathLike, PictureInfo
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Extras:
     layers: tuple[str, ...] = ()
     quality: int | None = None
     premultiplied: bool = False
-    windows: Windows | None = None
+    windows: ExrWindows | None = None
     palette: bool = False
 
 

@@ -31,7 +31,7 @@ from hdmatt.pictures.colours.colour import composite
 from hdmatt.pictures.files import psd_blocks
 from hdmatt.pictures.files.formats import DEPTHS, Format, check_format, writable
 from hdmatt.pictures.files.packbits import encode_rows
-from hdmatt.pictures.files.psd_blocks import ALPHA, MASK, PACKED, RAW, Layer, Layout
+from hdmatt.pictures.files.psd_blocks import ALPHA, MASK, PACKED, RAW, PsdLayer, PsdLayout
 from hdmatt.pictures.info import WHITE, PathLike, PictureInfo
 from hdmatt.pictures.writer import check_output_path, profile_for
 from hdmatt.system.hidden import HiddenFile, unwritable
@@ -77,7 +77,7 @@ class PsdWriter:
         check_layered(self._path, height, width, bit_depth=bit_depth)
         self._height, self._width = height, width
         self._dtype = np.dtype(DEPTHS[bit_depth])
-        self._layout = Layout(height, width, int(bit_depth), writable(self._path, LAYERED) is PSB)
+        self._layout = PsdLayout(height, width, int(bit_depth), writable(self._path, LAYERED) is PSB)
         self._resources = psd_blocks.resources(like, profile_for(like, 3))
         self._hidden: HiddenFile | None = None
         self._file: IO[bytes] | None = None
@@ -142,11 +142,11 @@ class PsdWriter:
                     self._places.append(file.tell())
                 at += size
 
-    def _layers(self) -> list[Layer]:
+    def _layers(self) -> list[PsdLayer]:
         opaque, raw = self._layout.packed_bytes(self._opaque.bytes), self._layout.raw_bytes
         picture = ((ALPHA, opaque), (0, raw), (1, raw), (2, raw))
         mask = (MASK, self._layout.packed_bytes(self._alpha.bytes))
-        return [Layer("original", True, picture), Layer("foreground", False, (*picture, mask))]
+        return [PsdLayer("original", True, picture), PsdLayer("foreground", False, (*picture, mask))]
 
     def _put_colours(self, file: IO[bytes], original: np.ndarray, foreground: np.ndarray) -> None:
         planes = [*self._planes(original), *self._planes(foreground)]
@@ -249,11 +249,11 @@ class _EncodedPlane:
             self.bytes += len(data)
             spool.write(data)
 
-    def table(self, layout: Layout) -> bytes:
+    def table(self, layout: PsdLayout) -> bytes:
         """The lengths of its rows."""
         return layout.table(np.concatenate(self._lengths))
 
-    def copy(self, layout: Layout, spool: IO[bytes], file: IO[bytes]) -> None:
+    def copy(self, layout: PsdLayout, spool: IO[bytes], file: IO[bytes]) -> None:
         """As the channel of a layer."""
         file.write(PACKED + self.table(layout))
         self.copy_rows(spool, file)

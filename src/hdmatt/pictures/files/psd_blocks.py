@@ -2,8 +2,8 @@
 
 Knows no pixels and opens no file; pictures/files/psd.py puts the pixels between these blocks. Read top to bottom:
 
-    Layer        name, visibility and channels of a layer
-    Layout       sizes of planes, and the bytes before, between and behind them
+    PsdLayer     name, visibility and channels of a layer
+    PsdLayout    sizes of planes, and the bytes before, between and behind them
     resources    resolution, ICC profile, Exif and XMP
 
 A PSB has longer lengths than a PSD in some places, and in others the same. Layers of 16 bits lie in a block "Lr16" and
@@ -30,7 +30,7 @@ _HIDDEN = 2
 
 
 @dataclass(frozen=True)
-class Layer:
+class PsdLayer:
     """A layer of the picture's size.
 
     Attributes:
@@ -43,7 +43,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Layout:
+class PsdLayout:
     """Sizes of a file's planes, and the bytes around them.
 
     Attributes:
@@ -73,7 +73,7 @@ class Layout:
         """The lengths of encoded rows."""
         return lengths.astype(">u4" if self.big else ">u2").tobytes()
 
-    def head(self, resources: bytes, layers: Sequence[Layer]) -> bytes:
+    def head(self, resources: bytes, layers: Sequence[PsdLayer]) -> bytes:
         """All that stands before the pixels of the layers; as long for channels of any size."""
         header = struct.pack(
             ">4sH6xHIIHH", b"8BPS", 2 if self.big else 1, _RGB + 1, self.height, self.width, self.depth, _RGB
@@ -91,15 +91,15 @@ class Layout:
         no_palette = struct.pack(">I", 0)
         return header + no_palette + struct.pack(">I", len(resources)) + resources + section + before + records
 
-    def behind_layers(self, layers: Sequence[Layer]) -> bytes:
+    def behind_layers(self, layers: Sequence[PsdLayer]) -> bytes:
         """What stands between the pixels of the layers and the merged picture."""
         return b"\0" * self._padding(layers) + (self._no_global_mask() if self.depth == 8 else b"")
 
-    def _padding(self, layers: Sequence[Layer]) -> int:
+    def _padding(self, layers: Sequence[PsdLayer]) -> int:
         size = 2 + sum(len(self._record(layer)) + sum(size for _, size in layer.channels) for layer in layers)
         return -size % 4
 
-    def _record(self, layer: Layer) -> bytes:
+    def _record(self, layer: PsdLayer) -> bytes:
         rectangle = struct.pack(">4i", 0, 0, self.height, self.width)
         channels = struct.pack(">H", len(layer.channels))
         for number, size in layer.channels:

@@ -47,7 +47,7 @@ class Damaged(ValueError):
     """Tags that cannot be read."""
 
 
-class Form(NamedTuple):
+class TiffForm(NamedTuple):
     """How a file's directories are stored."""
 
     order: str  # "<" or ">"
@@ -55,7 +55,7 @@ class Form(NamedTuple):
     first: int  # offset of the first directory
 
 
-def form_of(file: BufferedIOBase) -> Form:
+def form_of(file: BufferedIOBase) -> TiffForm:
     """By the first bytes of a file.
 
     Raises:
@@ -68,14 +68,14 @@ def form_of(file: BufferedIOBase) -> Form:
         raise Damaged("no header of a TIFF")
     version = struct.unpack_from(f"{order}H", head, 2)[0]
     if version == 43 and len(head) == 16:
-        return Form(order, True, struct.unpack_from(f"{order}Q", head, 8)[0])
+        return TiffForm(order, True, struct.unpack_from(f"{order}Q", head, 8)[0])
     if version != 42:
         raise Damaged("no header of a TIFF")
-    return Form(order, False, struct.unpack_from(f"{order}L", head, 4)[0])
+    return TiffForm(order, False, struct.unpack_from(f"{order}L", head, 4)[0])
 
 
 def read_directory(
-    file: BufferedIOBase, form: Form, offset: int, *, wanted: Callable[[int], bool], largest: int = LARGEST
+    file: BufferedIOBase, form: TiffForm, offset: int, *, wanted: Callable[[int], bool], largest: int = LARGEST
 ) -> Directory:
     """The wanted tags of the directory that begins at an offset; those of unknown types are left out.
 

@@ -28,7 +28,7 @@ from hdmatt.samples.drawn.plants import draw_feather, draw_foliage
 from hdmatt.samples.drawn.see_through import draw_drops, draw_glass, draw_smoke, draw_veil
 from hdmatt.samples.drawn.solids import draw_plain_blob, draw_solid
 from hdmatt.samples.drawn.spines import draw_spines
-from hdmatt.samples.drawn.strokes import SEE_THROUGH, Colours, Layer
+from hdmatt.samples.drawn.strokes import SEE_THROUGH, Colours, DrawnLayer
 
 
 def procedural_foreground(
@@ -82,7 +82,7 @@ def _acceptable(alpha: Float32[np.ndarray, "size size"], *, see_through: bool) -
     return bool(0.05 <= covered <= 0.85 and soft > 0.002 and empty > 0.05 and (see_through or solid > 0.01))
 
 
-FAMILIES: dict[str, tuple[Callable[[np.random.Generator, int, Colours], Layer], float]] = {
+FAMILIES: dict[str, tuple[Callable[[np.random.Generator, int, Colours], DrawnLayer], float]] = {
     "hair": (draw_hair, 0.18),
     "fur": (draw_fur, 0.12),
     "foliage": (draw_foliage, 0.14),

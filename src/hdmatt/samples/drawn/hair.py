@@ -21,7 +21,7 @@ from hdmatt.samples.drawn.strokes import (
     Bend,
     Canvas,
     Colours,
-    Layer,
+    DrawnLayer,
     Paths,
     Points,
     bundle_of_strands,
@@ -58,7 +58,7 @@ class _Scalp(NamedTuple):
     behind: bool
 
 
-def draw_hair(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
+def draw_hair(rng: np.random.Generator, size: int, colours: Colours) -> DrawnLayer:
     """A head of hair, a lock hanging in, or a fringe of yarn."""
     kind = rng.choice(["head", "head", "head", "lock", "fringe", "fringe"])
     if kind == "fringe":
@@ -150,7 +150,7 @@ def _bust(
     canvas.polygons([ellipse_points(centre + [0, 0.1 * high], radius * [0.86, 0.95])], [skin])
 
 
-def _yarn_fringe(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
+def _yarn_fringe(rng: np.random.Generator, size: int, colours: Colours) -> DrawnLayer:
     """Thick twisted threads hanging from above, some tangled."""
     canvas = Canvas(size)
     n = int(rng.integers(14, 60))
@@ -183,7 +183,7 @@ def _yarn_fringe(rng: np.random.Generator, size: int, colours: Colours) -> Layer
     return uneven_light(rng, canvas.layer(), rim=rng.uniform(0, 0.4))
 
 
-def draw_fur(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
+def draw_fur(rng: np.random.Generator, size: int, colours: Colours) -> DrawnLayer:
     """An animal or a plush toy: strands all over a body, thin ones over its outline."""
     colours = hair_colours(rng, colours)
     outlines = creature_outlines(rng, size)
@@ -228,7 +228,7 @@ def draw_fur(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
     return laid_over(_eyes(rng, size, outlines[-1]), layer) if rng.random() < 0.5 else layer
 
 
-def _eyes(rng: np.random.Generator, size: int, head: Points) -> Layer:
+def _eyes(rng: np.random.Generator, size: int, head: Points) -> DrawnLayer:
     canvas = Canvas(size)
     centre, radius = head.mean(0), np.ptp(head, axis=0).min() / 2
     r = radius * rng.uniform(0.07, 0.14)
@@ -241,7 +241,9 @@ def _eyes(rng: np.random.Generator, size: int, head: Points) -> Layer:
     return canvas.layer()
 
 
-def draw_wisps(size: int, paths: Paths, widths: Float[np.ndarray, " n"], colours: Float[np.ndarray, "n 3"]) -> Layer:
+def draw_wisps(
+    size: int, paths: Paths, widths: Float[np.ndarray, " n"], colours: Float[np.ndarray, "n 3"]
+) -> DrawnLayer:
     """Strands thinner than a pixel, on a layer of their own: the thinner the fainter, and fainter towards the tip."""
     canvas = Canvas(size)
     faint = np.clip(widths / THINNEST, 0, 1)

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from hdmatt.samples.drawn.colours import smooth_noise
-from hdmatt.samples.drawn.strokes import TAU, Colours, Layer, associated, in_every_channel
+from hdmatt.samples.drawn.strokes import TAU, Colours, DrawnLayer, associated, in_every_channel
 
 
 def soften(field: Float32[np.ndarray, "size size *c"], sigma: float) -> Float32[np.ndarray, "size size *c"]:
@@ -36,7 +36,7 @@ def relief(rng: np.random.Generator, mask: Float32[np.ndarray, "size size"]) -> 
     return cv2.resize(light.astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR)
 
 
-def shaded(rng: np.random.Generator, mask: Float32[np.ndarray, "size size"], colours: Colours) -> Layer:
+def shaded(rng: np.random.Generator, mask: Float32[np.ndarray, "size size"], colours: Colours) -> DrawnLayer:
     """A rounded body of this outline; glossy ones get a highlight."""
     light = relief(rng, mask)
     rgb = colours * in_every_channel(light, 3)
@@ -45,7 +45,7 @@ def shaded(rng: np.random.Generator, mask: Float32[np.ndarray, "size size"], col
     return associated(rgb, mask)
 
 
-def uneven_light(rng: np.random.Generator, layer: Layer, *, rim: float) -> Layer:
+def uneven_light(rng: np.random.Generator, layer: DrawnLayer, *, rim: float) -> DrawnLayer:
     """Uneven light, and light from behind that shines through thin parts (`rim`)."""
     size = len(layer)
     gain = 1 + rng.uniform(0, 0.5) * _ramp(rng, size // 8)
@@ -65,7 +65,7 @@ def _ramp(rng: np.random.Generator, size: int) -> Float32[np.ndarray, "size size
     return axis[None] * math.cos(angle) + axis[:, None] * math.sin(angle)
 
 
-def through_a_lens(rng: np.random.Generator, layer: Layer) -> Layer:
+def through_a_lens(rng: np.random.Generator, layer: DrawnLayer) -> DrawnLayer:
     """A little blur as in every photograph; sometimes focus on one part only, sometimes motion."""
     size, chance = len(layer), rng.random()
     if chance < 0.08:
@@ -79,12 +79,12 @@ def through_a_lens(rng: np.random.Generator, layer: Layer) -> Layer:
     return out_of_focus(layer, rng.uniform(0.25, 0.65)) if chance < 0.65 else layer
 
 
-def out_of_focus(layer: Layer, sigma: float) -> Layer:
+def out_of_focus(layer: DrawnLayer, sigma: float) -> DrawnLayer:
     """Gaussian blur of `sigma` pixels."""
     return cv2.GaussianBlur(layer, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
 
 
-def motion_streak(layer: Layer, length: float, angle: float) -> Layer:
+def motion_streak(layer: DrawnLayer, length: float, angle: float) -> DrawnLayer:
     """Blur along a straight line."""
     side = 2 * int(length / 2 + 1) + 1
     kernel = np.zeros((side, side), np.float32)
@@ -95,7 +95,7 @@ def motion_streak(layer: Layer, length: float, angle: float) -> Layer:
     return cv2.filter2D(layer, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REPLICATE)
 
 
-def straight_colours(layer: Layer) -> UInt8[np.ndarray, "size size 4"]:
+def straight_colours(layer: DrawnLayer) -> UInt8[np.ndarray, "size size 4"]:
     """Straight 8-bit colours; where alpha is small they come from ever coarser means of what is near."""
     levels = [layer]
     while min(levels[-1].shape[:2]) > 1:

@@ -25,7 +25,7 @@ from hdmatt.samples.drawn.strokes import (
     Bend,
     Canvas,
     Colours,
-    Layer,
+    DrawnLayer,
     Paths,
     associated,
     filled,
@@ -36,7 +36,7 @@ from hdmatt.samples.drawn.strokes import (
 )
 
 
-def draw_net(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
+def draw_net(rng: np.random.Generator, size: int, colours: Colours) -> DrawnLayer:
     """A net, a mesh, chain link or lace: threads at an even pitch over a warped surface; some have a far side."""
     pitch = size * rng.uniform(0.02, 0.12)
     tint = any_colour(rng) if rng.random() < 0.7 else np.full(3, rng.uniform(0.05, 0.95))
@@ -62,7 +62,7 @@ def draw_net(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
     return uneven_light(rng, layer, rim=0.0)
 
 
-def _mesh(rng: np.random.Generator, size: int, colours: Colours, pitch: float, *, shiny: bool) -> Layer:
+def _mesh(rng: np.random.Generator, size: int, colours: Colours, pitch: float, *, shiny: bool) -> DrawnLayer:
     """Round threads `pitch` pixels apart over the whole canvas; shiny ones mirror what is bright and dark around."""
     u, v = warped_points(rng, size, pitch)
     slope = pitch * np.hypot(*np.gradient(u)).clip(1e-3)  # lattice units per pixel, times the pitch: about 1
@@ -102,7 +102,7 @@ def _mesh(rng: np.random.Generator, size: int, colours: Colours, pitch: float, *
     return associated(rgb, alpha)
 
 
-def draw_holder(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
+def draw_holder(rng: np.random.Generator, size: int, colours: Colours) -> DrawnLayer:
     """A cup, basket or glass full of thin things of many colours, few of which the cup has."""
     left, right = np.sort(size * (rng.uniform(0.3, 0.7) + rng.uniform(0.1, 0.3) * np.array([-1, 1])))
     top, bottom = size * rng.uniform(0.4, 0.65), size * rng.uniform(0.85, 1.1)
@@ -183,7 +183,7 @@ def _stick(
         draw_leaves(rng, canvas, place, rng.uniform(0, TAU, many), wide * rng.uniform(1, 6, many), 0.25, field)
 
 
-def draw_perforated(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
+def draw_perforated(rng: np.random.Generator, size: int, colours: Colours) -> DrawnLayer:
     """A solid with holes: colander, cheese, eaten leaf, punched sheet."""
     mask = filled(size, creature_outlines(rng, size) if rng.random() < 0.4 else [random_outline(rng, size)])
     if rng.random() < 0.6:
@@ -207,7 +207,7 @@ def draw_perforated(rng: np.random.Generator, size: int, colours: Colours) -> La
     )
 
 
-def draw_wires(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
+def draw_wires(rng: np.random.Generator, size: int, colours: Colours) -> DrawnLayer:
     """Bicycle wheels, cables, bare twigs, letters."""
     canvas = Canvas(size)
     kind = rng.choice(["wheel", "cables", "twigs", "letters"])

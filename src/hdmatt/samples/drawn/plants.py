@@ -17,7 +17,7 @@ from hdmatt.samples.drawn.strokes import (
     Bend,
     Canvas,
     Colours,
-    Layer,
+    DrawnLayer,
     Paths,
     Points,
     grow_paths,
@@ -26,7 +26,7 @@ from hdmatt.samples.drawn.strokes import (
 )
 
 
-def draw_foliage(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
+def draw_foliage(rng: np.random.Generator, size: int, colours: Colours) -> DrawnLayer:
     """A bush, a house plant with narrow leaves, grass, or flowers."""
     kind = rng.choice(["bush", "bush", "plant", "grass", "flower"])
     canvas = Canvas(size)
@@ -138,7 +138,7 @@ def _blossom(
     )
 
 
-def draw_feather(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
+def draw_feather(rng: np.random.Generator, size: int, colours: Colours) -> DrawnLayer:
     """A few feathers, or the seed head of a dandelion."""
     canvas = Canvas(size)
     colours = hair_colours(rng, colours)
@@ -187,7 +187,7 @@ def draw_feather(rng: np.random.Generator, size: int, colours: Colours) -> Layer
     return uneven_light(rng, canvas.layer(), rim=rng.uniform(0, 0.4))
 
 
-def _dandelion(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
+def _dandelion(rng: np.random.Generator, size: int, colours: Colours) -> DrawnLayer:
     canvas = Canvas(size)
     centre = size * rng.uniform(0.4, 0.6, 2)
     radius = size * rng.uniform(0.16, 0.3)

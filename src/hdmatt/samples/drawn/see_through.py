@@ -20,7 +20,7 @@ from hdmatt.samples.drawn.strokes import (
     Bend,
     Canvas,
     Colours,
-    Layer,
+    DrawnLayer,
     associated,
     filled,
     grow_paths,
@@ -29,7 +29,7 @@ from hdmatt.samples.drawn.strokes import (
 )
 
 
-def draw_veil(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
+def draw_veil(rng: np.random.Generator, size: int, colours: Colours) -> DrawnLayer:
     """Thin cloth or plastic in folds: the steeper the fold, the more of it is in the way."""
     layer = np.zeros((size, size, 4), np.float32)
     tint = any_colour(rng) * 0.5 + rng.uniform(0.2, 0.5)
@@ -59,7 +59,7 @@ def draw_veil(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
     return uneven_light(rng, layer, rim=0.0)
 
 
-def draw_smoke(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
+def draw_smoke(rng: np.random.Generator, size: int, colours: Colours) -> DrawnLayer:
     """Smoke, steam, cloud or flame: warped noise under a smooth envelope."""
     small = size // 2
     warp = (
@@ -85,7 +85,7 @@ def draw_smoke(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
     )
 
 
-def draw_glass(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
+def draw_glass(rng: np.random.Generator, size: int, colours: Colours) -> DrawnLayer:
     """Bottles, glasses and bubbles: clear inside, bright and dense at the rim, with highlights."""
     layer = np.zeros((size, size, 4), np.float32)
     for _ in range(int(rng.integers(1, 4))):
@@ -122,7 +122,7 @@ def draw_glass(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
     return uneven_light(rng, layer, rim=0.0)
 
 
-def draw_drops(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
+def draw_drops(rng: np.random.Generator, size: int, colours: Colours) -> DrawnLayer:
     """A splash, spray, sparks, snow or confetti: small soft discs and streaks of varied alpha."""
     glowing = rng.random() < 0.4
     tint = from_hsv(rng.uniform(0.04, 0.15), rng.uniform(0.2, 0.9), 1.0) if glowing else any_colour(rng) * 0.4 + 0.5

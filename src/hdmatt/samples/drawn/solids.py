@@ -12,10 +12,10 @@ import numpy as np
 from hdmatt.samples.drawn.colours import any_colour, tinted
 from hdmatt.samples.drawn.light import motion_streak, out_of_focus, shaded, uneven_light
 from hdmatt.samples.drawn.shapes import blob_outline, ellipse_points, random_outline
-from hdmatt.samples.drawn.strokes import Colours, Layer, Points, filled, laid_over, pick_one
+from hdmatt.samples.drawn.strokes import Colours, DrawnLayer, Points, filled, laid_over, pick_one
 
 
-def draw_solid(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
+def draw_solid(rng: np.random.Generator, size: int, colours: Colours) -> DrawnLayer:
     """Toys, fruit, tools: solid parts one over another, often out of focus or moving."""
     layer = np.zeros((size, size, 4), np.float32)
     for _ in range(int(rng.integers(1, 5))):
@@ -36,7 +36,7 @@ def draw_solid(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
     return layer if chance < 0.85 else motion_streak(layer, size * rng.uniform(0.01, 0.06), rng.uniform(0, math.pi))
 
 
-def draw_plain_blob(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
+def draw_plain_blob(rng: np.random.Generator, size: int, colours: Colours) -> DrawnLayer:
     """One blob in the middle, a little soft: its coverage is always acceptable."""
     mask = filled(size, [blob_outline(rng, np.full(2, size / 2), 0.3 * size, 0.15)])
     return out_of_focus(shaded(rng, mask, colours), 0.006 * size)

@@ -8,10 +8,10 @@ import numpy as np
 from hdmatt.samples.drawn.colours import any_colour
 from hdmatt.samples.drawn.light import shaded, uneven_light
 from hdmatt.samples.drawn.shapes import blob_outline
-from hdmatt.samples.drawn.strokes import TAU, Bend, Canvas, Colours, Layer, filled, grow_paths, laid_over
+from hdmatt.samples.drawn.strokes import TAU, Bend, Canvas, Colours, DrawnLayer, filled, grow_paths, laid_over
 
 
-def draw_spines(rng: np.random.Generator, size: int, colours: Colours) -> Layer:
+def draw_spines(rng: np.random.Generator, size: int, colours: Colours) -> DrawnLayer:
     """Straight or bent spines that leave a head in all directions, or a rod to both sides; two colours at most."""
     number, middle = int(rng.integers(60, 420)), size * rng.uniform(0.4, 0.6, 2)
     radius = size * rng.uniform(0.03, 0.16)

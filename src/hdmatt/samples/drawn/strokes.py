@@ -23,7 +23,7 @@ Points = Float[np.ndarray, "_ 2"]
 Paths = Float[np.ndarray, "_ _ 2"]
 Tones = Float[np.ndarray, "_ 3"]
 Colours = Float32[np.ndarray, "size size 3"]
-Layer = Float32[np.ndarray, "size size 4"]
+DrawnLayer = Float32[np.ndarray, "size size 4"]
 
 SCALE = 2  # supersampling; on top of OpenCV's own antialiasing (8 bits, sub-pixel) 3 and 4 looked the same
 SEE_THROUGH = frozenset({"veil", "smoke", "glass"})  # may have no pixel of alpha > 0.9
@@ -81,7 +81,7 @@ class Canvas:
             fixed = (((outline + 0.5) * SCALE - 0.5) * 16).astype(np.int32)
             cv2.fillPoly(self.pixels, [fixed], tone, kind, 4)
 
-    def layer(self) -> Layer:
+    def layer(self) -> DrawnLayer:
         """The picture in its own size."""
         small = cv2.resize(self.pixels, (self.size, self.size), interpolation=cv2.INTER_AREA)
         return small.astype(np.float32) / 255
@@ -95,12 +95,12 @@ def filled(size: int, outlines: Sequence[Points]) -> Float32[np.ndarray, "size s
     return cv2.resize(mask, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
 
 
-def laid_over(front: Layer, back: Layer) -> Layer:
+def laid_over(front: DrawnLayer, back: DrawnLayer) -> DrawnLayer:
     """The first layer over the second."""
     return front + back * in_every_channel(1 - front[..., 3], 4)
 
 
-def associated(rgb: Float[np.ndarray, "size size 3"], alpha: Float[np.ndarray, "size size"]) -> Layer:
+def associated(rgb: Float[np.ndarray, "size size 3"], alpha: Float[np.ndarray, "size size"]) -> DrawnLayer:
     """Colours multiplied by alpha, and alpha."""
     alpha = alpha.astype(np.float32, copy=False)
     return cv2.merge(

@@ -5,7 +5,7 @@ libraries lose some on the way: Pillow 13 writes text that is not ASCII as quest
 focal lengths and no sensitivity into TIFF.
 
     Value, Directory   a tag's type and bytes, little endian; the tags of a directory
-    Form, form_of      byte order and size of offsets, by the first bytes of a file
+    TiffForm, form_of      byte order and size of offsets, by the first bytes of a file
     read_directory     the wanted tags of a directory
     packed             a directory as bytes
     Damaged            what the first bytes or a directory say cannot be

@@ -3,7 +3,7 @@
 Arrays only; knows no file and no network. A tile of one label is a number, any other is compressed: a trimap of 400
 megapixels takes about a megabyte. Read top to bottom:
 
-    Tile, Tiles     a tile as it is held; the tiles that an edit changed
+    TileLabels, Tiles     a tile as it is held; the tiles that an edit changed
     TrimapTiles     read, paint, put back, smaller views; `rows` for whatever reads a trimap
     written         labels that come in bands
     tiles_touching  the tiles of a box

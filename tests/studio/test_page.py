@@ -383,8 +383,11 @@ def striped(window, place) -> int:
     left, top = window.page.evaluate(f"studio.view.toScreen({place[0]}, {place[1]})")
     window.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     return window.page.evaluate(
-        """([x, y]) => document.getElementById("waiting").getContext("2d").getImageData(x - 10, y - 10, 20, 20)
-        .data.filter((value, n) => n % 4 === 3 && value > 0).length""",
+        """([x, y]) => {
+            const copy = new OffscreenCanvas(20, 20).getContext("2d", { willReadFrequently: true });
+            copy.drawImage(document.getElementById("waiting"), x - 10, y - 10, 20, 20, 0, 0, 20, 20);
+            return copy.getImageData(0, 0, 20, 20).data.filter((value, n) => n % 4 === 3 && value > 0).length;
+        }""",
         [left, top],
     )
 

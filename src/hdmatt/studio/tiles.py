@@ -110,7 +110,7 @@ class Layers:
         return self._before is not None
 
     def set_background(self, path: Path | None) -> None:
-        """The picture behind composites.
+        """The picture behind composites. Its own transparency is not seen here; an export has it.
 
         Raises:
             InputError: It is none, has another size, or its colours cannot be converted.

@@ -1,6 +1,6 @@
 """Trimaps from masks: a fixed band against the automatic one, on pictures whose alpha is known.
 
-    python -m benchmarks.trimaps --data DATA [--pictures 14] [--mattes 14] [--out FILE]
+    python -m benchmarks.trimaps --data DATA [--pictures 14] [--mattes 14] [--again auto] [--out FILE]
     python -m benchmarks.trimaps --table [--out FILE]
 
 DATA holds image/, alpha/ and trimap1/ or trimap/ (hand-made). The mask is what a segmentation network gives: alpha
@@ -10,7 +10,7 @@ from 0.02 to 0.98) that are unknown in it, the share of the picture that is unkn
 whole picture, in thousands: known pixels count, because they may be wrong.
 
 Measures only: nothing is chosen on these pictures. --out keeps a record a picture; pictures that it has are not
-measured again. --table writes the table of docs/trimaps.md from the records.
+measured again, but for the trimap that --again names. --table writes the table of docs/trimaps.md from the records.
 """
 
 import argparse
@@ -37,7 +37,7 @@ RESULTS = ROOT / "benchmarks" / "results" / "trimaps" / "bands.json"
 PAGE = ROOT / "docs" / "trimaps.md"
 BEGIN, END = "<!-- bands: made by python -m benchmarks.trimaps --table -->", "<!-- end of bands -->"
 FIXED = ("1%", "2%", "4%", "6%")
-MATTED = ("hand-made", "auto", "2%")
+MATTED = ("hand-made", "auto", "1%", "2%")
 NAMES = {"hand-made": "hand-made", "auto": "auto", **{width: f"fixed, {width}" for width in FIXED}}
 
 
@@ -46,6 +46,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--data", type=Path, help="folder of a test set")
     parser.add_argument("--pictures", type=int, default=1000, help="of the set, in the order of their names")
     parser.add_argument("--mattes", type=int, default=1000, help="pictures of them that are matted, too")
+    parser.add_argument("--again", choices=list(NAMES), help="measure this trimap of recorded pictures anew")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--table", action="store_true", help="write the page's table")
     given = parser.parse_args(arguments)
@@ -55,8 +56,10 @@ def main(arguments: Sequence[str]) -> int:
         pictures = sorted((given.data / "image").iterdir())[: given.pictures]
         for number, path in enumerate(pictures):
             name = f"{given.data.name}/{path.stem}"
-            if name not in records:
-                records[name] = measure(given.data, path, mattes=number < given.mattes)
+            wanted = list(NAMES) if name not in records else [given.again] if given.again else []
+            if wanted:
+                measured = measure(given.data, path, wanted, mattes=number < given.mattes)
+                records[name] = {**records.get(name, {}), **measured}
                 given.out.parent.mkdir(parents=True, exist_ok=True)
                 record = {**facts(Settings(), command_of(__file__, list(arguments))), "pictures": records}
                 write_text_atomic(given.out, json.dumps(record, indent=1) + "\n")
@@ -75,22 +78,23 @@ def rough_mask(alpha: np.ndarray) -> np.ndarray:
     return cv2.GaussianBlur(opened.astype(np.float32), (0, 0), 0.003 * diagonal) > 0.5
 
 
-def measure(data: Path, path: Path, *, mattes: bool) -> dict[str, Any]:
-    """The numbers of one picture, by trimap."""
+def measure(data: Path, path: Path, wanted: Sequence[str], *, mattes: bool) -> dict[str, Any]:
+    """The numbers of one picture, by trimap; of those that are `wanted`."""
     trimaps = "trimap1" if (data / "trimap1").is_dir() else "trimap"
     alpha, hand = (read_grey(next((data / folder).glob(f"{path.stem}.*"))) for folder in ("alpha", trimaps))
     mask = rough_mask(alpha)
-    started = time.process_time()
-    made = {"auto": hdmatt.make_trimap(mask, path)}
-    seconds = time.process_time() - started
-    made["hand-made"] = np.where(hand < 1 / 3, 0, np.where(hand < 2 / 3, 128, 255)).astype(np.uint8)
-    record: dict[str, Any] = {"megapixels": round(alpha.size / 1e6, 2), "seconds": round(seconds, 1)}
-    for width in FIXED:
+    record: dict[str, Any] = {"megapixels": round(alpha.size / 1e6, 2)}
+    made = {"hand-made": np.where(hand < 1 / 3, 0, np.where(hand < 2 / 3, 128, 255)).astype(np.uint8)}
+    if "auto" in wanted:
+        started = time.process_time()
+        made["auto"] = hdmatt.make_trimap(mask, path)
+        record["seconds"] = round(time.process_time() - started, 1)
+    for width in (width for width in FIXED if width in wanted):
         try:
             made[width] = hdmatt.make_trimap(mask, band=width)
         except hdmatt.InputError as error:  # nothing known is left on a side
             record[width] = {"refused": error.message.split(" with ")[-1]}
-    for name, trimap in made.items():
+    for name, trimap in ((name, trimap) for name, trimap in made.items() if name in wanted):
         record[name] = numbers(alpha, trimap)
         if mattes and name in MATTED:
             matte = hdmatt.matte(path, trimap).alpha

@@ -66,10 +66,26 @@ def test_the_wide_band_is_what_is_asked_of_the_network_and_leaves_the_innermost_
 
 def test_what_mask_and_matte_disagree_on_is_unknown(network):
     network.alpha = (radius((60, 90)) <= 40).astype(np.float32)  # the object lies ten pixels to the right
-    trimap = decided(radius() <= 40)
+    trimap = decided(radius() <= 40, inside=0.05, outside=0.1)
     truth = network.alpha == 1
     assert not ((trimap == 255) & ~truth).any() and not ((trimap == 0) & truth).any()
     assert trimap[60, 80 - 35] == 128 and trimap[60, 80 + 45] == 128 and trimap[60, 80] == 255 and trimap[0, 0] == 0
+
+
+def test_a_thing_of_the_background_that_the_network_would_take_stays_background(network):
+    thing = radius((60, 20)) <= 8  # 12 pixels from the mask's edge
+    network.alpha[thing] = 1
+    assert (decided(radius() <= 40)[thing] == 0).all()
+    assert (decided(radius() <= 40, outside=0.2)[thing] == 128).all()
+
+
+def test_hair_that_goes_on_at_the_end_of_the_first_band_is_unknown_beyond_it(network):
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    strand = (np.abs(y - 60) < 2) & (x > 80)
+    network.alpha[strand] = 0.6
+    trimap, r = decided(radius() <= 40, outside=0.03, margin=0.01), radius()
+    assert (trimap[strand & (r > 40) & (r < 47)] == 128).all()  # the band ends at 46
+    assert (trimap[~strand & (np.abs(y - 60) > 8) & (r > 44)] == 0).all()
 
 
 def test_a_mask_of_one_side_asks_no_network(network):

@@ -38,7 +38,7 @@ class BatchOptions:
         trimaps: The only folder to look for trimaps in. None: beside the pictures (docs/batch.md).
         masks: A folder of masks; trimaps are made from them for the pictures that have none.
         band: Width of the unknown band of trimaps made from masks: "auto", 20, "20px", "2%" (docs/trimaps.md).
-        inside: Its width inside of the mask; with "auto" how far it reaches at most. None: as `band`.
+        inside: Its width inside of the mask; with "auto" how far it looks. None: as `band`.
         outside: The same outside of the mask.
         manifest: A CSV or JSON-lines file of pictures, trimaps, outputs and options, in place of `inputs`.
         listed: The inputs are names of a list: relative ones keep their folders in the outputs.

@@ -22,7 +22,7 @@ class MaskOptions:
     Attributes:
         mask: The mask's file, None where a trimap is given.
         band: Width of the unknown band, as typed.
-        inside: Its width inside of the mask, as typed; with "auto" the most.
+        inside: Its width inside of the mask, as typed; with "auto" how far it looks.
         outside: The same outside of the mask.
         save: Where the trimap made from the mask is kept, if it is.
     """

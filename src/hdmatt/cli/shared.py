@@ -51,11 +51,12 @@ BAND = "The unknown band of a trimap made from a mask"
 Picture = Annotated[Path, typer.Argument(help="PNG, JPEG, TIFF, EXR, WebP or another kind that is read.")]
 Trimap = Annotated[Path, typer.Argument(help="Same size; below 85 background, 170 and above foreground, else unknown.")]
 Inside = Annotated[
-    str | None, typer.Option(metavar="PX|%", help="Width inside of the mask; with auto the most.", rich_help_panel=BAND)
+    str | None,
+    typer.Option(metavar="PX|%", help="Width inside of the mask; with auto how far it looks.", rich_help_panel=BAND),
 ]
 Outside = Annotated[
     str | None,
-    typer.Option(metavar="PX|%", help="Width outside of the mask; with auto the most.", rich_help_panel=BAND),
+    typer.Option(metavar="PX|%", help="Width outside of the mask; with auto how far it looks.", rich_help_panel=BAND),
 ]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace files of default names; those named here are always replaced.")

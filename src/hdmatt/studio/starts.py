@@ -94,7 +94,7 @@ def band_rows(
 
     Args:
         inside: How far the band reaches into the foreground: pixels, or percent of the diagonal ("2%"). With
-            `automatic` at most so far.
+            `automatic` the first matte looks so far.
         outside: The same for the background.
         automatic: The picture decides, by a first matte of a smaller one.
         memory: Limit in bytes, as in Options.

@@ -67,7 +67,7 @@ def make_trimap(
         picture: A path or an array of the mask's size, as for `matte`.
         band: "auto", or a width for both sides: 20, "20px", "2%" of the diagonal. Default: "auto" with a picture, "2%"
             without.
-        inside: A width for the inner side; with "auto" how far the band may reach at most.
+        inside: A width for the inner side; with "auto" how far the first matte looks.
         outside: The same for the outer side.
         network: For "auto", as for `matte`.
         input_options: The layer of the picture, and how many pixels it and the mask may have.

@@ -64,7 +64,7 @@ class BandWidths:
 
         Args:
             band: "auto", or a width for both sides. None: "auto" with a picture, 2 % of the diagonal without.
-            inside: A width for the inner side alone; with "auto", how far the band may reach at most.
+            inside: A width for the inner side alone; with "auto", how far the first matte looks.
             outside: The same for the outer side.
             picture: Whether there is a picture to look at.
 

@@ -34,7 +34,7 @@ def network(monkeypatch):
     """A network that knows: the matte is `network.alpha` where the trimap is unknown. It keeps what trimaps it got."""
     given = SimpleNamespace(alpha=np.clip((40 - radius()) / 4 + 0.5, 0, 1).astype(np.float32), trimaps=[])
 
-    def matte(picture, trimap, *, network, options):
+    def matte(picture, trimap, *, network, options, progress=None):
         given.trimaps.append(trimap)
         alpha = given.alpha if given.alpha.shape == trimap.shape else cv2.resize(given.alpha, trimap.shape[::-1])
         return SimpleNamespace(alpha=np.where(trimap == 128, alpha, trimap / np.float32(255)))

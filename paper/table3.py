@@ -36,7 +36,6 @@ from hdmatt.evaluation.evaluate import Evaluation
 from hdmatt.evaluation.summary import ScoreSummary
 from hdmatt.inference.load import load_model
 from hdmatt.network.checkpoint import load_card
-from hdmatt.training.config import renamed_card
 
 ALL = 10**6  # more patches than any picture has
 
@@ -159,6 +158,16 @@ def table(scored: list[tuple[Line, str, list[ScoreSummary]]], missing: list[Line
         )
         text += ".\n"
     return text
+
+
+def renamed_card(card: dict[str, str]) -> dict[str, str]:
+    """The card of weights, with the names of this version."""
+    card = dict(card)
+    if "crops" in card:
+        card["scales"] = card.pop("crops")
+    if "lean" in card:
+        card["foreground_weight"] = str(1 + float(card.pop("lean")))
+    return card
 
 
 # of a file's card, see config.card_of

@@ -95,7 +95,7 @@ def test_groups_sum_to_the_meter_s_whole_move_and_inner_groups_are_not_counted_t
 
 def test_layers_sum_to_the_whole_and_lost_is_what_the_peak_does_not_explain():
     torch.manual_seed(0)
-    found = measure_layers(HDMatt(ModelConfig(width=4, patch=64)).eval(), batch=2, topk=1, repeats=1)
+    found = measure_layers(HDMatt(ModelConfig(width=4, patch=64)).eval(), batch=2, topk=1)
     assert sum(group.flops for group in found.groups) == pytest.approx(found.flops)
     assert lost(Group("x", 3.0, 4e9), 2e9) == 1.0
 

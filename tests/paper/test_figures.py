@@ -315,3 +315,11 @@ def test_table_3_takes_the_folder_that_the_ablation_lands(script, tmp_path):
     assert table3.in_folder(tmp_path) == [f"C-K5={tmp_path / 'C-K5.safetensors'}"]
     with pytest.raises(InputError, match="no weights of the ablation"):
         table3.in_folder(tmp_path / "none")
+
+
+def test_a_card_of_an_older_version_has_todays_names():
+    renamed_card = script("paper.table3").renamed_card
+    assert renamed_card({"steps": "7", "lean": "0.2", "crops": "1.0,2.0"}) == {
+        "steps": "7", "foreground_weight": "1.2", "scales": "1.0,2.0",
+    }  # fmt: skip
+    assert renamed_card({"steps": "7"}) == {"steps": "7"}

@@ -11,7 +11,6 @@ from hdmatt.training.config import (
     changed,
     check_config,
     read_config,
-    renamed_card,
     settings,
     write_config,
 )
@@ -176,10 +175,3 @@ def test_a_configuration_of_an_older_version_goes_on_with_todays_names(tmp_path)
         assert "version of hdmatt" in caught.value.hint
     with pytest.raises(InputError, match="there is no"):
         read_config(tmp_path / "nothing.json")
-
-
-def test_a_card_of_an_older_version_has_todays_names():
-    assert renamed_card({"steps": "7", "lean": "0.2", "crops": "1.0,2.0"}) == {
-        "steps": "7", "foreground_weight": "1.2", "scales": "1.0,2.0",
-    }  # fmt: skip
-    assert renamed_card({"steps": "7"}) == {"steps": "7"}

@@ -28,6 +28,7 @@ from hdmatt.pictures.trimap import UNKNOWN
 from hdmatt.runtimes.float32 import exact_float32
 from hdmatt.runtimes.prepare import network_on
 
+_REPEATS = 5
 # parts of the network by the beginnings of its modules' names; the longest that fits
 GROUPS = {
     "encoder.conv1": "stem",
@@ -75,9 +76,9 @@ class LayerTimes:
 
 
 def measure_layers(
-    model: HDMatt, *, batch: int, topk: int = 3, device: str = "cpu", repeats: int = 5, unknown: float = 0.5
+    model: HDMatt, *, batch: int, topk: int = 3, device: str = "cpu", unknown: float = 0.5
 ) -> LayerTimes:
-    """Decode a batch of patches with `topk` contexts each, `repeats` times, and keep each part's median.
+    """Decode a batch of patches with `topk` contexts each, five times, and keep each part's median.
 
     Args:
         batch: Patches computed at once.
@@ -104,12 +105,12 @@ def measure_layers(
         return time.perf_counter()
 
     once()
-    whole = median([timed_call(once, clock) for _ in range(repeats)])
-    spent = _medians([by_group(model, once, clock) for _ in range(repeats)])
+    whole = median([timed_call(once, clock) for _ in range(_REPEATS)])
+    spent = _medians([by_group(model, once, clock) for _ in range(_REPEATS)])
     if model.config.extra_channels:
-        spent[EXTRA] = median([timed_call(extra, clock) for _ in range(repeats)])
+        spent[EXTRA] = median([timed_call(extra, clock) for _ in range(_REPEATS)])
         spent[REST] -= spent[EXTRA]
-    kinds = _medians([_by_kind(once, clock) for _ in range(repeats)])
+    kinds = _medians([_by_kind(once, clock) for _ in range(_REPEATS)])
     with Count() as count:
         counted = by_group(model, once, lambda: float(count.flops))
     order = [name for name in (EXTRA, *dict.fromkeys(GROUPS.values()), REST) if name in spent]

@@ -23,6 +23,8 @@ def attention_command(
     model: shared.Model = "hdmatt-s",
     device: shared.Device = "auto",
     memory: shared.Memory = None,
+    input_layer: shared.InputLayer = None,
+    transfer: shared.Transfer = None,
     max_pixels: shared.MaxPixels = shared.MAX_PIXELS,
     paper: shared.Paper = False,
     patch: shared.Patch = 320,
@@ -38,13 +40,25 @@ def attention_command(
     Three context patches as in the paper's figure; hdmatt matte attends to seven.
     """
     from hdmatt.figures import attention, sheet
+    from hdmatt.pictures.info import InputOptions
 
     x, y = attention.parse_pixel(at)
     attention.check_paths(output, numbers, [picture, trimap])
     options, network = shared.options_of(context), shared.network_of(context)
-    found = attention.attend(picture, trimap, y=y, x=x, network=network, options=options, max_pixels=max_pixels)
+    reading = InputOptions(layer=input_layer, transfer=transfer, max_pixels=max_pixels)
+    found = attention.attend(
+        picture,
+        trimap,
+        y=y,
+        x=x,
+        network=network,
+        options=options,
+        input_layer=input_layer,
+        transfer=transfer,
+        max_pixels=max_pixels,
+    )
     title = f"{picture.name}, {model if len(model) < 40 else Path(model).name}"
-    sheet.save(attention.draw(found, picture, trimap, title=title, stretch=stretch, max_pixels=max_pixels), output)
+    sheet.save(attention.draw(found, picture, trimap, title=title, stretch=stretch, input_options=reading), output)
     if numbers:
         attention.save_numbers(found, numbers)
     typer.echo(json.dumps(found.summary(), indent=1) if as_json else f"{output}: {_described(found)}")

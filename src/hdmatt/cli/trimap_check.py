@@ -27,6 +27,7 @@ def trimap_check_command(
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit code 3 if there is a warning.")] = False,
     input_layer: shared.InputLayer = None,
+    transfer: shared.Transfer = None,
     max_pixels: shared.MaxPixels = shared.MAX_PIXELS,
     as_json: shared.AsJson = False,
     debug: shared.Debug = False,
@@ -44,7 +45,7 @@ def trimap_check_command(
         check_output_path(marked, inputs)
     if fix is not None:
         check_trimap_path(fix, list(inputs))
-    reading = InputOptions(layer=input_layer, max_pixels=max_pixels)
+    reading = InputOptions(layer=input_layer, transfer=transfer, max_pixels=max_pixels)
     found = check_trimap(trimap, picture, matte, input_options=reading)
     if marked is not None:
         write_marked(found, marked, trimap, picture, input_options=reading)

@@ -53,6 +53,7 @@ def trimap_make_command(
     model: shared.Model = "hdmatt-s",
     device: shared.Device = "auto",
     input_layer: shared.InputLayer = None,
+    transfer: shared.Transfer = None,
     max_pixels: shared.MaxPixels = shared.MAX_PIXELS,
     as_json: shared.AsJson = False,
     debug: shared.Debug = False,
@@ -73,7 +74,7 @@ def trimap_make_command(
         inside=inside,
         outside=outside,
         network=shared.network_of(context),
-        input_options=InputOptions(layer=input_layer, max_pixels=max_pixels),
+        input_options=InputOptions(layer=input_layer, transfer=transfer, max_pixels=max_pixels),
     )
     if as_json:
         typer.echo(json.dumps(asdict(made), indent=1))

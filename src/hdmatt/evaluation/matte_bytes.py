@@ -40,7 +40,8 @@ def checked_bytes(
     prediction, truth, trimap = (_array(a, name) for a, name in zip((prediction, truth, trimap), names, strict=True))
     if trimap.dtype != np.uint8:
         raise InputError(
-            f"{names[2]} is {trimap.dtype}, need uint8 with 0, 128 and 255", hint="Read it with hdmatt.pictures.reader"
+            f"{names[2]} is {trimap.dtype}, need uint8 with 0, 128 and 255",
+            hint="Give background as 0, unknown pixels as 128 and foreground as 255.",
         )
     for array, name in zip((prediction, truth, trimap), names, strict=True):
         if array.ndim != 2:
@@ -57,7 +58,7 @@ def checked_bytes(
         found = ", ".join(str(value) for value in np.unique(trimap)[:8])
         raise InputError(
             f"{names[2]} has no unknown pixel (exactly {UNKNOWN}); it holds {found}",
-            hint="Snap it to 0, 128 and 255 with hdmatt.pictures.trimap.classify",
+            hint="Give background as 0, unknown pixels as 128 and foreground as 255.",
         )
     return _as_bytes(prediction, names[0]), _as_bytes(truth, names[1]), unknown
 

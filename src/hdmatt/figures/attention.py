@@ -54,9 +54,10 @@ from hdmatt.network.model import HDMatt
 from hdmatt.patches.stitch import blending_weight
 from hdmatt.patches.windows import Window, cut, rows_of
 from hdmatt.pictures import reader, writer
-from hdmatt.pictures.info import DEFAULT_MAX_PIXELS, InputOptions
+from hdmatt.pictures.info import DEFAULT_INPUT, DEFAULT_MAX_PIXELS, InputOptions
 from hdmatt.pictures.reader import BandReader
 from hdmatt.pictures.trimap import UNKNOWN, TrimapReader
+from hdmatt.pictures.trimap_checks import check_trimap_size
 from hdmatt.system.files import replacing
 from hdmatt.system.values import whole_number
 
@@ -151,6 +152,8 @@ def attend(
     options: Options | None = None,
     network: AnyNetwork = DEFAULT_MODEL,
     linear: bool = False,
+    input_layer: str | None = None,
+    transfer: str | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> Attention:
     """The attention of an unknown pixel on the context patches of its patch.
@@ -164,6 +167,8 @@ def attend(
         network: Weights by name or file, a NetworkChoice, or a loaded network. Named weights are computed by plain
             PyTorch in fp32, whatever the choice says.
         linear: An array's colours are scene-linear; files say so themselves.
+        input_layer: The layer of a picture file with several (EXR), by its name.
+        transfer: The transfer function of a file or an array that does not say it, as `hdmatt.matte` takes it.
         max_pixels: Larger pictures are refused.
 
     Raises:
@@ -177,7 +182,8 @@ def attend(
     y, x = whole_number("y", y), whole_number("x", x)
     _check_network(loaded.model, options, loaded.name)
     with ExitStack() as stack:
-        pixels, marks = _open(stack, picture, trimap, max_pixels=max_pixels, linear=linear)
+        reading = InputOptions(layer=input_layer, transfer=transfer, max_pixels=max_pixels)
+        pixels, marks = _open(stack, picture, trimap, reading, linear=linear)
         _check_pixel(marks, y, x)
         info = pixels.info
         given = RunOptions.of(options, device=loaded.device)
@@ -200,7 +206,7 @@ def draw(
     title: str = "",
     stretch: bool = False,
     linear: bool = False,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
+    input_options: InputOptions = DEFAULT_INPUT,
 ) -> UInt8[np.ndarray, "h w 3"]:
     """The figure: picture and trimap with the patches' boxes; the query, its contexts, and the attention on each.
 
@@ -212,7 +218,7 @@ def draw(
             nearly even.
     """
     with ExitStack() as stack:
-        pixels, marks = _open(stack, picture, trimap, max_pixels=max_pixels, linear=linear)
+        pixels, marks = _open(stack, picture, trimap, input_options, linear=linear)
         shown = attention.patches[:SHOWN]
         width = (len(shown) + 1) * SIDE + len(shown) * GAP
         whole = _whole_panels(attention, shown, pixels, marks, width)
@@ -349,16 +355,10 @@ def _weights(network: HDMatt, query: Window, seen: Inspection, y: int, x: int) -
 
 
 def _open(
-    stack: ExitStack, picture: Any, trimap: Any, *, max_pixels: int, linear: bool
+    stack: ExitStack, picture: Any, trimap: Any, input_options: InputOptions, *, linear: bool
 ) -> tuple[BandReader, TrimapReader]:
-    pixels, marks = open_inputs(stack, picture, trimap, InputOptions(max_pixels=max_pixels), linear=linear)
-    a, b = marks.info, pixels.info
-    if (a.height, a.width) != (b.height, b.width):
-        raise InputError(
-            f"{a.path or 'the trimap'} is {a.width}x{a.height} but {b.path or 'the picture'} is "
-            f"{b.width}x{b.height} (width x height, after EXIF rotation)",
-            hint="Give a trimap of the picture's size; a trimap is never resized.",
-        )
+    pixels, marks = open_inputs(stack, picture, trimap, input_options, linear=linear)
+    check_trimap_size(marks.info, pixels.info)
     return pixels, marks
 
 

@@ -1,42 +1,37 @@
-"""The main loop: decode the patches, stitch them, yield finished rows of the matte.
+"""The main loop: all steps of a plan, patches stitched, finished rows of the matte yielded.
 
 Knows readers of rows, windows and the network; nothing of file formats, foreground colours or the terminal. The steps
-before are in plan.py, cut.py and pool.py; which device computes which batch is decided in device_workers.py.
+are in plan.py, cut.py, pool.py and decode.py; which device computes which batch is decided in device_workers.py.
 
-    run               plan -> rows of the matte, as soon as they are finished
-    decode_patches    a batch of patches -> their alpha
-    check_finite      refuses answers that are not numbers
+    run    plan -> rows of the matte, as soon as they are finished
 
 A patch without unknown pixels is never decoded. A patch that is both query and context is encoded once, unless the
 memory limit leaves no room for its features. Another thread reads picture and trimap ahead of the network
 (threads.py); the results are those of one thread.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-import torch
 from jaxtyping import Float32
 
-from hdmatt.errors import ModelError
 from hdmatt.inference import transfer
 from hdmatt.inference.cut import KnownRows, cut_picture, read_known_colours
+from hdmatt.inference.decode import check_finite, decode_patches
 from hdmatt.inference.device_workers import (
     DeviceWorker,
     UploadedPatches,
     device_workers,
     round_robin,
-    uploaded_inputs,
     worker_threads,
 )
 from hdmatt.inference.options import Counters, Plan, Progress, RowSource
-from hdmatt.inference.pool import ContextPool, bodies_of, fill_pool, pool_of_each_device, select_contexts, stems_of
+from hdmatt.inference.pool import fill_pool, pool_of_each_device
 from hdmatt.inference.threads import map_in_order, prefetch
-from hdmatt.network.inputs import labels
 from hdmatt.network.model import HDMatt
 from hdmatt.overview.small_matte import SmallMatte
 from hdmatt.patches.stitch import Stitcher, blending_weight, with_known
-from hdmatt.patches.windows import Window, restored
+from hdmatt.patches.windows import restored
 from hdmatt.system import memory
 
 
@@ -110,38 +105,3 @@ def _rows(
         go_on(done, len(plan.queries))
         if progress:
             progress(done, len(plan.queries))
-
-
-def decode_patches(
-    plan: Plan,
-    piece: UploadedPatches,
-    worker: DeviceWorker,
-    pool: ContextPool,
-    go_on: Callable[[], None] = lambda: None,
-) -> transfer.Download:
-    """Alpha of a batch of patches, on its way back from the device: encode, choose contexts, decode.
-
-    Args:
-        go_on: Called before and after the encoder's body; what it raises ends the work.
-    """
-    windows = piece.windows
-    with worker.computing():
-        inputs, surroundings = uploaded_inputs(worker, piece.upload)
-        stem = stems_of(windows, inputs, surroundings, worker, pool)
-        go_on()
-        body = bodies_of(windows, stem, worker, pool)
-        go_on()
-        contexts = select_contexts(plan, windows, body, labels(inputs), worker.model, pool)
-        alpha = worker.model.decode(stem, body, contexts).alpha[:, 0].float()
-    worker.counters.decoded += len(windows)
-    with torch.inference_mode():
-        return worker.link.download(alpha)
-
-
-def check_finite(alphas: np.ndarray, windows: Sequence[Window]) -> None:
-    """Raise ModelError when the network's answer for these windows is not a number."""
-    if not np.isfinite(alphas).all():
-        raise ModelError(
-            f"the network gave values that are no numbers, for the patch at {windows[0]}",
-            hint="Try --precision fp32. If that fails too, the weights are damaged.",
-        )

@@ -67,13 +67,7 @@ def matte_rows(
             f"the strategy {strategy!r} runs on one device, not on {options.device!r}",
             hint=f"Give one --device, or choose of: {', '.join(ON_SEVERAL)}.",
         )
-    a, b = trimap.info, picture.info
-    if (a.height, a.width) != (b.height, b.width):
-        raise InputError(
-            f"{a.path or 'the trimap'} is {a.width}x{a.height} but {b.path or 'the picture'} is "
-            f"{b.width}x{b.height} (width x height, after EXIF rotation)",
-            hint="Give a trimap of the picture's size; a trimap is never resized.",
-        )
+    check_trimap_size(trimap.info, picture.info)
     picture = as_mixed(picture, options.mixing)
     return STRATEGIES[strategy](MatteTask(picture, trimap, model, options, progress, counters))
 

@@ -18,12 +18,12 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from hdmatt.inference.cut import CutPatches, read_known_colours
+from hdmatt.inference.decode import check_finite, decode_patches
 from hdmatt.inference.device_workers import UploadedPatches, device_workers
 from hdmatt.inference.job import MatteTask
 from hdmatt.inference.mixing import as_mixed
 from hdmatt.inference.options import Counters, Progress, RowSource, RunOptions
 from hdmatt.inference.pool import fill_pool
-from hdmatt.inference.run import check_finite, decode_patches
 from hdmatt.inference.small_first import prepare
 from hdmatt.network.model import HDMatt
 from hdmatt.patches.stitch import Stitcher, blending_weight

@@ -135,11 +135,6 @@ class PictureReader(BandReader):
         """Whether the file's colours are multiplied by its alpha; those that we give are not."""
         return self._decoder.associated
 
-    @property
-    def decoded(self) -> int:
-        """Pixels decoded so far; one that is decoded twice counts twice."""
-        return self._decoder.decoded
-
     def _colours(self, y0: int, y1: int, x0: int, x1: int) -> np.ndarray:
         # EXIF 2.32, tag 274: 5 to 8 are the transposed picture, mirrored or not; 1 to 4 the same of the picture
         if flipped := self._orientation in (3, 4, 7, 8):

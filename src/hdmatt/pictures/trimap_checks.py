@@ -4,6 +4,7 @@ Knows values, nothing of files. Called by pictures/trimap.py, band by band.
 
     AlphaClaim    whether an alpha channel says the same as the greys
     GreySpan      whether the values reach white, and a single grey the middle
+    check_trimap_size    refuses a trimap of another size than the picture
     stretch_hint  the command that makes the largest value white
 """
 
@@ -137,6 +138,20 @@ class GreySpan:
             f"{'background' if grey < end / 3 else 'foreground'}"
             + (", but is sRGB's 128 in linear light" if light else ""),
             hint=_middle_hint(info.path, share, light=light),
+        )
+
+
+def check_trimap_size(trimap: PictureInfo, picture: PictureInfo) -> None:
+    """Refuse a trimap that has not the picture's size.
+
+    Raises:
+        InputError: The sizes differ.
+    """
+    if (trimap.height, trimap.width) != (picture.height, picture.width):
+        raise InputError(
+            f"{trimap.path or 'the trimap'} is {trimap.width}x{trimap.height} but {picture.path or 'the picture'} is "
+            f"{picture.width}x{picture.height} (width x height, after EXIF rotation)",
+            hint="Give a trimap of the picture's size; a trimap is never resized.",
         )
 
 

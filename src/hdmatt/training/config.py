@@ -11,7 +11,6 @@ agree in is checked here. Read top to bottom:
     check_folder    refuse to overwrite a run, or to resume none
     write_config, read_config, parse_config    config.json of a run's folder, also of older versions
     card_of         what a weights file says of its training
-    renamed_card    a card of an older version with today's names
 """
 
 import json
@@ -283,16 +282,6 @@ def card_of(config: TrainConfig, numbers: Mapping[str, Any]) -> dict[str, str]:
         "foreground_weight": str(config.foreground_weight),
     }
     return card | ({"pictures": numbers["pictures"]} if numbers.get("pictures") else {})
-
-
-def renamed_card(card: Mapping[str, str]) -> dict[str, str]:
-    """The card of weights, with the names of this version."""
-    card = dict(card)
-    if "crops" in card:
-        card["scales"] = card.pop("crops")
-    if "lean" in card:
-        card["foreground_weight"] = str(1 + float(card.pop("lean")))
-    return card
 
 
 _ADAPTER = TypeAdapter(TrainConfig)

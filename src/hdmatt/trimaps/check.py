@@ -41,7 +41,7 @@ def check_trimap(
             is there.
         matte: A path or an array (uint8, uint16, or float in [0, 1]), made with this trimap. With it, sure pixels are
             found that the matte contradicts.
-        input_options: The layer of the picture, and how many pixels the files may have.
+        input_options: Layer and transfer function of the picture, and how many pixels the files may have.
 
     Raises:
         InputError: One of them cannot be read, or is not what it should be; or windows of EXRs that cannot be paired.

@@ -70,7 +70,7 @@ def make_trimap(
         inside: A width for the inner side; with "auto" how far the first matte looks.
         outside: The same for the outer side.
         network: For "auto", as for `matte`.
-        input_options: The layer of the picture, and how many pixels it and the mask may have.
+        input_options: Layer and transfer function of the picture, and how many pixels it and the mask may have.
 
     Raises:
         InputError: No mask, another size than the picture, or nothing known is left on a side.

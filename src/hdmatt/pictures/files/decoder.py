@@ -91,9 +91,7 @@ class FileDecoder:
         self._description = NO_DESCRIPTION
         if self._colours_count:
             self._description = description_of(path, self._format, self._opened.input)
-        self.decoded = 0
         self._try_unusual()
-        self.decoded = 0
 
     @property
     def tiled(self) -> bool:
@@ -221,7 +219,6 @@ class FileDecoder:
         channels = (min(wanted), max(wanted) + 1)
         depth = openimageio().TypeDesc(TYPES[self.dtype.name])
         top, bottom, left, right = spec.y + y0, spec.y + y1, spec.x + x0, spec.x + x1
-        self.decoded += (y1 - y0) * (x1 - x0)
         with size_limit(lifted=file.beyond):
             if self._tile:
                 pixels = file.input.read_tiles(left, right, top, bottom, spec.z, spec.z + 1, *channels, depth)

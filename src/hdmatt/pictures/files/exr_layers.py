@@ -29,6 +29,8 @@ _VIEWS = ("left", "hero")  # of a stereo picture whose file does not say which o
 _LAST = {"RED": "R", "GREEN": "G", "BLUE": "B", "ALPHA": "A"}  # other names of a channel's last part
 _DEPTH = {"Z", "ZBACK", "DEPTH"}
 _LISTED = 20  # names in a message
+# not every command has the option, and it is about the PICTURE alone
+_NAME_IT = "--input-layer NAME, of the PICTURE of a command that has it; else save it as a file of its own."
 
 
 class ExrLayer(NamedTuple):
@@ -101,7 +103,7 @@ def choose_layer(path: Path, source: Any, wanted: str | None, *, grey: bool = Fa
     if not chosen.colours:
         raise InputError(
             f"{path}: {_quoted(chosen)} has the channels {', '.join(chosen.channels)}, we need R, G and B, or one",
-            hint="Name another one with --input-layer, or one of these channels by its whole name.",
+            hint=f"Name another one, or one of these channels by its whole name: {_NAME_IT}",
         )
     source.seek_subimage(chosen.part, 0)
     spec = source.spec()
@@ -188,7 +190,7 @@ def _picture(path: Path, layers: Sequence[ExrLayer], *, grey: bool) -> ExrLayer:
     channels = [f"{layer.name}.{last}".lstrip(".") for layer in layers for last in layer.channels]
     raise InputError(
         f"{path} has no layer with colours, its channels are {_listed(channels)}",
-        hint="Name the layer or channel that is meant: --input-layer NAME",
+        hint=f"Name the layer or channel that is meant: {_NAME_IT}",
     )
 
 
@@ -208,7 +210,7 @@ def _named(path: Path, layers: Sequence[ExrLayer], wanted: str) -> ExrLayer:
                 return layer._replace(channels={last: number})
     raise InputError(
         f"{path} has no layer {wanted!r}, its layers are {_listed([_quoted(layer) for layer in layers])}",
-        hint="Name one of them: --input-layer NAME",
+        hint=f"Name one of them: {_NAME_IT}",
     )
 
 
@@ -226,7 +228,7 @@ def _preferred(path: Path, layers: Sequence[ExrLayer]) -> ExrLayer:
     if len(equal) > 1:
         raise InputError(
             f"{path} has several layers that may be the picture: {_listed([_quoted(layer) for layer in equal])}",
-            hint="Name the one that is meant: --input-layer NAME",
+            hint=f"Name the one that is meant: {_NAME_IT}",
         )
     return equal[0]
 

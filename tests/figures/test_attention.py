@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from reference import slow_region_read
+from small_exr import save_exr
 
 from hdmatt.cli.main import main
 from hdmatt.errors import InputError
@@ -214,3 +215,21 @@ def test_sizes_that_differ_and_training_mode_are_refused():
         attend(picture, trimap[:100], y=Y, x=X, network=network(), options=SMALL)
     with pytest.raises(InputError, match="training mode"):
         attend(picture, trimap, y=Y, x=X, network=network().train(), options=SMALL)
+
+
+def test_a_layer_of_an_exr_is_asked_for_by_name_and_read_as_the_transfer_function_says(tmp_path):
+    picture, trimap = scene()
+    colours = picture.astype(np.float32) / 255
+    layers = {"key": colours, "fill": colours[::-1]}
+    names = {
+        f"{layer}.{c}": np.ascontiguousarray(of[..., i]) for layer, of in layers.items() for i, c in enumerate("RGB")
+    }
+    save_exr(tmp_path / "a.exr", names)
+    where = {"y": Y, "x": X, "network": network(), "options": SMALL}
+    with pytest.raises(InputError, match="several layers that may be the picture") as caught:
+        attend(tmp_path / "a.exr", trimap, **where)
+    assert "--input-layer NAME" in caught.value.hint
+    found = attend(tmp_path / "a.exr", trimap, input_layer="key", transfer="sRGB", **where)
+    whole = attend(picture, trimap, **where)
+    # 1e-3: an EXR holds halves, of 11 bits
+    np.testing.assert_allclose(found.weights_RKHW, whole.weights_RKHW, atol=1e-3)

@@ -317,7 +317,7 @@ def test_table_3_takes_the_folder_that_the_ablation_lands(script, tmp_path):
         table3.in_folder(tmp_path / "none")
 
 
-def test_a_card_of_an_older_version_has_todays_names():
+def test_a_card_of_an_older_version_has_todays_names(script):
     renamed_card = script("paper.table3").renamed_card
     assert renamed_card({"steps": "7", "lean": "0.2", "crops": "1.0,2.0"}) == {
         "steps": "7", "foreground_weight": "1.2", "scales": "1.0,2.0",

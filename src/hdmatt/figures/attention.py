@@ -159,16 +159,13 @@ def attend(
     """The attention of an unknown pixel on the context patches of its patch.
 
     Args:
-        picture: As `hdmatt.matte` takes it: a path or an array.
-        trimap: As `hdmatt.matte` takes it.
-        y: Row of the pixel, which must be unknown in the trimap.
-        x: Its column.
+        picture, trimap: As `hdmatt.matte` takes them: paths or arrays.
+        y, x: The pixel's row and column; it must be unknown in the trimap.
         options: As a matte would be computed with; patch, overlap, topk, candidates and windows decide what is seen.
         network: Weights by name or file, a NetworkChoice, or a loaded network. Named weights are computed by plain
             PyTorch in fp32, whatever the choice says.
         linear: An array's colours are scene-linear; files say so themselves.
-        input_layer: The layer of a picture file with several (EXR), by its name.
-        transfer: The transfer function of a file or an array that does not say it, as `hdmatt.matte` takes it.
+        input_layer, transfer: Of the picture, as `hdmatt.matte` takes them.
         max_pixels: Larger pictures are refused.
 
     Raises:

@@ -24,6 +24,7 @@ from hdmatt.inference.small_first import with_small_picture
 from hdmatt.inference.without_context import network_of, patch_rows, shrunk_rows, small_trimap, with_unknown
 from hdmatt.network.model import HDMatt
 from hdmatt.patches.windows import tiles
+from hdmatt.pictures.trimap_checks import check_trimap_size
 from hdmatt.runtimes.devices import names
 from hdmatt.runtimes.prepare import copies_made
 from hdmatt.system import memory

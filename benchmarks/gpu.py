@@ -41,7 +41,7 @@ from rich.table import Table
 from benchmarks import _shared
 from hdmatt.bench import measure
 from hdmatt.bench.peaks import Count
-from hdmatt.bench.sweep import best_of
+from hdmatt.bench.sweep import best_rates
 from hdmatt.errors import InputError, OutputError
 from hdmatt.evaluation.methods import Settings
 from hdmatt.evaluation.provenance import facts
@@ -99,7 +99,7 @@ def main(arguments: list[str]) -> int:
             alphas[job], run = _run(network, pair, options)
             runs[job] += [run] if turn else []  # the first one warms up
     tries.append(_peaks(device))
-    peak = best_of(tries)["bf16"]
+    peak = best_rates(tries)["bf16"]
     flops = {name: each[name] * runs[name, precisions[0]][0]["decoded"] for name in plain}
     unknown = pair.marks == UNKNOWN
     rows = [

@@ -34,7 +34,7 @@ from hdmatt.bench.measure import BenchLimits
 from hdmatt.bench.sweep import BenchResult, BenchRow, SweepPlan, bench
 from hdmatt.cli.tables import kind_table, layer_table
 from hdmatt.errors import InputError
-from hdmatt.evaluation.items import size_of
+from hdmatt.evaluation.items import picture_size
 from hdmatt.evaluation.methods import Settings
 from hdmatt.evaluation.provenance import facts
 from hdmatt.system.files import make_folder, write_text_atomic
@@ -169,7 +169,7 @@ def measured(
     """`bench` of the methods, hdmatt with --options: on a picture with `times` its pixels, or on generated ones."""
     picture, trimap = pair or (None, None)
     if picture:
-        height, width = size_of(picture)
+        height, width = picture_size(picture)
         megapixels = (times * height * width / 1e6,)
     named = [f"{name}{',' if ':' in name else ':'}{given.options}" if name != "cf" else name for name in methods]
     plan = SweepPlan(megapixels, named, picture=picture, trimap=trimap, **more)

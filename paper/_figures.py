@@ -17,7 +17,7 @@ from benchmarks._shared import settings_of, write_record
 from hdmatt.errors import InputError
 from hdmatt.evaluation import metrics
 from hdmatt.evaluation.provenance import facts
-from hdmatt.figures.sheet import GAP, RED, Panel, box, enlarged, save, sheet, shrunk
+from hdmatt.figures.sheet import GAP, RED, Panel, box, enlarged, save_figure, sheet, shrunk
 from hdmatt.inference.files import matte_files
 from hdmatt.inference.outputs import Outputs
 from hdmatt.pictures import reader
@@ -113,7 +113,7 @@ def draw(views: Sequence[View], given: argparse.Namespace, *, per_row: int) -> n
 
 def write(path: Path, pixels: np.ndarray, views: Sequence[View], given: argparse.Namespace, command: str) -> None:
     """PATH.png and PATH.json."""
-    save(pixels, path.with_suffix(".png"))
+    save_figure(pixels, path.with_suffix(".png"))
     settings = settings_of(given)
     described: list[dict[str, Any]] = [
         {

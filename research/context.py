@@ -48,7 +48,7 @@ from hdmatt.inference.options import Options
 from hdmatt.inference.strategies import matte_rows
 from hdmatt.network.checkpoint import read_model
 from hdmatt.network.config import REGION_BACKGROUND, REGION_FOREGROUND, REGION_UNKNOWN, STRIDE
-from hdmatt.network.decoder import LINEAR_ALPHA, MARGIN, Decoded, Decoder, enlarged
+from hdmatt.network.decoder import LINEAR_ALPHA, MARGIN, Decoded, Decoder, to_patch_size
 from hdmatt.network.encoder import Body, Stem
 from hdmatt.network.inputs import labels, network_input
 from hdmatt.network.model import HDMatt
@@ -346,7 +346,7 @@ def coarse_alone(decoder: Decoder, stem: Stem, body: Body, deep: Tensor) -> Deco
     """The decoder's forward without the finer stages: `alpha` is the enlarged alpha at stride 8."""
     coarse = decoder.coarse_alpha(stem.inputs, decoder.at8([deep, body.eighth]))
     assert coarse is not None, "only a network with `coarse` has an alpha at stride 8"
-    return Decoded(enlarged(coarse), deep, deep.new_empty(0), deep.new_empty(0), coarse)
+    return Decoded(to_patch_size(coarse), deep, deep.new_empty(0), deep.new_empty(0), coarse)
 
 
 def _at_stride(network: HDMatt, item: Item, options: Options) -> float:

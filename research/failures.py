@@ -18,7 +18,7 @@ from hdmatt.network.inputs import network_input
 from hdmatt.samples.config import SampleConfig
 from hdmatt.samples.packs import load_assets
 from hdmatt.samples.sample import Sample, make_sample
-from hdmatt.training.curves import save_jpeg, sheet
+from hdmatt.training.curves import sample_sheet, save_jpeg
 from hdmatt.training.validate import HELD_OUT
 
 CONFIG = SampleConfig(patch=320, group=1, merge=0.0, band=24.0, wide=0.1, elsewhere=0.0)
@@ -50,7 +50,7 @@ def main() -> None:
         {"picture": s.image[0], "trimap": s.trimap[0], "truth": s.alpha[0], "matte": matte} for _, s, matte in worst
     ]
     print("shown, from the top: " + ", ".join(f"{error:.3f}" for error, *_ in worst))
-    save_jpeg(sheet(lines, caption=""), arguments.output)
+    save_jpeg(sample_sheet(lines, caption=""), arguments.output)
 
 
 def _matte(model: torch.nn.Module, sample: Sample) -> np.ndarray:

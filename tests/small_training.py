@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 from hdmatt.network.checkpoint import save_model
 from hdmatt.network.model import HDMatt
 from hdmatt.training.config import TrainConfig
-from hdmatt.training.curves import read_rows
+from hdmatt.training.curves import read_curve
 from hdmatt.training.loop import Limits
 from hdmatt.training.presets import PRESETS
 from hdmatt.training.train import Start
@@ -68,7 +68,7 @@ def train(
 
 def curve(folder: Path, name: str = "curve") -> list[dict[str, Any]]:
     """The rows of a run's curve, or of its validations."""
-    return read_rows(folder / f"{name}.jsonl")
+    return read_curve(folder / f"{name}.jsonl")
 
 
 def cpu() -> Fabric:

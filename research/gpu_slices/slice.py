@@ -143,7 +143,7 @@ def train_slice(args: argparse.Namespace) -> None:
 
     from hdmatt.network.checkpoint import load_state, read_model
     from hdmatt.training.config import changed, read_config
-    from hdmatt.training.curves import CURVE, VALIDATION, Curves, save_jpeg, sheet
+    from hdmatt.training.curves import CURVE, VALIDATION, Curves, sample_sheet, save_jpeg
     from hdmatt.training.loop import Limits
     from hdmatt.training.presets import PRESETS
     from hdmatt.training.train import Start, train
@@ -186,7 +186,9 @@ def train_slice(args: argparse.Namespace) -> None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         for scored in Folders(args.validate, config)(read_model(run / "model.safetensors").to(device)):
             curves.validation(scored.row(step))
-            save_jpeg(sheet(scored.lines, caption=f"step {step}"), args.out / f"{scored.name.replace(' ', '-')}.jpg")
+            save_jpeg(
+                sample_sheet(scored.lines, caption=f"step {step}"), args.out / f"{scored.name.replace(' ', '-')}.jpg"
+            )
             print(f"step {step}: {scored.name}: SAD {scored.sad:.3f}, MSE {1000 * scored.mse:.2f}e-3")
         curves.close()
     for name in (CURVE, VALIDATION):

@@ -10,7 +10,7 @@ from small_batch import pairs, prepared, put, results
 from hdmatt.batching.find import Found
 from hdmatt.batching.sequences import frame_ranges, missing_frames, numbered, parse_frames, pattern_of
 from hdmatt.batching.shard import Shard, parse_shard
-from hdmatt.batching.templates import check_template, fill
+from hdmatt.batching.templates import check_template, filled
 from hdmatt.errors import InputError, OutputError
 from hdmatt.inference.outputs import OUTPUT_FILES, Outputs
 
@@ -42,7 +42,7 @@ def test_every_path_of_the_outputs_is_one_of_the_files_that_are_written():
 
 def test_braces_in_a_files_name_are_no_fields(tmp_path):
     found = Found(tmp_path, "{dir}", tmp_path / "{dir}" / "{x}.jpg")
-    assert fill("{dir}/{stem}_{{a}}.png", found, tmp_path) == str(tmp_path / "{dir}/{x}_{a}.png")
+    assert filled("{dir}/{stem}_{{a}}.png", found, tmp_path) == str(tmp_path / "{dir}/{x}_{a}.png")
 
 
 @pytest.mark.parametrize("template", ["a.png", "{dir}/a.png", "{stem}{other}.png", "{stem!r}.png", "{stem:5}.png", "{"])

@@ -14,8 +14,8 @@ from torch import nn
 from hdmatt.bench import measure as measure_module
 from hdmatt.bench import peaks, plot, sweep
 from hdmatt.bench.layers import GROUPS, Group, by_group, lost, measure_layers
-from hdmatt.bench.measure import BenchLimits, Measured, measure
-from hdmatt.bench.sweep import BenchResult, BenchRow, SweepPlan, best_of, summed, with_share
+from hdmatt.bench.measure import BenchLimits, Measured, measure_method
+from hdmatt.bench.sweep import BenchResult, BenchRow, SweepPlan, best_rates, summed, with_share
 from hdmatt.cli.main import main
 from hdmatt.cli.tables import kind_table, print_bench
 from hdmatt.errors import InputError
@@ -196,7 +196,7 @@ def test_the_share_is_of_the_precision_s_own_peak_where_there_is_one():
 
 def test_the_peak_is_the_better_try_and_no_try_s_lack_of_bfloat16_is_its_zero():
     slower = {**PEAKS, "fp32": 9e10, "bandwidth": 2e10}
-    assert best_of([slower, PEAKS]) == best_of([PEAKS, slower]) == {**PEAKS, "bandwidth": 2e10}
+    assert best_rates([slower, PEAKS]) == best_rates([PEAKS, slower]) == {**PEAKS, "bandwidth": 2e10}
 
 
 def test_operations_by_kind_are_all_in_the_table():
@@ -227,7 +227,7 @@ def fake_record():
 @pytest.mark.release
 def test_table_json_and_plot_show_every_row(tmp_path, capsys):
     made = fake_record()
-    page, drawing = sweep.save(made, tmp_path / "out")
+    page, drawing = sweep.save_record(made, tmp_path / "out")
     assert json.loads(page.read_text()) == json.loads(json.dumps(made))
     assert {"command", "date", "commit", "machine", "versions", "peaks", "plan", "settings", "rows"} <= set(made)
     print_bench(made, width=200)
@@ -251,7 +251,7 @@ def test_the_plot_has_a_point_for_each_success_and_a_cross_for_each_failure():
 def test_a_plot_without_any_success_is_a_plot():
     made = fake_record()
     rows = [{**row, "error": "gone", "seconds": None} for row in made["rows"]]
-    assert ET.fromstring(plot.draw({**made, "rows": rows})).tag.endswith("svg")
+    assert ET.fromstring(plot.draw_plot({**made, "rows": rows})).tag.endswith("svg")
 
 
 def test_without_matplotlib_nothing_is_measured(monkeypatch):
@@ -275,9 +275,9 @@ def test_what_takes_too_long_or_holds_too_much_is_ended():
 @pytest.mark.release
 def test_a_failing_method_and_a_hungry_one_are_measured_as_such(pair, tmp_path, weights):
     settings = Settings(Options(patch=64, overlap=16), NetworkChoice(weights, device="cpu"))
-    missing = measure(parse_method("hdmatt:model=no.safetensors", settings), *pair, tmp_path)
+    missing = measure_method(parse_method("hdmatt:model=no.safetensors", settings), *pair, tmp_path)
     assert missing.seconds is None and "no.safetensors" in str(missing.error)
-    hungry = measure(parse_method("hdmatt", settings), *pair, tmp_path, limits=BenchLimits(memory=2**24))
+    hungry = measure_method(parse_method("hdmatt", settings), *pair, tmp_path, limits=BenchLimits(memory=2**24))
     assert "that it may hold" in str(hungry.error)
 
 
@@ -288,7 +288,7 @@ def test_a_failing_method_and_a_hungry_one_are_measured_as_such(pair, tmp_path, 
 def test_a_small_bench_from_end_to_end(tmp_path, weights, monkeypatch, capsys):
     tries = iter([{**PEAKS, "fp32": 5e10}, PEAKS])  # the machine was busy at first
     monkeypatch.setattr("hdmatt.bench.sweep.machine_peaks", lambda device: next(tries))
-    real, asked, found = measure, [], []
+    real, asked, found = measure_method, [], []
 
     def measured(method, *arguments, **more):
         asked.append(method.name)

@@ -121,6 +121,10 @@ def test_a_control_is_in_brackets_and_never_the_best():
     rows = [ScoreRow("hdmatt", "", "set", "t", "1", seam=1.2, seam_truth=1.1)]
     rows += [ScoreRow(name, "", "set", "t", "1", seam_control=value) for name, value in (("cf", 1.0), ("knn", 0.9))]
     summaries = summarise(rows)
-    assert [report.shown(one, "seam") for one in summaries] == [("1.200", 1.2), ("(1.000)", 1.0), ("(0.900)", 0.9)]
-    assert [report.shown(one, "seam_truth")[0] for one in summaries] == ["1.100", "–", "–"]
+    assert [report.measure_text(one, "seam") for one in summaries] == [
+        ("1.200", 1.2),
+        ("(1.000)", 1.0),
+        ("(0.900)", 0.9),
+    ]
+    assert [report.measure_text(one, "seam_truth")[0] for one in summaries] == ["1.100", "–", "–"]
     assert best_of(summaries) == set()

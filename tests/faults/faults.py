@@ -198,8 +198,8 @@ FAULTS = [
     Fault(
         "eq. 3 reads foreground where background is meant",
         "network/attention.py",
-        "attend(query_NC, keys[r], values[r], outside",
-        "attend(query_NC, keys[2 - r], values[2 - r], outside",
+        "read_region(query_NC, keys[r], values[r], outside",
+        "read_region(query_NC, keys[2 - r], values[2 - r], outside",
         "network/test_cpc.py",
     ),
     Fault(

@@ -41,7 +41,7 @@ def seconds(monkeypatch):
     trimap = open_trimap(np.full((8, 8), 128, np.uint8))
 
     def forecast_of(speed, **changes):
-        monkeypatch.setattr(forecast, "measure", lambda *_: speed)
+        monkeypatch.setattr(forecast, "time_one_patch", lambda *_: speed)
         return forecast.seconds(replace(PLAN, **changes), picture, trimap, model)
 
     return forecast_of

@@ -13,7 +13,7 @@ from hdmatt.errors import InputError, MemoryLimitError
 from hdmatt.evaluation.seams import patch_borders, seam
 from hdmatt.inference.options import Counters, Options
 from hdmatt.inference.strategies import matte_rows
-from hdmatt.inference.without_context import network_of, patch_rows, with_unknown
+from hdmatt.inference.without_context import network_of, patch_rows, windows_with_unknown
 from hdmatt.network.config import ModelConfig
 from hdmatt.network.model import HDMatt
 from hdmatt.patches.windows import cut, tiles
@@ -70,7 +70,7 @@ def test_each_pixel_is_what_its_own_tile_alone_gives(model):
 
 def test_the_seam_score_finds_the_cuts_of_a_network_that_answers_each_tile_differently():
     picture, trimap = scene()
-    windows = with_unknown(open_trimap(trimap), tiles(150, 170, size=64), band=50)
+    windows = windows_with_unknown(open_trimap(trimap), tiles(150, 170, size=64), band=50)
 
     def network(colours, _):
         return np.broadcast_to(colours.mean((1, 2, 3), keepdims=True)[..., 0], colours.shape[:3]).astype(np.float32)

@@ -8,7 +8,7 @@ import pytest
 
 from hdmatt.samples.composite import Composite
 from hdmatt.samples.config import SampleConfig
-from hdmatt.samples.layers import joined
+from hdmatt.samples.layers import joined_layers
 from hdmatt.samples.packs import Assets
 from hdmatt.samples.sample import make_sample
 
@@ -99,7 +99,7 @@ def test_a_turned_patch_is_the_exact_composite_of_its_own_layers():
 def test_two_foregrounds_of_unlike_size_join_in_the_size_of_the_first():
     one = np.full((20, 30, 3), 200, np.uint8), np.full((20, 30), 102, np.uint8)
     two = np.full((50, 40, 3), 50, np.uint8), np.full((50, 40), 51, np.uint8)
-    colours, alpha = joined(one, two)
+    colours, alpha = joined_layers(one, two)
     # 1 - 0.6 * 0.8; colours by what is seen of each: 0.4 of the first, 0.12 of the second
     assert alpha.shape == (20, 30) and (alpha == round(0.52 * 255)).all()
     assert (colours == round((0.4 * 200 + 0.12 * 50) / 0.52)).all()

@@ -11,7 +11,7 @@ from hdmatt.samples.config import SampleConfig
 from hdmatt.samples.drawn.families import FAMILIES, HOLLOW, draw_family
 from hdmatt.samples.packs import Assets
 from hdmatt.samples.sample import make_sample
-from hdmatt.samples.wide import PictureLayers, attached, composite_layers, enlarged, with_unknown
+from hdmatt.samples.wide import PictureLayers, attached, composite_layers, enlarged_layers, widened_unknown
 
 CONFIG = SampleConfig(patch=64, procedural=0.0, faults=0.0, drawn=(96,), merge=0.0, similar=0.0)
 
@@ -56,7 +56,7 @@ def test_an_attached_thing_is_unknown_and_has_colours_of_its_own(assets):
         (colours, alpha), thing = attached(assets, rng, layer)
         assert (alpha >= layer[1]).all() and (alpha[thing == 1] > 0).all()
         trimap = np.where(alpha == 255, 255, np.where(alpha == 0, 0, 128)).astype(np.uint8)
-        marked = with_unknown(trimap, thing, rng)
+        marked = widened_unknown(trimap, thing, rng)
         assert marked is trimap or (marked[thing == 1] == 128).all()
         outside = (thing == 1) & (layer[1] == 0)
         if outside.sum() > 500:
@@ -67,14 +67,14 @@ def test_an_attached_thing_is_unknown_and_has_colours_of_its_own(assets):
 
 def test_nothing_is_made_unknown_where_nothing_would_be_left():
     trimap = np.zeros((20, 20), np.uint8)
-    assert with_unknown(trimap, np.ones((20, 20), np.uint8), np.random.default_rng(0)) is trimap
-    assert with_unknown(trimap, None, np.random.default_rng(0)) is trimap
+    assert widened_unknown(trimap, np.ones((20, 20), np.uint8), np.random.default_rng(0)) is trimap
+    assert widened_unknown(trimap, None, np.random.default_rng(0)) is trimap
 
 
 def test_an_enlarged_part_is_the_same_thing_with_wider_edges(assets):
     disc = assets.foregrounds[0]
     layers = PictureLayers(disc[..., :3], disc[..., 3], np.zeros((200, 200, 3), np.uint8), None)
-    large = enlarged(layers, np.random.default_rng(0))
+    large = enlarged_layers(layers, np.random.default_rng(0))
 
     def steepest(alpha):
         return max(np.abs(np.diff(alpha.astype(int), axis=axis)).max() for axis in (0, 1))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from hdmatt.errors import InputError
-from hdmatt.system.values import kind_of, path_of, switch, whole_number, word
+from hdmatt.system.values import checked_path, kind_of, switch, whole_number, word
 
 
 def test_ints_of_python_and_numpy_are_whole_numbers():
@@ -25,11 +25,14 @@ def test_only_true_and_false_are_switches():
 
 
 def test_words_and_paths_are_told_from_other_things(tmp_path):
-    assert word("device", "cpu") == "cpu" and path_of("alpha", str(tmp_path)) == path_of("alpha", tmp_path) == tmp_path
+    assert (
+        word("device", "cpu") == "cpu"
+        and checked_path("alpha", str(tmp_path)) == checked_path("alpha", tmp_path) == tmp_path
+    )
     with pytest.raises(InputError, match="device is 3"):
         word("device", 3)
     with pytest.raises(InputError, match="alpha is a bytes, we need a path"):
-        path_of("alpha", b"a.png")
+        checked_path("alpha", b"a.png")
 
 
 def test_types_are_named_as_people_say_them():

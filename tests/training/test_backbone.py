@@ -18,7 +18,7 @@ from hdmatt.training.curves import Curves
 from hdmatt.training.loop import Limits
 from hdmatt.training.presets import PRESETS
 from hdmatt.training.step import schedule
-from hdmatt.training.train import Start, new_run
+from hdmatt.training.train import Start, new_training
 
 SMALL = BackboneConfig(width=4, size=32, batch=8, epochs=12, rate=0.05, warmup=2, workers=0, save_every=4)
 
@@ -45,7 +45,7 @@ def test_the_encoder_learns_classes_and_its_weights_start_a_matting_network(labe
     tensors, metadata = load_tensors(weights)
     assert metadata == {"classes": "2", "steps": "12"}
     assert tensors["conv1.weight"].shape == (4, 3, 7, 7) and tensors["fc.weight"].shape == (2, 32)
-    run = new_run(SHORT, Start(backbone=weights))
+    run = new_training(SHORT, Start(backbone=weights))
     encoder = run.model.encoder
     assert torch.equal(encoder.conv1.weight[:, :3], tensors["conv1.weight"])
     assert not encoder.conv1.weight[:, 3:].any()

@@ -18,7 +18,7 @@ from hdmatt.training.presets import PRESETS
 from hdmatt.training.processes import make_fabric
 from hdmatt.training.run import Run
 from hdmatt.training.step import candidates, compile_network, group_contexts, learning_rate
-from hdmatt.training.train import new_run
+from hdmatt.training.train import new_training
 
 TEN = replace(
     SHORT,
@@ -224,7 +224,7 @@ def test_the_command_line_trains_and_refuses_what_is_no_pack(pack, tmp_path, mon
 
 def test_decay_does_not_kill_weights_whose_gradient_is_small():
     """Inside of Adam a decay of 1e-4 moved such weights by the whole rate towards 0, every step."""
-    run = new_run(replace(TEN, rate=1e-3, decay=1e-4))
+    run = new_training(replace(TEN, rate=1e-3, decay=1e-4))
     weights = [p for p in run.model.parameters() if p.ndim == 4]
     before = [float(p.detach().norm()) for p in weights]
     for step in range(20):
@@ -265,7 +265,7 @@ def test_neither_checkpoint_nor_validation_counts_as_a_steps_time(monkeypatch):
         recorder.add({"loss": torch.zeros(())}, finite=True)
         with recorder.paused():
             now[0] += paused
-    row = recorder.row(new_run(SHORT), cpu(), rate=0.1)
+    row = recorder.row(new_training(SHORT), cpu(), rate=0.1)
     assert row["seconds_a_step"] == 3.0
 
 

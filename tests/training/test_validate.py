@@ -22,7 +22,7 @@ from hdmatt.samples.packs import load_assets
 from hdmatt.samples.sample import make_sample
 from hdmatt.training import validate
 from hdmatt.training.batches import batches, groups_of
-from hdmatt.training.curves import Curves, sheet
+from hdmatt.training.curves import Curves, sample_sheet
 from hdmatt.training.validate import HELD_OUT, Folders, HeldOut
 
 
@@ -193,7 +193,7 @@ def test_a_sheet_shows_the_error_in_the_unknown_area_only():
     trimap = np.zeros((8, 8), np.uint8)
     trimap[:, 4:] = 128
     line = {"picture": np.zeros((8, 8, 3), np.uint8), "trimap": trimap, "truth": black, "matte": half}
-    error = sheet([line], caption="")[18:, 4 * 192 :, 0]
+    error = sample_sheet([line], caption="")[18:, 4 * 192 :, 0]
     assert (error[:, :96] == 0).all() and (error[:, 96:] == 128).all()
 
 

@@ -20,7 +20,7 @@ from hdmatt.batching.options import BatchOptions
 from hdmatt.batching.pairs import pair
 from hdmatt.batching.sequences import frame_ranges, missing_frames, numbered, parse_frames
 from hdmatt.batching.shard import parse_shard
-from hdmatt.batching.templates import check_template, fill
+from hdmatt.batching.templates import check_template, filled
 from hdmatt.batching.urls import exists, forget, is_url, path_of
 from hdmatt.errors import InputError, plural
 
@@ -111,7 +111,7 @@ def _without_outputs(
     """The pictures without those that a batch wrote here, or would write."""
     written = {_place(path) for path in ledger.outputs}
     for one in found:
-        written |= {_place(fill(template, one, results)) for template in templates.values()} - {_place(one.path)}
+        written |= {_place(filled(template, one, results)) for template in templates.values()} - {_place(one.path)}
     kept = [one for one in found if _place(one.path) not in written]
     if len(kept) < len(found):
         notes.append(f"left out: {plural(len(found) - len(kept), 'file')} that this batch writes")
@@ -141,7 +141,7 @@ def _frames(lines: list[Line], options: BatchOptions, notes: list[str]) -> tuple
 def _entry(line: Line, results: PurePath, templates: Mapping[str, str]) -> Entry:
     found = line.found
     named = line.outputs or templates
-    outputs = {kind: fill(template, found, results) for kind, template in named.items()}
+    outputs = {kind: filled(template, found, results) for kind, template in named.items()}
     trimap, mask = (None if file is None else os.fspath(file) for file in (line.trimap, line.mask))
     return Entry(found.name, os.fspath(found.path), trimap, mask, outputs, line.settings)
 

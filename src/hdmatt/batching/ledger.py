@@ -23,7 +23,7 @@ from pathlib import Path, PurePath
 from typing import Any, BinaryIO
 
 from hdmatt.batching.entry import Entry
-from hdmatt.batching.urls import is_url, size_of, stamp_of
+from hdmatt.batching.urls import file_bytes, is_url, stamp_of
 from hdmatt.system.files import make_folder
 from hdmatt.system.hidden import unwritable
 
@@ -201,6 +201,6 @@ def _stamp(path: str) -> str:
 
 def _size(path: str) -> int | None:
     try:
-        return size_of(path)
+        return file_bytes(path)
     except OSError:
         return None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hdmatt.errors import InputError
-from hdmatt.system.values import path_of, switch, whole_number, word
+from hdmatt.system.values import checked_path, switch, whole_number, word
 
 REDO = ("changed", "failed", "all")
 
@@ -22,7 +22,7 @@ def _width(name: str, value: Any) -> Any:
 
 
 _CHECKS: dict[Callable[[str, Any], Any], str] = {
-    path_of: "trimaps masks manifest root ledger",
+    checked_path: "trimaps masks manifest root ledger",
     switch: "listed sequence skip_unmatched overwrite",
     word: "frames shard ray",
     _width: "band inside outside",
@@ -87,6 +87,6 @@ class BatchOptions:
                 value = getattr(self, name)
                 if value is not None or check is switch or name == "band":
                     checked = check(name, value)
-                    object.__setattr__(self, name, value if check is path_of else checked)  # a URL stays one
+                    object.__setattr__(self, name, value if check is checked_path else checked)  # a URL stays one
         if self.trimaps is not None and self.manifest is not None:
             raise InputError("both trimaps and a manifest were given", hint="Name the trimaps in the manifest.")

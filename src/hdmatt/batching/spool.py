@@ -15,7 +15,7 @@ from typing import Any
 
 from hdmatt.batching.compute import reported
 from hdmatt.batching.executor import Compute, Outcome, Task
-from hdmatt.batching.urls import fetch, is_url, put, size_of
+from hdmatt.batching.urls import fetch, file_bytes, is_url, put
 from hdmatt.errors import OutputError
 from hdmatt.system.memory import MIB
 
@@ -84,7 +84,7 @@ def _place(folder: str, number: int, name: str) -> str:
 
 
 def _check_room(folder: str, inputs: list[str]) -> None:
-    need, free = ROOM * sum(size_of(name) for name in inputs), shutil.disk_usage(folder).free
+    need, free = ROOM * sum(file_bytes(name) for name in inputs), shutil.disk_usage(folder).free
     if need > free:
         raise OutputError(
             f"{inputs[0]} and its outputs need about {need // MIB} MiB in {os.path.dirname(folder)}, "

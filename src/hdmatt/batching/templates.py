@@ -3,7 +3,7 @@
 FIELDS          what may stand in braces
 DEFAULT, SEQUENCE    the matte's template, for pictures and for frames of sequences
 check_template  refuses a template with other fields
-fill            a template and a picture -> the path of its output
+filled          a template and a picture -> the path of its output
 """
 
 from pathlib import PurePath
@@ -40,7 +40,7 @@ def check_template(template: str) -> None:
         )
 
 
-def fill(template: str, found: Found, out: PurePath) -> str:
+def filled(template: str, found: Found, out: PurePath) -> str:
     """The output of a picture: the filled template, below `out` unless it is absolute or a URL.
 
     {dir} is the picture's folder below its input, {stem} its name without suffix, {ext} the suffix without the dot;

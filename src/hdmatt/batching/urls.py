@@ -4,7 +4,7 @@
     path_of         a text -> a Url or a local path
     joined, normal  names below a folder
     filesystem      what opens a URL; refused where its package is missing
-    is_file, exists, size_of, stamp_of    what is known of a local or remote file
+    is_file, exists, file_bytes, stamp_of    what is known of a local or remote file
     walk            a remote folder, as os.walk does it
     forget          look again
     opened, read, fetch, put
@@ -131,7 +131,7 @@ def exists(path: str) -> bool:
     return path.rpartition("/")[2] in _listed[folder]
 
 
-def size_of(path: str) -> int:
+def file_bytes(path: str) -> int:
     """Bytes of a local or remote file.
 
     Raises:
@@ -215,7 +215,7 @@ def put(local: Path, url: str) -> None:
         if place != path:
             system.mv(place, path)
         forget(url)
-        there, here = size_of(url), local.stat().st_size
+        there, here = file_bytes(url), local.stat().st_size
         if there != here:
             raise OSError(f"{url} has {there} bytes after {here} were written")
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from hdmatt.batching.collect import Collected
 from hdmatt.batching.entry import Entry
 from hdmatt.batching.run import BatchResult
-from hdmatt.batching.urls import is_url, size_of, stamp_of
+from hdmatt.batching.urls import file_bytes, is_url, stamp_of
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Settled:
 
     def _one(self, file: str, now: float) -> bool:
         try:
-            stamp, size = stamp_of(file), size_of(file)
+            stamp, size = stamp_of(file), file_bytes(file)
             if not is_url(file):
                 stamp = f"{stamp}-{os.stat(file).st_ino}"
         except OSError:

@@ -3,7 +3,7 @@
 Knows methods and processes; nothing of sizes and tables. Read top to bottom:
 
     Measured    the numbers of one run, or why there are none
-    measure     method, picture, trimap -> Measured; never raises for what the method does
+    measure_method  method, picture, trimap -> Measured; never raises for what the method does
     machine_peaks, network_layers    measures of bench.peaks and bench.layers, each in a process of its own
 
 The process loads its libraries and its network and computes one tiny matte before clock and peak start. Seconds run
@@ -52,7 +52,7 @@ class BenchLimits(NamedTuple):
     memory: int | None = None  # bytes
 
 
-def measure(
+def measure_method(
     method: Method,
     picture: Path,
     trimap: Path,

@@ -4,7 +4,7 @@ Both axes are logarithmic. A cross at the top of a panel marks a size at which a
 on figures of its own: no pyplot and no settings of the process. Read top to bottom:
 
     check_matplotlib    refuses to go on where matplotlib is missing
-    draw                a record of bench.json -> SVG
+    draw_plot           a record of bench.json -> SVG
     figure              the same as a matplotlib figure
     _panel, _line       one of the two diagrams, one method in it
 """
@@ -32,7 +32,7 @@ def check_matplotlib() -> None:
         raise InputError("the plot of hdmatt bench needs matplotlib", hint="pip install 'hdmatt[figures]'")
 
 
-def draw(record: Mapping[str, Any]) -> str:
+def draw_plot(record: Mapping[str, Any]) -> str:
     """The plot of what bench.json holds, as SVG that needs nothing beside it."""
     check_matplotlib()
     text = io.StringIO()

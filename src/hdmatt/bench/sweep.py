@@ -6,7 +6,7 @@ Knows methods and records; nothing of the terminal. Read top to bottom:
     BenchRow     one method at one size: medians of its runs, or why there are none
     bench        peaks, then size by size, the methods in turn, run by run, then peaks again
     record       everything as JSON: command, date, commit, machine, versions, peaks, rows
-    save         bench.json and bench.svg
+    save_record  bench.json and bench.svg
 
 A method that failed at one size is not tried at larger ones; each of these is a row that says so.
 """
@@ -21,12 +21,12 @@ from statistics import median
 from typing import Any
 
 from hdmatt.bench import plot
-from hdmatt.bench.measure import BenchLimits, Measured, machine_peaks, measure, network_layers
+from hdmatt.bench.measure import BenchLimits, Measured, machine_peaks, measure_method, network_layers
 from hdmatt.errors import InputError
 from hdmatt.evaluation.methods import FOLDER, Method, Settings, parse_method
 from hdmatt.evaluation.provenance import facts
 from hdmatt.evaluation.scenes import Generated, Own, Scene, write
-from hdmatt.evaluation.settings_check import fingerprint
+from hdmatt.evaluation.settings_check import method_fingerprint
 from hdmatt.system.files import make_folder, write_text_atomic
 
 METHODS = ("hdmatt", "whole", "downsample", "cf", "knn")
@@ -108,7 +108,7 @@ def bench(plan: SweepPlan, settings: Settings, *, progress: SweepProgress | None
         OutputError: The pictures cannot be written to the folder for temporary files.
     """
     methods = _checked(plan, settings)
-    options = {method.name: fingerprint(method) for method in methods}
+    options = {method.name: method_fingerprint(method) for method in methods}
     total = len(plan.megapixels) * len(methods) * plan.runs
 
     def say(what: str, done: int) -> None:
@@ -126,7 +126,7 @@ def bench(plan: SweepPlan, settings: Settings, *, progress: SweepProgress | None
         failed |= {row.method: size for row in some if row.error and not row.skipped}
     say("peaks", total)
     tries.append(machine_peaks(settings.network.device))
-    peaks = best_of(tries)
+    peaks = best_rates(tries)
     say("layers" if plan.layers else "done", total)
     layers = network_layers(settings, peak_of(peaks, settings.network.precision)) if plan.layers else None
     of = {method.name: peak_of(peaks, method.settings.network.precision) for method in methods}
@@ -153,7 +153,7 @@ def _at_size(
                 say(f"{size:g} megapixels: {method.name}", turn * len(methods) + j)
                 runs = found.get(method.name)
                 if runs is not None and not any(one.error for one in runs):
-                    runs.append(measure(method, *paths, folder, limits=plan.limits, count=not runs))
+                    runs.append(measure_method(method, *paths, folder, limits=plan.limits, count=not runs))
     rows: list[BenchRow] = []
     for method in methods:
         empty = BenchRow(method.name, size, scene.width, scene.height, unknown)
@@ -203,7 +203,7 @@ def with_share(row: BenchRow, peak: float) -> BenchRow:
     return replace(row, share_of_peak=share)
 
 
-def best_of(tries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def best_rates(tries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The highest rate of each kind that any of the tries found: a peak is what the machine did once."""
     rates = ("fp32", "bf16", "bandwidth")
     return {**tries[0], **{rate: max((one[rate] for one in tries if one[rate]), default=None) for rate in rates}}
@@ -241,7 +241,7 @@ def record(result: BenchResult, plan: SweepPlan, settings: Settings, command: st
     }
 
 
-def save(made: Mapping[str, Any], out: Path) -> tuple[Path, Path]:
+def save_record(made: Mapping[str, Any], out: Path) -> tuple[Path, Path]:
     """bench.json and bench.svg of a record, in the folder `out`, which is made.
 
     Raises:
@@ -251,7 +251,7 @@ def save(made: Mapping[str, Any], out: Path) -> tuple[Path, Path]:
     page, drawing = out / "bench.json", out / "bench.svg"
     make_folder(out)
     write_text_atomic(page, json.dumps(made, indent=1, allow_nan=False) + "\n")
-    write_text_atomic(drawing, plot.draw(made))
+    write_text_atomic(drawing, plot.draw_plot(made))
     return page, drawing
 
 

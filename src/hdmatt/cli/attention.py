@@ -44,7 +44,7 @@ def attention_command(
 
     x, y = attention.parse_pixel(at)
     attention.check_paths(output, numbers, [picture, trimap])
-    options, network = shared.options_of(context), shared.network_of(context)
+    options, network = shared.options_of(context), shared.network_choice_of(context)
     reading = InputOptions(layer=input_layer, transfer=transfer, max_pixels=max_pixels)
     found = attention.attend(
         picture,
@@ -58,7 +58,9 @@ def attention_command(
         max_pixels=max_pixels,
     )
     title = f"{picture.name}, {model if len(model) < 40 else Path(model).name}"
-    sheet.save(attention.draw(found, picture, trimap, title=title, stretch=stretch, input_options=reading), output)
+    sheet.save_figure(
+        attention.draw(found, picture, trimap, title=title, stretch=stretch, input_options=reading), output
+    )
     if numbers:
         attention.save_numbers(found, numbers)
     typer.echo(json.dumps(found.summary(), indent=1) if as_json else f"{output}: {_described(found)}")

@@ -200,7 +200,9 @@ def batch_command(
         ledger=ledger,
     )
     reading = InputOptions(layer=input_layer, transfer=transfer, max_pixels=max_pixels)
-    work = Work(shared.outputs_of(context), shared.options_of(context), shared.network_of(context), strategy, reading)
+    work = Work(
+        shared.outputs_of(context), shared.options_of(context), shared.network_choice_of(context), strategy, reading
+    )
     prepared = prepare(found, path_of(out), work, options, watched=watch)
     for note in prepared.collected.notes:
         shared.print_error(f"hdmatt: note: {note}")

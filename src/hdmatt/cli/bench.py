@@ -64,14 +64,14 @@ def bench_command(
         limits=BenchLimits(time_limit, memory_limit),
         layers=layers,
     )
-    network = replace(shared.network_of(context), device=device_for(plan.methods, device, several=False))
+    network = replace(shared.network_choice_of(context), device=device_for(plan.methods, device, several=False))
     settings = Settings(shared.options_of(context), network)
     if not shared.was_typed(context, "out"):
         shared.refuse_existing([out / "bench.json", out / "bench.svg"], option="--out", overwrite=overwrite)
     with shared.progress_bar() as show:
         result = sweep.bench(plan, settings, progress=show)
     made = sweep.record(result, plan, settings, shared.typed_command())
-    files = sweep.save(made, out)
+    files = sweep.save_record(made, out)
     if as_json:
         typer.echo(files[0].read_text(encoding="utf-8"), nl=False)
         return

@@ -62,7 +62,7 @@ def eval_command(
     from hdmatt.evaluation.methods import Settings
 
     methods = method or ["hdmatt"]
-    network = replace(shared.network_of(context), device=device_for(methods, device))
+    network = replace(shared.network_choice_of(context), device=device_for(methods, device))
     settings = Settings(shared.options_of(context), network)
     if not shared.was_typed(context, "out"):
         shared.refuse_existing([out / "report.html"], option="--out", overwrite=overwrite)

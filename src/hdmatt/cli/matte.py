@@ -97,7 +97,7 @@ def matte_command(
     from hdmatt.pictures.info import InputOptions
 
     reading = InputOptions(layer=input_layer, transfer=transfer, max_pixels=max_pixels)
-    options, network = shared.options_of(context), shared.network_of(context)
+    options, network = shared.options_of(context), shared.network_choice_of(context)
     outputs = replace(shared.outputs_of(context), alpha=output)
     if not outputs.paths():
         outputs = replace(outputs, alpha=picture.parent / f"{picture.stem}_alpha.png")

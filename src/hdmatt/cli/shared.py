@@ -5,7 +5,7 @@ and the completion in a shell are quick. Read top to bottom:
 
     Model, Patch, ...    types of options, by the panels of --help
     options_of           Options of the command that runs; --paper sets some of them
-    network_of           its NetworkChoice
+    network_choice_of    its NetworkChoice
     was_typed            whether an option stands on the command line
     refuse_existing      what has a default name is not written over without --overwrite
     progress_bar         a bar on the terminal, nothing into a pipe
@@ -265,7 +265,7 @@ def outputs_of(context: Context) -> "Outputs":
     return Outputs(**{name: context.params[name] for name in Outputs.__dataclass_fields__ if name in context.params})
 
 
-def network_of(context: Context) -> "NetworkChoice":
+def network_choice_of(context: Context) -> "NetworkChoice":
     """NetworkChoice of the command that runs, by the names of its parameters."""
     from hdmatt.inference.options import NetworkChoice
 

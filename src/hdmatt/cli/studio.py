@@ -64,7 +64,7 @@ def studio_command(
 
     choice = Choice(
         shared.options_of(context),
-        shared.network_of(context),
+        shared.network_choice_of(context),
         InputOptions(layer=input_layer, transfer=transfer, max_pixels=max_pixels),
     )
     with _listen(host, port) as listening:

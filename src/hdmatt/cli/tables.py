@@ -20,14 +20,14 @@ def print_scores(summaries: Sequence[Any], best: Collection[tuple[int, str]]) ->
         summaries: `evaluation.summary.ScoreSummary`s.
         best: Which scores are bold, as `evaluation.summary.best_of` gives them.
     """
-    from hdmatt.evaluation.report import COLUMNS, shown
+    from hdmatt.evaluation.report import COLUMNS, measure_text
 
     made = Table("data set", "trimap", "method", "pictures", box=None, pad_edge=False)
     for title, _ in COLUMNS.values():
         made.add_column(title, justify="right")
     for i, one in enumerate(summaries):
         count = f"{one.pictures} of {one.pictures + len(one.failed)}" if one.failed else str(one.pictures)
-        scores = [Text(shown(one, m)[0], "bold" if (i, m) in best else "") for m in COLUMNS]
+        scores = [Text(measure_text(one, m)[0], "bold" if (i, m) in best else "") for m in COLUMNS]
         made.add_row(Text(one.dataset), Text(one.variant), Text(one.method), count, *scores)
     if any(one.seam is None and one.seam_control is not None for one in summaries):
         made.caption = "seam in brackets: of a method without borders, on those of the grid"

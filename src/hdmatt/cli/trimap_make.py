@@ -73,7 +73,7 @@ def trimap_make_command(
         band=band,
         inside=inside,
         outside=outside,
-        network=shared.network_of(context),
+        network=shared.network_choice_of(context),
         input_options=InputOptions(layer=input_layer, transfer=transfer, max_pixels=max_pixels),
     )
     if as_json:

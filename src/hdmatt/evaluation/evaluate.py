@@ -31,7 +31,7 @@ from hdmatt.evaluation.methods import FOLDER, KINDS, Method, Settings, parse_met
 from hdmatt.evaluation.provenance import facts, new_run, now, origins, provenance
 from hdmatt.evaluation.regions import worst_regions
 from hdmatt.evaluation.scores import PatchBorders, borders_of, reference_grid, score_file, seams
-from hdmatt.evaluation.settings_check import check_files, fingerprint
+from hdmatt.evaluation.settings_check import check_files, method_fingerprint
 from hdmatt.evaluation.summary import ScoreSummary, best_of, summarise
 from hdmatt.evaluation.testsets import Item, discover
 from hdmatt.evaluation.timed import Timed
@@ -132,7 +132,7 @@ def evaluate(
     """
     settings = settings or Settings()
     chosen = {name: parse_method(name, settings) for name in dict.fromkeys(methods)}
-    fingerprints = {name: fingerprint(method) for name, method in chosen.items()}
+    fingerprints = {name: method_fingerprint(method) for name, method in chosen.items()}
     with locked(out, user="another evaluation"):
         digests: dict[Path, str] = {}
         items = with_trimaps(items, make_trimaps, out, digests)

@@ -8,7 +8,7 @@ Knows files, not methods and not scores. A matte is scored as 8 bits, whatever i
     write_matte             rows to an 8-bit file
     require_path            narrows `Path | None`
     finished_matte          a matte from elsewhere
-    reference, size_of, same_size    all files of a picture must have its size
+    reference, picture_size, same_size    all files of a picture must have its size
 """
 
 from collections.abc import Generator, Iterable
@@ -90,10 +90,10 @@ def finished_matte(folder: Path, dataset: str, item: Item) -> Path:
 def reference(item: Item) -> tuple[Path, tuple[int, int]]:
     """The file whose size all others of the item must have, and that size: height, width."""
     path = item.picture.foreground if isinstance(item.picture, Composition) else item.picture
-    return path, size_of(path)
+    return path, picture_size(path)
 
 
-def size_of(path: Path) -> tuple[int, int]:
+def picture_size(path: Path) -> tuple[int, int]:
     """Height and width."""
     with reader.open_picture(path) as picture:
         return picture.info.height, picture.info.width

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from hdmatt.errors import InputError
-from hdmatt.evaluation.items import read_bytes, reference, require_path, same_size, size_of, write_matte
+from hdmatt.evaluation.items import picture_size, read_bytes, reference, require_path, same_size, write_matte
 from hdmatt.evaluation.metrics import check_truth
 from hdmatt.evaluation.testsets import Item, require_trimaps
 from hdmatt.pictures import reader
@@ -39,7 +39,7 @@ def with_trimaps(
         if radius < 0:
             raise InputError(f"--make-trimap is {radius}", hint="Give a radius in pixels, 0 or more, like 20.")
     for item in without:
-        same_size(require_path(item.alpha), size_of(require_path(item.alpha)), *reference(item))
+        same_size(require_path(item.alpha), picture_size(require_path(item.alpha)), *reference(item))
     own = {name: [item for item in some if item.trimap is not None] for name, some in items.items()}
     made = {name: _made(name, some, radii, out) for name, some in items.items()}
     for alpha in dict.fromkeys(require_path(item.alpha) for item in without) if radii else ():

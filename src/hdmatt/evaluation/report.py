@@ -6,7 +6,7 @@ here builds HTML. Reads no pictures and knows no addresses.
     RegionPicture, Region   a worst region: picture and truth, matte and error of each method, as encoded pictures
     COLUMNS          the measures of the tables, and how a number is printed
     format_measure   a value of a column as text
-    shown            the text and the sorting value of a row or summary in a column
+    measure_text     the text and the sorting value of a row or summary in a column
     line             a finished row as a line of a log
     render           the page
 """
@@ -67,7 +67,7 @@ def format_measure(measure: str, value: float | None) -> str:
     return "–" if value is None else COLUMNS[measure][1](value)
 
 
-def shown(row: ScoreRow | ScoreSummary, measure: str) -> tuple[str, float | None]:
+def measure_text(row: ScoreRow | ScoreSummary, measure: str) -> tuple[str, float | None]:
     """The printed text of a measure and the value to sort by; a control's seam score is printed in brackets."""
     value = getattr(row, measure)
     if measure == "seam" and value is None and row.seam_control is not None:
@@ -147,7 +147,7 @@ def _texts(*texts: str) -> list[_Cell]:
 
 
 def _measures(row: ScoreRow | ScoreSummary, bold: Callable[[str], bool] = lambda _: False) -> list[_Cell]:
-    values = {measure: shown(row, measure) for measure in COLUMNS}
+    values = {measure: measure_text(row, measure) for measure in COLUMNS}
     return [_Cell(text, "" if value is None else value, bold(m)) for m, (text, value) in values.items()]
 
 

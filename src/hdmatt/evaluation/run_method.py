@@ -72,7 +72,7 @@ def _vitmatte(method: Method) -> Callable[[Item, Path], None]:
     """ViTMatte on the whole picture, on it shrunk, or patch by patch."""
     from hdmatt.evaluation.peers import load_vitmatte
     from hdmatt.inference.strategies import LONG_SIDE
-    from hdmatt.inference.without_context import patch_rows, shrunk_rows, small_trimap, with_unknown
+    from hdmatt.inference.without_context import patch_rows, shrunk_rows, small_trimap, windows_with_unknown
 
     network = load_vitmatte(require_path(method.path), device=method.settings.network.device)
     options = method.settings.options
@@ -83,7 +83,7 @@ def _vitmatte(method: Method) -> Callable[[Item, Path], None]:
             overlap = options.overlap if method.kind in GRID_METHODS else 0
             cuts = windows(method, height, width)
             assert cuts is not None
-            cuts = with_unknown(trimap, cuts, band=BAND)
+            cuts = windows_with_unknown(trimap, cuts, band=BAND)
             return patch_rows(picture, trimap, cuts, network, overlap=overlap, batch=options.batch or 1)
         scale = min(1.0, LONG_SIDE / max(height, width)) if method.kind == "vitmatte-downsample" else 1.0
         marks = small_trimap(trimap, (max(1, round(height * scale)), max(1, round(width * scale))), BAND)[0]

@@ -2,7 +2,7 @@
 
 Knows methods and files; nothing of scores and records. Read top to bottom:
 
-    fingerprint    what decides a method's mattes, as text; refuses methods that cannot run
+    method_fingerprint  what decides a method's mattes, as text; refuses methods that cannot run
     check_files    refuses pictures that cannot be scored
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from hdmatt.errors import InputError
 from hdmatt.evaluation.compose import Composition
-from hdmatt.evaluation.items import read_bytes, read_marks, reference, require_path, same_size, size_of
+from hdmatt.evaluation.items import picture_size, read_bytes, read_marks, reference, require_path, same_size
 from hdmatt.evaluation.methods import CLASSICAL, FOLDER, GEGL, VITMATTE, Method, Settings
 from hdmatt.evaluation.metrics import check_truth
 from hdmatt.evaluation.run_method import BAND, GRID_METHODS, TILES
@@ -25,7 +25,7 @@ from hdmatt.pictures import reader
 from hdmatt.pictures.trimap import BACKGROUND, UNKNOWN, open_trimap
 
 
-def fingerprint(method: Method) -> str:
+def method_fingerprint(method: Method) -> str:
     """The method's settings that its mattes depend on, as text; refuses methods that cannot run at all."""
     options, network = method.settings.options, method.settings.network
     if method.kind == FOLDER:
@@ -90,7 +90,7 @@ def check_files(items: Mapping[str, Sequence[Item]], new: Iterable[tuple[str, It
             _check_sizes(item)
             pictures[key] = item
         if finished is not None:
-            same_size(finished, size_of(finished), *reference(item))
+            same_size(finished, picture_size(finished), *reference(item))
             mattes.append(finished)
     for item in pictures.values():
         _check_truth(item)
@@ -114,10 +114,10 @@ def _check_truth(item: Item) -> None:
 def _check_sizes(item: Item) -> None:
     path, size = reference(item)
     for other in (require_path(item.trimap), require_path(item.alpha)):
-        same_size(other, size_of(other), path, size)
+        same_size(other, picture_size(other), path, size)
     if isinstance(item.picture, Composition):
-        same_size(item.picture.alpha, size_of(item.picture.alpha), path, size)
-        size_of(item.picture.background)  # is there; any size will do
+        same_size(item.picture.alpha, picture_size(item.picture.alpha), path, size)
+        picture_size(item.picture.background)  # is there; any size will do
 
 
 def _files(picture: Path | Composition) -> tuple[Path, ...]:

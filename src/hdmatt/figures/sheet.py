@@ -11,7 +11,7 @@ hand while hdmatt attention would need it installed. Read top to bottom:
     words         a panel of text, with a colour bar if wanted
     shrunk, shrunk_trimap    a large file, read in bands, as a small picture
     enlarged      a picture at another scale
-    save          the figure into a file
+    save_figure   the figure into a file
 """
 
 import unicodedata
@@ -176,7 +176,7 @@ def grey_panel(values: UInt8[np.ndarray, "h w"]) -> Pixels:
     return np.repeat(values[..., None], 3, axis=2)
 
 
-def save(pixels: Pixels, path: Path) -> None:
+def save_figure(pixels: Pixels, path: Path) -> None:
     """Write a figure; the suffix says the format (PNG, JPEG, TIFF, WebP). Nothing half-written is left."""
     with PictureWriter(path, len(pixels), pixels.shape[1], channels=3, bit_depth="8") as file:
         file.write(as_float(pixels))

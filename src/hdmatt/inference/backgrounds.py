@@ -25,7 +25,7 @@ from hdmatt.pictures.files.openimageio import check_readable
 from hdmatt.pictures.info import InputOptions, PictureInfo
 from hdmatt.pictures.placed import placed
 from hdmatt.pictures.reader import BandReader, as_float, open_picture
-from hdmatt.system.values import path_of
+from hdmatt.system.values import checked_path
 
 _CHECKED_ROWS = 64  # at a time, when we look for transparent pixels
 _ALMOST_1 = np.float32(1 - 0.5 / 65535)  # alpha that 16 bits round to 1
@@ -50,7 +50,7 @@ def parse_background(background: Any) -> Path | Float32[np.ndarray, "3"]:
     Raises:
         InputError: A file that cannot be read, or text that is neither.
     """
-    path, text = path_of("background", background), str(background)
+    path, text = checked_path("background", background), str(background)
     is_there = os.path.lexists(path) and not os.path.isdir(path)
     looks_like_one = "(" not in text and (os.sep in text or re.fullmatch(r"\.[A-Za-z]\w{1,3}", path.suffix))
     if not isinstance(background, str) or is_there or looks_like_one:

@@ -42,7 +42,7 @@ from hdmatt.pictures.placed import data_window
 from hdmatt.pictures.reader import ArrayReader, BandReader, PictureReader, as_float, open_picture
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, TrimapReader, open_trimap
 from hdmatt.system import memory
-from hdmatt.system.values import kind_of, path_of
+from hdmatt.system.values import checked_path, kind_of
 
 
 def matte_files(
@@ -183,7 +183,7 @@ def open_pixels(
 
 
 def _path(value: Any, what: str) -> Path:
-    return path_of(what, value, hint="Save it first; hdmatt.matte takes what is in memory.")
+    return checked_path(what, value, hint="Save it first; hdmatt.matte takes what is in memory.")
 
 
 def sure_foreground(picture: BandReader, trimap: TrimapReader) -> Iterator[KnownBand]:

@@ -2,7 +2,7 @@
 
     seconds    plan, picture, trimap, network -> expected seconds
     Speed      seconds for a patch and for a row
-    measure    the timing, about two seconds
+    time_one_patch  the timing, about two seconds
 
 An estimate: caches, clocks and other programs change it. Only --plan uses it, and no result depends on it. Foreground
 colours and the encoding of the outputs are not included.
@@ -40,14 +40,14 @@ def seconds(plan: Plan, picture: RowSource, trimap: RowSource, model: HDMatt) ->
     """Expected seconds of `run`. Reading and computing overlap, so the longer one counts."""
     if not plan.queries:
         return 0.0
-    speed = measure(plan, picture, trimap, model)
+    speed = time_one_patch(plan, picture, trimap, model)
     work = plan.first_layers * speed.stem + plan.encodes * speed.encode + len(plan.queries) * speed.decode
     work /= len(set(names(plan.options.device)))
     passes = 1 + bool(plan.pool)
     return max(work, passes * plan.height * speed.row) + plan.known_colours * plan.height * speed.row
 
 
-def measure(plan: Plan, picture: RowSource, trimap: RowSource, model: HDMatt) -> Speed:
+def time_one_patch(plan: Plan, picture: RowSource, trimap: RowSource, model: HDMatt) -> Speed:
     """Time one patch with the plan's number of contexts, and the first rows."""
     options = plan.options
     part = plan.part.y1 - plan.part.y0, plan.part.x1 - plan.part.x0

@@ -18,7 +18,7 @@ from hdmatt.network.model import HDMatt
 from hdmatt.runtimes.choose import choose, choose_precision
 from hdmatt.runtimes.devices import names, pick_device
 from hdmatt.runtimes.prepare import prepare
-from hdmatt.system.values import path_of
+from hdmatt.system.values import checked_path
 
 AnyNetwork = NetworkChoice | HDMatt | str | Path
 AS_LOADED = "as loaded"  # runtime and precision of a network that the caller loaded
@@ -46,7 +46,7 @@ def load_model(name: str | Path = DEFAULT_MODEL) -> HDMatt:
     Raises:
         ModelError: There is no such model, or the file is damaged or not ours.
     """
-    return _load(*_file_of(name if isinstance(name, str) else path_of("the network", name)))
+    return _load(*_file_of(name if isinstance(name, str) else checked_path("the network", name)))
 
 
 def load_network(network: AnyNetwork = DEFAULT_MODEL, *, several: bool = True) -> LoadedNetwork:

@@ -49,7 +49,7 @@ from hdmatt.pictures.info import WHITE, ExrWindows, PictureInfo
 from hdmatt.pictures.writer import PictureWriter, check_output_path
 from hdmatt.system.hidden import place_of, remove_stale
 from hdmatt.system.together import Together
-from hdmatt.system.values import kind_of, path_of, switch, word
+from hdmatt.system.values import checked_path, kind_of, switch, word
 
 OUTPUT_FILES = ("alpha", "foreground", "cutout", "composite", "psd", "layered")  # fields of Outputs that name files
 FOREGROUND_LAYER = ("fg.R", "fg.G", "fg.B")  # beside R G B A of an EXR with layers
@@ -109,9 +109,9 @@ class Outputs:
     def __post_init__(self) -> None:
         for name in ("alpha", "foreground", "cutout", "composite", "psd", "layered"):
             if getattr(self, name) is not None:
-                path_of(name, getattr(self, name))
+                checked_path(name, getattr(self, name))
         if self.background is not None:
-            path_of("background", self.background, hint='Give a path, or a colour as text: "#d8d2c8".')
+            checked_path("background", self.background, hint='Give a path, or a colour as text: "#d8d2c8".')
         if word("bit_depth", self.bit_depth) not in ("auto", *DEPTHS):
             raise InputError(f"bit_depth is {self.bit_depth!r}", hint=f"Choose one of: auto, {', '.join(DEPTHS)}.")
         switch("clean", self.clean)

@@ -1,7 +1,7 @@
 """Large pictures: matted at reduced size first, for the low frequencies of the patches' alpha.
 
     with_small_picture    a task -> its job, with the matte of the smaller picture where the picture is large
-    prepare               a task -> its plan, and a function that makes the smaller picture's matte
+    plan_small_first      a task -> its plan, and a function that makes the smaller picture's matte
     extra_work            time for the smaller picture, as a share of the patches' time
 
 How a patch uses the smaller matte is in overview/small_matte.py.
@@ -32,7 +32,7 @@ _WIDE = 48 * memory.MIB  # a wide picture's rows make up for the smaller one's m
 
 def with_small_picture(task: MatteTask) -> Job:
     """The strategy `hdmatt`: patches with context, and the smaller picture's matte where the picture is large."""
-    plan, small = prepare(task)
+    plan, small = plan_small_first(task)
 
     def rows() -> Iterator[tuple[int, Float32[np.ndarray, "rows width"]]]:
         yield from run(
@@ -48,7 +48,7 @@ def with_small_picture(task: MatteTask) -> Job:
     return Job(plan, plan.unknown, rows())
 
 
-def prepare(task: MatteTask) -> tuple[Plan, Callable[[], SmallMatte | None]]:
+def plan_small_first(task: MatteTask) -> tuple[Plan, Callable[[], SmallMatte | None]]:
     """The plan of a picture, with room for the smaller picture where there is one.
 
     Returns:

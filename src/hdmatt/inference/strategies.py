@@ -21,7 +21,7 @@ from hdmatt.inference.job import Job, MatteTask, patches_alone
 from hdmatt.inference.mixing import as_mixed
 from hdmatt.inference.options import Counters, Options, Progress, RowSource, RunOptions
 from hdmatt.inference.small_first import with_small_picture
-from hdmatt.inference.without_context import network_of, patch_rows, shrunk_rows, small_trimap, with_unknown
+from hdmatt.inference.without_context import network_of, patch_rows, shrunk_rows, small_trimap, windows_with_unknown
 from hdmatt.network.model import HDMatt
 from hdmatt.patches.windows import tiles
 from hdmatt.pictures.trimap_checks import check_trimap_size
@@ -80,7 +80,7 @@ def _crop(task: MatteTask) -> Job:
 def _tiles(task: MatteTask) -> Job:
     task = task.with_options(topk=0, overlap=0)
     plan, options, info = task.plan(), task.options, task.trimap.info
-    queries = with_unknown(task.trimap, tiles(info.height, info.width, size=options.patch), band=options.band)
+    queries = windows_with_unknown(task.trimap, tiles(info.height, info.width, size=options.patch), band=options.band)
     rows = patch_rows(
         task.picture,
         task.trimap,

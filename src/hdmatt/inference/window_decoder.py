@@ -24,7 +24,7 @@ from hdmatt.inference.job import MatteTask
 from hdmatt.inference.mixing import as_mixed
 from hdmatt.inference.options import Counters, Progress, RowSource, RunOptions
 from hdmatt.inference.pool import fill_pool
-from hdmatt.inference.small_first import prepare
+from hdmatt.inference.small_first import plan_small_first
 from hdmatt.network.model import HDMatt
 from hdmatt.patches.stitch import Stitcher, blending_weight
 from hdmatt.patches.windows import Window, cut, restored, rows_of
@@ -73,7 +73,7 @@ class WindowDecoder:
         # only what the network sees of it
         self._info = as_mixed(picture, options.mixing).info
         watched = as_mixed(_Watched(picture, go_on), options.mixing)
-        plan, small_matte = prepare(MatteTask(watched, trimap, model, options, None, None, go_on))
+        plan, small_matte = plan_small_first(MatteTask(watched, trimap, model, options, None, None, go_on))
         # features are not kept for queries: any of them may be decoded more than once
         self.plan = replace(plan, cache=0, stems=0)
         self._picture, counters = picture, Counters()

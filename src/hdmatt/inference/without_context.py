@@ -2,7 +2,7 @@
 
 shrunk_rows     the whole picture at once, at its own or at reduced size
 patch_rows      patch by patch
-with_unknown    the windows that hold unknown pixels
+windows_with_unknown  the windows that hold unknown pixels
 network_of      our network without context patches
 small_trimap    a trimap at reduced size
 """
@@ -104,7 +104,7 @@ def patch_rows(
     yield from _finished_rows(stitcher, trimap, first, height)
 
 
-def with_unknown(trimap: RowSource, windows: Sequence[Window], *, band: int) -> list[Window]:
+def windows_with_unknown(trimap: RowSource, windows: Sequence[Window], *, band: int) -> list[Window]:
     """The windows that hold an unknown pixel of the picture."""
     found: dict[Window, None] = {}
     for y0 in range(0, trimap.info.height, band):

@@ -4,7 +4,7 @@ Knows tensors only. Read top to bottom:
 
     region_attention    eq. 3 for the three regions of one query
     region_weights      the attention weights of one region, for figures; the network never holds them
-    attend              attention of one query to one region
+    read_region         attention of one query to one region
     attend_biased       attention of many queries together, on a GPU
 
 Legend (a trailing capital names an axis): B patches, N query pixels, L context pixels, C channels of a key, V channels
@@ -57,7 +57,8 @@ def region_attention(
     counts = torch.bincount(label_L, minlength=3).tolist()
     keys, values = key_LC[order].split(counts), value_LV[order].split(counts)
     reads = [
-        attend(query_NC, keys[r], values[r], outside=len(label_L) - counts[r], form=form, scale=scale) for r in REGIONS
+        read_region(query_NC, keys[r], values[r], outside=len(label_L) - counts[r], form=form, scale=scale)
+        for r in REGIONS
     ]
     return reads[0], reads[1], reads[2]
 
@@ -131,7 +132,9 @@ def _flash(query_BNC: Tensor, value_BLV: Tensor) -> bool:
     return query_BNC.device.type == "cuda" and query_BNC.dtype in (torch.float16, torch.bfloat16) and fits
 
 
-def attend(query_NC: Tensor, key_LC: Tensor, value_LV: Tensor, *, outside: int, form: Form, scale: float) -> Tensor:
+def read_region(
+    query_NC: Tensor, key_LC: Tensor, value_LV: Tensor, *, outside: int, form: Form, scale: float
+) -> Tensor:
     """N x V: attention to the pixels of one region; `outside` counts the context pixels that are not in it."""
     if len(key_LC) == 0:
         return value_LV.new_zeros(len(query_NC), value_LV.shape[1])

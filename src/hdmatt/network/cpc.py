@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hdmatt.network.attention import attend, attend_biased, region_attention
+from hdmatt.network.attention import attend_biased, read_region, region_attention
 from hdmatt.network.config import REGION_UNKNOWN, REGIONS, Form, Kind
 
 
@@ -211,7 +211,7 @@ class CPC(nn.Module):
             value = torch.cat([c.value_LV for c in contexts])
             label = torch.cat([c.label_L for c in contexts])
             if self.kind == "nonlocal":
-                parts = (attend(query_NC, key, value, outside=0, form=self.form, scale=self.scale),)
+                parts = (read_region(query_NC, key, value, outside=0, form=self.form, scale=self.scale),)
             else:
                 parts = region_attention(query_NC, key, value, label, form=self.form, scale=self.scale)
             found = [own_NV + part for part in parts]

@@ -62,7 +62,7 @@ class Decoder(nn.Module):
         at2 = self.fill2(self.at2([unpool(at4, stem.index2), stem.half]))
         maps = [unpool(at2, stem.index1), stem.full, stem.inputs]
         if coarse is not None:
-            maps.append(enlarged(coarse).to(at2.dtype))
+            maps.append(to_patch_size(coarse).to(at2.dtype))
         x = self.at1(maps)
         return Decoded(torch.sigmoid(self.alpha(self.detail(x)).float()), deep, at4, at2, coarse)
 
@@ -77,7 +77,7 @@ def corrected(inputs: Tensor, correction_B1hw: Tensor) -> Tensor:
     return torch.sigmoid(torch.logit(linear) + correction_B1hw.float())
 
 
-def enlarged(coarse_B1hw: Tensor) -> Tensor:
+def to_patch_size(coarse_B1hw: Tensor) -> Tensor:
     """From stride 8 to the patch's size, bilinearly."""
     return F.interpolate(coarse_B1hw, scale_factor=STRIDE, mode="bilinear", align_corners=False)
 

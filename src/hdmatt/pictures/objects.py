@@ -16,7 +16,7 @@ from jaxtyping import Shaped
 
 from hdmatt.errors import InputError
 from hdmatt.pictures.files.openimageio import first_line
-from hdmatt.system.values import kind_of, path_of
+from hdmatt.system.values import checked_path, kind_of
 
 _KINDS = "a path, a NumPy array, a PIL picture, a tensor or a list of rows"
 _WORDS = {"I;16": "<u2", "I;16L": "<u2", "I;16B": ">u2", "I;16N": "=u2"}
@@ -44,7 +44,9 @@ def path_or_array(value: Any, what: str) -> Path | Shaped[np.ndarray, "..."]:
     Raises:
         InputError: None of these, or numbers whose white is unknown.
     """
-    return path_of(what, value) if isinstance(value, str) or hasattr(value, "__fspath__") else array_of(value, what)
+    return (
+        checked_path(what, value) if isinstance(value, str) or hasattr(value, "__fspath__") else array_of(value, what)
+    )
 
 
 def array_of(value: Any, what: str) -> Shaped[np.ndarray, "..."]:

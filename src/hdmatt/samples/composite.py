@@ -2,7 +2,7 @@
 
     Composite       foreground, alpha, background, trimap and picture, of one size
     Square          where a patch is cut
-    cut             the arrays of one patch
+    cut_square      the arrays of one patch
     known_colours   the known colours and the small alpha of a whole composite
     mixed           C = (a F^t + (1 - a) B^t)^(1/t)
 
@@ -115,7 +115,7 @@ class Composite(NamedTuple):
         return self._replace(damage=damage, photo=np.clip(self.photo + damage, 0, 255).astype(np.uint8))
 
 
-def cut(
+def cut_square(
     composite: Composite, square: Square, *, patch: int, whole: Composite, field: KnownColours | None
 ) -> tuple[np.ndarray, ...]:
     """F, alpha, B, trimap, picture and surroundings of a square, moved inside of the composite, resized to the patch.

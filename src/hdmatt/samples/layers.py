@@ -3,11 +3,11 @@
 NumPy and OpenCV only; knows no files. Every layer is display-encoded uint8. Read top to bottom:
 
     foreground_layer    colours and alpha of one foreground, placed on a square or as it is
-    joined              one foreground over another
+    joined_layers       one foreground over another
     background_layer    a photograph, out of focus or not, sometimes with the foreground's colours
     cluttered           another foreground as part of the background
     smoothed            colours without texture
-    placed, recoloured, photo_square    parts of these that samples/wide.py uses, too
+    placed_layer, recoloured, photo_square    parts of these that samples/wide.py uses, too
 """
 
 import cv2
@@ -33,7 +33,7 @@ def foreground_layer(assets: Assets, config: SampleConfig, rng: np.random.Genera
     if config.layout == "whole":
         colours, alpha = np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
         return _shaded(colours, rng) if config.shade and rng.random() < config.shade else colours, alpha
-    colours, alpha = placed(rgba, int(min(max(4 * config.patch, 640), 960)), rng)
+    colours, alpha = placed_layer(rgba, int(min(max(4 * config.patch, 640), 960)), rng)
     if rng.random() < config.shade:
         colours = _shaded(colours, rng)
     return recoloured(colours, rng), alpha
@@ -47,7 +47,7 @@ def _retextured(rgba: np.ndarray, assets: Assets, rng: np.random.Generator) -> n
     return np.dstack([blended, rgba[..., 3]])
 
 
-def placed(rgba: np.ndarray, side: int, rng: np.random.Generator) -> Layer:
+def placed_layer(rgba: np.ndarray, side: int, rng: np.random.Generator) -> Layer:
     """Scaled, turned, stretched, sheared, mirrored and moved on a square of `side` pixels."""
     height, width = rgba.shape[:2]
     fit = side / max(height, width)
@@ -96,7 +96,7 @@ def recoloured(colours: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return cv2.transform(colours, np.column_stack([matrix, np.full(3, offset)]))
 
 
-def joined(front: Layer, under: Layer) -> Layer:
+def joined_layers(front: Layer, under: Layer) -> Layer:
     """The first layer over the second: alpha = 1 - (1 - a)(1 - b), colours weighted by what is seen of each.
 
     A second layer of another size is resized to the first's.

@@ -18,12 +18,12 @@ from jaxtyping import Float32, UInt8
 
 from hdmatt.overview.known_colours import mirrored
 from hdmatt.pictures.trimap import UNKNOWN
-from hdmatt.samples.composite import Composite, Square, cut, known_colours
+from hdmatt.samples.composite import Composite, Square, cut_square, known_colours
 from hdmatt.samples.config import SampleConfig
 from hdmatt.samples.faults import camera_faults
 from hdmatt.samples.packs import Assets
 from hdmatt.samples.trimaps import random_trimap
-from hdmatt.samples.wide import composite_layers, with_unknown
+from hdmatt.samples.wide import composite_layers, widened_unknown
 
 STEPS = (3, 4, 6, 8)  # pixels of the composite to one of the low-resolution alpha
 
@@ -47,7 +47,7 @@ def make_sample(assets: Assets, config: SampleConfig, *, seed: int, index: int) 
     scale = float(rng.choice(config.scales))
     side = round(config.patch * scale)
     widening = min(side, *alpha.shape) / config.patch if config.alike else 1.0
-    trimap = with_unknown(random_trimap(alpha, config, rng, widening), unknown, rng)
+    trimap = widened_unknown(random_trimap(alpha, config, rng, widening), unknown, rng)
     centres, flipped, step = _centres(trimap, config, rng), rng.random() < 0.5, int(rng.choice(STEPS))
     tone = float(np.exp(rng.uniform(*np.log(config.tone))))
     composite = Composite.of(colours, alpha, background, trimap, tone)
@@ -63,16 +63,23 @@ def make_sample(assets: Assets, config: SampleConfig, *, seed: int, index: int) 
         squares = [square._replace(side=config.patch) for square in squares]
     else:
         shrunk = composite
-    patches = [cut(shrunk, square, patch=config.patch, whole=composite, field=field) for square in squares]
+    patches = [cut_square(shrunk, square, patch=config.patch, whole=composite, field=field) for square in squares]
     if config.whole_picture:
         whole = Square((alpha.shape[0] // 2, alpha.shape[1] // 2), min(alpha.shape), flipped)
-        squares[-1], patches[-1] = whole, cut(composite, whole, patch=config.patch, whole=composite, field=field)
+        squares[-1], patches[-1] = whole, cut_square(composite, whole, patch=config.patch, whole=composite, field=field)
     if any(square.flipped for square in squares):
         patches = [_flipped(p) if square.flipped else p for p, square in zip(patches, squares, strict=True)]
     foreground, alpha, background, trimap, image, surroundings = (
         np.stack(arrays) for arrays in zip(*patches, strict=True)
     )
     return Sample(image, trimap, alpha, foreground, background, None if field is None else surroundings)
+
+
+def flipped_array(array: np.ndarray, *, surroundings: bool = False) -> np.ndarray:
+    """One array of a patch, left to right; surroundings have alphas inside of their cells, and may be empty."""
+    if not surroundings:
+        return cv2.flip(array, 1)
+    return mirrored(array) if array.size else array
 
 
 def _centres(trimap: np.ndarray, config: SampleConfig, rng: np.random.Generator) -> list[tuple[int, int]]:
@@ -103,6 +110,5 @@ def _own(square: Square, config: SampleConfig, rng: np.random.Generator) -> Squa
 
 
 def _flipped(patch: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
-    """All arrays of a patch, left to right; what lies around it has alphas inside of its cells."""
     *pixels, surroundings = patch
-    return *(cv2.flip(array, 1) for array in pixels), mirrored(surroundings) if surroundings.size else surroundings
+    return *(flipped_array(array) for array in pixels), flipped_array(surroundings, surroundings=True)

@@ -3,8 +3,8 @@
 PictureLayers      foreground, alpha and background of a composite, and what of it is unknown as a whole
 composite_layers   (assets, config, rng) -> Layers
 attached           a solid thing with a photograph as its texture, held by the foreground or beside it
-enlarged           a part of the layers, many pixels to one, as fur at 100 % of a large photograph
-with_unknown       a trimap that knows nothing of a part
+enlarged_layers    a part of the layers, many pixels to one, as fur at 100 % of a large photograph
+widened_unknown    a trimap that knows nothing of a part
 """
 
 from dataclasses import replace
@@ -23,9 +23,9 @@ from hdmatt.samples.layers import (
     background_layer,
     cluttered,
     foreground_layer,
-    joined,
+    joined_layers,
     photo_square,
-    placed,
+    placed_layer,
     recoloured,
     smoothed,
 )
@@ -49,7 +49,7 @@ def composite_layers(assets: Assets, config: SampleConfig, rng: np.random.Genera
     hollow = bool(config.hollow) and rng.random() < config.hollow
     colours, alpha = _hollow(assets, config, rng) if hollow else foreground_layer(assets, config, rng)
     if not hollow and rng.random() < config.merge:
-        colours, alpha = joined((colours, alpha), foreground_layer(assets, config, rng))
+        colours, alpha = joined_layers((colours, alpha), foreground_layer(assets, config, rng))
     busy = replace(config, defocus=0.15, wall=0.0) if hollow else config
     background = background_layer(assets, busy, rng, colours, alpha)
     if config.clutter and rng.random() < config.clutter:
@@ -62,7 +62,7 @@ def composite_layers(assets: Assets, config: SampleConfig, rng: np.random.Genera
         unknown = thing if unknown is None else unknown | thing
     layers = PictureLayers(colours, alpha, background, unknown)
     if config.enlarged and rng.random() < config.enlarged:
-        return enlarged(layers, rng)
+        return enlarged_layers(layers, rng)
     return layers
 
 
@@ -83,11 +83,11 @@ def attached(assets: Assets, rng: np.random.Generator, layer: Layer) -> tuple[La
     alpha = (cv2.GaussianBlur(mask, (0, 0), sigma) * 255 + 0.5).astype(np.uint8)
     colours = recoloured(np.ascontiguousarray(photo_square(assets, rng, size)[:height, :width]), rng)
     thing = colours, alpha
-    both = joined(thing, layer) if rng.random() < 0.6 else joined(layer, thing)
+    both = joined_layers(thing, layer) if rng.random() < 0.6 else joined_layers(layer, thing)
     return both, (alpha > 0).astype(np.uint8)
 
 
-def enlarged(layers: PictureLayers, rng: np.random.Generator) -> PictureLayers:
+def enlarged_layers(layers: PictureLayers, rng: np.random.Generator) -> PictureLayers:
     """A square around soft pixels, twice to five times as large: strands become many pixels wide, and soft.
 
     Grain, sharpening and blocks come later, at the pixels of the enlarged picture.
@@ -111,7 +111,7 @@ def enlarged(layers: PictureLayers, rng: np.random.Generator) -> PictureLayers:
     return PictureLayers(colours, alpha, background, unknown)
 
 
-def with_unknown(trimap: np.ndarray, unknown: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
+def widened_unknown(trimap: np.ndarray, unknown: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
     """The trimap without knowledge of `unknown`, of gaps in it and of a band around; something stays known.
 
     Where nothing would be known any more the trimap stays as it is.
@@ -136,5 +136,5 @@ def _hollow(assets: Assets, config: SampleConfig, rng: np.random.Generator) -> L
     rgba = draw_family(name, rng, int(rng.choice(config.drawn)), texture)
     if config.layout == "whole":
         return np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
-    colours, alpha = placed(rgba, int(min(max(4 * config.patch, 640), 960)), rng)
+    colours, alpha = placed_layer(rgba, int(min(max(4 * config.patch, 640), 960)), rng)
     return recoloured(colours, rng), alpha

@@ -5,7 +5,7 @@ Each returns the value, or raises an InputError that names it. Knows nothing of 
     whole_number    an int, from a least value on; also NumPy's
     switch          True or False
     word            a text
-    path_of         a path from text or os.PathLike
+    checked_path    a path from text or os.PathLike
     kind_of         the type of an object, for messages
 """
 
@@ -57,7 +57,7 @@ def word(name: str, value: Any) -> str:
     return value
 
 
-def path_of(name: str, value: Any, *, hint: str = "Give a path as text or pathlib.Path.") -> Path:
+def checked_path(name: str, value: Any, *, hint: str = "Give a path as text or pathlib.Path.") -> Path:
     """A path from text or os.PathLike.
 
     Raises:

@@ -20,9 +20,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from hdmatt.overview.known_colours import mirrored
 from hdmatt.samples.packs import Assets
-from hdmatt.samples.sample import Sample, make_sample
+from hdmatt.samples.sample import Sample, flipped_array, make_sample
 from hdmatt.training.config import TrainConfig
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -75,14 +74,14 @@ def groups_of(assets: Assets, config: TrainConfig, index: int) -> Arrays:
         return arrays
     turned = np.random.default_rng([config.seed, index, 1]).random(number) < 0.5
     return {
-        name: np.stack([_turned(name, patch) if turned[i // group] else patch for i, patch in enumerate(array)])
+        name: np.stack(
+            [
+                flipped_array(patch, surroundings=name == "surroundings") if turned[i // group] else patch
+                for i, patch in enumerate(array)
+            ]
+        )
         for name, array in arrays.items()
     }
-
-
-def _turned(name: str, patch: np.ndarray) -> np.ndarray:
-    """One array of a patch, left to right; what it knows of the whole picture has alphas inside of its cells."""
-    return mirrored(patch) if name == "surroundings" else cv2.flip(patch, 1)
 
 
 class _Samples(Dataset[Arrays]):

@@ -6,7 +6,7 @@ with the extra `train`. Top to bottom:
     Curves           curve.jsonl, validation.jsonl and TensorBoard of one run's folder
     CurveRecorder    sums of what a row of the curve holds, and how long steps took
     vanished         the share of weights that are next to zero
-    sheet            a picture: one line a sample, with picture, trimap, truth, matte and error side by side
+    sample_sheet     a picture: one line a sample, with picture, trimap, truth, matte and error side by side
 """
 
 import json
@@ -157,12 +157,12 @@ def vanished(model: nn.Module) -> float:
     return small / max(1, total)
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
+def read_curve(path: Path) -> list[dict[str, Any]]:
     """The rows of a curve; none where there is no file."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
-def sheet(lines: Sequence[Mapping[str, np.ndarray]], *, caption: str) -> UInt8[np.ndarray, "h w 3"]:
+def sample_sheet(lines: Sequence[Mapping[str, np.ndarray]], *, caption: str) -> UInt8[np.ndarray, "h w 3"]:
     """One line a sample: picture, trimap, truth, matte, and the error (|matte - truth|, white is 0.5 or more).
 
     Args:
@@ -201,7 +201,7 @@ def save_jpeg(pixels: UInt8[np.ndarray, "h w 3"], path: Path, *, quality: int = 
 
 def _drop_after(path: Path, step: int) -> None:
     """Take rows of later steps, left by a run that was killed, out of a curve."""
-    rows = read_rows(path)
+    rows = read_curve(path)
     kept = [row for row in rows if row["step"] <= step]
     if len(kept) < len(rows):
         write_text_atomic(path, "".join(json.dumps(row) + "\n" for row in kept))

@@ -115,7 +115,7 @@ def train(
     config = replace(config, precision=precision_for(config.precision, fabric.device.type))
     check_config(config, processes=fabric.world_size)
     with process_switches(fabric.device, seed=config.seed, compiling=config.compile):
-        run = new_run(config, start)
+        run = new_training(config, start)
         run.move(fabric.device)
         if start.resume:
             run.load(out / STATE, patches_a_step=config.groups * config.sample.group)
@@ -125,7 +125,7 @@ def train(
     return out / WEIGHTS
 
 
-def new_run(config: TrainConfig, start: Start | None = None) -> Run:
+def new_training(config: TrainConfig, start: Start | None = None) -> Run:
     """Networks and optimiser at step 0, from random numbers or the weights of `start`.
 
     Raises:

@@ -29,7 +29,7 @@ from hdmatt.samples.sample import Sample, make_sample
 from hdmatt.system import memory
 from hdmatt.training.batches import Arrays
 from hdmatt.training.config import HELD_OUT, TrainConfig
-from hdmatt.training.curves import Curves, sheet
+from hdmatt.training.curves import Curves, sample_sheet
 from hdmatt.training.processes import Say
 from hdmatt.training.step import candidates, decoded
 
@@ -173,6 +173,6 @@ class Validation:
         for scored in [*([held_out] if held_out else []), *self.folders(model)]:
             curves.validation(scored.row(step))
             caption = f"{scored.name}, step {step}, SAD {scored.sad:.3f}"
-            curves.picture(scored.name.replace(" ", "-"), step, sheet(scored.lines, caption=caption))
+            curves.picture(scored.name.replace(" ", "-"), step, sample_sheet(scored.lines, caption=caption))
             say(f"step {step}: {scored.name}: SAD {scored.sad:.3f}, MSE {1000 * scored.mse:.2f}e-3")
         return held_out.sad if held_out else None

@@ -14,9 +14,11 @@ import numpy as np
 from hdmatt.errors import plural
 from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions, PictureInfo
 from hdmatt.pictures.placed import placed
-from hdmatt.pictures.reader import ArrayReader, BandReader, open_picture, single_channel
+from hdmatt.pictures.reader import ArrayReader, BandReader, single_channel
 from hdmatt.pictures.trimap import TrimapReader, classify, open_trimap
 from hdmatt.trimaps.findings import Finding, PlaceCounter, TrimapCheck
+from hdmatt.trimaps.mask_rows import ROWS
+from hdmatt.trimaps.masks import open_path_or_array
 from hdmatt.trimaps.survey import Survey, survey
 
 _SNAPPED = 0.001  # of the pixels: more are no slips but a soft brush
@@ -24,7 +26,6 @@ _THIN = 0.1  # of the unknown pixels
 _MOSTLY = 0.6  # of all pixels
 _SOFT_CONTACTS = 8  # pixels: fewer are chance
 _BORDER = 0.5  # of the border
-_ROWS = 256
 
 
 def check_trimap(
@@ -196,10 +197,10 @@ def _open(
     stack: ExitStack, picture: Any, options: InputOptions, like: PictureInfo | None = None, *, grey: bool = False
 ) -> BandReader | None:
     """A reader of a path or an array, laid over `like` by the coordinates of EXRs."""
-    if picture is None or isinstance(picture, np.ndarray):
-        return None if picture is None else ArrayReader(picture)
-    reader = stack.enter_context(open_picture(picture, options, part="grey" if grey else "straight"))
-    return placed(reader, like) if like else reader
+    if picture is None:
+        return None
+    reader = open_path_or_array(stack, picture, options, part="grey" if grey else "straight")
+    return placed(reader, like) if like and not isinstance(reader, ArrayReader) else reader
 
 
 def _same_size(reader: BandReader | None, what: str, trimap: TrimapReader, found: list[Finding]) -> BandReader | None:
@@ -230,8 +231,8 @@ def _places_of_inexact(trimap: Any, options: InputOptions, like: PictureInfo | N
         assert reader is not None
         info = reader.info
         found = PlaceCounter(info.height, info.width)
-        for y0 in range(0, info.height, _ROWS):
-            values = single_channel(reader.colours(y0, min(y0 + _ROWS, info.height), 0, info.width), y0, "", "")
+        for y0 in range(0, info.height, ROWS):
+            values = single_channel(reader.colours(y0, min(y0 + ROWS, info.height), 0, info.width), y0, "", "")
             different, index = np.unique(values, return_inverse=True)
             inexact = np.array([classify(value.reshape(1, 1))[1] > 0 for value in different])
             found.add(inexact[index].reshape(values.shape), y0)

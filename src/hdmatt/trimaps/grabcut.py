@@ -19,13 +19,12 @@ from hdmatt.inference.options import Progress
 from hdmatt.pictures.colours import colour
 from hdmatt.pictures.reader import BandReader, network_colours
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
-from hdmatt.trimaps.mask_rows import EnlargedMask
+from hdmatt.trimaps.mask_rows import ROWS, EnlargedMask
 from hdmatt.trimaps.smaller import eight_bits, smaller_picture, step_for
 
 _SIDE = 800  # of the smaller picture, about: 3.5 s on one core
 _ROUNDS = 5  # of GrabCut
 _NEAR = 24 / 255  # a stroke's pixels may differ by this in each channel: JPEG, soft brushes
-_ROWS = 256
 
 
 def mask_from_box(
@@ -143,7 +142,7 @@ class _StrokeRows:
         info = self._picture.info
         height, width = -(-info.height // step), -(-info.width // step)
         touched = np.zeros((2, height, width), bool)
-        rows = max(1, _ROWS // step) * step
+        rows = max(1, ROWS // step) * step
         for y0 in range(0, info.height, rows):
             values = self.rows(y0, min(y0 + rows, info.height))
             for i, value in enumerate((FOREGROUND, BACKGROUND)):

@@ -20,12 +20,12 @@ from hdmatt.errors import InputError, OutputError
 from hdmatt.inference.load import AnyNetwork
 from hdmatt.inference.names import DEFAULT_MODEL
 from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions
-from hdmatt.pictures.reader import ArrayReader, BandReader, as_float, open_picture
+from hdmatt.pictures.reader import BandReader, as_float
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND
 from hdmatt.pictures.writer import PictureWriter, check_output_path
 from hdmatt.trimaps.fixed import fixed_band_rows
 from hdmatt.trimaps.mask_rows import MaskRows
-from hdmatt.trimaps.masks import MaskSource, open_mask
+from hdmatt.trimaps.masks import MaskSource, open_mask, open_path_or_array
 from hdmatt.trimaps.widths import AnyWidth, BandWidths
 
 EXACT_SUFFIXES = (".png", ".tif", ".tiff", ".webp")  # formats that keep 0, 128 and 255 as they are
@@ -77,7 +77,7 @@ def make_trimap(
     """
     with ExitStack() as stack:
         source = mask if isinstance(mask, MaskSource) else MaskSource(mask)
-        opened = _open(stack, picture, input_options)
+        opened = None if picture is None else open_path_or_array(stack, picture, input_options)
         widths = BandWidths.parse(band, inside, outside, picture=opened is not None)
         made = trimap_rows(stack, source, opened, widths, network=network, input_options=input_options)
         return np.concatenate(list(made.rows()))
@@ -104,7 +104,7 @@ def write_trimap(
     inputs = [path for path in (source.file, picture) if isinstance(path, str | Path)]
     check_trimap_path(output, inputs)
     with ExitStack() as stack:
-        opened = _open(stack, picture, input_options)
+        opened = None if picture is None else open_path_or_array(stack, picture, input_options)
         widths = BandWidths.parse(band, inside, outside, picture=opened is not None)
         made = trimap_rows(stack, source, opened, widths, network=network, input_options=input_options)
         write_rows(made, output)
@@ -237,11 +237,3 @@ class _Seen:
             value for value in (BACKGROUND, FOREGROUND) if value not in self.values and (rows == value).any()
         }
         return rows
-
-
-def _open(stack: ExitStack, picture: Any, options: InputOptions) -> BandReader | None:
-    if picture is None:
-        return None
-    if isinstance(picture, str | Path):
-        return stack.enter_context(open_picture(picture, options))
-    return ArrayReader(np.asarray(picture))

@@ -18,7 +18,6 @@ from hdmatt.trimaps.findings import TrimapCheck
 from hdmatt.trimaps.smaller import smaller_picture, step_for
 
 _SIDE = 1600  # of the marked picture, about
-_ROWS = 256
 _TINT = np.array([255, 190, 60], np.float32) / 255  # of unknown; foreground stays, background is darkened
 _COLOURS = {"warning": (235, 40, 40), "note": (40, 110, 235)}
 

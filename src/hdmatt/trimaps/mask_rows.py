@@ -17,6 +17,7 @@ from jaxtyping import Float32, Shaped, UInt8
 from hdmatt.pictures.info import WHITE
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 
+ROWS = 256  # of a picture, mask or trimap that are read together
 SURE = 0.05  # of white: how far a sure pixel may be from black or white; JPEG's ripples stay below it
 
 

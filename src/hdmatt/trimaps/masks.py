@@ -15,15 +15,14 @@ import numpy as np
 from jaxtyping import UInt8
 
 from hdmatt.errors import InputError
-from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions
+from hdmatt.pictures.info import DEFAULT_INPUT, ColourPart, InputOptions
 from hdmatt.pictures.placed import placed
 from hdmatt.pictures.reader import ArrayReader, BandReader, as_float, open_picture, single_channel
 from hdmatt.trimaps.grabcut import mask_from_box, mask_from_scribbles
-from hdmatt.trimaps.mask_rows import EnlargedMask, MaskRows, WholeMask, three_values
+from hdmatt.trimaps.mask_rows import ROWS, EnlargedMask, MaskRows, WholeMask, three_values
 from hdmatt.trimaps.psd import layer_coverage
 from hdmatt.trimaps.rembg import mask_by_rembg
 
-_ROWS = 256  # that are read together
 _NO_MASK = (
     "A mask is grey, or a cut-out with transparency. For a photograph: --picture FILE --box X0 Y0 X1 Y1. For coloured "
     "strokes: --scribbles FOREGROUND BACKGROUND."
@@ -100,6 +99,15 @@ class _GreyMask:
         return three_values(values)
 
 
+def open_path_or_array(
+    stack: ExitStack, picture: Any, options: InputOptions, *, part: ColourPart = "straight"
+) -> BandReader:
+    """A reader of a picture's file or array, which `stack` closes."""
+    if isinstance(picture, str | Path):
+        return stack.enter_context(open_picture(picture, options, part=part))
+    return ArrayReader(np.asarray(picture))
+
+
 def _check_source(source: MaskSource, picture: BandReader | None) -> None:
     kinds = {"a box": source.box, "scribbles": source.scribbles, "rembg": source.rembg, "a layer": source.layer}
     given = [name for name, value in kinds.items() if value is not None]
@@ -153,7 +161,7 @@ def _same_size(mask: MaskRows, source: MaskSource, picture: BandReader) -> MaskR
             f"{sizes} (width x height, after EXIF rotation)",
             hint="They have the same shape: --fit enlarges the mask." if shape else "Give a mask of this picture.",
         )
-    small = np.concatenate([mask.rows(y, min(y + _ROWS, mask.height)) for y in range(0, mask.height, _ROWS)])
+    small = np.concatenate([mask.rows(y, min(y + ROWS, mask.height)) for y in range(0, mask.height, ROWS)])
     if mask.height > info.height:
         size = (info.width, info.height)
         return WholeMask(three_values(cv2.resize(as_float(small), size, interpolation=cv2.INTER_AREA)))

@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from hdmatt.pictures.files.openimageio import open_input, openimageio, size_limit
+from hdmatt.pictures.metadata.description import png_chunk
 from hdmatt.system.hidden import HiddenFile
 
 LARGEST = 256  # colours
@@ -67,24 +68,24 @@ def rewrite(source: Path, target: HiddenFile, palette: UInt8[np.ndarray, "n 4"])
     spec = opened.input.spec()
     head = struct.pack(">IIBBBBB", spec.width, spec.height, bits, 3, 0, 0, 0)
     clear = palette[palette[:, 3] < 255, 3]
-    target.write(_SIGNATURE + _chunk(b"IHDR", head))
+    target.write(_SIGNATURE + png_chunk(b"IHDR", head))
     before, after = [], []
     for name, data in _others(source):
-        (before if name in _BEFORE_PLTE else after).append(_chunk(name, data))
-    target.write(b"".join(before) + _chunk(b"PLTE", palette[:, :3].tobytes()))
+        (before if name in _BEFORE_PLTE else after).append(png_chunk(name, data))
+    target.write(b"".join(before) + png_chunk(b"PLTE", palette[:, :3].tobytes()))
     if len(clear):
-        target.write(_chunk(b"tRNS", clear.tobytes()))
+        target.write(png_chunk(b"tRNS", clear.tobytes()))
     target.write(b"".join(after))
     compressor, waiting = zlib.compressobj(9), b""
     with size_limit(lifted=opened.beyond):
         for rows in _rows(opened.input):
             waiting += compressor.compress(_packed(_indices(rows, palette), bits))
             if len(waiting) > _ROW_BYTES:
-                target.write(_chunk(b"IDAT", waiting))
+                target.write(png_chunk(b"IDAT", waiting))
                 waiting = b""
             target.check()
     opened.input.close()
-    target.write(_chunk(b"IDAT", waiting + compressor.flush()) + _chunk(b"IEND", b""))
+    target.write(png_chunk(b"IDAT", waiting + compressor.flush()) + png_chunk(b"IEND", b""))
     target.sync()
 
 
@@ -127,7 +128,3 @@ def _others(source: Path) -> Iterator[tuple[bytes, bytes]]:
                 continue
             yield name, file.read(length)
             file.seek(4, 1)
-
-
-def _chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))

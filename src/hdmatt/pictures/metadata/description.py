@@ -87,8 +87,8 @@ def spliced(file_format: Format, description: Description, head: bytes, *, icc: 
     data = b""
     if file_format is PNG:
         text = _XMP_KEY + b"\0\0\0\0\0" + description.xmp
-        data += _chunk(b"eXIf", exif) if exif else b""
-        data += _chunk(b"iTXt", text) if description.xmp else b""
+        data += png_chunk(b"eXIf", exif) if exif else b""
+        data += png_chunk(b"iTXt", text) if description.xmp else b""
     elif file_format is JPEG:
         data += _segment(_EXIF_MARK + exif) if exif else b""
         data += _segment(_XMP_MARK + description.xmp) if description.xmp else b""
@@ -218,7 +218,8 @@ def _jpeg_blocks(head: bytes) -> tuple[int, int, bytes] | None:
     return None
 
 
-def _chunk(name: bytes, data: bytes) -> bytes:
+def png_chunk(name: bytes, data: bytes) -> bytes:
+    """A chunk of a PNG, with its length and checksum."""
     return len(data).to_bytes(4, "big") + name + data + zlib.crc32(name + data).to_bytes(4, "big")
 
 

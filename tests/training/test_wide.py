@@ -48,7 +48,7 @@ def test_pieces_must_share_the_groups():
         check_config(replace(WIDE, pieces=3))
     with pytest.raises(InputError, match="together more than 1"):
         check_config(replace(WIDE, extra_channel_faults=(0.5, 0.5, 0.5)))
-    with pytest.raises(InputError, match="only one group of a composite"):
+    with pytest.raises(InputError, match="only one group has the composite"):
         check_config(replace(WIDE, steps_per_composite=2))
 
 

@@ -2,13 +2,15 @@
 
 Knows where a mask comes from; nothing of bands.
 
-    MaskSource    a file, a layer, strokes, a box or a network
-    open_mask     a MaskSource -> its rows
+    MaskSource            a file, a layer, strokes, a box or a network
+    open_mask             a MaskSource -> its rows
+    open_path_or_array    a reader of a picture
 """
 
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np

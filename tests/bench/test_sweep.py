@@ -297,7 +297,7 @@ def test_a_small_bench_from_end_to_end(tmp_path, weights, monkeypatch, capsys):
         found[:] = found or [real(method, *arguments, **more)]  # a process of its own, so once is enough
         return found[0]
 
-    monkeypatch.setattr("hdmatt.bench.sweep.measure", measured)
+    monkeypatch.setattr("hdmatt.bench.sweep.measure_method", measured)
     out = tmp_path / "out"
     words = ["--megapixels", "0.04,0.01", "--method", "hdmatt", "--method", "knn", "--runs", "1", "--patch", "64"]
     words += ["--overlap", "16", "--model", str(weights), "--device", "cpu", "--memory", "4GiB", "--out", str(out)]

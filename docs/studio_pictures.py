@@ -54,7 +54,7 @@ def opened(picture: Path) -> Iterator[Page]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as server:
         try:
-            address = re.search(r"http\S+", server.stdout.readline())[0]
+            address = next(found[0] for line in server.stdout if (found := re.search(r"http\S+", line)))
             with sync_playwright() as playwright:
                 chromium = os.environ.get("CHROMIUM", "/usr/bin/chromium")
                 browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])

@@ -88,6 +88,16 @@ def test_hair_that_goes_on_at_the_end_of_the_first_band_is_unknown_beyond_it(net
     assert (trimap[~strand & (np.abs(y - 60) > 8) & (r > 44)] == 0).all()
 
 
+def test_the_middle_of_a_part_that_the_band_covers_whole_stays_foreground(network):
+    mask, pen = radius() <= 40, np.zeros((HEIGHT, WIDTH), bool)
+    pen[58:63, 115:150] = True  # five pixels wide, the band reaches ten
+    network.alpha = np.where(pen, 0, network.alpha).astype(np.float32)
+    trimap = decided(mask | pen, inside=0.05)
+    assert (network.trimaps[0][60, 130:145] == 255).all() and (trimap[60, 130:145] == 255).all()
+    assert (trimap[[58, 62], 130:145] == 128).all() and (trimap[pen] != 0).all()
+    assert (decided(mask | pen, inside=0.05, thin=0.02)[60, 130:145] == 128).all()
+
+
 def test_a_mask_of_one_side_asks_no_network(network):
     assert (decided(np.zeros((20, 30), bool)) == 0).all() and network.trimaps == []
 

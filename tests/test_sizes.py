@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "hdmatt"
 MODULE, FUNCTION, PARAMETERS = 450, 50, 8
-FLAT = {"matte", "attend"}  # of hdmatt: they say by flat keywords how files are read, where others take an InputOptions
+FLAT = {"matte"}  # says by flat keywords how files are read, where others take an InputOptions
 
 
 def too_long(source: str) -> Iterator[str]:

@@ -20,6 +20,7 @@ from hdmatt.network.attention import region_attention, region_weights
 from hdmatt.network.checkpoint import save_model
 from hdmatt.network.config import REGIONS, ModelConfig
 from hdmatt.network.model import HDMatt
+from hdmatt.pictures.info import InputOptions
 from hdmatt.pictures.reader import ArrayReader
 from hdmatt.pictures.trimap import open_trimap
 
@@ -229,7 +230,7 @@ def test_a_layer_of_an_exr_is_asked_for_by_name_and_read_as_the_transfer_functio
     with pytest.raises(InputError, match="several layers that may be the picture") as caught:
         attend(tmp_path / "a.exr", trimap, **where)
     assert "--input-layer NAME" in caught.value.hint
-    found = attend(tmp_path / "a.exr", trimap, input_layer="key", transfer="sRGB", **where)
+    found = attend(tmp_path / "a.exr", trimap, input_options=InputOptions(layer="key", transfer="sRGB"), **where)
     whole = attend(picture, trimap, **where)
     # 1e-3: an EXR holds halves, of 11 bits
     np.testing.assert_allclose(found.weights_RKHW, whole.weights_RKHW, atol=1e-3)

@@ -53,9 +53,7 @@ def attention_command(
         x=x,
         network=network,
         options=options,
-        input_layer=input_layer,
-        transfer=transfer,
-        max_pixels=max_pixels,
+        input_options=reading,
     )
     title = f"{picture.name}, {model if len(model) < 40 else Path(model).name}"
     sheet.save_figure(

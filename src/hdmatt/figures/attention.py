@@ -54,7 +54,7 @@ from hdmatt.network.model import HDMatt
 from hdmatt.patches.stitch import blending_weight
 from hdmatt.patches.windows import Window, cut, rows_of
 from hdmatt.pictures import reader, writer
-from hdmatt.pictures.info import DEFAULT_INPUT, DEFAULT_MAX_PIXELS, InputOptions
+from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions
 from hdmatt.pictures.reader import BandReader
 from hdmatt.pictures.trimap import UNKNOWN, TrimapReader
 from hdmatt.pictures.trimap_checks import check_trimap_size
@@ -152,9 +152,7 @@ def attend(
     options: Options | None = None,
     network: AnyNetwork = DEFAULT_MODEL,
     linear: bool = False,
-    input_layer: str | None = None,
-    transfer: str | None = None,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
+    input_options: InputOptions = DEFAULT_INPUT,
 ) -> Attention:
     """The attention of an unknown pixel on the context patches of its patch.
 
@@ -165,8 +163,7 @@ def attend(
         network: Weights by name or file, a NetworkChoice, or a loaded network. Named weights are computed by plain
             PyTorch in fp32, whatever the choice says.
         linear: An array's colours are scene-linear; files say so themselves.
-        input_layer, transfer: Of the picture, as `hdmatt.matte` takes them.
-        max_pixels: Larger pictures are refused.
+        input_options: How the picture's file is read where it does not say itself.
 
     Raises:
         InputError: The network has no context, K is 0, there is only one patch, the pixel is known or outside.
@@ -179,8 +176,7 @@ def attend(
     y, x = whole_number("y", y), whole_number("x", x)
     _check_network(loaded.model, options, loaded.name)
     with ExitStack() as stack:
-        reading = InputOptions(layer=input_layer, transfer=transfer, max_pixels=max_pixels)
-        pixels, marks = _open(stack, picture, trimap, reading, linear=linear)
+        pixels, marks = _open(stack, picture, trimap, input_options, linear=linear)
         _check_pixel(marks, y, x)
         info = pixels.info
         given = RunOptions.of(options, device=loaded.device)

@@ -244,7 +244,8 @@ def test_another_picture_is_opened_when_it_is_asked_for(model, tmp_path):
         shutil.copy(picture, tmp_path / "other.png")
         other = client.get("/api/pictures/2").json()
         assert other["name"] == "other.png" and len(studio.pictures()) == 2
-        assert client.get(f"/api/pictures/{other['id']}").json()["version"] == other["version"]
+        again = client.get(f"/api/pictures/{other['id']}").json()
+        assert again["id"] == other["id"] and len(studio.pictures()) == 2, "it was opened twice"
 
 
 def test_two_clients_see_the_same(model, tmp_path):

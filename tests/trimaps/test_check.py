@@ -66,6 +66,17 @@ def test_values_between_the_three_are_counted_and_placed():
     assert {f.name: f.severity for f in hdmatt.check_trimap(soft).findings}["antialiased"] == "warning"
 
 
+@pytest.mark.parametrize("grey", [127, 129, 100])
+def test_another_grey_for_unknown_is_a_note_that_names_it(grey):
+    trimap = np.where(good() == 128, np.uint8(grey), good())
+    finding = only(trimap)
+    assert (finding.name, finding.severity, finding.count) == ("antialiased", "note", np.count_nonzero(good() == 128))
+    assert f"are {grey}, not 128" in finding.message and "resized" not in finding.message
+    trimap[trimap == 0] = 3  # greys of a soft brush
+    found = [one for one in hdmatt.check_trimap(trimap).findings if one.name == "antialiased"]
+    assert [one.severity for one in found] == ["warning"]
+
+
 @pytest.mark.parametrize(
     ("trimap", "name"),
     [
@@ -88,6 +99,7 @@ def test_an_inverted_trimap_is_the_good_one_inverted():
     portrait = good()
     portrait[100:, 30:230] = 255  # reaches the lower border
     assert "inverted" not in names(portrait)
+    assert "inverted" in names(255 - np.where(portrait == 128, 127, portrait).astype(np.uint8))
 
 
 def test_a_band_that_reaches_the_border_is_a_note():

@@ -52,7 +52,7 @@ def test_what_is_no_psd_is_refused(tmp_path):
     (tmp_path / "no.psd").write_bytes(b"8BPS but no more")
     with pytest.raises(InputError, match="cannot be read as a PSD"):
         layer_coverage(tmp_path / "no.psd", "a")
-    with pytest.raises(InputError, match="No such file"):
+    with pytest.raises(InputError, match="does not exist"):
         layer_coverage(tmp_path / "missing.psd", "a")
     with pytest.raises(InputError, match="the limit is 1000 pixels"):
         path = tmp_path / "large.psd"

@@ -289,3 +289,12 @@ def test_strokes_say_what_is_foreground_and_stay_known(ball):
     assert (trimap[exact == 255] != 0).all()
     assert trimap[45, 60] == 255 and trimap[5, 50] == 0 and trimap[80, 60] == 0
     assert trimap[80, 54] == 128
+
+
+def test_a_mask_that_is_cut_short_is_not_taken_for_a_photograph(tmp_path):
+    path = tmp_path / "mask.png"
+    cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 256, (300, 300), np.uint8))
+    path.write_bytes(path.read_bytes()[:20000])
+    with pytest.raises(InputError, match="damaged") as error:
+        hdmatt.make_trimap(path, band=5)
+    assert error.value.hint and "--box" not in error.value.hint

@@ -168,7 +168,8 @@ def batch_command(
 ) -> None:
     """Alpha mattes of many pictures. Run it again to go on: only what is missing or changed is computed.
 
-    Exit code: 0 all are done, 3 some failed, 2 nothing could be started, 130 stopped by Ctrl-C.
+    Exit code: 0 all are done, 3 some failed, 2 nothing could be started, 1 a mistake of ours; 129, 130, 143 stopped
+    by SIGHUP, Ctrl-C, SIGTERM.
     """
     from hdmatt.batching.batch import Work, prepare
     from hdmatt.batching.options import BatchOptions

@@ -7,7 +7,7 @@ What is counted is in trimaps/survey.py; here stands what is judged wrong, and t
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from hdmatt.errors import plural
 from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions, PictureInfo
 from hdmatt.pictures.placed import placed
 from hdmatt.pictures.reader import ArrayReader, BandReader, single_channel
-from hdmatt.pictures.trimap import TrimapReader, classify, open_trimap
+from hdmatt.pictures.trimap import UNKNOWN, TrimapReader, classify, open_trimap
 from hdmatt.trimaps.findings import Finding, PlaceCounter, TrimapCheck
 from hdmatt.trimaps.mask_rows import ROWS
 from hdmatt.trimaps.masks import open_path_or_array
@@ -64,9 +64,21 @@ def check_trimap(
     return TrimapCheck(counted.width, counted.height, background, unknown, foreground, tuple(findings))
 
 
-def _judge(found: Survey, with_picture: bool, snapped: int, inexact: PlaceCounter | None) -> Iterator[Finding]:
+class _Inexact(NamedTuple):
+    """Pixels that are not exactly 0, 128 or 255."""
+
+    places: PlaceCounter
+    grey: str | None  # the one value that all of them have, if it is read as unknown
+
+
+def _judge(found: Survey, with_picture: bool, snapped: int, inexact: _Inexact | None) -> Iterator[Finding]:
     total = found.height * found.width
-    if inexact is not None:
+    if inexact is not None and inexact.grey is not None:
+        share = snapped / total
+        message = f"{plural(snapped, 'pixel')} ({_percent(share)}) are {inexact.grey}, not 128, and read as unknown"
+        advice = "That is fine. --fix FILE writes 128."
+        yield Finding("antialiased", "note", message, advice, snapped, share, inexact.places.places())
+    elif inexact is not None:
         share = snapped / total
         yield Finding(
             "antialiased",
@@ -76,7 +88,7 @@ def _judge(found: Survey, with_picture: bool, snapped: int, inexact: PlaceCounte
             "Snap them: --fix FILE; and export it without antialiasing, as PNG.",
             snapped,
             share,
-            inexact.places(),
+            inexact.places.places(),
         )
     yield from _of_kinds(found, total)
     yield from _of_the_border(found)
@@ -98,12 +110,13 @@ def _judge(found: Survey, with_picture: bool, snapped: int, inexact: PlaceCounte
 def _of_kinds(found: Survey, total: int) -> Iterator[Finding]:
     background, unknown, foreground = (int(n) for n in found.pixels)
     border = found.border / max(1, int(found.border.sum()))
-    if background and border[2] > _BORDER and border[0] < 0.1:
+    white_above = found.top[2] > 0.95 * found.top.sum()  # a person leaves the picture below, never above
+    if background and border[2] > _BORDER and (border[0] < 0.1 or white_above):
         yield Finding(
             "inverted",
             "warning",
-            f"the picture's border is {_percent(float(border[2]))} foreground and background lies inside: black and "
-            "white may be swapped",
+            f"the picture's border is {_percent(float(border[2]))} foreground, and background lies inside or below: "
+            "black and white may be swapped",
             "White must be the object. If they are swapped, invert the trimap.",
             foreground,
             float(border[2]),
@@ -224,8 +237,9 @@ def _same_size(reader: BandReader | None, what: str, trimap: TrimapReader, found
     return None
 
 
-def _places_of_inexact(trimap: Any, options: InputOptions, like: PictureInfo | None) -> PlaceCounter:
+def _places_of_inexact(trimap: Any, options: InputOptions, like: PictureInfo | None) -> _Inexact:
     """Where values are not exactly the trimap's: read once more, row by row, because the reader only counts them."""
+    greys: set[str | None] = set()  # None: a value that is not read as unknown
     with ExitStack() as stack:
         reader = _open(stack, trimap, options, like, grey=True)
         assert reader is not None
@@ -234,6 +248,9 @@ def _places_of_inexact(trimap: Any, options: InputOptions, like: PictureInfo | N
         for y0 in range(0, info.height, ROWS):
             values = single_channel(reader.colours(y0, min(y0 + ROWS, info.height), 0, info.width), y0, "", "")
             different, index = np.unique(values, return_inverse=True)
-            inexact = np.array([classify(value.reshape(1, 1))[1] > 0 for value in different])
+            read = [classify(value.reshape(1, 1)) for value in different]
+            inexact = np.array([snapped > 0 for _, snapped in read])
             found.add(inexact[index].reshape(values.shape), y0)
-    return found
+            kinds = zip(different, read, inexact, strict=True)
+            greys |= {f"{value:g}" if label[0, 0] == UNKNOWN else None for value, (label, _), off in kinds if off}
+    return _Inexact(found, greys.pop() if len(greys) == 1 else None)

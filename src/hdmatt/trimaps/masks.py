@@ -89,8 +89,9 @@ class _GreyMask:
         self.height, self.width = reader.info.height, reader.info.width
 
     def rows(self, y0: int, y1: int) -> UInt8[np.ndarray, "h w"]:
+        colours = self._reader.colours(y0, y1, 0, self.width)
         try:
-            values = single_channel(self._reader.colours(y0, y1, 0, self.width), y0, self._name, "a mask")
+            values = single_channel(colours, y0, self._name, "a mask")
         except InputError as error:
             raise InputError(error.message, hint=_NO_MASK) from error
         if values.dtype.kind == "f" and values.size and not -0.01 <= float(values.min()) <= float(values.max()) <= 1.01:

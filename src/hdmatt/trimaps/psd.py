@@ -31,6 +31,8 @@ def layer_coverage(path: Path, name: str, *, max_pixels: int = DEFAULT_MAX_PIXEL
         ) from error
     try:
         document: Any = PSDImage.open(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist", hint="Check the spelling and the folder.") from error
     except Exception as error:  # its parser raises whatever a damaged file makes it do
         reason = (error.strerror or error) if isinstance(error, OSError) else error
         raise InputError(

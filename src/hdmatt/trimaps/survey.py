@@ -46,6 +46,7 @@ class Survey:
     Attributes:
         pixels: Of background, unknown and foreground.
         border: The same of the outermost pixels.
+        top: The same of the first row.
         places: By name: "border" (unknown), "thin", "touching", "soft" (touching where the picture is soft),
             "pinholes", "islands" (in unknown), "specks" (of one known kind in the other), "contradicted".
         regions: Numbers of pinholes, islands and specks.
@@ -54,7 +55,7 @@ class Survey:
 
     def __init__(self, height: int, width: int) -> None:
         self.height, self.width = height, width
-        self.pixels, self.border = np.zeros(3, np.int64), np.zeros(3, np.int64)
+        self.pixels, self.border, self.top = (np.zeros(3, np.int64) for _ in range(3))
         names = ("border", "thin", "touching", "soft", "pinholes", "islands", "specks", "contradicted")
         self.places = {name: PlaceCounter(height, width) for name in names}
         self.regions = {"pinholes": 0, "islands": 0, "specks": 0}
@@ -81,6 +82,8 @@ class Survey:
         ys, xs = np.nonzero(border)
         values = own[ys, xs]
         self.border += [np.count_nonzero(values == value) for value in (BACKGROUND, UNKNOWN, FOREGROUND)]
+        if y0 == 0:
+            self.top += [np.count_nonzero(own[0] == value) for value in (BACKGROUND, UNKNOWN, FOREGROUND)]
         unknown = values == UNKNOWN
         self.places["border"].add_points(ys[unknown], xs[unknown], y0)
 

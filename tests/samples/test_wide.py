@@ -95,6 +95,25 @@ def test_the_last_patch_of_a_group_is_the_whole_composite_whatever_the_others_ar
     assert not np.array_equal(near.alpha[0], far.alpha[0])
 
 
+def test_a_patch_of_a_scale_between_shows_more_than_the_others_and_less_than_the_whole(assets):
+    config = replace(CONFIG, whole_picture=True, group=3, elsewhere=0.0, scales=(1.0,))
+    plain = make_sample(assets, config, seed=0, index=2)
+    sample = make_sample(assets, replace(config, between=1.0), seed=0, index=2)
+    for i in (0, 2):
+        np.testing.assert_array_equal(sample.image[i], plain.image[i])
+    assert not np.array_equal(sample.image[1], plain.image[1])
+    exact = [mixed(f, a, b, 1.0) for f, a, b in zip(sample.foreground, sample.alpha, sample.background, strict=True)]
+    np.testing.assert_array_equal(sample.image, np.stack(exact))
+    _, alpha, _, _ = composite_layers(assets, config, np.random.default_rng([0, 2]))
+    side = round(np.sqrt(64 * min(alpha.shape)))
+    assert 64 < side < min(alpha.shape)
+    errors = []  # the patch is somewhere in the composite, shrunk by the scale between
+    small = cv2.resize(alpha, None, fx=64 / side, fy=64 / side, interpolation=cv2.INTER_AREA)
+    for patch in (sample.alpha[1], sample.alpha[1][:, ::-1]):
+        errors.append(cv2.matchTemplate(small, np.ascontiguousarray(patch), cv2.TM_SQDIFF).min() / 64**2)
+    assert min(errors) < 60
+
+
 def test_chances_of_0_draw_nothing(assets):
     one = make_sample(assets, CONFIG, seed=1, index=4)
     other = make_sample(assets, replace(CONFIG, hollow=0.0, attached=0.0, enlarged=0.0, canonical=0.0), seed=1, index=4)

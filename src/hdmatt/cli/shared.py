@@ -223,7 +223,8 @@ WholePicture = Annotated[
     bool,
     typer.Option(
         "--whole-picture",
-        help="The whole picture, shrunk to a patch, is a context of every patch; for networks trained with it.",
+        help="The whole picture, shrunk to a patch, is a context of every patch, and scales between are candidates; "
+        "for networks trained with it.",
         rich_help_panel=_PATCHES,
     ),
 ]

@@ -63,8 +63,8 @@ class Options:
             in bfloat16 on a CPU, where a batch would move alpha by more than rounding.
         mixing: How the picture's colours mix where alpha is between 0 and 1: "linear" as in a photograph, "display" as
             in the composite of a program, or "auto": unknown; the picture is not converted.
-        whole_picture: Whether the whole picture, shrunk to a patch, is a context of every patch; for networks that were
-            trained with it.
+        whole_picture: Whether the whole picture, shrunk to a patch, is a context of every patch, and patches of scales
+            between are candidates; for networks that were trained with it.
 
     Raises:
         InputError: A value that cannot work.

@@ -12,6 +12,7 @@ from hdmatt.inference import needs
 from hdmatt.inference.budget import Budget, limit_of, share, take_fixed
 from hdmatt.inference.candidates import Placement, check_some_known, choose_candidates, place_windows
 from hdmatt.inference.options import Options, Plan, RowSource, RunOptions
+from hdmatt.inference.shrunken import most_shrunken, shrunken_bytes
 from hdmatt.network.model import HDMatt
 from hdmatt.patches.windows import Window, part_of
 from hdmatt.runtimes.devices import kind, names
@@ -48,8 +49,12 @@ def make_plan(
         budget.take(needs.known_colours_bytes(info.height, info.width), "known colours")
         propagation = needs.propagation_bytes(info.height, info.width)
         options = replace(options, exclusive_bytes=max(options.exclusive_bytes, propagation))
+    in_pool = len(pool)
+    if pool and options.whole_picture:
+        budget.take(shrunken_bytes(info.height, info.width, options.patch), "shrunken pictures")
+        in_pool += most_shrunken()
     shared = len(set(pool) & set(placed.queries))
-    shares = share(budget, info, model, options, pool=len(pool), shared=shared, work=bool(placed.queries))
+    shares = share(budget, info, model, options, pool=in_pool, shared=shared, work=bool(placed.queries))
     at_once = min(shares.batch * len(names(options.device)), len(placed.queries))
     return Plan(
         options=options,

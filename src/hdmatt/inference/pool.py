@@ -20,8 +20,8 @@ from hdmatt.inference import transfer
 from hdmatt.inference.cut import KnownRows, PatchPixels, RowBand, cut_row
 from hdmatt.inference.device_workers import DeviceWorker, UploadedPatches, round_robin, uploaded_inputs, worker_threads
 from hdmatt.inference.options import Counters, Plan, Progress, RowSource
+from hdmatt.inference.shrunken import shrunken_patches, with_whole
 from hdmatt.inference.threads import map_in_order, prefetch
-from hdmatt.inference.whole_picture import always, whole_picture_patch
 from hdmatt.network.cpc import Context, select
 from hdmatt.network.encoder import Body, Stem
 from hdmatt.network.inputs import labels
@@ -67,9 +67,7 @@ def fill_pool(
     pixels, marks = PatchPixels(picture, plan), RowBand(trimap, plan.options.band)
     rows = (list(row) for _, row in groupby(plan.pool, key=lambda w: w.y))
     pieces = (p for row in rows for p in cut_row(plan, row, pixels, marks, known_colours, picture.info.encoding))
-    if whole := whole_picture_patch(plan, picture, trimap, known_colours):
-        counters.rows_read += plan.height
-        pieces = chain([whole], pieces)
+    pieces = chain(shrunken_patches(plan, picture, trimap, known_colours, counters), pieces)
 
     def encode(number: int, piece: KnownRows | UploadedPatches) -> list[EncodedCandidate]:
         assert isinstance(piece, UploadedPatches)
@@ -78,7 +76,7 @@ def fill_pool(
     batches, done = prefetch(round_robin(pieces, workers)), 0
     for piece, candidates in map_in_order(batches, encode, threads=worker_threads(plan, workers), depth=transfer.DEPTH):
         assert isinstance(piece, UploadedPatches) and candidates is not None
-        done += len(piece.windows)
+        done += sum(window.size == plan.options.patch for window in piece.windows)
         go_on(done, len(plan.pool))
         for window, candidate in zip(piece.windows, candidates, strict=True):
             if candidate.context:
@@ -181,4 +179,4 @@ def rank_candidates(plan: Plan, query: Window, summary: Tensor, pool: ContextPoo
         return []
     candidates = torch.stack([pool.contexts[w].summary_C for w in others])
     chosen = [others[i] for i in select(summary, candidates, plan.options.topk)]
-    return always(chosen, others, patch=plan.options.patch) if plan.options.whole_picture else chosen
+    return with_whole(chosen, others, patch=plan.options.patch) if plan.options.whole_picture else chosen

@@ -59,6 +59,8 @@ class SampleConfig:
             unknown as a whole.
         enlarged: Chance that a part of the composite is enlarged two to five times before the camera takes it.
         whole_picture: Whether the last patch of a group is the whole composite, shrunk to a patch.
+        between: Chance that the last patch but one shows more than the others: of the scales between theirs and the
+            whole composite, the middle one. Only with `whole_picture`.
         elsewhere: Chance that the last patch of a group is centred anywhere, so that plain F and B occur as context.
     """
 
@@ -90,3 +92,4 @@ class SampleConfig:
     attached: Chance = 0.0
     enlarged: Chance = 0.0
     whole_picture: bool = False
+    between: Chance = 0.0

@@ -66,7 +66,14 @@ def make_sample(assets: Assets, config: SampleConfig, *, seed: int, index: int) 
     patches = [cut_square(shrunk, square, patch=config.patch, whole=composite, field=field) for square in squares]
     if config.whole_picture:
         whole = Square((alpha.shape[0] // 2, alpha.shape[1] // 2), min(alpha.shape), flipped)
-        squares[-1], patches[-1] = whole, cut_square(composite, whole, patch=config.patch, whole=composite, field=field)
+        larger = {-1: whole}
+        if config.between and len(squares) > 2 and rng.random() < config.between:
+            larger[-2] = Square(squares[-2].centre, round(np.sqrt(side * whole.side)), flipped)
+        for i, square in larger.items():
+            squares[i], patches[i] = (
+                square,
+                cut_square(composite, square, patch=config.patch, whole=composite, field=field),
+            )
     if any(square.flipped for square in squares):
         patches = [_flipped(p) if square.flipped else p for p, square in zip(patches, squares, strict=True)]
     foreground, alpha, background, trimap, image, surroundings = (

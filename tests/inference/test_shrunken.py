@@ -1,17 +1,15 @@
 """The whole picture as a context of every patch."""
 
-from dataclasses import replace
-
 import cv2
 import numpy as np
 import pytest
 from small_network import network
 
 from hdmatt.errors import InputError
-from hdmatt.inference.options import Options, RunOptions
+from hdmatt.inference.options import Counters, Options, RunOptions
 from hdmatt.inference.plan import make_plan
+from hdmatt.inference.shrunken import most_shrunken, shrunken_patches, with_whole
 from hdmatt.inference.strategies import matte_rows
-from hdmatt.inference.whole_picture import always, whole_picture_patch
 from hdmatt.patches.windows import Window
 from hdmatt.pictures.reader import ArrayReader
 from hdmatt.pictures.trimap import open_trimap
@@ -39,17 +37,35 @@ def alpha(model, size, **options):
     return np.concatenate([rows for _, rows in job.rows])
 
 
-def test_the_whole_picture_is_the_picture_in_the_size_of_a_patch(model):
-    picture, trimap = scene(192)
+def patches_of(model, size, **options):
+    picture, trimap = scene(size)
     pixels, marks = ArrayReader(picture), open_trimap(trimap)
-    plan = make_plan(marks, model, RunOptions.of(Options(**SMALL, whole_picture=True)), channels_bytes=3, chunk_rows=1)
-    patch = whole_picture_patch(plan, pixels, marks, None)
-    assert patch is not None and list(patch.windows) == [Window(0, 0, 192)]
+    plan = make_plan(marks, model, RunOptions.of(Options(**SMALL, **options)), channels_bytes=3, chunk_rows=1)
+    return picture, list(shrunken_patches(plan, pixels, marks, None, Counters()))
+
+
+def test_the_whole_picture_is_the_picture_in_the_size_of_a_patch(model):
+    picture, (patch, *_) = patches_of(model, 192, whole_picture=True)
+    assert list(patch.windows) == [Window(0, 0, 192)]
     small = cv2.resize(picture / np.float32(255), (64, 64), interpolation=cv2.INTER_AREA)
     np.testing.assert_allclose(patch.colours[0], small, rtol=0, atol=1e-5)
     assert set(np.unique(patch.trimaps)) == {0, 128, 255} and patch.trimaps[0, 32, 32] == 255
-    without = replace(plan, options=replace(plan.options, whole_picture=False))
-    assert whole_picture_patch(without, pixels, marks, None) is None
+    assert patches_of(model, 192)[1] == [] and patches_of(model, 64, whole_picture=True)[1] == []
+
+
+def test_patches_of_scales_between_show_what_is_unknown_at_half_and_a_quarter_of_the_whole(model):
+    picture, patches = patches_of(model, 512, whole_picture=True)
+    windows = [patch.windows[0] for patch in patches]
+    assert windows[0] == Window(0, 0, 512) and [w.size for w in windows].count(512) == 1
+    halves, quarters = ([w for w in windows if w.size == size] for size in (256, 128))
+    assert halves == [Window(y, x, 256) for y in (0, 256) for x in (0, 256)]
+    assert 4 <= len(quarters) <= 8 and len(patches) == 5 + len(quarters) <= most_shrunken()
+    for patch in patches:
+        y, x, size = patch.windows[0]
+        part = picture[y : y + size, x : x + size] / np.float32(255)
+        small = cv2.resize(part, (64, 64), interpolation=cv2.INTER_AREA)
+        np.testing.assert_allclose(patch.colours[0], small, rtol=0, atol=1e-5)
+        assert (patch.trimaps == 128).any()
 
 
 def test_it_is_refused_where_patches_have_no_context(model):
@@ -72,6 +88,6 @@ def test_every_patch_sees_it_where_there_is_one(model):
 def test_the_whole_picture_takes_the_place_of_the_last_that_was_chosen():
     patches = [Window(0, x, 64) for x in (0, 48, 96)]
     whole = Window(0, 0, 192)
-    assert always(patches, [*patches, whole], patch=64) == [*patches[:2], whole]
-    assert always([whole, patches[0]], [*patches, whole], patch=64) == [whole, patches[0]]
-    assert always(patches, patches, patch=64) == patches and always([], [whole], patch=64) == []
+    assert with_whole(patches, [*patches, whole], patch=64) == [*patches[:2], whole]
+    assert with_whole([whole, patches[0]], [*patches, whole], patch=64) == [whole, patches[0]]
+    assert with_whole(patches, patches, patch=64) == patches and with_whole([], [whole], patch=64) == []

@@ -49,11 +49,9 @@ def make_plan(
         budget.take(needs.known_colours_bytes(info.height, info.width), "known colours")
         propagation = needs.propagation_bytes(info.height, info.width)
         options = replace(options, exclusive_bytes=max(options.exclusive_bytes, propagation))
-    in_pool = len(pool)
-    if pool and options.whole_picture:
+    if shrunken := most_shrunken() if pool and options.whole_picture else 0:
         budget.take(shrunken_bytes(info.height, info.width, options.patch), "shrunken pictures")
-        in_pool += most_shrunken()
-    shared = len(set(pool) & set(placed.queries))
+    in_pool, shared = len(pool) + shrunken, len(set(pool) & set(placed.queries))
     shares = share(budget, info, model, options, pool=in_pool, shared=shared, work=bool(placed.queries))
     at_once = min(shares.batch * len(names(options.device)), len(placed.queries))
     return Plan(

@@ -218,20 +218,48 @@ def test_a_cancelled_start_leaves_the_trimap_as_it_was(model, tmp_path, monkeypa
 
     def rows(session, *, tell, **_):
         tell(0.5)
+        begun = client.get(ONE).json()["works"]
         client.post(f"{ONE}/cancel")
+        seen.extend([*begun, *client.get(ONE).json()["works"]])
         tell(0.6)
         yield np.zeros((session.height, session.width), np.uint8)
 
+    seen: list[dict] = []
     monkeypatch.setattr(server, "mask_rows", rows)
     with running([picture], model, trimap=trimap) as (client, studio):
-        answer = client.post(f"{ONE}/start", json={"alpha": True})
+        answer = client.post(f"{ONE}/start", json={"alpha": True, "client": "one"})
         assert answer.status_code == 409 and answer.json()["message"] == "cancelled"
         assert studio.find("1").session.steps() == (0, 0)
         told = [(one["done"], one["of"]) for one in events(studio) if one.get("what") == "start"]
-        assert told == [(0, 100), (50, 100), (1, 1)]
+        assert told == [(0, 1), (0, 100), (50, 100), (50, 100), (1, 1)]
+        half = {"what": "start", "client": "one", "done": 50, "of": 100}
+        assert [{**work, "seconds_left": None} for work in seen] == [
+            {**half, "seconds_left": None, "cancelled": cancelled} for cancelled in (False, True)
+        ]
+        assert client.get(ONE).json()["works"] == []
         monkeypatch.undo()
         assert client.post(f"{ONE}/band", json={"inside": 3, "outside": 3}).status_code == 200  # the next one runs
-        assert {50, 100} & {one["done"] for one in events(studio) if one.get("what") == "band"}
+        assert {50, 99} & {one["done"] for one in events(studio) if one.get("what") == "band"}
+
+
+def test_a_refusal_has_its_status_in_the_body_where_that_is_asked_for(shared):
+    plain = shared.post(f"{ONE}/strokes", json={})
+    asked = shared.post(f"{ONE}/strokes", json={}, headers={"x-status-in-body": "1"})
+    assert (plain.status_code, asked.status_code) == (400, 200)
+    assert asked.json() == {"refused": 400, **plain.json()}
+    assert shared.get("/api/pictures/99", headers={"x-status-in-body": "1"}).json()["refused"] == 404
+
+
+def test_facts_say_which_event_they_have_and_what_follows_can_be_asked_for(model, tmp_path):
+    picture, trimap = studio_scene.files(tmp_path)
+    with running([picture], model, trimap=trimap) as (client, studio):
+        facts = client.get(ONE).json()
+        client.post(f"{ONE}/strokes", json=BLOB)
+        found = studio.find("1").events
+        assert [number for number, _ in found.after(facts["event"])] == list(range(facts["event"] + 1, found.last + 1))
+        found.close()
+        told = client.get(f"{ONE}/events?after={facts['event']}").text
+        assert f"id: {facts['event'] + 1}" in told and f"id: {found.last}" in told
 
 
 def test_another_picture_is_opened_when_it_is_asked_for(model, tmp_path):

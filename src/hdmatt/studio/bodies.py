@@ -70,7 +70,7 @@ class SaveBody(_RequestBody):
     overwrite: bool = True
 
 
-class ExportBody(_RequestBody):
+class ExportBody(Client):
     """Names in the folder of results, and how the files are written; see hdmatt.Outputs."""
 
     alpha: Name | None = None

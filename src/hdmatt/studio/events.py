@@ -16,7 +16,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 _KEPT = 500
-_PING = 15.0  # seconds of silence before a comment is sent: proxies and browsers drop silent connections
+_PING = 15.0  # seconds of silence before an event says that the server is there: silent connections are dropped
+_PING_LINES = 'data: {"type": "ping"}\n\n'
 
 Event = tuple[int, dict[str, Any]]
 
@@ -45,6 +46,11 @@ class Events:
             self._tell(event)
             return number
 
+    @property
+    def last(self) -> int:
+        """Number of the newest event."""
+        return self._next - 1
+
     def after(self, last: int | None) -> list[Event]:
         """The events after a number; None: none, only what is to come."""
         with self._lock:
@@ -66,7 +72,7 @@ class Events:
                 try:
                     event = await asyncio.wait_for(queue.get(), _PING)
                 except TimeoutError:
-                    yield ": still here\n\n"
+                    yield _PING_LINES
                     continue
                 if event is None:
                     return

@@ -33,6 +33,7 @@ from hdmatt.studio.strokes import Stroke
 from hdmatt.studio.tiles import LAYERS, Layers
 from hdmatt.studio.trimap_tiles import SIZE
 from hdmatt.studio.worker import Worker
+from hdmatt.studio.works import Works
 from hdmatt.trimaps.check import check_trimap
 from hdmatt.trimaps.make import check_trimap_path
 
@@ -78,6 +79,7 @@ class OpenedPicture:
         self.trimap_file = trimap.name if trimap else None
         self.version = first = time.time_ns() // 10**6
         self.events = Events(first)
+        self._works = Works(self.events.publish)
         self._lock = threading.RLock()
         self._journal = journal_of(path)
         self._reserved = locked_file(self._journal)
@@ -135,12 +137,13 @@ class OpenedPicture:
             if self._cancelled or self._worker.closed:
                 raise Stopped
             left = (time.monotonic() - begun) * (1 - share) / share if share > _TOO_LITTLE else None
-            self.progress(what, round(100 * share), 100, left)
+            self.progress(what, min(99, round(100 * share)), 100, left)
 
         def work() -> Box:
             tell(0.0)
             return self.session.put(bands(tell))
 
+        self._works.ask(what, client)
         try:
             box = self._worker.result(work)
         finally:
@@ -150,6 +153,7 @@ class OpenedPicture:
     def cancel(self) -> None:
         """End a start, a band or an export that runs or waits, as soon as it looks; nothing of it stays."""
         self._cancelled = True
+        self._works.cancel()
 
     # what is seen
 
@@ -157,6 +161,7 @@ class OpenedPicture:
         """What a browser must know to show the picture."""
         session = self.session
         return {
+            "event": self.events.last,  # what comes after it is news to who has these facts
             "id": self.id,
             "name": self.path.name,
             "width": session.width,
@@ -181,6 +186,7 @@ class OpenedPicture:
             "stale": self.session.stale,
             "known": self.session.known,
             "automatic": self.automatic,
+            "works": self._works.listed(),
             "unsaved": self.session.version != self._saved,
         }
 
@@ -240,7 +246,7 @@ class OpenedPicture:
         self.events.publish("state", **self.state())
         return path.name
 
-    def export(self, export: Export) -> None:
+    def export(self, export: Export, client: str = "") -> None:
         """Write files in the computing thread, and tell when they are there."""
         version, first = self.session.version, list[tuple[int, float]]()
         self._cancelled = False
@@ -257,17 +263,19 @@ class OpenedPicture:
             try:
                 run_export(self.session, export, progress)
             except Stopped:
-                self.progress("export", 1, 1, 0.0)
+                self.events.publish("cancelled", what="export")
                 return
             except Exception as error:
                 self.failed(error)
                 return
+            finally:
+                self.progress("export", 1, 1, 0.0)
             if export.trimap is not None:
                 self._saved, self.trimap_file = version, export.trimap.name
             self.events.publish("exported", files=export.files())
             self.events.publish("state", **self.state())
 
-        self.progress("export", 0, 1, None)
+        self._works.ask("export", client)
         self._worker.job(work)
 
     def close(self) -> None:
@@ -294,9 +302,13 @@ class OpenedPicture:
 
     def progress(self, what: str, done: int, of: int, seconds_left: float | None) -> None:
         """How far a work is."""
-        left = None if seconds_left is None else round(seconds_left, 1)
-        self.events.publish("progress", what=what, done=done, of=of, seconds_left=left)
+        self._works.tell(what, done, of, seconds_left)
         if what in ("matte", "refresh") and done == of:
+            self.events.publish("state", **self.state())
+
+    def paused(self) -> None:
+        """The matte is not computed now, whether all of it is there or something came between."""
+        if self._works.end("matte", "refresh"):
             self.events.publish("state", **self.state())
 
     def failed(self, error: Exception) -> None:

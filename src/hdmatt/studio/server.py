@@ -59,6 +59,7 @@ _TYPES = {  # not from the system's tables, which may say text/plain
 }
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 _FOR_EVER = "private, max-age=31536000, immutable"  # a tile's address has its version
+_IN_BODY = "x-status-in-body"
 _FILES = ("alpha", "foreground", "cutout", "composite", "psd", "layered", "trimap")
 _HOW = (
     *("bit_depth", "clean", "plate", "quality", "alpha_mode", "matte_range"),
@@ -234,8 +235,8 @@ def _looking(studio: Studio) -> APIRouter:
         return Response(made.body, media_type=made.media_type, headers={"cache-control": cache})
 
     @router.get("/events")
-    async def events(picture: found, request: Request) -> Response:
-        last = request.headers.get("last-event-id", "")
+    async def events(picture: found, request: Request, after: str = "") -> Response:
+        last = request.headers.get("last-event-id", after)  # a browser that comes back sends the first
         stream = picture.events.stream(int(last) if re.fullmatch(r"\d{1,18}", last) else None)
         return StreamingResponse(stream, media_type="text/event-stream", headers={"cache-control": "no-store"})
 
@@ -290,7 +291,7 @@ def _files(studio: Studio) -> APIRouter:
         if background and not _is_colour(background):
             background = str(_allowed(studio, background))
         made = Export.of(picture.session, picture.output, names, background=background, overwrite=body.overwrite)
-        picture.export(made)
+        picture.export(made, body.client)
         return {"job": next(jobs)}
 
     return router
@@ -313,26 +314,34 @@ def _is_colour(text: str) -> bool:
     return True
 
 
-def _said(_: Request, error: Exception) -> Response:
+def _said(request: Request, error: Exception) -> Response:
     """A mistake in what was sent, or no room on the disk."""
     assert isinstance(error, HDMattError)
     cause = error.__cause__
     full = isinstance(cause, sqlite3.Error) or (isinstance(cause, OSError) and cause.errno in _FULL)
     status = 507 if isinstance(error, OutputError) and full else 400 if isinstance(error, InputError) else 500
-    return JSONResponse({"message": error.message, "hint": error.hint}, status)
+    return _no(request, error.message, error.hint, status)
 
 
-def _stopped(_: Request, __: Exception) -> Response:
-    return JSONResponse({"message": "cancelled", "hint": ""}, 409)
+def _stopped(request: Request, _: Exception) -> Response:
+    return _no(request, "cancelled", "", 409)
 
 
-def _misunderstood(_: Request, error: Exception) -> Response:
+def _misunderstood(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"][1:])
-    return JSONResponse({"message": f"{where}: {first['msg']}", "hint": "See docs/studio.md."}, 400)
+    return _no(request, f"{where}: {first['msg']}", "See docs/studio.md.", 400)
 
 
-def _refused(_: Request, error: Exception) -> Response:
+def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, StarletteHTTPException)
-    return JSONResponse({"message": str(error.detail), "hint": ""}, error.status_code)
+    return _no(request, str(error.detail), "", error.status_code)
+
+
+def _no(request: Request, message: str, hint: str, status: int) -> Response:
+    """A refusal. The page asks for its status in the body: browsers log every other status as a fault of the page."""
+    answer = {"message": message, "hint": hint}
+    if request.headers.get(_IN_BODY):
+        return JSONResponse({"refused": status, **answer})
+    return JSONResponse(answer, status)

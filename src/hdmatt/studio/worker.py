@@ -44,6 +44,8 @@ class Computed(Protocol):
 
     def progress(self, what: str, done: int, of: int, seconds_left: float | None) -> None: ...
 
+    def paused(self) -> None: ...  # it is not computed any more, done or not
+
     def failed(self, error: Exception) -> None: ...
 
     def look(self) -> None: ...  # now and then: whether the file on disk is the same
@@ -198,7 +200,9 @@ class Worker:
         try:
             complete = self._follow(picture, wish, lambda: self.closed or wish.edits != edits or bool(self._jobs))
         except Exception as error:  # the next stroke is followed all the same
+            picture.paused()
             return None if self.closed else picture.failed(error)
+        picture.paused()
         with self._news:
             if wish.edits != edits:
                 wish.asked = wish.asked or asked
@@ -230,6 +234,7 @@ class Worker:
             wish.given_up = self.closed or (not to_its_end and stopped())
             return wish.given_up
 
+        picture.progress("matte", 0, session.pending, None)
         started = time.monotonic()
         for done, box in enumerate(session.update(picture.near, stopped=unwanted), 1):
             to_its_end = False

@@ -1,0 +1,67 @@
+"""What runs for a picture now, as one list, so that every browser shows the same. Knows no picture.
+
+    Works    ask, tell, cancel, end; each change is published with the whole list
+
+A work is in the list from the moment it is asked for until it ends, however it ends.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+CANCELLABLE = ("export", "start", "band")
+
+
+class Works:
+    """The works of one picture; for several threads.
+
+    Args:
+        publish: Tells browsers; it is called with a kind of event and its values, in the order of the changes.
+    """
+
+    def __init__(self, publish: Callable[..., Any]) -> None:
+        self._publish = publish
+        self._lock = threading.Lock()  # of its own: it is taken while the session's is held
+        self._works: dict[str, dict[str, Any]] = {}
+
+    def ask(self, what: str, client: str) -> None:
+        """Somebody waits for a work; it has not begun yet."""
+        with self._lock:
+            self._works[what] = {"client": client, "cancelled": False}
+            self._publish_progress(what, 0, 1, None)
+
+    def tell(self, what: str, done: int, of: int, seconds_left: float | None) -> None:
+        """How far a work is; it ends where all is done."""
+        with self._lock:
+            if done >= of:
+                self._works.pop(what, None)
+            self._publish_progress(what, done, of, seconds_left)
+
+    def cancel(self) -> None:
+        """Whoever can be cancelled ends as soon as it looks."""
+        with self._lock:
+            for what in self._works.keys() & set(CANCELLABLE):
+                self._works[what]["cancelled"] = True
+                work = self._works[what]
+                self._publish_progress(what, work["done"], work["of"], None)
+
+    def end(self, *whats: str) -> bool:
+        """End works that were not told to be done, without an event of their own; whether there was one."""
+        with self._lock:
+            return any([self._works.pop(what, None) is not None for what in whats])
+
+    def listed(self) -> list[dict[str, Any]]:
+        """All of them, in the order they came; what somebody asked for is first."""
+        with self._lock:
+            return self._listed()
+
+    def _listed(self) -> list[dict[str, Any]]:
+        works = [{"what": what, **values} for what, values in self._works.items()]
+        return sorted(works, key=lambda work: work["what"] not in CANCELLABLE)
+
+    def _publish_progress(self, what: str, done: int, of: int, seconds_left: float | None) -> None:
+        left = None if seconds_left is None else round(seconds_left, 1)
+        progress = {"done": done, "of": of, "seconds_left": left}
+        if done < of:
+            self._works.setdefault(what, {"client": "", "cancelled": False}).update(progress)
+        self._publish("progress", what=what, **progress, works=self._listed())

@@ -48,7 +48,10 @@ class Works:
     def end(self, *whats: str) -> bool:
         """End works that were not told to be done, without an event of their own; whether there was one."""
         with self._lock:
-            return any([self._works.pop(what, None) is not None for what in whats])
+            known = self._works.keys() & set(whats)
+            for what in known:
+                del self._works[what]
+            return bool(known)
 
     def listed(self) -> list[dict[str, Any]]:
         """All of them, in the order they came; what somebody asked for is first."""

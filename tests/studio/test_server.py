@@ -114,6 +114,10 @@ def test_composites_are_those_of_the_session(model, tmp_path):
         assert np.abs(over_red - red).mean() < 4  # JPEG
         assert client.put(f"{ONE}/settings", json={"background": "behind.png"}).status_code == 200
         assert np.array_equal(pixels(client.get(f"{ONE}/tiles/composite/0/0/0?background=picture")), over_red)
+        cv2.imwrite(str(tmp_path / "smaller.png"), np.full((40, 90, 3), (0, 0, 255), np.uint8))
+        assert client.put(f"{ONE}/settings", json={"background": "smaller.png"}).json()["background"] == "smaller.png"
+        assert np.array_equal(pixels(client.get(f"{ONE}/tiles/composite/0/0/0?background=picture")), over_red)
+        assert client.put(f"{ONE}/settings", json={"background": "picture.png"}).status_code == 200  # it was named
         checker = pixels(client.get(f"{ONE}/tiles/composite/0/0/0?background=checker"))
         assert abs(int(checker[8, 8, 0]) - 194) < 8 and abs(int(checker[8, 24, 0]) - 224) < 8
         assert pixels(client.get(f"{ONE}/tiles/foreground/0/0/0")).shape == (150, 130, 3)

@@ -173,6 +173,7 @@ class OpenedPicture:
             "has_alpha": session.pixels.info.has_alpha,
             "output_folder": str(self.output.resolve()),
             "trimap_file": self.trimap_file,
+            "background": self.layers.background,
         }
 
     def state(self) -> dict[str, Any]:
@@ -233,6 +234,21 @@ class OpenedPicture:
         self.events.publish("state", **self.state())
         if automatic:
             self._worker.edited(self)
+
+    def set_background(self, path: Path | None) -> None:
+        """The picture behind composites; None: none.
+
+        Raises:
+            InputError: It is no picture, or its colours cannot be converted.
+        """
+
+        def told(done: int, of: int) -> None:
+            if done == of:  # until now what was seen may have been coarse
+                self._seen_anew("composite")
+
+        self.layers.set_background(path, told)
+        self.events.publish("background", name=self.layers.background)
+        self._seen_anew("composite")
 
     # files
 
@@ -362,8 +378,11 @@ class OpenedPicture:
         if done == of:
             self.ready = True
             self._worker.wake()
-            with self._lock:
-                self.version += 1
-                box = [0, 0, self.session.height, self.session.width]
-                for layer in ("picture", "alpha"):  # the composites, too
-                    self.events.publish("tiles", layer=layer, version=self.version, box=box, client="")
+            self._seen_anew("picture", "alpha")  # the composites, too
+
+    def _seen_anew(self, *layers: str) -> None:
+        with self._lock:
+            self.version += 1
+            box = [0, 0, self.session.height, self.session.width]
+            for layer in layers:
+                self.events.publish("tiles", layer=layer, version=self.version, box=box, client="")

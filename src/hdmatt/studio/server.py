@@ -252,7 +252,7 @@ def _looking(studio: Studio) -> APIRouter:
         if body.automatic is not None:
             picture.set_automatic(body.automatic)
         if body.background is not None:
-            picture.layers.set_background(_allowed(studio, body.background) if body.background else None)
+            picture.set_background(_allowed(studio, body.background) if body.background else None)
         return picture.facts()
 
     @router.post("/mark")
@@ -300,7 +300,12 @@ def _files(studio: Studio) -> APIRouter:
 def _allowed(studio: Studio, path: str) -> Path:
     found = studio.allowed(path)
     if found is None:
-        raise HTTPException(403, "this file may not be read: it does not lie below --root")
+        below = (
+            "start with --root FOLDER to read files of a folder"
+            if studio.root is None
+            else "there is none below --root"
+        )
+        raise HTTPException(403, f"{path} may not be read: {below}")
     return found
 
 

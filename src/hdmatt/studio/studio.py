@@ -98,8 +98,12 @@ class Studio:
         return None if found is None else self._open(found, None)
 
     def allowed(self, path: str) -> Path | None:
-        """A file below the root, to be read as mask or background; None: it may not be read."""
-        return below(self.root, path)
+        """A file that was named on the command line or lies below the root, to be read; None: it may not be read.
+
+        A picture that was named is found by its name alone, too.
+        """
+        named = [one for one in self._paths.values() if path in (one.name, str(one))]
+        return below(self.root, path) or (named[0].resolve() if named else None)
 
     def close(self) -> bool:
         """Close all pictures; what was painted stays in their journals. Safe to call twice.

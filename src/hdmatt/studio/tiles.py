@@ -19,16 +19,13 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from PIL import Image
 
-from hdmatt.errors import InputError
 from hdmatt.pictures.box import Box
 from hdmatt.pictures.colours import colour
-from hdmatt.pictures.colours.encoding import SRGB, as_displayed, check_usable, convert
+from hdmatt.pictures.colours.encoding import SRGB, as_displayed, convert
 from hdmatt.pictures.colours.foreground import estimate_foreground
-from hdmatt.pictures.placed import placed
-from hdmatt.pictures.raw_copy import shared_picture
-from hdmatt.pictures.reader import BandReader, open_picture
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 from hdmatt.studio.alpha_pyramid import AlphaPyramid, MarkedAlpha
+from hdmatt.studio.backdrop import Backdrop
 from hdmatt.studio.pyramid import PicturePyramid, Report
 from hdmatt.studio.session import Session
 from hdmatt.studio.trimap_tiles import SIZE, Key
@@ -67,7 +64,7 @@ class Layers:
         self.alpha = AlphaPyramid(session)
         self._marked: MarkedAlpha | None = None
         self._before: AlphaPyramid | None = None
-        self._background: tuple[PicturePyramid, BandReader] | None = None  # behind composites, with its reader
+        self._backdrop: tuple[Backdrop, str] | None = None  # behind composites, and its name
         self._lookup = _lookup()
 
     def tile(self, layer: str, key: Key, background: str = CHECKER) -> Tile | None:
@@ -109,15 +106,23 @@ class Layers:
         """Whether there is a layer "before"."""
         return self._before is not None
 
-    def set_background(self, path: Path | None) -> None:
-        """The picture behind composites. Its own transparency is not seen here; an export has it.
+    @property
+    def background(self) -> str | None:
+        """Name of the picture behind composites."""
+        return None if self._backdrop is None else self._backdrop[1]
+
+    def set_background(self, path: Path | None, report: Report = lambda *_: None) -> None:
+        """The picture behind composites, scaled to cover. Its own transparency is not seen here; an export has it.
 
         Raises:
-            InputError: It is none, has another size, or its colours cannot be converted.
+            InputError: It is none, or its colours cannot be converted.
         """
-        old, self._background = self._background, self._open_background(path) if path else None
-        for one in old or ():
-            one.close()
+        session = self._session
+        options = session.input_options.of_others()
+        new = None if path is None else (Backdrop(path, session.pixels.info, options, report), path.name)
+        old, self._backdrop = self._backdrop, new
+        if old is not None:
+            old[0].close()
 
     def close(self) -> None:
         """Stop the threads and remove the files. Safe to call twice."""
@@ -126,25 +131,6 @@ class Layers:
         for one in (self.alpha, self._before, self._marked):
             if one is not None:
                 one.close()
-
-    def _open_background(self, path: Path) -> tuple[PicturePyramid, BandReader]:
-        session = self._session
-        reader = open_picture(path, session.input_options.of_others())
-        try:
-            reader = placed(reader, session.pixels.info)
-            check_usable(reader.info.encoding, path.name)
-        except BaseException:
-            reader.close()
-            raise
-        if (reader.info.height, reader.info.width) != (session.height, session.width):
-            reader.close()
-            raise InputError(
-                f"the background {path.name} is {reader.info.width}x{reader.info.height} but the picture is "
-                f"{session.width}x{session.height} (width x height)",
-                hint="Give a background of the picture's size, or a colour.",
-            )
-        pixels = shared_picture(reader)
-        return PicturePyramid(pixels, session.levels, path, cheap=pixels.cheap), pixels
 
     def _pixels(self, layer: str, key: Key, background: str) -> tuple[np.ndarray, bool]:
         box, level = self.picture.box(key), key[0]
@@ -190,8 +176,9 @@ class Layers:
         return self._as_picture(self.picture.read(box, level) / np.float32(255))
 
     def _behind(self, background: str, box: Box, key: Key) -> tuple[Float32[np.ndarray, "... 3"], bool]:
-        if background == PICTURE and self._background is not None:
-            pixels, final = self._background[0].tile(key)
+        backdrop = self._backdrop
+        if background == PICTURE and backdrop is not None:
+            pixels, final = backdrop[0].part(box, key[0])
             return self._as_picture(pixels / np.float32(255)), final
         if background in (CHECKER, PICTURE):
             y, x = np.mgrid[: box.y1 - box.y0, : box.x1 - box.x0] // _SQUARE

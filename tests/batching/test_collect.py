@@ -128,12 +128,30 @@ def test_masks_have_a_band_that_is_checked_and_that_a_manifest_may_change(tmp_pa
     (tmp_path / "m.csv").write_text("picture,mask,band,outside\na.jpg,m.png,3%,4%\n")
     made = prepared([], tmp_path / "out", manifest=tmp_path / "m.csv", band=20, inside=5)
     task = made.job.task(made.collected.entries[0])
-    assert made.job.work["mask"] == {"band": "20", "inside": "5", "outside": None}
-    assert task.work["mask"] == {"band": "3%", "inside": "5", "outside": "4%"} and task.mask
+    assert made.job.work["mask"] == {"band": "20", "inside": "5", "outside": None, "fit": False}
+    assert task.work["mask"] == {"band": "3%", "inside": "5", "outside": "4%", "fit": False} and task.mask
     with pytest.raises(InputError, match="not a band's width"):
         prepared([], tmp_path / "out", manifest=tmp_path / "m.csv", band="wide")
     with pytest.raises(InputError, match="not a band's width"):
         prepared([], tmp_path / "out", manifest=tmp_path / "m.csv", outside="wide")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "says"),
+    [
+        ("topk", "-1", "topk is -1"),
+        ("strategy", "best", "no strategy 'best'"),
+        ("alpha", "a.doc", "we cannot write .doc"),
+        ("band", "wide", "not a band's width"),
+        ("background", "white", "needs both a background and"),
+    ],
+)
+def test_options_of_a_manifest_that_cannot_be_used_are_told_before_anything_runs(tmp_path, column, value, says):
+    put(tmp_path, "a.jpg", "m.png")
+    (tmp_path / "m.csv").write_text(f"picture,mask,{column}\na.jpg,m.png,{value}\n")
+    with pytest.raises(InputError, match=says) as raised:
+        prepared([], tmp_path / "out", manifest=tmp_path / "m.csv")
+    assert f"{tmp_path}/a.jpg: " in str(raised.value)
 
 
 def test_a_manifest_of_json_lines_keeps_every_name(tmp_path):

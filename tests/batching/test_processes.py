@@ -91,7 +91,10 @@ def test_the_command_with_the_real_network(tmp_path, monkeypatch, capsys):
     assert lines[0]["summary"]["width"] == 48
     assert main(batch) == 3
     out, err = capsys.readouterr()
-    assert out == "0 done, 2 unchanged, 1 failed\n" and "bad.png failed (in an earlier run" in err
+    assert (
+        out == "0 done, 2 unchanged, 1 failed (1 in earlier runs: --redo-failed tries again)\n"
+        and "failed in an earlier run: in/bad.png is" in err
+    )
     for suffix in ("", "_trimap"):
         os.unlink(tmp_path / "in" / f"bad{suffix}.png")
     assert main(batch) == 0

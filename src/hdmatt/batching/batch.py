@@ -11,13 +11,14 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, get_args
 
 from hdmatt.batching.claims import Claims
 from hdmatt.batching.collect import Collected, Request, collect
 from hdmatt.batching.division import Division, divide
-from hdmatt.batching.entry import refuse
+from hdmatt.batching.entry import Entry, refuse
 from hdmatt.batching.executor import Executor
 from hdmatt.batching.ledger import Ledger, settings_digest
 from hdmatt.batching.options import BatchOptions
@@ -28,11 +29,12 @@ from hdmatt.batching.templates import DEFAULT, SEQUENCE
 from hdmatt.batching.urls import Url, check_writable, is_url, path_of
 from hdmatt.batching.watch import Watching, watch
 from hdmatt.errors import InputError, ModelError
-from hdmatt.inference.names import DEFAULT_MODEL
+from hdmatt.inference.names import DEFAULT_MODEL, Strategy
 from hdmatt.inference.options import NetworkChoice, Options
 from hdmatt.inference.outputs import OUTPUT_FILES, Outputs, check_options
 from hdmatt.network.names import models
-from hdmatt.pictures.files.formats import writable
+from hdmatt.pictures.files.formats import FORMATS, writable
+from hdmatt.pictures.files.psd import LAYERED
 from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions
 from hdmatt.system.files import digest
 from hdmatt.trimaps.widths import BandWidths
@@ -117,8 +119,8 @@ def prepare(
     _check_urls(out, templates, work, options)
     ledger = Ledger(out, None if options.ledger is None else Path(options.ledger))
     plain = _plain(work, options)
-    request = Request(inputs, out, templates, options, OUTPUT_FILES, _types(plain))
     job = BatchJob(plain, _digest(plain), options.redo, options.max_failures)
+    request = Request(inputs, out, templates, options, OUTPUT_FILES, _types(plain), partial(_check_own, job))
     collected = collect(request, ledger)
     waiting = ("unmatched", "missing", "frames") if watched else ()
     refuse([problem for problem in collected.problems if problem.kind not in waiting])
@@ -228,8 +230,26 @@ def _plain(work: Work, options: BatchOptions) -> dict[str, Any]:
         "mask": {
             name: value if value is None else str(value)
             for name, value in (("band", options.band), ("inside", options.inside), ("outside", options.outside))
-        },
+        }
+        | {"fit": options.fit},
     }
+
+
+def _check_own(job: BatchJob, entry: Entry) -> None:
+    """Refuse outputs and options of a picture that cannot be used; looks at names and values only.
+
+    Raises:
+        InputError: The first of them.
+    """
+    work = job.task(entry).work
+    InputOptions(**work["reading"])
+    Options(**work["options"])
+    if work["strategy"] not in get_args(Strategy):
+        raise InputError(f"there is no strategy {work['strategy']!r}, there are: {', '.join(get_args(Strategy))}")
+    job.automatic(entry)
+    check_options(Outputs(**{**work["outputs"], **entry.outputs}))
+    for kind, output in entry.outputs.items():
+        writable(Path(output), LAYERED if kind == "psd" else FORMATS)
 
 
 def _types(plain: dict[str, Any]) -> dict[str, type]:

@@ -7,7 +7,7 @@ collect      a request -> the pictures, and all that is wrong
 
 import os
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import PurePath
@@ -37,6 +37,7 @@ class Request:
         templates: Output -> template.
         options: See `BatchOptions`.
         outputs, settings: Names of outputs, and names and types of options, that a manifest may have.
+        check: Raises an InputError for outputs and options of a manifest's picture that cannot be used.
     """
 
     inputs: Sequence[str]
@@ -45,6 +46,7 @@ class Request:
     options: BatchOptions
     outputs: Sequence[str] = ()
     settings: Mapping[str, type] = field(default_factory=dict[str, type])
+    check: Callable[[Entry], None] = lambda _: None
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def collect(request: Request, ledger: Ledger) -> Collected:
         lines = [Line(one.found, one.trimap, one.mask) for one in pairs]
     lines, lost = _frames(lines, options, notes)
     entries = [_entry(line, results, templates) for line in lines]
-    problems += lost + _collisions(entries)
+    problems += lost + _unusable(entries, request) + _collisions(entries)
     entries = _shard(entries, options)
     if not options.overwrite:
         problems += _existing(entries, ledger)
@@ -144,6 +146,17 @@ def _entry(line: Line, results: PurePath, templates: Mapping[str, str]) -> Entry
     outputs = {kind: filled(template, found, results) for kind, template in named.items()}
     trimap, mask = (None if file is None else os.fspath(file) for file in (line.trimap, line.mask))
     return Entry(found.name, os.fspath(found.path), trimap, mask, outputs, line.settings)
+
+
+def _unusable(entries: Sequence[Entry], request: Request) -> list[Problem]:
+    """Pictures of a manifest whose own outputs or options cannot be used."""
+    found: list[Problem] = []
+    for entry in entries if request.options.manifest is not None else ():
+        try:
+            request.check(entry)
+        except InputError as error:
+            found.append(Problem("manifest", f"{shown(entry.picture)}: {error.message}", (entry.picture,)))
+    return found
 
 
 def _collisions(entries: Sequence[Entry]) -> list[Problem]:

@@ -62,8 +62,8 @@ def _trimap(task: Task, network: NetworkChoice, reading: InputOptions) -> Genera
     assert task.mask is not None
     with tempfile.TemporaryDirectory(prefix="hdmatt-") as folder:
         made = os.path.join(folder, "trimap.png")
-        source = MaskSource(Path(task.mask))
-        widths = task.work["mask"]
+        widths = dict(task.work["mask"])
+        source = MaskSource(Path(task.mask), fit=widths.pop("fit"))
         write_trimap(source, made, picture=task.picture, **widths, network=network, input_options=reading)
         yield made
 

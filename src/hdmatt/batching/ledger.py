@@ -42,6 +42,7 @@ class LedgerRow:
         outputs: Path below the folder of results -> size in bytes; while it is started, 0.
         seconds: How long it took.
         megapixels: Size of the picture; 0 if it is not known.
+        smaller: Megapixels of the smaller picture that was matted first for an automatic trimap; 0 if none was.
         reason, hint: Why it failed, and what to do about it.
         again: The next run tries it again: what failed was the machine, not the picture.
         time: When, in nanoseconds since 1970.
@@ -55,6 +56,7 @@ class LedgerRow:
     outputs: dict[str, int] = field(default_factory=dict[str, int])
     seconds: float = 0.0
     megapixels: float = 0.0
+    smaller: float = 0.0
     reason: str = ""
     hint: str = ""
     again: bool = False

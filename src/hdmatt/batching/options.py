@@ -23,7 +23,7 @@ def _width(name: str, value: Any) -> Any:
 
 _CHECKS: dict[Callable[[str, Any], Any], str] = {
     checked_path: "trimaps masks manifest root ledger",
-    switch: "listed sequence skip_unmatched overwrite",
+    switch: "fit listed sequence skip_unmatched overwrite",
     word: "frames shard ray",
     _width: "band inside outside",
     partial(whole_number, least=1): "max_failures workers threads",
@@ -40,6 +40,7 @@ class BatchOptions:
         band: Width of the unknown band of trimaps made from masks: "auto", 20, "20px", "2%" (docs/trimaps.md).
         inside: Its width inside of the mask; with "auto" how far it looks. None: as `band`.
         outside: The same outside of the mask.
+        fit: Enlarge or reduce masks of their pictures' shape but another size.
         manifest: A CSV or JSON-lines file of pictures, trimaps, outputs and options, in place of `inputs`.
         listed: The inputs are names of a list: relative ones keep their folders in the outputs.
         root: What the folders of listed names are relative to.
@@ -64,6 +65,7 @@ class BatchOptions:
     band: str | int | float = "auto"
     inside: str | int | float | None = None
     outside: str | int | float | None = None
+    fit: bool = False
     manifest: str | Path | None = None
     listed: bool = False
     root: str | Path | None = None

@@ -1,6 +1,6 @@
-"""The plan of a batch: pictures to compute, seconds and memory. Computes nothing.
+"""The plan of a batch: pictures to compute, those that would fail, seconds and memory. Computes nothing.
 
-BatchPlan    counts, megapixels, seconds
+BatchPlan    counts, pictures that would fail, megapixels, seconds
 plan_batch   a prepared batch -> its plan
 """
 
@@ -8,7 +8,9 @@ from collections import Counter
 from dataclasses import dataclass
 
 from hdmatt.batching.batch import Prepared
+from hdmatt.batching.entry import Entry
 from hdmatt.batching.forecast import Forecast
+from hdmatt.batching.headers import Refusal, refusals
 from hdmatt.batching.sizes import Sizes
 
 
@@ -19,10 +21,13 @@ class BatchPlan:
     Attributes:
         pictures: All of them.
         new, changed, done, failed: By what the ledger and the disk say; `changed` counts missing outputs, too.
-        to_compute, megapixels: Those that would be computed.
+        to_compute, megapixels: Those that would be computed, without those that would fail.
+        first_mattes: How many of them have an automatic trimap, which needs a matte of a smaller picture first.
         seconds: Forecast for them, all together, from what pictures took before on this machine.
         measured: Whether there are such pictures in the ledger.
         at_once, cores, memory: Pictures and threads at a time, bytes for all.
+        failing: The pictures that would fail, as far as headers show, and those that failed before and would not be
+            computed again.
     """
 
     pictures: int
@@ -32,24 +37,28 @@ class BatchPlan:
     failed: int
     to_compute: int
     megapixels: float
+    first_mattes: int
     seconds: float
     measured: bool
     at_once: int
     cores: int
     memory: int
+    failing: list[Refusal]
 
 
 def plan_batch(prepared: Prepared) -> BatchPlan:
-    """The plan of a batch, from the ledger and the headers of the pictures to compute."""
+    """The plan of a batch, from the ledger and the headers of the files of the pictures to compute."""
     job, ledger, division = prepared.job, prepared.ledger, prepared.division
-    standings = {one.name: ledger.standing(one, job.fingerprint(one)) for one in prepared.collected.entries}
-    wanted = [one for one in prepared.collected.entries if job.wanted(standings[one.name])]
-    forecast, sizes = Forecast(), Sizes()
-    known = [row for row in ledger.rows.values() if row.state == "done" and row.megapixels]
-    for row in known:
-        forecast.learn(row.megapixels, row.seconds)
-    sizes.start(wanted)
-    megapixels = [sizes.megapixels(one) for one in wanted]
+    entries = prepared.collected.entries
+    standings = {one.name: ledger.standing(one, job.fingerprint(one)) for one in entries}
+    wanted = [one for one in entries if job.wanted(standings[one.name])]
+    refused = refusals([(one, job.task(one).work) for one in wanted])
+    failing = {one.name for one in refused}
+    stand = [one for one in entries if standings[one.name] == "failed" and not job.wanted("failed")]
+    computed = [one for one in wanted if one.name not in failing]
+    forecast, sizes = Forecast(ledger.rows.values()), Sizes(job.automatic)
+    sizes.start(computed)
+    of_each = [sizes.size(one) for one in computed]
     counts = Counter(standings.values())
     return BatchPlan(
         pictures=len(standings),
@@ -57,11 +66,18 @@ def plan_batch(prepared: Prepared) -> BatchPlan:
         changed=counts["changed"] + counts["gone"],
         done=counts["done"],
         failed=counts["failed"] + counts["again"],
-        to_compute=len(wanted),
-        megapixels=sum(megapixels),
-        seconds=sum(forecast.seconds(one) / division.beside(one) for one in megapixels),
-        measured=bool(known),
+        to_compute=len(computed),
+        megapixels=sum(size.megapixels for size in of_each),
+        first_mattes=sum(size.smaller > 0 for size in of_each),
+        seconds=forecast.run_seconds(of_each, division),
+        measured=forecast.measured,
         at_once=division.at_once,
         cores=division.cores,
         memory=division.memory,
+        failing=refused + [_before(one, prepared) for one in stand],
     )
+
+
+def _before(entry: Entry, prepared: Prepared) -> Refusal:
+    row = prepared.ledger.rows[entry.name]
+    return Refusal(entry.name, entry.picture, row.reason, row.hint)

@@ -26,6 +26,7 @@ from hdmatt.batching.sizes import Sizes
 from hdmatt.batching.urls import forget
 from hdmatt.errors import InputError
 from hdmatt.inference.summary import RunSummary
+from hdmatt.trimaps.widths import BandWidths
 
 LOOK_SECONDS = 0.5  # between two looks at a picture that another run computes
 ATTEMPTS = 2
@@ -90,6 +91,13 @@ class BatchJob:
         digest = settings_digest([self.digest, entry.settings]) if entry.settings else self.digest
         return fingerprint(entry, digest)
 
+    def automatic(self, entry: Entry) -> bool:
+        """Whether the picture's trimap is made from its mask by a first matte of the smaller picture."""
+        if entry.trimap is not None:
+            return False
+        mask = self.task(entry).work["mask"]
+        return BandWidths.parse(mask["band"], mask["inside"], mask["outside"], picture=True).auto
+
     def wanted(self, standing: str) -> bool:
         """Whether a picture of this standing is to be computed."""
         if self.redo == "all" or standing in ("new", "changed", "gone", "again"):
@@ -116,11 +124,8 @@ class Loop:
     ) -> None:
         self.job, self.ledger, self.claims = job, ledger, claims
         self.executor, self.division, self.pause = executor, division, pause
-        self.forecast, self.sizes = Forecast(), Sizes()
+        self.forecast, self.sizes = Forecast(ledger.rows.values()), Sizes(job.automatic)
         self.failures = 0
-        for row in ledger.rows.values():
-            if row.state == "done" and row.megapixels:
-                self.forecast.learn(row.megapixels, row.seconds)
         self._entries: dict[str, Entry] = {}
         self._before: dict[str, Fingerprint] = {}  # of the pictures that are being computed
         self._lost: deque[Task] = deque()
@@ -216,7 +221,7 @@ class Loop:
         self.ledger.add(self._row(entry, before, outcome))
         self.claims.release(task.name)
         if outcome.state == "done":
-            self.forecast.learn(outcome.megapixels, outcome.seconds)
+            self.forecast.learn(outcome.megapixels + self.sizes.size(entry).smaller, outcome.seconds)
         else:
             self.failures += 1
         outputs = list(entry.outputs.values()) if outcome.state == "done" else []
@@ -241,6 +246,7 @@ class Loop:
             sizes,
             seconds=round(outcome.seconds, 3),
             megapixels=round(outcome.megapixels, 3),
+            smaller=round(self.sizes.size(entry).smaller, 3),
             reason=outcome.reason,
             hint=outcome.hint,
             again=outcome.again,
@@ -255,7 +261,7 @@ class Loop:
         return replace(task, attempt=task.attempt + 1, memory=self.division.memory, alone=True)
 
     def _threads(self, entry: Entry) -> int:
-        return self.division.threads_of(self.sizes.megapixels(entry))
+        return self.division.threads_of(self.sizes.size(entry).megapixels)
 
     def _stopped(self) -> bool:
         return self.job.max_failures is not None and self.failures >= self.job.max_failures
@@ -272,13 +278,9 @@ class Loop:
         """The result with the expected time left, which is updated once a second."""
         if time.monotonic() > self._forecast_at + 1:
             entries = [*left, *(self._entries[name] for name in self._before)]
-            self._left = sum(map(self._seconds, self.sizes.known(entries)))
+            self._left = self.forecast.run_seconds(self.sizes.known(entries), self.division)
             self._forecast_at = time.monotonic()
         return replace(result, seconds_left=self._left)
-
-    def _seconds(self, megapixels: float) -> float:
-        """Expected seconds that a picture adds to the whole run."""
-        return self.forecast.seconds(megapixels) / self.division.beside(megapixels)
 
 
 def _look_again(entry: Entry) -> None:

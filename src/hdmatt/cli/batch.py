@@ -1,6 +1,7 @@
 """`hdmatt batch`: folders of pictures; what is missing or changed is computed."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -14,6 +15,7 @@ from hdmatt.errors import InputError, plural
 
 if TYPE_CHECKING:
     from hdmatt.batching.batch import Prepared
+    from hdmatt.batching.headers import Refusal
     from hdmatt.batching.run import BatchResult
 
 FAILED = 3  # exit code when some pictures failed
@@ -53,6 +55,10 @@ def batch_command(
     ] = "auto",
     inside: shared.Inside = None,
     outside: shared.Outside = None,
+    fit: Annotated[
+        bool,
+        typer.Option("--fit", help="Enlarge or reduce masks of the pictures' shape.", rich_help_panel=shared.BAND),
+    ] = False,
     manifest: Annotated[
         str | None,
         typer.Option(
@@ -113,7 +119,9 @@ def batch_command(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files that no batch wrote.", rich_help_panel=_OUTPUTS)
     ] = False,
-    plan: Annotated[bool, typer.Option("--plan", help="Print what would be done.", rich_help_panel=_RUN)] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Print what would be done, and what would fail.", rich_help_panel=_RUN)
+    ] = False,
     redo: Annotated[bool, typer.Option("--redo", help="Compute everything again.", rich_help_panel=_RUN)] = False,
     redo_failed: Annotated[
         bool, typer.Option("--redo-failed", help="Compute what failed again.", rich_help_panel=_RUN)
@@ -185,6 +193,7 @@ def batch_command(
         band=band,
         inside=inside,
         outside=outside,
+        fit=fit,
         manifest=manifest,
         listed=listed,
         root=root,
@@ -208,7 +217,9 @@ def batch_command(
     for note in prepared.collected.notes:
         shared.print_error(f"hdmatt: note: {note}")
     if plan:
-        return _print_plan(prepared, as_json=as_json)
+        if _print_plan(prepared, as_json=as_json):
+            raise typer.Exit(FAILED)
+        return
     _stop_by_hangup()
     if watch:
         return _watch(prepared, settle, as_json=as_json)
@@ -252,10 +263,11 @@ def _run(prepared: "Prepared", *, as_json: bool) -> int:
 
     counts = {"done": 0, "unchanged": 0, "failed": 0}
     every = len(prepared.collected.entries)
-    results, started = run(prepared), True
+    results, started, before = run(prepared), True, 0
     try:
         for result in _with_progress(results, every, as_json=as_json):
             counts[result.state] += 1
+            before += result.state == "failed" and not result.now
             _print_result(result, as_json=as_json)
     except InputError:
         started = any(counts.values())
@@ -264,7 +276,7 @@ def _run(prepared: "Prepared", *, as_json: bool) -> int:
         results.close()  # type: ignore[attr-defined]  it is a generator
         left = every - sum(counts.values())
         if started:
-            _print_summary(counts, left, as_json=as_json)
+            _print_summary(counts, left, before=before, as_json=as_json)
     return FAILED if counts["failed"] else 0
 
 
@@ -309,10 +321,7 @@ def _print_result(result: "BatchResult", *, as_json: bool) -> None:
         typer.echo(json.dumps({"event": "picture", **asdict(result)}))
         return
     if result.state == "failed":
-        before = "" if result.now else " (in an earlier run; --redo-failed tries again)"
-        shared.print_error(f"hdmatt: {shown(result.picture)} failed{before}: {result.reason}")
-        if result.hint and result.now:
-            shared.print_error(f"  {result.hint}")
+        _print_failed(result, "failed" if result.now else "failed in an earlier run")
     elif result.now:
         left = f", about {_minutes(result.seconds_left)} left" if result.seconds_left >= 1 else ""
         for output in result.outputs[:1]:
@@ -321,30 +330,47 @@ def _print_result(result: "BatchResult", *, as_json: bool) -> None:
         shared.print_error(f"hdmatt: warning: {shown(result.picture)}: {warning}")
 
 
-def _print_summary(counts: dict[str, int], left: int, *, as_json: bool) -> None:
+def _print_failed(failed: "BatchResult | Refusal", verb: str) -> None:
+    """Why a picture failed, and what to do. Its name is left out where the reason has it."""
+    from hdmatt.batching.entry import shown
+
+    named = failed.picture in failed.reason or os.path.abspath(failed.picture) in failed.reason
+    shared.print_error(f"hdmatt: {verb}: " + ("" if named else f"{shown(failed.picture)}: ") + failed.reason)
+    if failed.hint:
+        shared.print_error(f"  {failed.hint}")
+
+
+def _print_summary(counts: dict[str, int], left: int, *, before: int, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps({"event": "summary", **counts, "left": left}))
         return
-    parts = [f"{counts['done']} done", f"{counts['unchanged']} unchanged", f"{counts['failed']} failed"]
+    earlier = f" ({before} in earlier runs: --redo-failed tries again)" if before else ""
+    parts = [f"{counts['done']} done", f"{counts['unchanged']} unchanged", f"{counts['failed']} failed{earlier}"]
     typer.echo(", ".join(parts + ([f"{left} left: run the same command again" if left else ""] if left else [])))
 
 
-def _print_plan(prepared: "Prepared", *, as_json: bool) -> None:
+def _print_plan(prepared: "Prepared", *, as_json: bool) -> bool:
+    """The plan; returns whether a picture would fail."""
     from hdmatt.batching.plan import plan_batch
 
     made = plan_batch(prepared)
     if as_json:
         typer.echo(json.dumps(asdict(made)))
-        return
+        return bool(made.failing)
+    for failing in made.failing:
+        _print_failed(failing, "would fail")
+    first = f", and first a smaller matte for {plural(made.first_mattes, 'trimap')}" if made.first_mattes else ""
     lines: dict[str, Any] = {
         "pictures": f"{made.pictures}: {made.new} new, {made.changed} changed or gone, {made.done} done, "
         f"{made.failed} failed before",
-        "computed": f"{plural(made.to_compute, 'picture')}, {made.megapixels:.1f} megapixels",
+        "computed": f"{plural(made.to_compute, 'picture')}, {made.megapixels:.1f} megapixels{first}",
+        "failing": f"{plural(len(made.failing), 'picture')}, as far as headers show",
         "at once": f"{plural(made.at_once, 'picture')} on {plural(made.cores, 'core')}, "
         f"{made.memory // 2**20} MiB for all",
         "time": f"about {_minutes(made.seconds)} (an estimate{'' if made.measured else ', nothing was measured yet'})",
     }
     typer.echo("\n".join(f"{name:8} {text}" for name, text in lines.items()))
+    return bool(made.failing)
 
 
 def _minutes(seconds: float) -> str:

@@ -75,12 +75,7 @@ def open_background(
         return Background(3, lambda y0, y1: np.broadcast_to(flat, (y1 - y0, info.width, 3)))
     source = stack.enter_context(open_picture(background, options.of_others()))
     reader = placed(source, info)
-    if (reader.info.height, reader.info.width) != (info.height, info.width):
-        raise InputError(
-            f"the background {background} is {reader.info.width}x{reader.info.height} but the picture is "
-            f"{info.width}x{info.height} (width x height)",
-            hint="Give a background of the picture's size, or a colour.",
-        )
+    check_background_size(reader.info, info, background)
     check_usable(reader.info.encoding, str(background))
     check_convertible(reader.info.encoding, info.encoding)
 
@@ -95,6 +90,20 @@ def open_background(
     if source.associated:
         _check_light(reader, alpha, background)
     return Background(4, lambda y0, y1: np.concatenate([colours(y0, y1), _cover(alpha, y0, y1)], axis=2))
+
+
+def check_background_size(background: PictureInfo, picture: PictureInfo, name: Path) -> None:
+    """Refuse a background that has not the picture's size.
+
+    Raises:
+        InputError: The sizes differ.
+    """
+    if (background.height, background.width) != (picture.height, picture.width):
+        raise InputError(
+            f"the background {name} is {background.width}x{background.height} but the picture is "
+            f"{picture.width}x{picture.height} (width x height)",
+            hint="Give a background of the picture's size, or a colour.",
+        )
 
 
 def is_opaque(alpha: Float32[np.ndarray, "..."]) -> bool:

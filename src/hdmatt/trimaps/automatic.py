@@ -27,10 +27,9 @@ from hdmatt.inference.options import Options, Progress
 from hdmatt.pictures.reader import BandReader
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 from hdmatt.trimaps.mask_rows import MaskRows
-from hdmatt.trimaps.smaller import eight_bits, smaller_picture, step_for
+from hdmatt.trimaps.smaller import AUTOMATIC_SIDE, eight_bits, smaller_picture, step_for
 from hdmatt.trimaps.widths import BandWidths, Width
 
-_SIDE = 1200  # of the smaller picture, about
 _ROWS = 256  # of the trimap that are made together
 _DEEPEST = 0.6  # of the way to the innermost pixel: what of a side the first band takes at most
 
@@ -91,7 +90,7 @@ def automatic_band_rows(
         progress: Called with the smaller picture's patches done and in all; what it raises ends the work.
     """
     info = picture.info
-    step = step_for(info.height, info.width, side=_SIDE)
+    step = step_for(info.height, info.width, side=AUTOMATIC_SIDE)
     colours, small_mask = smaller_picture(picture, step, mask.rows)
     reach = [_small_reach(width, step, info.height, info.width) for width in (widths.inside, widths.outside)]
     small = decide(

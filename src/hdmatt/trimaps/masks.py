@@ -4,6 +4,7 @@ Knows where a mask comes from; nothing of bands.
 
     MaskSource            a file, a layer, strokes, a box or a network
     open_mask             a MaskSource -> its rows
+    check_mask_size       whether a mask fits its picture
     open_path_or_array    a reader of a picture
 """
 
@@ -17,7 +18,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from hdmatt.errors import InputError
-from hdmatt.pictures.info import DEFAULT_INPUT, ColourPart, InputOptions
+from hdmatt.pictures.info import DEFAULT_INPUT, ColourPart, InputOptions, PictureInfo
 from hdmatt.pictures.placed import placed
 from hdmatt.pictures.reader import ArrayReader, BandReader, as_float, open_picture, single_channel
 from hdmatt.trimaps.grabcut import mask_from_box, mask_from_scribbles
@@ -126,6 +127,23 @@ def _check_source(source: MaskSource, picture: BandReader | None) -> None:
         raise InputError(f"{what} needs the picture, and none was given", hint="Give --picture FILE.")
 
 
+def check_mask_size(height: int, width: int, source: MaskSource, picture: PictureInfo) -> None:
+    """Refuse a mask that has not the picture's size, nor its shape where it is to be fitted.
+
+    Raises:
+        InputError: The sizes differ.
+    """
+    if (height, width) == (picture.height, picture.width):
+        return
+    shape = abs(width * picture.height - height * picture.width) <= max(picture.height, picture.width)
+    if not shape or not source.fit:
+        raise InputError(
+            f"{source.name} is {width}x{height} but the picture is {picture.width}x{picture.height} (width x height, "
+            "after EXIF rotation)",
+            hint="They have the same shape: --fit enlarges the mask." if shape else "Give a mask of this picture.",
+        )
+
+
 def _path(source: MaskSource) -> Path:
     if not isinstance(source.file, str | Path):
         raise InputError("a layer is taken from a PSD file, and an array was given", hint="Give the file's path.")
@@ -155,15 +173,9 @@ def _over(picture: BandReader | None, reader: BandReader) -> BandReader:
 
 def _same_size(mask: MaskRows, source: MaskSource, picture: BandReader) -> MaskRows:
     info = picture.info
+    check_mask_size(mask.height, mask.width, source, info)
     if (mask.height, mask.width) == (info.height, info.width):
         return mask
-    shape = abs(mask.width * info.height - mask.height * info.width) <= max(info.height, info.width)
-    sizes = f"{source.name} is {mask.width}x{mask.height} but the picture is {info.width}x{info.height}"
-    if not shape or not source.fit:
-        raise InputError(
-            f"{sizes} (width x height, after EXIF rotation)",
-            hint="They have the same shape: --fit enlarges the mask." if shape else "Give a mask of this picture.",
-        )
     small = np.concatenate([mask.rows(y, min(y + ROWS, mask.height)) for y in range(0, mask.height, ROWS)])
     if mask.height > info.height:
         size = (info.width, info.height)

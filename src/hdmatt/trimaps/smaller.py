@@ -1,5 +1,6 @@
 """The picture at reduced size, as making a trimap looks at it. Knows nothing of masks.
 
+AUTOMATIC_SIDE    longer side of the smaller picture that an automatic trimap is made from
 step_for          pixels of the picture for one of the smaller picture
 smaller_picture   rows of the picture, and of what goes with it -> both at reduced size
 eight_bits        colours for OpenCV and others
@@ -15,6 +16,7 @@ from hdmatt.pictures.reader import BandReader, network_colours
 from hdmatt.pictures.trimap import UNKNOWN
 from hdmatt.system.memory import MIB
 
+AUTOMATIC_SIDE = 1200  # pixels, about
 _ROW_BYTES = 64 * MIB  # of rows that are read together, with their floats
 
 

@@ -247,7 +247,8 @@ def _check_own(job: BatchJob, entry: Entry) -> None:
     if work["strategy"] not in get_args(Strategy):
         raise InputError(f"there is no strategy {work['strategy']!r}, there are: {', '.join(get_args(Strategy))}")
     job.automatic(entry)
-    check_options(Outputs(**{**work["outputs"], **entry.outputs}))
+    given: dict[str, Any] = {**work["outputs"], **entry.outputs}
+    check_options(Outputs(**given))
     for kind, output in entry.outputs.items():
         writable(Path(output), LAYERED if kind == "psd" else FORMATS)
 

@@ -63,7 +63,8 @@ def _refusal(entry: Entry, work: Mapping[str, Any]) -> Refusal | None:
 
 def _check(entry: Entry, work: Mapping[str, Any]) -> None:
     """Raise what a matte of the picture would raise."""
-    outputs = Outputs(**{**work["outputs"], **entry.outputs})
+    given: dict[str, Any] = {**work["outputs"], **entry.outputs}
+    outputs = Outputs(**given)
     if not any(map(is_url, entry.inputs().values())):
         _check_files(entry, work, outputs)
         return

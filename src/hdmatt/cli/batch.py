@@ -217,13 +217,10 @@ def batch_command(
     for note in prepared.collected.notes:
         shared.print_error(f"hdmatt: note: {note}")
     if plan:
-        if _print_plan(prepared, as_json=as_json):
-            raise typer.Exit(FAILED)
-        return
-    _stop_by_hangup()
-    if watch:
-        return _watch(prepared, settle, as_json=as_json)
-    code = _run(prepared, as_json=as_json)
+        code = _print_plan(prepared, as_json=as_json)
+    else:
+        _stop_by_hangup()
+        code = _watch(prepared, settle, as_json=as_json) if watch else _run(prepared, as_json=as_json)
     if code:
         raise typer.Exit(code)
 
@@ -280,7 +277,8 @@ def _run(prepared: "Prepared", *, as_json: bool) -> int:
     return FAILED if counts["failed"] else 0
 
 
-def _watch(prepared: "Prepared", settle: float, *, as_json: bool) -> None:
+def _watch(prepared: "Prepared", settle: float, *, as_json: bool) -> int:
+    """Until a signal ends it."""
     from hdmatt.batching.batch import run_watched
     from hdmatt.batching.watch import Watching
 
@@ -291,6 +289,7 @@ def _watch(prepared: "Prepared", settle: float, *, as_json: bool) -> None:
 
     for result in run_watched(prepared, say, Watching(settle=settle)):
         _print_result(result, as_json=as_json)
+    return 0
 
 
 def _with_progress(results: "Iterator[BatchResult]", every: int, *, as_json: bool) -> "Iterator[BatchResult]":
@@ -349,14 +348,15 @@ def _print_summary(counts: dict[str, int], left: int, *, before: int, as_json: b
     typer.echo(", ".join(parts + ([f"{left} left: run the same command again" if left else ""] if left else [])))
 
 
-def _print_plan(prepared: "Prepared", *, as_json: bool) -> bool:
-    """The plan; returns whether a picture would fail."""
+def _print_plan(prepared: "Prepared", *, as_json: bool) -> int:
+    """The plan; returns the exit code that the run would have."""
     from hdmatt.batching.plan import plan_batch
 
     made = plan_batch(prepared)
+    code = FAILED if made.failing else 0
     if as_json:
         typer.echo(json.dumps(asdict(made)))
-        return bool(made.failing)
+        return code
     for failing in made.failing:
         _print_failed(failing, "would fail")
     first = f", and first a smaller matte for {plural(made.first_mattes, 'trimap')}" if made.first_mattes else ""
@@ -370,7 +370,7 @@ def _print_plan(prepared: "Prepared", *, as_json: bool) -> bool:
         "time": f"about {_minutes(made.seconds)} (an estimate{'' if made.measured else ', nothing was measured yet'})",
     }
     typer.echo("\n".join(f"{name:8} {text}" for name, text in lines.items()))
-    return bool(made.failing)
+    return code
 
 
 def _minutes(seconds: float) -> str:

@@ -18,7 +18,7 @@ FIELDS = {  # what is built or read by a caller
     "Finding": "name severity message advice count share places",
     "InputOptions": "layer transfer max_pixels",
     "MaskSource": "file layer scribbles box rembg fit",
-    "BatchOptions": "trimaps masks band inside outside manifest listed root sequence frames shard skip_unmatched "
+    "BatchOptions": "trimaps masks band inside outside fit manifest listed root sequence frames shard skip_unmatched "
     "overwrite redo max_failures workers threads ray ledger",
     "BatchResult": "name picture outputs state reason hint now seconds warnings summary seconds_left",
     "Matte": "alpha picture linear notes matte_for",

@@ -174,6 +174,10 @@ def test_a_manifest_of_json_lines_keeps_every_name(tmp_path):
         ("picture,trimap\na.jpg\n", "not as many cells"),
         ('{"picture": "a.jpg"\n', "line 1"),
         ("{}\n[1]\n", "line 2 is no object"),
+        ('{"picture": "a.jpg", "trimap": "t.png", "topk": 3.5}', "topk is 3.5, it must be a whole number"),
+        ('{"picture": "a.jpg", "trimap": "t.png", "topk": true}', "topk is True, it must be a whole number"),
+        ('{"picture": ["a.jpg"], "trimap": "t.png"}', "picture is ['a.jpg'], it must be a text"),
+        ("picture,trimap,alpha\na.jpg,t.png,{dir}/{nme}.png\n", "has {nme}"),
     ],
 )
 def test_a_line_of_a_manifest_that_cannot_be_used_is_told_by_its_number(tmp_path, text, says):
@@ -182,6 +186,35 @@ def test_a_line_of_a_manifest_that_cannot_be_used_is_told_by_its_number(tmp_path
     with pytest.raises(InputError, match="m, line") as caught:
         prepared([], tmp_path / "out", manifest=tmp_path / "m")
     assert says in caught.value.message
+
+
+@pytest.mark.parametrize(("text", "says"), [("", "is empty"), ('[{"picture": "a.jpg"}]', "is a JSON array")])
+def test_a_file_that_is_no_manifest_is_no_empty_one(tmp_path, text, says):
+    (tmp_path / "m").write_text(text)
+    with pytest.raises(InputError, match=says):
+        prepared([], tmp_path / "out", manifest=tmp_path / "m")
+
+
+def test_a_manifest_may_be_separated_by_semicolons_or_tabs_and_begin_with_a_mark(tmp_path):
+    put(tmp_path, "a.jpg", "t;,.png")
+    for separator in ";\t":
+        rows = f'\ufeffpicture{separator}trimap\r\na.jpg{separator}"t;,.png"\r\n'
+        (tmp_path / "m").write_text(rows)
+        (entry,) = prepared([], tmp_path / "out", manifest=tmp_path / "m").collected.entries
+        assert entry.trimap == str(tmp_path / "t;,.png")
+
+
+def test_a_column_that_we_do_not_know_is_told_once(tmp_path):
+    (tmp_path / "m").write_text("picture,trimap,colour\n" + "a.jpg,t.png,red\n" * 9)
+    with pytest.raises(InputError, match="nothing was computed: 1 problem\n"):
+        prepared([], tmp_path / "out", manifest=tmp_path / "m")
+
+
+def test_a_list_or_manifest_without_pictures_is_told_and_no_error(tmp_path):
+    (tmp_path / "m").write_text("picture,trimap\n")
+    for options in ({"manifest": tmp_path / "m"}, {"listed": True}):
+        (note,) = prepared([], tmp_path / "out", **options).collected.notes
+        assert note.endswith("names no picture")
 
 
 def test_a_stem_is_its_parts_joined():

@@ -1,6 +1,7 @@
 """Which files are pictures of a batch, and which trimap belongs to which."""
 
 import os
+from collections import Counter
 
 import pytest
 from small_batch import pairs, prepared, put
@@ -18,6 +19,19 @@ def test_a_folder_gives_its_pictures_with_those_of_all_folders_below_in_natural_
     put(tmp_path, "b/a10.jpg", "b/a2.jpg", "z.tif", "notes.txt", ".hidden.jpg", ".cache/x.jpg", "b/UP.JPG")
     found, problems = find([str(tmp_path)])
     assert names(found) == ["z.tif", "b/a2.jpg", "b/a10.jpg", "b/UP.JPG"] and not problems
+
+
+def test_working_files_are_left_out_of_folders_and_told_and_patterns_take_them(tmp_path):
+    put(tmp_path, "a.heic", "b.AVIF", "c.psd", "d/e.PSD", "f.cr3", "notes.txt", "g.jpg", "c_trimap.psd")
+    passed = Counter()
+    assert names(find([str(tmp_path)], passed=passed)[0]) == ["a.heic", "b.AVIF", "g.jpg"]
+    assert passed == {".psd": 3, ".cr3": 1}
+    assert names(find([str(tmp_path / "**/*.psd")])[0]) == ["c.psd"]
+    assert names(find([str(tmp_path / "**/*.PSD")])[0]) == ["d/e.PSD"]
+    assert names(find([str(tmp_path / "c*")])[0]) == [] and names(find([str(tmp_path / "f.cr3")])[0]) == ["f.cr3"]
+    put(tmp_path, "a_trimap.png", "b_trimap.jxl", "g_trimap.png")
+    (note,) = prepared(tmp_path, tmp_path / "out").collected.notes
+    assert note == "left out: 4 files of kinds that are not sought in folders: .cr3 .psd"
 
 
 def test_trimaps_are_no_pictures_by_name_and_by_folder(tmp_path):

@@ -18,6 +18,7 @@ from hdmatt.batching.ledger import LedgerRow
 from hdmatt.batching.plan import plan_batch
 from hdmatt.batching.sizes import Size, Sizes
 from hdmatt.cli.main import main
+from hdmatt.errors import OutputError
 from hdmatt.inference.outputs import Outputs
 
 
@@ -46,6 +47,13 @@ def test_a_plan_names_what_would_fail_and_counts_the_rest(tmp_path):
     assert "text_trimap.png is not a picture" in found["text.png"]
     assert (plan.pictures, plan.new, plan.to_compute) == (4, 4, 1) and plan.megapixels == pytest.approx(24e-6)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_plan_tells_where_nothing_could_be_written(tmp_path):
+    pairs(tmp_path / "in", "a")
+    for out, says in ((tmp_path / "in/a.jpg", "it is a file"), (tmp_path / "in/a.jpg/b", "it is a file")):
+        with pytest.raises(OutputError, match=says):
+            plan_batch(prepared(tmp_path / "in", out))
 
 
 def test_a_plan_counts_a_turned_picture_as_it_is_shown(tmp_path):

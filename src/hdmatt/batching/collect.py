@@ -6,7 +6,7 @@ collect      a request -> the pictures, and all that is wrong
 """
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -73,8 +73,9 @@ def collect(request: Request, ledger: Ledger) -> Collected:
         if request.inputs:
             raise InputError("both inputs and a manifest were given", hint="Give one of the two.")
         lines, problems = read_manifest(path_of(options.manifest), outputs=request.outputs, settings=request.settings)
+        notes += [] if lines or problems else [f"{shown(options.manifest)} names no picture"]
     else:
-        found, problems = _found(request.inputs, results, options)
+        found, problems = _found(request.inputs, results, options, notes)
         found = _without_outputs(found, results, templates, ledger, notes)
         pairs, unpaired = pair(found, trimaps=_path(options.trimaps), masks=_path(options.masks))
         if options.skip_unmatched:
@@ -91,11 +92,14 @@ def collect(request: Request, ledger: Ledger) -> Collected:
     return Collected(entries, notes, problems)
 
 
-def _found(inputs: Sequence[str], results: PurePath, options: BatchOptions) -> tuple[list[Found], list[Problem]]:
+def _found(
+    inputs: Sequence[str], results: PurePath, options: BatchOptions, notes: list[str]
+) -> tuple[list[Found], list[Problem]]:
+    if options.listed:
+        notes += [] if inputs else ["the list names no picture"]
+        return find_listed(inputs, _path(options.root))
     if not inputs:
         raise InputError("there are no pictures: no input was given", hint="Give folders, files, patterns, or a list.")
-    if options.listed:
-        return find_listed(inputs, _path(options.root))
     skip = [folder for folder in (results, _path(options.trimaps), _path(options.masks)) if folder is not None]
     for one in inputs:
         for folder, option in ((options.trimaps, "--trimaps"), (options.masks, "--masks")):
@@ -104,7 +108,12 @@ def _found(inputs: Sequence[str], results: PurePath, options: BatchOptions) -> t
                     f"{option} {shown(folder)} is the folder of the pictures",
                     hint="Leave it out: trimaps beside pictures are found by NAME_trimap.png.",
                 )
-    return find(inputs, skip)
+    passed = Counter[str]()
+    found = find(inputs, skip, passed)
+    if passed:
+        kinds, number = " ".join(sorted(passed)), plural(passed.total(), "file")
+        notes.append(f"left out: {number} of kinds that are not sought in folders: {kinds}")
+    return found
 
 
 def _without_outputs(
@@ -164,11 +173,13 @@ def _collisions(entries: Sequence[Entry]) -> list[Problem]:
     read = {_place(path) for entry in entries for path in entry.inputs().values()}
     writers: dict[str, list[str]] = defaultdict(list)
     named: dict[str, list[str]] = defaultdict(list)
+    written: dict[str, str] = {}
     found: list[tuple[str, list[str]]] = []
     for entry in entries:
         named[entry.name].append(entry.picture)
         for output in entry.outputs.values():
             writers[_place(output)].append(entry.picture)
+            written[_place(output)] = output
             if _place(output) in read:
                 found.append((f"{shown(output)} would be written over, but it is read", [entry.picture]))
             if len(os.fsencode(os.path.basename(output))) > NAME_BYTES:
@@ -176,7 +187,7 @@ def _collisions(entries: Sequence[Entry]) -> list[Problem]:
     for place, pictures in writers.items():
         if len(pictures) > 1:
             several = ", ".join(map(shown, pictures))
-            found.append((f"{shown(place)} would be written by several pictures: {several}", pictures))
+            found.append((f"{shown(written[place])} would be written by several pictures: {several}", pictures))
     for name, pictures in named.items():
         if len(pictures) > 1 and not found:
             several = ", ".join(map(shown, pictures))

@@ -49,7 +49,7 @@ class Problem:
     """A problem that keeps a batch from starting.
 
     Attributes:
-        kind: "missing", "unmatched", "ambiguous", "collision", "existing" or "manifest".
+        kind: "missing", "listed", "unmatched", "ambiguous", "collision", "existing" or "manifest".
         text: What is wrong, with the names of the files.
         pictures: The pictures that it is about.
     """
@@ -61,6 +61,7 @@ class Problem:
 
 HINTS = {
     "missing": "Check the names; quote patterns, so that hdmatt and not the shell expands them.",
+    "listed": "Listed names are relative to the current folder; --root only says which folders the outputs keep.",
     "frames": "Add these frames, or leave them out of --frames.",
     "unmatched": "Add the trimaps, name their folder with --trimaps, or leave pictures out with --skip-unmatched.",
     "ambiguous": "Keep one of the trimaps, or say which by --trimaps DIR or by --manifest FILE.",

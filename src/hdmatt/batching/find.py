@@ -11,6 +11,7 @@ NAME-trimap.png), folders called trimap, trimaps or AlphaHint, and the folders t
 
 import os
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -21,6 +22,12 @@ from hdmatt.batching.sequences import pattern_of
 from hdmatt.batching.urls import Url, is_file, path_of, walk
 from hdmatt.pictures.folders import PICTURE_SUFFIXES, natural
 
+# sought in folders
+KINDS = (*PICTURE_SUFFIXES, ".jfif", ".avif", ".heic", ".heif", ".hif", ".jp2", ".jxl", ".tga", ".dpx")
+# read, too, but often the working files of the pictures beside them, so only names and patterns take them
+OTHER_KINDS = (".psd", ".psb", ".gif", ".hdr", ".pbm", ".pgm", ".ppm", ".pnm", ".pfm", ".sgi", ".dds", ".j2k")
+# of cameras and painting programs: told, never taken
+_UNREAD = (".cr2", ".cr3", ".dng", ".nef", ".arw", ".raf", ".orf", ".rw2", ".xcf", ".kra")
 TRIMAP_ENDINGS = (".trimap", "_trimap", "-trimap")
 TRIMAP_FOLDERS = ("trimap", "trimaps", "alphahint")
 _MAGIC = re.compile(r"[*?\[]")
@@ -46,13 +53,16 @@ class Found:
         return f"{self.folder}/{self.path.name}" if self.folder else self.path.name
 
 
-def find(inputs: Sequence[str], skip: Collection[PurePath] = ()) -> tuple[list[Found], list[Problem]]:
+def find(
+    inputs: Sequence[str], skip: Collection[PurePath] = (), passed: Counter[str] | None = None
+) -> tuple[list[Found], list[Problem]]:
     """The pictures of the inputs, each once, folder by folder in natural order.
 
     Args:
         inputs: Folders (with all folders below them), files, and patterns with *, **, ?, [...], #### or %04d. A file
             that is there is taken as it is, whatever its name looks like.
         skip: Folders that hold no pictures of the batch: outputs, trimaps, masks.
+        passed: Counts files of folders by their suffixes that are pictures of other kinds than are sought there.
 
     Returns:
         The pictures, and the inputs that are not there or hold none.
@@ -60,16 +70,17 @@ def find(inputs: Sequence[str], skip: Collection[PurePath] = ()) -> tuple[list[F
     found: dict[str, Found] = {}
     problems: list[Problem] = []
     skipped = {os.path.abspath(folder) for folder in skip}
+    passed = Counter() if passed is None else passed
     for one in inputs:
         path = path_of(one)
         if isinstance(path, Path) and path.is_dir():
-            here = list(_walk(path, skipped))
+            here = list(_walk(path, skipped, passed))
         elif is_file(path):
             here = [Found(path.parent, "", path)]
         else:
             here = list(_matching(path, skipped))
             if not here and isinstance(path, Url):  # a store knows no empty folders
-                here = list(_walk(path, skipped))
+                here = list(_walk(path, skipped, passed))
         if not here:
             problems.append(Problem("missing", _nothing(one, path)))
         for picture in here:
@@ -89,11 +100,11 @@ def find_listed(names: Iterable[str], root: PurePath | None = None) -> tuple[lis
     for one in names:
         path = path_of(one)
         if not is_file(path):
-            problems.append(Problem("missing", f"{shown(one)} is in the list but is no file"))
+            problems.append(Problem("listed", f"{shown(one)} is in the list but is no file"))
             continue
         picture = _placed(path, root)
         if picture is None:
-            problems.append(Problem("missing", f"{shown(one)} is not below --root {shown(root or '')}"))
+            problems.append(Problem("listed", f"{shown(one)} is not below --root {shown(root or '')}"))
         else:
             found.setdefault(os.path.abspath(path), picture)
     return list(found.values()), problems
@@ -108,21 +119,24 @@ def read_list(data: bytes) -> list[str]:
     return [os.fsdecode(part) for part in parts if part]
 
 
-def is_picture_name(name: str) -> bool:
+def is_picture_name(name: str, kinds: Collection[str] = KINDS) -> bool:
     """Whether a file of a folder is a picture by its name: neither hidden nor a trimap."""
     stem, suffix = os.path.splitext(name)
-    if name.startswith(".") or suffix.lower() not in PICTURE_SUFFIXES:
+    if name.startswith(".") or suffix.lower() not in kinds:
         return False
     return not stem.lower().endswith(TRIMAP_ENDINGS)
 
 
-def _walk(base: Path | Url, skipped: set[str]) -> Iterator[Found]:
+def _walk(base: Path | Url, skipped: set[str], passed: Counter[str], kinds: Collection[str] = KINDS) -> Iterator[Found]:
     """Pictures of a folder and all below."""
     for top, folders, files in walk(base) if isinstance(base, Url) else _walk_here(base):
         folders[:] = sorted((one for one in folders if not _no_pictures(top, one, skipped)), key=natural)
         relative = os.path.relpath(top, base)
         folder = "" if relative == "." else Path(relative).as_posix()
-        for name in sorted(filter(is_picture_name, files), key=natural):
+        passed.update(
+            suffix for suffix in map(_suffix, files) if suffix not in kinds and suffix in (*OTHER_KINDS, *_UNREAD)
+        )
+        for name in sorted((name for name in files if is_picture_name(name, kinds)), key=natural):
             yield Found(base, folder, base / folder / name)
 
 
@@ -154,7 +168,8 @@ def _matching(path: Path | Url, skipped: set[str]) -> Iterator[Found]:
         return
     base = type(path)(*parts[:magic])
     wanted = parts[magic:]
-    for found in _walk(base, skipped) if isinstance(base, Url) or base.is_dir() else ():
+    kinds = (*KINDS, _suffix(wanted[-1])) if _suffix(wanted[-1]) in OTHER_KINDS else KINDS
+    for found in _walk(base, skipped, Counter(), kinds) if isinstance(base, Url) or base.is_dir() else ():
         if _fits(tuple(found.name.split("/")), wanted):
             yield found
 
@@ -183,7 +198,11 @@ def _placed(path: PurePath, root: PurePath | None) -> Found | None:
     return Found(root, "" if inside == "." else inside, path)
 
 
+def _suffix(name: str) -> str:
+    return "" if name.startswith(".") else os.path.splitext(name)[1].lower()
+
+
 def _nothing(text: str, path: PurePath) -> str:
     if os.path.isdir(path):
-        return f"{shown(text)} holds no pictures ({', '.join(PICTURE_SUFFIXES)})"
+        return f"{shown(text)} holds no pictures ({' '.join(KINDS)})"
     return f"{shown(text)}: there is no such file, folder or match"

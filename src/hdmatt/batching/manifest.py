@@ -2,8 +2,9 @@
 
 read_manifest    the file -> pictures, with what was wrong in it
 
-Columns (CSV) or keys (JSON): picture, and trimap or mask; any output by its name in `Outputs` (alpha, cutout, ...), as
-a path below the batch's folder or a template; and options of the picture alone. Paths are relative to the manifest.
+CSV may be separated by commas, semicolons or tabs. Columns (CSV) or keys (JSON): picture, and trimap or mask; any
+output by its name in `Outputs` (alpha, cutout, ...), as a path below the batch's folder or a template; and options of
+the picture alone. Paths are relative to the manifest.
 """
 
 import csv
@@ -17,6 +18,7 @@ from typing import Any
 
 from hdmatt.batching.entry import Problem, shown
 from hdmatt.batching.find import Found
+from hdmatt.batching.templates import check_template, is_template
 from hdmatt.batching.urls import is_file, is_url, joined, read
 from hdmatt.errors import InputError
 
@@ -57,13 +59,19 @@ def read_manifest(
         raise InputError(f"{shown(path)} cannot be read ({error.strerror or error})", hint="Check its name.") from error
     rows = list(_json_rows(text, path) if text.lstrip().startswith("{") else _csv_rows(text, path))
     known = {*FILES, *outputs, *settings}
-    lines, problems = list[Line](), list[Problem]()
+    lines, problems, told = list[Line](), list[Problem](), set[str]()
     for number, row in rows:
         where = f"{shown(path)}, line {number}"
         unknown = sorted(set(row) - known)
-        if unknown:
+        wrong = _not_texts(row, (*FILES, *outputs)) or _wrong_templates(row, outputs)
+        if unknown and unknown[0] not in told:
+            told.add(unknown[0])  # of a CSV file it would be every line
             named = f"{unknown[0]!r} is not one of: {', '.join(sorted(known))}"
             problems.append(Problem("manifest", f"{where}: {named}"))
+        elif unknown:
+            continue
+        elif wrong:
+            problems += [Problem("manifest", f"{where}: {text}") for text in wrong]
         elif not row.get("picture"):
             problems.append(Problem("manifest", f"{where} names no picture"))
         elif bool(row.get("trimap")) == bool(row.get("mask")):
@@ -79,7 +87,13 @@ def read_manifest(
 
 
 def _csv_rows(text: str, path: PurePath) -> Iterator[tuple[int, dict[str, Any]]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    first = text.lstrip().partition("\n")[0]
+    if not first.strip() or first.startswith("["):
+        got = "a JSON array" if first else "empty"
+        hint = "Write CSV with a header, or one JSON object a line without brackets around them."
+        raise InputError(f"{shown(path)} is {got}, we need a manifest", hint=hint)
+    separator = next((one for one in ",;\t" if one in first), ",")
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
     try:
         for row in reader:
             if None in row or None in row.values():
@@ -105,6 +119,23 @@ def _json_rows(text: str, path: PurePath) -> Iterator[tuple[int, dict[str, Any]]
         yield number, {str(key): value for key, value in row.items() if value is not None}
 
 
+def _not_texts(row: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """Files of a line that are no texts, which JSON may have."""
+    wrong = (name for name in names if not isinstance(row.get(name, ""), str))
+    return [f"{name} is {row[name]!r}, it must be a text" for name in wrong]
+
+
+def _wrong_templates(row: Mapping[str, Any], outputs: Sequence[str]) -> list[str]:
+    """Templates of a line with fields that we do not know."""
+    wrong: list[str] = []
+    for name in (name for name in outputs if is_template(row.get(name, ""))):
+        try:
+            check_template(row[name], several=False)
+        except InputError as error:
+            wrong.append(f"{name}: {error.message}")
+    return wrong
+
+
 def _settings(row: Mapping[str, Any], types: Mapping[str, type]) -> tuple[dict[str, Any], list[str]]:
     """The options of a line as values of their types, and those that are none."""
     own: dict[str, Any] = {}
@@ -114,11 +145,27 @@ def _settings(row: Mapping[str, Any], types: Mapping[str, type]) -> tuple[dict[s
         try:
             if kind is tuple:
                 own[name] = [float(one) for one in (value.split() if isinstance(value, str) else value)]
+            elif kind is bool:
+                own[name] = _YES[str(value).lower()]
             else:
-                own[name] = _YES[str(value).lower()] if kind is bool else kind(value)
+                own[name] = _exactly(kind, value)
         except (KeyError, TypeError, ValueError):
             wrong.append(f"{name} is {value!r}, it must be {_KINDS.get(kind, kind.__name__)}")
     return own, wrong
+
+
+def _exactly(kind: type, value: Any) -> Any:
+    """A number or text of that type, where nothing is lost.
+
+    Raises:
+        TypeError, ValueError: Something would be.
+    """
+    if isinstance(value, bool | list | dict):
+        raise TypeError
+    made = kind(value)
+    if not isinstance(value, str) and kind is int and made != value:
+        raise ValueError
+    return made
 
 
 def _line(row: Mapping[str, Any], base: PurePath, outputs: Sequence[str], settings: dict[str, Any]) -> Line:

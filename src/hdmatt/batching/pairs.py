@@ -3,7 +3,7 @@
 FilesByStem  the files of folders by their stems, each folder read once
 pair         pictures -> their trimaps or masks, and what does not fit
 
-Where a trimap of sub/NAME.jpg is looked for, in any format that we read:
+Where a trimap of sub/NAME.jpg is looked for, in any format that is sought in folders:
 
     --trimaps DIR       DIR/sub/NAME.*, also NAME.trimap.*, NAME_trimap.*, NAME-trimap.*; then nowhere else
     beside the picture  NAME.trimap.*, NAME_trimap.*, NAME-trimap.*
@@ -18,10 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from hdmatt.batching.entry import Problem, shown
-from hdmatt.batching.find import TRIMAP_ENDINGS, TRIMAP_FOLDERS, Found
+from hdmatt.batching.find import KINDS, TRIMAP_ENDINGS, TRIMAP_FOLDERS, Found
 from hdmatt.batching.urls import Url, path_of, walk
 from hdmatt.errors import InputError
-from hdmatt.pictures.folders import PICTURE_SUFFIXES
 
 MASK_ENDINGS = (".mask", "_mask", "-mask", ".matte", "_matte", "-matte", ".alpha", "_alpha", "-alpha")
 
@@ -43,7 +42,7 @@ class FilesByStem:
         self._trimap_folders: dict[str, list[PurePath]] = {}
 
     def named(self, folder: PurePath, stem: str) -> list[PurePath]:
-        """The pictures `stem.*` of a folder, in any format that we read."""
+        """The pictures `stem.*` of a folder, in any format that is sought in folders."""
         key = os.fspath(folder)
         if key not in self._stems:
             self._read(key)
@@ -63,7 +62,7 @@ class FilesByStem:
         names, folders = _listed(base)
         for name in names:
             stem, suffix = os.path.splitext(name)
-            if suffix.lower() in PICTURE_SUFFIXES and not name.startswith("."):
+            if suffix.lower() in KINDS and not name.startswith("."):
                 stems[stem].append(base / name)
         trimaps += [base / name for name in folders if name.lower() in TRIMAP_FOLDERS]
         self._stems[folder], self._trimap_folders[folder] = stems, trimaps

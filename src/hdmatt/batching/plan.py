@@ -4,14 +4,17 @@ BatchPlan    counts, pictures that would fail, megapixels, seconds
 plan_batch   a prepared batch -> its plan
 """
 
+import os
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 from hdmatt.batching.batch import Prepared
 from hdmatt.batching.entry import Entry
 from hdmatt.batching.forecast import Forecast
 from hdmatt.batching.headers import Refusal, refusals
 from hdmatt.batching.sizes import Sizes
+from hdmatt.errors import OutputError
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,12 @@ class BatchPlan:
 
 
 def plan_batch(prepared: Prepared) -> BatchPlan:
-    """The plan of a batch, from the ledger and the headers of the files of the pictures to compute."""
+    """The plan of a batch, from the ledger and the headers of the files of the pictures to compute.
+
+    Raises:
+        OutputError: Nothing could be written.
+    """
+    _check_folder(prepared.ledger.folder)
     job, ledger, division = prepared.job, prepared.ledger, prepared.division
     entries = prepared.collected.entries
     standings = {one.name: ledger.standing(one, job.fingerprint(one)) for one in entries}
@@ -76,6 +84,14 @@ def plan_batch(prepared: Prepared) -> BatchPlan:
         memory=division.memory,
         failing=refused + [_before(one, prepared) for one in stand],
     )
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder of the ledger that a run could not make or write to."""
+    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        what = "we may not write into it" if there.is_dir() else "it is a file"
+        raise OutputError(f"{folder} cannot be made in {there}: {what}", hint="Choose another folder.")
 
 
 def _before(entry: Entry, prepared: Prepared) -> Refusal:

@@ -2,6 +2,7 @@
 
 FIELDS          what may stand in braces
 DEFAULT, SEQUENCE    the matte's template, for pictures and for frames of sequences
+is_template     whether a manifest's output is one
 check_template  refuses a template with other fields
 filled          a template and a picture -> the path of its output
 """
@@ -19,8 +20,16 @@ DEFAULT = "{dir}/{stem}_alpha.png"
 SEQUENCE = "{dir}/{base}_alpha.{frame}.png"
 
 
-def check_template(template: str) -> None:
+def is_template(name: str) -> bool:
+    """Whether a manifest's output is a template; without any field it is a file's name."""
+    return any(f"{{{field}}}" in name for field in FIELDS)
+
+
+def check_template(template: str, *, several: bool = True) -> None:
     """Refuse a template that could not be filled, or that has the same name for every picture.
+
+    Args:
+        several: It is for several pictures, so it must have a field that tells them apart.
 
     Raises:
         InputError: A field that we do not know, or none.
@@ -32,7 +41,7 @@ def check_template(template: str) -> None:
     fields = [name for _, name, _, _ in parts if name is not None]
     unknown = [name for name in fields if name not in FIELDS]
     plain = all(not form and not conversion for _, _, form, conversion in parts)
-    if unknown or not plain or not {"stem", "frame"} & set(fields):
+    if unknown or not plain or (several and not {"stem", "frame"} & set(fields)):
         got = f"has {{{unknown[0]}}}" if unknown else "names no picture" if plain else "has a format"
         raise InputError(
             f"the template {template!r} {got}",
@@ -46,7 +55,7 @@ def filled(template: str, found: Found, out: PurePath) -> str:
     {dir} is the picture's folder below its input, {stem} its name without suffix, {ext} the suffix without the dot;
     {base} and {frame} are the stem's parts: all before the frame number, and its digits with their padding.
     """
-    if not any(f"{{{name}}}" in template for name in FIELDS):  # a manifest may name files
+    if not is_template(template):
         return normal(joined(out, template))
     parts = numbered(found.path.stem)
     values = {

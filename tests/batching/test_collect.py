@@ -98,6 +98,28 @@ def test_a_name_that_would_be_too_long_is_told_before_anything_runs(tmp_path):
         prepared(tmp_path, tmp_path / "out", outputs=Outputs("{stem}_a_long_ending.png"))
 
 
+@pytest.mark.parametrize(
+    ("outputs", "says"),
+    [
+        (Outputs("{stem}.png", cutout="{stem}.png"), r"a.png would be written more than once for \S*a.jpg"),
+        (Outputs(psd="{stem}.png"), "cannot write .png"),
+        (Outputs(layered="{stem}.png"), "cannot write .png"),
+        (Outputs(composite="{stem}.png", background="sky.png"), "sky.png does not exist"),
+    ],
+)
+def test_outputs_that_no_picture_could_have_are_told_before_anything_runs(tmp_path, outputs, says):
+    pairs(tmp_path, "a", "b")
+    with pytest.raises(InputError, match=says):
+        prepared(tmp_path, tmp_path / "out", outputs=outputs)
+
+
+def test_a_folder_of_trimaps_or_masks_that_is_not_there_is_told_once(tmp_path):
+    pairs(tmp_path, "a", "b")
+    for name in ("trimaps", "masks"):
+        with pytest.raises(InputError, match=f"--{name} nowhere is no folder"):
+            prepared(tmp_path, tmp_path / "out", **{name: "nowhere"})
+
+
 @pytest.mark.parametrize("where", [".", "out"])
 def test_outputs_are_never_taken_for_pictures(tmp_path, where):
     pairs(tmp_path, "a", "b")

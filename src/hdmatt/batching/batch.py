@@ -8,7 +8,7 @@ run_watched  the same, again and again
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -29,11 +29,12 @@ from hdmatt.batching.templates import DEFAULT, SEQUENCE
 from hdmatt.batching.urls import Url, check_writable, is_url, path_of
 from hdmatt.batching.watch import Watching, watch
 from hdmatt.errors import InputError, ModelError
+from hdmatt.inference.backgrounds import parse_background
 from hdmatt.inference.names import DEFAULT_MODEL, Strategy
 from hdmatt.inference.options import NetworkChoice, Options
 from hdmatt.inference.outputs import OUTPUT_FILES, Outputs, check_options
 from hdmatt.network.names import models
-from hdmatt.pictures.files.formats import FORMATS, writable
+from hdmatt.pictures.files.formats import EXR, FORMATS, Format, writable
 from hdmatt.pictures.files.psd import LAYERED
 from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions
 from hdmatt.system.files import digest
@@ -187,9 +188,13 @@ def _templates(outputs: Outputs, options: BatchOptions) -> dict[str, str]:
     if options.manifest is None:  # a line of it may have outputs and options of its own
         check_options(replace(outputs, **templates))
     for kind, template in templates.items():
-        if kind != "psd":  # its suffixes are no picture format's
-            writable(Path(template))
+        writable(Path(template), _formats(kind))
     return templates
+
+
+def _formats(kind: str) -> Mapping[str, Format]:
+    """The formats of an output, by suffix."""
+    return {"psd": LAYERED, "layered": {".exr": EXR}}.get(kind, FORMATS)
 
 
 def _check_urls(out: PurePath, templates: dict[str, str], work: Work, options: BatchOptions) -> None:
@@ -211,6 +216,8 @@ def _plain(work: Work, options: BatchOptions) -> dict[str, Any]:
     BandWidths.parse(options.band, options.inside, options.outside, picture=True)
     values = {name: value for name, value in asdict(work.outputs).items() if name not in OUTPUT_FILES}
     background = values.get("background")
+    if background is not None:
+        parse_background(background)
     if background is not None and os.path.isfile(background):
         values["background"] = os.path.abspath(background)
     model = models().get(str(work.network.model)) or Path(work.network.model)
@@ -250,7 +257,7 @@ def _check_own(job: BatchJob, entry: Entry) -> None:
     given: dict[str, Any] = {**work["outputs"], **entry.outputs}
     check_options(Outputs(**given))
     for kind, output in entry.outputs.items():
-        writable(Path(output), LAYERED if kind == "psd" else FORMATS)
+        writable(Path(output), _formats(kind))
 
 
 def _types(plain: dict[str, Any]) -> dict[str, type]:

@@ -100,6 +100,9 @@ def _found(
         return find_listed(inputs, _path(options.root))
     if not inputs:
         raise InputError("there are no pictures: no input was given", hint="Give folders, files, patterns, or a list.")
+    for folder, option in ((options.trimaps, "--trimaps"), (options.masks, "--masks")):
+        if folder is not None and not is_url(folder) and not os.path.isdir(folder):
+            raise InputError(f"{option} {shown(folder)} is no folder", hint="Check its name.")
     skip = [folder for folder in (results, _path(options.trimaps), _path(options.masks)) if folder is not None]
     for one in inputs:
         for folder, option in ((options.trimaps, "--trimaps"), (options.masks, "--masks")):
@@ -136,7 +139,7 @@ def _frames(lines: list[Line], options: BatchOptions, notes: list[str]) -> tuple
     wanted = parse_frames(options.frames) if options.frames is not None else None
     number = [(numbered(line.found.path.stem).frame, line) for line in lines]
     bare = [line.found.path for frame, line in number if not frame]
-    problems = [Problem("missing", f"{shown(path)} has no frame number", (str(path),)) for path in bare]
+    problems = [Problem("unnumbered", f"{shown(path)} has no frame number", (str(path),)) for path in bare]
     asked = None if wanted is None else set(wanted)
     kept = [line for frame, line in number if frame and (asked is None or int(frame) in asked)]
     names = [os.path.splitext(line.found.name)[0] for line in (lines if wanted is not None else kept)]
@@ -186,8 +189,9 @@ def _collisions(entries: Sequence[Entry]) -> list[Problem]:
                 found.append((f"{shown(output)} has a name of more than {NAME_BYTES} bytes", [entry.picture]))
     for place, pictures in writers.items():
         if len(pictures) > 1:
-            several = ", ".join(map(shown, pictures))
-            found.append((f"{shown(written[place])} would be written by several pictures: {several}", pictures))
+            several = ", ".join(map(shown, dict.fromkeys(pictures)))
+            by = f"by several pictures: {several}" if len(set(pictures)) > 1 else f"more than once for {several}"
+            found.append((f"{shown(written[place])} would be written {by}", pictures))
     for name, pictures in named.items():
         if len(pictures) > 1 and not found:
             several = ", ".join(map(shown, pictures))

@@ -49,7 +49,7 @@ class Problem:
     """A problem that keeps a batch from starting.
 
     Attributes:
-        kind: "missing", "listed", "unmatched", "ambiguous", "collision", "existing" or "manifest".
+        kind: A key of HINTS.
         text: What is wrong, with the names of the files.
         pictures: The pictures that it is about.
     """
@@ -63,6 +63,7 @@ HINTS = {
     "missing": "Check the names; quote patterns, so that hdmatt and not the shell expands them.",
     "listed": "Listed names are relative to the current folder; --root only says which folders the outputs keep.",
     "frames": "Add these frames, or leave them out of --frames.",
+    "unnumbered": "Frames end in a number, as shot.0012.png: leave the others out by a pattern, as 'shot.####.png'.",
     "unmatched": "Add the trimaps, name their folder with --trimaps, or leave pictures out with --skip-unmatched.",
     "ambiguous": "Keep one of the trimaps, or say which by --trimaps DIR or by --manifest FILE.",
     "collision": "Give the outputs different names: {dir}, {stem} and {ext} in the templates tell pictures apart.",

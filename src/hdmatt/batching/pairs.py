@@ -83,6 +83,7 @@ def pair(
     """
     folders, pairs, problems = FilesByStem(), list[Pair](), list[Problem]()
     of: dict[str, list[Found]] = defaultdict(list)
+    used: dict[str, str] = {}  # what is said of a trimap's or mask's file
     for found in pictures:
         several = list(_unique(_trimaps(found, folders, trimaps)))
         mask = [] if several or masks is None else list(_unique(_masks(found, folders, masks)))
@@ -96,11 +97,12 @@ def pair(
             problems.append(Problem("unmatched", text, (str(found.path),)))
         else:
             pairs.append(Pair(found, *several) if several else Pair(found, None, *mask))
-            of[os.path.abspath((several + mask)[0])].append(found)
+            file = (several + mask)[0]
+            of[os.path.abspath(file)].append(found)
+            used[os.path.abspath(file)] = f"{shown(file)} is the {kind[:-1]} of several pictures"
     for path, owners in of.items():
         if len(owners) > 1:
-            named = ", ".join(shown(owner.path) for owner in owners)
-            text = f"{shown(path)} is the trimap of several pictures: {named}"
+            text = f"{used[path]}: {', '.join(shown(owner.path) for owner in owners)}"
             problems.append(Problem("ambiguous", text, tuple(str(owner.path) for owner in owners)))
     return pairs, problems
 

@@ -49,7 +49,9 @@ def _of_scheduler(variables: Mapping[str, str]) -> Shard:
         if not value.isdigit():
             raise InputError(
                 f"--shard auto needs {name} as a number, it is {value!r}" if value else f"--shard auto needs {name}",
-                hint="Start an array of SLURM or an indexed job of Kubernetes, or give --shard I/N.",
+                hint=f'Set it in the job: env: [{{name: {name}, value: "8"}}], for example.'
+                if name == "JOB_COMPLETIONS"
+                else "Start an array of SLURM or an indexed job of Kubernetes, or give --shard I/N.",
             )
         return int(value)
 

@@ -10,7 +10,7 @@ import pytest
 from small_batch import Inline, pairs, prepared, put, results
 
 from hdmatt.batching import compute
-from hdmatt.batching.batch import run, run_watched
+from hdmatt.batching.batch import batch, run, run_watched
 from hdmatt.batching.claims import Claims
 from hdmatt.batching.division import Division, cores, divide
 from hdmatt.batching.entry import shown
@@ -257,6 +257,40 @@ def test_watching_computes_what_has_settled_and_waits_for_trimaps(folder):
     assert looks[:4] == [[], [], [], ["a.jpg done", "c.jpg done", "sub/b.jpg done"]]
     assert [look for look in looks[4:] if look] == [["late.jpg done"]] and looks[7] == ["late.jpg done"]
     assert len(said) == 1 and "late.jpg has no trimap" in said[0]
+
+
+def test_watching_says_once_that_a_file_is_empty_and_waits_for_it(folder):
+    looks, said, seen = [], [], []
+    put(folder / "in", "a.jpg", data=b"")
+    (folder / "in/a.jpg").write_bytes(b"")
+
+    def ended() -> bool:
+        looks.append(list(said))
+        if len(looks) == 6:
+            put(folder / "in", "a.jpg")
+        return len(looks) == 10
+
+    how = Watching(settle=2, clock=lambda: len(looks), pause=lambda _: None, ended=ended)
+    made = prepared(folder / "in", folder / "out")
+    for one in run_watched(made, said.append, how, lambda _: Inline(cheap_compute.copy)):
+        seen.append((one.name, len(looks)))
+    assert looks[2] == [] and said == [f"{folder}/in/a.jpg is empty"]
+    assert dict(seen)["c.jpg"] < 6 < dict(seen)["a.jpg"]
+
+
+def test_arguments_of_another_type_are_refused_by_their_names(folder):
+    for arguments, says in (
+        ({"inputs": 5}, "the inputs are an int"),
+        ({"inputs": [None]}, "an input is None"),
+        ({"out": None}, "out is None"),
+        ({"outputs": "a.png"}, "outputs is a str"),
+        ({"options": {"topk": 3}}, "options is a dict"),
+        ({"input_options": "beauty"}, "input_options is a str"),
+        ({"batch_options": {"redo": "all"}}, "batch_options is a dict"),
+        ({"strategy": "best"}, "no strategy 'best'"),
+    ):
+        with pytest.raises(InputError, match=says):
+            batch(**{"inputs": folder / "in", "out": folder / "out"} | arguments)
 
 
 def test_a_picture_gets_little_memory_first_and_all_of_its_share_where_that_is_too_little():

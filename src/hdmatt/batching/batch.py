@@ -13,7 +13,7 @@ from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path, PurePath
-from typing import Any, get_args
+from typing import Any, TypeVar
 
 from hdmatt.batching.claims import Claims
 from hdmatt.batching.collect import Collected, Request, collect
@@ -30,18 +30,20 @@ from hdmatt.batching.urls import Url, check_writable, is_url, path_of
 from hdmatt.batching.watch import Watching, watch
 from hdmatt.errors import InputError, ModelError
 from hdmatt.inference.backgrounds import parse_background
-from hdmatt.inference.names import DEFAULT_MODEL, Strategy
-from hdmatt.inference.options import NetworkChoice, Options
+from hdmatt.inference.names import DEFAULT_MODEL, checked_strategy
+from hdmatt.inference.options import NetworkChoice, Options, options_given
 from hdmatt.inference.outputs import OUTPUT_FILES, Outputs, check_options
 from hdmatt.network.names import models
 from hdmatt.pictures.files.formats import EXR, FORMATS, Format, writable
 from hdmatt.pictures.files.psd import LAYERED
 from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions
 from hdmatt.system.files import digest
+from hdmatt.system.values import checked_path, kind_of
 from hdmatt.trimaps.widths import BandWidths
 
 _NOT_PIXELS = {"options": ("memory", "batch"), "network": ("device",), "reading": ("max_pixels",)}
 
+_Value = TypeVar("_Value")
 MakeExecutor = Callable[[Division], Executor]
 
 
@@ -87,11 +89,28 @@ def batch(
     Raises:
         InputError: What was given cannot be used; all problems with names are listed.
     """
+    named = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
+    if not isinstance(named, list | tuple):
+        raise InputError(f"the inputs are {kind_of(inputs)}", hint='Give a folder, or a list: ["photos", "b.jpg"].')
+    checked_path("out", out)
+    for one in named:
+        checked_path("an input", one)
     choice = network if isinstance(network, NetworkChoice) else NetworkChoice(network)
-    named = [inputs] if isinstance(inputs, str | Path) else list(inputs)
-    how = batch_options or BatchOptions()
-    work = Work(outputs or Outputs(), options or Options(), choice, strategy, input_options)
+    work = Work(
+        _of_kind("outputs", Outputs() if outputs is None else outputs, Outputs),
+        options_given(options),
+        choice,
+        checked_strategy(strategy),
+        _of_kind("input_options", input_options, InputOptions),
+    )
+    how = _of_kind("batch_options", BatchOptions() if batch_options is None else batch_options, BatchOptions)
     return run(prepare([os.fspath(one) for one in named], path_of(out), work, how))
+
+
+def _of_kind(name: str, value: _Value, kind: type[_Value]) -> _Value:
+    if not isinstance(value, kind):
+        raise InputError(f"{name} is {kind_of(value)}", hint=f"Give hdmatt.{kind.__name__}(...).")
+    return value
 
 
 @dataclass(frozen=True)
@@ -251,8 +270,7 @@ def _check_own(job: BatchJob, entry: Entry) -> None:
     work = job.task(entry).work
     InputOptions(**work["reading"])
     Options(**work["options"])
-    if work["strategy"] not in get_args(Strategy):
-        raise InputError(f"there is no strategy {work['strategy']!r}, there are: {', '.join(get_args(Strategy))}")
+    checked_strategy(work["strategy"])
     job.automatic(entry)
     given: dict[str, Any] = {**work["outputs"], **entry.outputs}
     check_options(Outputs(**given))

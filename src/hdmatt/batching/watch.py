@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from hdmatt.batching.collect import Collected
-from hdmatt.batching.entry import Entry
+from hdmatt.batching.entry import Entry, shown
 from hdmatt.batching.run import BatchResult
 from hdmatt.batching.urls import file_bytes, is_url, stamp_of
 
@@ -41,11 +41,13 @@ class Settled:
     """Since when files have looked as they look now."""
 
     def __init__(self, seconds: float) -> None:
+        self.empty: list[str] = []  # files that have been empty for the time, of the last call
         self._seconds = seconds
         self._since: dict[str, tuple[str, float]] = {}
 
     def has(self, files: Iterable[str], now: float) -> bool:
         """Whether all files are there and have been the same for the time. Call it at every look."""
+        self.empty = []
         looks = [self._one(file, now) for file in files]  # each is looked at, also after one that is not settled
         return all(looks)
 
@@ -61,7 +63,10 @@ class Settled:
         if before != stamp:
             since = now
         self._since[file] = stamp, since
-        return size > 0 and now - since >= self._seconds
+        settled = now - since >= self._seconds
+        if settled and not size:
+            self.empty.append(file)
+        return settled and size > 0
 
 
 def watch(
@@ -81,13 +86,17 @@ def watch(
     reported: dict[str, str] = {}  # picture -> what was last said of it
     while not how.ended():
         collected = look()
-        for problem in collected.problems:
-            if problem.text not in told:
-                say(problem.text)
-        told = {problem.text for problem in collected.problems}
         wrong = {picture for problem in collected.problems for picture in problem.pictures}
         now = how.clock()
-        ready = [one for one in collected.entries if settled.has(one.inputs().values(), now)]
+        texts, ready = [problem.text for problem in collected.problems], list[Entry]()
+        for entry in collected.entries:
+            if settled.has(entry.inputs().values(), now):
+                ready.append(entry)
+            texts += [f"{shown(file)} is empty" for file in settled.empty]
+        for text in texts:
+            if text not in told:
+                say(text)
+        told = set(texts)
         for result in run([entry for entry in ready if entry.picture not in wrong]):
             if result.now or reported.get(result.name) != result.state:
                 yield result

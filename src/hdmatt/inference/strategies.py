@@ -19,6 +19,7 @@ from hdmatt.inference.budget import Budget, limit_of
 from hdmatt.inference.candidates import check_some_known
 from hdmatt.inference.job import Job, MatteTask, patches_alone
 from hdmatt.inference.mixing import as_mixed
+from hdmatt.inference.names import checked_strategy
 from hdmatt.inference.options import Counters, Options, Progress, RowSource, RunOptions
 from hdmatt.inference.small_first import with_small_picture
 from hdmatt.inference.without_context import network_of, patch_rows, shrunk_rows, small_trimap, windows_with_unknown
@@ -51,8 +52,7 @@ def matte_rows(
             the trimap has no known pixel.
         MemoryLimitError: The limit is too small for the strategy.
     """
-    if not isinstance(strategy, str) or strategy not in STRATEGIES:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InputError(f"there is no strategy {strategy!r}", hint=f"Choose one of: {', '.join(STRATEGIES)}.")
+    checked_strategy(strategy)
     if progress is not None and not callable(progress):
         raise InputError(
             f"progress is {kind_of(progress)}", hint="Give a function of two numbers: patches done, patches in all."

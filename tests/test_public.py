@@ -65,6 +65,7 @@ ERRORS = {
     "ModelError": "InputError",
     "NoUnknownWarning": UserWarning,
     "InexactWarning": UserWarning,
+    "MaskWarning": UserWarning,
     "OutputError": "InputError",
 }
 

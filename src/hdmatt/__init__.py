@@ -18,6 +18,7 @@
     HDMattError      base of every error raised here: InputError, ModelError, OutputError, MemoryLimitError
     NoUnknownWarning the trimap has no unknown pixel
     InexactWarning   the matte's format changes sure pixels
+    MaskWarning      a mask is nearly all or nearly nothing of the picture, or looks inverted
 
 Nothing else is public. Importing this package loads neither torch nor any picture library.
 """
@@ -29,6 +30,7 @@ from hdmatt.errors import (
     HDMattError,
     InexactWarning,
     InputError,
+    MaskWarning,
     MemoryLimitError,
     ModelError,
     NoUnknownWarning,
@@ -66,6 +68,7 @@ __all__ = [
     "InputError",
     "InputOptions",
     "MaskSource",
+    "MaskWarning",
     "Matte",
     "MemoryLimitError",
     "ModelError",

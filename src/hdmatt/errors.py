@@ -11,6 +11,8 @@ returns the error's exit code: 2 for a caller's mistake, 1 for ours. Options sta
     MemoryLimitError    the memory limit is below what the job needs
     NoUnknownWarning    the trimap has no unknown pixel
     InexactWarning      the matte's format changes sure pixels
+    MaskWarning         a mask that is odd: nearly all, nearly nothing, or inverted
+    WARNINGS            these three
     plural              a number with its noun, for messages
 """
 
@@ -63,3 +65,10 @@ class NoUnknownWarning(UserWarning):
 
 class InexactWarning(UserWarning):
     """The matte's file format is lossy: pixels that the trimap is sure of are no longer exactly 0 or 1."""
+
+
+class MaskWarning(UserWarning):
+    """A mask is nearly all or nearly nothing of the picture, or looks inverted."""
+
+
+WARNINGS: tuple[type[UserWarning], ...] = (NoUnknownWarning, InexactWarning, MaskWarning)

@@ -104,7 +104,7 @@ def test_a_mask_of_one_side_asks_no_network(network):
 
 @pytest.mark.parametrize("rows", [1, 7, 50, 200])
 def test_the_rows_of_a_large_picture_are_its_smaller_trimap_where_the_mask_agrees(network, rows, monkeypatch):
-    monkeypatch.setattr(automatic, "_SIDE", 80)
+    monkeypatch.setattr(automatic, "AUTOMATIC_SIDE", 80)
     monkeypatch.setattr(automatic, "_ROWS", rows)
     mask, picture = three_values(radius() <= 40), ArrayReader(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
     widths = BandWidths.parse("auto", None, None, picture=True)

@@ -274,6 +274,7 @@ def test_the_command_writes_what_was_asked_for(files, capsys):
     more = ["--marked", str(files / "marked.png"), "--fix", str(files / "fixed.png"), "--json"]
     assert main(["trimap", "check", str(files / "trimap.png"), "--picture", str(files / "picture.png"), *more]) == 0
     record = json.loads(capsys.readouterr().out)
+    assert (record["marked"], record["fixed"]) == (str(files / "marked.png"), str(files / "fixed.png"))
     assert [finding["name"] for finding in record["findings"]] == ["pinholes"]
     assert record["findings"][0]["places"][0]["count"] == 3 and record["fixes"]["filled"] == 3
     np.testing.assert_array_equal(np.asarray(Image.open(files / "fixed.png")), good())
@@ -282,6 +283,9 @@ def test_the_command_writes_what_was_asked_for(files, capsys):
     red = marked[..., 0] - marked[..., 1] > 150
     place = record["findings"][0]["places"][0]
     assert red[place["y0"], place["x0"] : place["x1"]].all() and not red[:, :100].any()
+    assert main(["trimap", "check", str(files / "trimap.png"), *more[:-1]]) == 0
+    out = capsys.readouterr().out
+    assert f"{files}/marked.png: 1 place marked" in out and f"{files}/fixed.png: filled 1 pinhole" in out
 
 
 def test_the_command_refuses_before_it_reads(files, capsys):

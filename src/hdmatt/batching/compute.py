@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hdmatt.batching.executor import Outcome, Task
-from hdmatt.errors import HDMattError, MemoryLimitError, NoUnknownWarning, OutputError
+from hdmatt.errors import HDMattError, MaskWarning, MemoryLimitError, NoUnknownWarning, OutputError
 from hdmatt.inference.options import NetworkChoice, Options
 from hdmatt.pictures.info import InputOptions
 from hdmatt.system import memory
@@ -36,7 +36,8 @@ def reported(task: Task, work: Callable[[Task], Outcome]) -> Outcome:
     """The outcome of `work`, also where it raises an error, with the seconds that it took unless it says them."""
     started = time.monotonic()
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", NoUnknownWarning)
+        for category in (NoUnknownWarning, MaskWarning):
+            warnings.simplefilter("always", category)
         try:
             outcome = work(task)
         except HDMattError as error:
@@ -45,7 +46,7 @@ def reported(task: Task, work: Callable[[Task], Outcome]) -> Outcome:
             outcome = Outcome("failed", reason=error.message, hint=error.hint, again=again, short_of_memory=short)
         except Exception as error:  # the other pictures go on
             outcome = _unexpected(error)
-    told = [str(one.message) for one in caught if issubclass(one.category, NoUnknownWarning)]
+    told = [str(one.message) for one in caught if issubclass(one.category, (NoUnknownWarning, MaskWarning))]
     seconds = outcome.seconds or time.monotonic() - started
     return replace(outcome, seconds=seconds, warnings=[*outcome.warnings, *told])
 

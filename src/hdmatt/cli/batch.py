@@ -55,10 +55,7 @@ def batch_command(
     ] = "auto",
     inside: shared.Inside = None,
     outside: shared.Outside = None,
-    fit: Annotated[
-        bool,
-        typer.Option("--fit", help="Enlarge or reduce masks of the pictures' shape.", rich_help_panel=shared.BAND),
-    ] = False,
+    fit: shared.Fit = False,
     manifest: Annotated[
         str | None,
         typer.Option(

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MaskOptions:
-    """--mask, --band, --inside, --outside and --save-trimap.
+    """--mask, --band, --inside, --outside, --fit and --save-trimap.
 
     Attributes:
         mask: The mask's file, None where a trimap is given.
         band: Width of the unknown band, as typed.
         inside: Its width inside of the mask, as typed; with "auto" how far it looks.
         outside: The same outside of the mask.
+        fit: Whether a mask of the picture's shape but another size is enlarged or reduced.
         save: Where the trimap made from the mask is kept, if it is.
     """
 
@@ -31,6 +32,7 @@ class MaskOptions:
     band: str
     inside: str | None
     outside: str | None
+    fit: bool
     save: Path | None
 
 
@@ -58,6 +60,7 @@ def given_trimap(
         if save is not None:
             raise InputError("--save-trimap keeps the trimap of a --mask, and there is none", hint="Leave it out.")
         typed = {"--band": made_from.band != "auto", "--inside": made_from.inside, "--outside": made_from.outside}
+        typed["--fit"] = made_from.fit
         for option in (option for option, value in typed.items() if value):
             raise InputError(f"{option} is of the trimap of a --mask, and there is none", hint="Leave it out.")
         yield trimap
@@ -80,7 +83,7 @@ def given_trimap(
         path = save or Path(folder) / "trimap.png"
         with ExitStack() as stack:
             opened = stack.enter_context(open_picture(picture, reading))
-            source = MaskSource(mask)
+            source = MaskSource(mask, fit=made_from.fit)
             rows = trimap_rows(stack, source, opened, widths, network=network, input_options=reading, memory=memory)
             write_rows(rows, path)
         yield path

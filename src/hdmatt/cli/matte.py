@@ -1,9 +1,6 @@
 """`hdmatt matte`: picture and trimap in; alpha, foreground, cut-out, composite and layers out."""
 
 import json
-import warnings
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,13 +9,11 @@ import typer
 
 from hdmatt.cli import shared
 from hdmatt.cli.mask import MaskOptions, given_trimap
-from hdmatt.errors import InexactWarning, NoUnknownWarning
 from hdmatt.system.memory import MIB
 
 if TYPE_CHECKING:
     from hdmatt.inference.files import RunForecast, RunSummary
 
-_OURS = (NoUnknownWarning, InexactWarning)  # warnings that are printed as lines
 _MASK = "A mask instead of a trimap (more of them: hdmatt trimap make)"
 
 
@@ -64,6 +59,7 @@ def matte_command(
     ] = "auto",
     inside: shared.Inside = None,
     outside: shared.Outside = None,
+    fit: shared.Fit = False,
     save_trimap: Annotated[
         Path | None, typer.Option(help="Where the trimap of --mask is kept.", rich_help_panel=_MASK)
     ] = None,
@@ -102,22 +98,27 @@ def matte_command(
     if not outputs.paths():
         outputs = replace(outputs, alpha=picture.parent / f"{picture.stem}_alpha.png")
         shared.refuse_existing(outputs.paths(), option="-o", overwrite=overwrite)
-    with given_trimap(
-        picture,
-        trimap,
-        MaskOptions(mask, band, inside, outside, save_trimap if not plan else None),  # --plan writes nothing
-        outputs=outputs,
-        network=network,
-        reading=reading,
-        memory=options.memory,
-    ) as marks:
+    kept = save_trimap if not plan else None  # --plan writes nothing
+    made_from = MaskOptions(mask, band, inside, outside, fit, kept)
+    with (
+        shared.warnings_on_stderr(),
+        given_trimap(
+            picture,
+            trimap,
+            made_from,
+            outputs=outputs,
+            network=network,
+            reading=reading,
+            memory=options.memory,
+        ) as marks,
+    ):
         if plan:
             forecast = plan_files(
                 picture, marks, outputs, options=options, network=network, strategy=strategy, input_options=reading
             )
             typer.echo(json.dumps(asdict(forecast), indent=1) if as_json else _plan_text(forecast))
             return
-        with _warnings_on_stderr(), shared.progress_bar(lines=progress_lines) as show:
+        with shared.progress_bar(lines=progress_lines) as show:
             summary = matte_files(
                 picture,
                 marks,
@@ -129,23 +130,6 @@ def matte_command(
                 progress=lambda done, total: show("patches", done, total),
             )
     _print_summary(summary, as_json=as_json)
-
-
-@contextmanager
-def _warnings_on_stderr() -> Generator[None]:
-    """Warnings on stderr, once the work is done and the progress bar is gone: hdmatt's as lines, others as ever."""
-    caught: list[warnings.WarningMessage] = []
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            for category in _OURS:
-                warnings.simplefilter("always", category)
-            yield
-    finally:
-        for warning in caught:
-            if issubclass(warning.category, _OURS):
-                shared.print_error(f"hdmatt: warning: {warning.message}")
-            else:
-                warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 def _print_summary(summary: "RunSummary", *, as_json: bool) -> None:

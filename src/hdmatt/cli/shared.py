@@ -10,11 +10,13 @@ and the completion in a shell are quick. Read top to bottom:
     refuse_existing      what has a default name is not written over without --overwrite
     progress_bar         a bar on the terminal, nothing into a pipe
     typed_command        the command line, for records
+    warnings_on_stderr   hdmatt's warnings as lines
     print_error          a line on stderr
 """
 
 import shlex
 import sys
+import warnings
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -23,7 +25,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from hdmatt.errors import InputError, OutputError
+from hdmatt.errors import WARNINGS, InputError, OutputError
 from hdmatt.inference.names import Blend, Strategy, Windows
 from hdmatt.pictures.colours import names
 from hdmatt.runtimes.names import Precision, Runtime
@@ -53,6 +55,9 @@ Trimap = Annotated[Path, typer.Argument(help="Same size; below 85 background, 17
 Inside = Annotated[
     str | None,
     typer.Option(metavar="PX|%", help="Width inside of the mask; with auto how far it looks.", rich_help_panel=BAND),
+]
+Fit = Annotated[
+    bool, typer.Option("--fit", help="Enlarge or reduce a mask of the picture's shape.", rich_help_panel=BAND)
 ]
 Outside = Annotated[
     str | None,
@@ -324,6 +329,23 @@ def progress_bar(*, lines: bool = False) -> Generator[Callable[[str, int, int], 
 def typed_command() -> str:
     """The command as it was typed, for records."""
     return shlex.join(["hdmatt", *TYPED.get()])
+
+
+@contextmanager
+def warnings_on_stderr() -> Generator[None]:
+    """Warnings on stderr, once the work is done and the progress bar is gone: hdmatt's as lines, others as ever."""
+    caught: list[warnings.WarningMessage] = []
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            for category in WARNINGS:
+                warnings.simplefilter("always", category)
+            yield
+    finally:
+        for warning in caught:
+            if issubclass(warning.category, WARNINGS):
+                print_error(f"hdmatt: warning: {warning.message}")
+            else:
+                warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 def print_error(text: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hdmatt.cli import shared
+from hdmatt.errors import plural
 
 if TYPE_CHECKING:
     from hdmatt.trimaps.findings import TrimapCheck
@@ -51,10 +52,14 @@ def trimap_check_command(
         write_marked(found, marked, trimap, picture, input_options=reading)
     fixes = write_fixed(trimap, fix, input_options=reading) if fix is not None else None
     if as_json:
-        record = asdict(found) | ({"fixes": asdict(fixes)} if fixes else {})
+        record = asdict(found) | ({"fixes": asdict(fixes), "fixed": str(fix)} if fixes else {})
+        record |= {"marked": str(marked)} if marked is not None else {}
         typer.echo(json.dumps(record, indent=1))
     else:
         _print(found)
+        if marked is not None:
+            boxes = sum(len(finding.places) for finding in found.findings)
+            typer.echo(f"{marked}: {plural(boxes, 'place')} marked, the numbers are those of the table")
         if fixes is not None:
             typer.echo(f"{fix}: {fixes.text()}")
     if strict and found.warnings():

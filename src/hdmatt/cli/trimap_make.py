@@ -49,7 +49,7 @@ def trimap_make_command(
         str | None,
         typer.Option(metavar="MODEL", help="A model of the package rembg makes the mask.", rich_help_panel=_MASK),
     ] = None,
-    fit: Annotated[bool, typer.Option("--fit", help="Enlarge or reduce a mask of the picture's shape.")] = False,
+    fit: shared.Fit = False,
     model: shared.Model = "hdmatt-s",
     device: shared.Device = "auto",
     input_layer: shared.InputLayer = None,
@@ -66,16 +66,17 @@ def trimap_make_command(
 
     if rembg is not None:
         shared.print_error(f"hdmatt: note: {licence_note(rembg)}")
-    made = write_trimap(
-        MaskSource(mask, layer=layer, scribbles=scribbles, box=box, rembg=rembg, fit=fit),
-        output,
-        picture=picture,
-        band=band,
-        inside=inside,
-        outside=outside,
-        network=shared.network_choice_of(context),
-        input_options=InputOptions(layer=input_layer, transfer=transfer, max_pixels=max_pixels),
-    )
+    with shared.warnings_on_stderr():
+        made = write_trimap(
+            MaskSource(mask, layer=layer, scribbles=scribbles, box=box, rembg=rembg, fit=fit),
+            output,
+            picture=picture,
+            band=band,
+            inside=inside,
+            outside=outside,
+            network=shared.network_choice_of(context),
+            input_options=InputOptions(layer=input_layer, transfer=transfer, max_pixels=max_pixels),
+        )
     if as_json:
         typer.echo(json.dumps(asdict(made), indent=1))
         return

@@ -16,6 +16,7 @@ from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions, PictureInfo
 from hdmatt.pictures.placed import placed
 from hdmatt.pictures.reader import ArrayReader, BandReader, single_channel
 from hdmatt.pictures.trimap import UNKNOWN, TrimapReader, classify, open_trimap
+from hdmatt.trimaps.doubts import looks_inverted
 from hdmatt.trimaps.findings import Finding, PlaceCounter, TrimapCheck
 from hdmatt.trimaps.mask_rows import ROWS
 from hdmatt.trimaps.masks import open_path_or_array
@@ -110,8 +111,7 @@ def _judge(found: Survey, with_picture: bool, snapped: int, inexact: _Inexact | 
 def _of_kinds(found: Survey, total: int) -> Iterator[Finding]:
     background, unknown, foreground = (int(n) for n in found.pixels)
     border = found.border / max(1, int(found.border.sum()))
-    white_above = found.top[2] > 0.95 * found.top.sum()  # a person leaves the picture below, never above
-    if background and border[2] > _BORDER and (border[0] < 0.1 or white_above):
+    if background and looks_inverted(found.border, found.top):
         yield Finding(
             "inverted",
             "warning",

@@ -7,6 +7,7 @@ trimap_rows      what both do: the rows, counted and checked
 """
 
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,16 +17,17 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from hdmatt.errors import InputError, OutputError
+from hdmatt.errors import InputError, MaskWarning, OutputError
 from hdmatt.inference.load import AnyNetwork
 from hdmatt.inference.names import DEFAULT_MODEL
 from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions
 from hdmatt.pictures.reader import BandReader, as_float
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND
 from hdmatt.pictures.writer import PictureWriter, check_output_path
+from hdmatt.trimaps.doubts import MaskDoubts
 from hdmatt.trimaps.fixed import fixed_band_rows
 from hdmatt.trimaps.mask_rows import MaskRows
-from hdmatt.trimaps.masks import MaskSource, open_mask, open_path_or_array
+from hdmatt.trimaps.masks import GreyMask, MaskSource, open_mask, open_path_or_array
 from hdmatt.trimaps.widths import AnyWidth, BandWidths
 
 EXACT_SUFFIXES = (".png", ".tif", ".tiff", ".webp")  # formats that keep 0, 128 and 255 as they are
@@ -74,6 +76,9 @@ def make_trimap(
 
     Raises:
         InputError: No mask, another size than the picture, or nothing known is left on a side.
+
+    Warns:
+        MaskWarning: The mask is nearly all or nearly nothing, or white along the picture's border.
     """
     with ExitStack() as stack:
         source = mask if isinstance(mask, MaskSource) else MaskSource(mask)
@@ -202,38 +207,45 @@ class MadeTrimap:
 
     def _check(self) -> None:
         background, unknown, foreground = self.counts
+        doubt = self._mask.doubts.text()
         if foreground and background:
+            if doubt:
+                warnings.warn(f"{self._name} {doubt}", MaskWarning, stacklevel=4)
             return
         if not unknown:
-            white = "white" if foreground else "black"
-            raise InputError(
-                f"{self._name} is {white} everywhere, we need a mask with both",
-                hint="Look at the file; an array of 0 and 1 must be of bool or float: mask > 0.",
-            )
+            mask = self._mask.mask
+            if isinstance(mask, GreyMask) and not foreground:
+                text, hint = mask.black()
+            else:
+                text, hint = f"{self._name} is {'white' if foreground else 'black'} everywhere, we need both", ""
+            raise InputError(text, hint=hint or "Look at the file.")
         lost = [
             name
             for name, count, value in (("foreground", foreground, FOREGROUND), ("background", background, BACKGROUND))
-            if not count and value in self._mask.values  # smoke has no sure foreground to begin with
+            if not count and self._mask.has(value)  # smoke has no sure foreground to begin with
         ]
         if lost:
             wider = "." if self.band == "auto" else ", or --picture FILE with --band auto."
             raise InputError(
-                f"the trimap of {self._name} with a band of {self.band} has no sure {lost[0]} left",
-                hint=f"Give a narrower band, such as --band 0.5%{wider}",
+                f"the trimap of {self._name} with a band of {self.band} has no sure {lost[0]} left"
+                + (f", and it {doubt}" if doubt else ""),
+                hint=f"{'Look at the mask, or give' if doubt else 'Give'} a narrower band, such as --band 0.5%{wider}",
             )
 
 
 class _Seen:
-    """A mask, and which values its rows had."""
+    """A mask, and the counts of its rows."""
 
     def __init__(self, mask: MaskRows) -> None:
         self.mask = mask
         self.height, self.width = mask.height, mask.width
-        self.values: set[int] = set()
+        self.doubts = MaskDoubts(mask.height, mask.width)
+
+    def has(self, value: int) -> bool:
+        """Whether a row that was read has the value, 0 or 255."""
+        return bool(self.doubts.pixels[0 if value == BACKGROUND else 2])
 
     def rows(self, y0: int, y1: int) -> UInt8[np.ndarray, "h w"]:
         rows = self.mask.rows(y0, y1)
-        self.values |= {
-            value for value in (BACKGROUND, FOREGROUND) if value not in self.values and (rows == value).any()
-        }
+        self.doubts.add(rows, y0)
         return rows

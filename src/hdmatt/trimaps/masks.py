@@ -3,6 +3,7 @@
 Knows where a mask comes from; nothing of bands.
 
     MaskSource            a file, a layer, strokes, a box or a network
+    GreyMask              the rows of a grey picture
     open_mask             a MaskSource -> its rows
     check_mask_size       whether a mask fits its picture
     open_path_or_array    a reader of a picture
@@ -18,9 +19,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 from hdmatt.errors import InputError
-from hdmatt.pictures.info import DEFAULT_INPUT, ColourPart, InputOptions, PictureInfo
+from hdmatt.pictures.info import DEFAULT_INPUT, WHITE, ColourPart, InputOptions, PictureInfo
 from hdmatt.pictures.placed import placed
 from hdmatt.pictures.reader import ArrayReader, BandReader, as_float, open_picture, single_channel
+from hdmatt.pictures.trimap_checks import stretch_hint
 from hdmatt.trimaps.grabcut import mask_from_box, mask_from_scribbles
 from hdmatt.trimaps.mask_rows import ROWS, EnlargedMask, MaskRows, WholeMask, three_values
 from hdmatt.trimaps.psd import layer_coverage
@@ -82,11 +84,12 @@ def open_mask(
     return mask if picture is None else _same_size(mask, source, picture)
 
 
-class _GreyMask:
+class GreyMask:
     """The rows of a grey picture."""
 
     def __init__(self, reader: BandReader, name: str) -> None:
         self._reader, self._name = reader, name
+        self.largest = 0.0  # of the values that were read, as they are
         self.height, self.width = reader.info.height, reader.info.width
 
     def rows(self, y0: int, y1: int) -> UInt8[np.ndarray, "h w"]:
@@ -100,7 +103,18 @@ class _GreyMask:
                 f"{self._name} holds values from {values.min():g} to {values.max():g}, a mask of floats needs 0 to 1",
                 hint="Divide it by its white, or save it as 8-bit grey.",
             )
+        self.largest = max(self.largest, float(values.max())) if values.size else self.largest
         return three_values(values)
+
+    def black(self) -> tuple[str, str]:
+        """What to say of a mask that is black everywhere, and what to do."""
+        info = self._reader.info
+        if not self.largest:
+            return f"{self._name} is black everywhere, we need a mask with both", ""
+        white = WHITE.get(info.dtype.name, 1)
+        text = f"{self._name} is black everywhere: its largest value is {self.largest:g} of {white}"
+        array = "An array of 0 and 1 must be of bool or float: mask > 0."
+        return text, array if info.path is None else stretch_hint(info.path)
 
 
 def open_path_or_array(
@@ -156,14 +170,14 @@ def _from_file(stack: ExitStack, source: MaskSource, picture: BandReader | None,
             return WholeMask(three_values(source.file))
         if source.file.ndim == 3 and source.file.shape[2] == 4:
             return WholeMask(three_values(np.ascontiguousarray(source.file[..., 3])))
-        return _GreyMask(ArrayReader(source.file), source.name)
+        return GreyMask(ArrayReader(source.file), source.name)
     reader = _over(picture, stack.enter_context(open_picture(_path(source), options.of_others(), part="grey")))
     if reader.info.has_alpha:
         alpha = _over(picture, stack.enter_context(open_picture(_path(source), options.of_others(), part="alpha")))
         coverage = three_values(alpha.colours(0, alpha.info.height, 0, alpha.info.width)[..., 0])
         if coverage.min() != coverage.max():
             return WholeMask(coverage)  # a cut-out: its colours say nothing
-    return _GreyMask(reader, source.name)
+    return GreyMask(reader, source.name)
 
 
 def _over(picture: BandReader | None, reader: BandReader) -> BandReader:

@@ -35,6 +35,11 @@ class MaskOptions:
     fit: bool
     save: Path | None
 
+    def typed(self) -> list[str]:
+        """The options that only the trimap of a mask has, as far as they were given."""
+        given = {"--band": self.band != "auto", "--inside": self.inside, "--outside": self.outside, "--fit": self.fit}
+        return [option for option, value in given.items() if value]
+
 
 @contextmanager
 def given_trimap(
@@ -59,9 +64,7 @@ def given_trimap(
             raise InputError("there is no trimap and no mask", hint="Give TRIMAP after PICTURE, or --mask FILE.")
         if save is not None:
             raise InputError("--save-trimap keeps the trimap of a --mask, and there is none", hint="Leave it out.")
-        typed = {"--band": made_from.band != "auto", "--inside": made_from.inside, "--outside": made_from.outside}
-        typed["--fit"] = made_from.fit
-        for option in (option for option, value in typed.items() if value):
+        for option in made_from.typed():
             raise InputError(f"{option} is of the trimap of a --mask, and there is none", hint="Leave it out.")
         yield trimap
         return

@@ -291,7 +291,13 @@ def test_the_command_writes_what_was_asked_for(files, capsys):
 def test_the_command_refuses_before_it_reads(files, capsys):
     before = {path.name for path in files.iterdir()}
     trimap = str(files / "trimap.png")
-    for more in (["--fix", trimap], ["--marked", trimap], ["--fix", str(files / "fixed.jpg")]):
+    new = str(files / "new.png")
+    for more in (
+        ["--fix", trimap],
+        ["--marked", trimap],
+        ["--fix", str(files / "fixed.jpg")],
+        ["--fix", new, "--marked", new],
+    ):
         assert main(["trimap", "check", trimap, *more]) == 2
     assert main(["trimap", "check", str(files / "picture.png"), "--picture", str(files / "none.png")]) == 2
     assert {path.name for path in files.iterdir()} == before

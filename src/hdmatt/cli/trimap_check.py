@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hdmatt.cli import shared
-from hdmatt.errors import plural
+from hdmatt.errors import InputError, plural
 
 if TYPE_CHECKING:
     from hdmatt.trimaps.findings import TrimapCheck
@@ -46,6 +46,8 @@ def trimap_check_command(
         check_output_path(marked, inputs)
     if fix is not None:
         check_trimap_path(fix, list(inputs))
+    if marked is not None and fix is not None and marked.resolve() == fix.resolve():
+        raise InputError("--marked and --fix have the same path", hint="Give each its own file.")
     reading = InputOptions(layer=input_layer, transfer=transfer, max_pixels=max_pixels)
     found = check_trimap(trimap, picture, matte, input_options=reading)
     if marked is not None:
@@ -59,7 +61,8 @@ def trimap_check_command(
         _print(found)
         if marked is not None:
             boxes = sum(len(finding.places) for finding in found.findings)
-            typer.echo(f"{marked}: {plural(boxes, 'place')} marked, the numbers are those of the table")
+            told = f"{plural(boxes, 'place')} marked, numbered as in the table" if boxes else "no place to mark"
+            typer.echo(f"{marked}: {told}")
         if fixes is not None:
             typer.echo(f"{fix}: {fixes.text()}")
     if strict and found.warnings():

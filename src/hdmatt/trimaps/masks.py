@@ -30,7 +30,7 @@ from hdmatt.trimaps.rembg import mask_by_rembg
 
 _NO_MASK = (
     "A mask is grey, or a cut-out with transparency. For a photograph: --picture FILE --box X0 Y0 X1 Y1. For coloured "
-    "strokes: --scribbles FOREGROUND BACKGROUND."
+    "strokes: --scribbles FOREGROUND BACKGROUND. For a layer of a PSD: --layer NAME."
 )
 
 

@@ -34,6 +34,7 @@ to the person's left. Read top to bottom:
 import argparse
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,7 +64,8 @@ LAMPS = (  # watts, size, colour, place from TARGET
     (560, 2.2, (1.0, 0.92, 0.82), (-2.5, -5.5, 3.0)),
     (2600, 1.8, (1.0, 0.88, 0.70), (3.0, 4.0, 3.4)),
 )
-HAIR = (  # shader and colour: sheen, light that comes through, dull body
+Shade = tuple[str, tuple[float, float, float]]
+HAIR: tuple[Shade, ...] = (  # shader and colour: sheen, light that comes through, dull body
     ("Hair", (0.80, 0.55, 0.36)),
     ("Hair", (0.60, 0.27, 0.10)),
     ("Diffuse", (0.15, 0.065, 0.03)),
@@ -319,7 +321,9 @@ def smooth(low: float, high: float, t: np.ndarray) -> np.ndarray:
     return x * x * (3 - 2 * x)
 
 
-def grow(paths: np.ndarray, rng: np.random.Generator) -> None:
+def grow(
+    paths: np.ndarray, rng: np.random.Generator, *, radius: float = RADIUS, shades: Sequence[Shade] = HAIR
+) -> None:
     """Cycles hair along paths. Blender 3.4 has no Python call for that: a geometry node copies a legacy curve."""
     curve = bpy.data.curves.new("source", "CURVE")
     curve.dimensions = "3D"
@@ -330,10 +334,10 @@ def grow(paths: np.ndarray, rng: np.random.Generator) -> None:
         spline = curve.splines.new("POLY")
         spline.points.add(STEPS - 1)
         spline.points.foreach_set("co", np.concatenate([path, np.ones((STEPS, 1))], 1).ravel())
-        spline.points.foreach_set("radius", RADIUS * rng.uniform(0.7, 1.3) * taper)
+        spline.points.foreach_set("radius", radius * rng.uniform(0.7, 1.3) * taper)
     source = link(bpy.data.objects.new("source", curve))
     source.hide_render = True
-    look = hair_material()
+    look = hair_material(shades)
     group = bpy.data.node_groups.new("copy", "GeometryNodeTree")
     group.outputs.new("NodeSocketGeometry", "Geometry")
     kinds = ("GeometryNodeObjectInfo", "GeometryNodeSetMaterial", "NodeGroupOutput")
@@ -542,7 +546,7 @@ def material(
     return look
 
 
-def hair_material() -> bpy.types.Material:
+def hair_material(shades: Sequence[Shade]) -> bpy.types.Material:
     """A sheen, light that comes through, and a dull body; every strand has its own shade, tips are lighter."""
     look = bpy.data.materials.new("hair")
     look.use_nodes = True
@@ -556,7 +560,7 @@ def hair_material() -> bpy.types.Material:
     links.new(shade.outputs[0], gain.inputs[0])
     links.new(tips.outputs[0], gain.inputs[1])
     lobes = []
-    for kind, colour in HAIR:
+    for kind, colour in shades:
         tone, lobe = nodes.new("ShaderNodeHueSaturation"), nodes.new(f"ShaderNodeBsdf{kind}")
         tone.inputs["Color"].default_value = (*colour, 1)
         links.new(gain.outputs[0], tone.inputs["Value"])

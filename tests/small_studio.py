@@ -60,6 +60,7 @@ def write_pictures(folder: Path) -> None:
     trimap = np.where(distance < RADIUS - BAND, 255, np.where(distance < RADIUS + BAND, 128, 0))
     Image.fromarray(trimap.astype(np.uint8)).save(folder / "trimap.png")
     Image.new("RGB", (WIDTH, HEIGHT), BACKDROP).save(folder / "backdrop.png")
+    Image.new("RGB", (90, 200), BACKDROP).save(folder / "small.png")
 
 
 @contextmanager
@@ -201,10 +202,6 @@ class Window:
         while self.ask("")["undo"]:
             self.page.evaluate("studio.server.undo()")  # whatever has the focus
         self.settle()
-
-    def forget_refusals(self) -> None:
-        """The browser itself says that a request was refused."""
-        self.complaints[:] = [text for text in self.complaints if "status of 400" not in text]
 
     def _hear(self, kind: str, text: str) -> None:
         if kind in ("error", "warning") and not any(known in text for known in KNOWN_COMPLAINTS):

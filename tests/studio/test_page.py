@@ -238,6 +238,8 @@ def test_the_overlay_shows_all_labels_and_its_strength(window):
 
 
 def test_v_goes_through_all_views(window):
+    window.page.evaluate("studio.server.settings({ background: 'backdrop.png' })")
+    window.wait("studio.info.background === 'backdrop.png'")
     names = [window.page.input_value("#view")]
     for _ in range(8):
         window.press("KeyV")
@@ -457,14 +459,13 @@ def test_export_writes_the_files_and_asks_before_it_replaces_them(window, folder
             window.wait("document.getElementById('export-problem').textContent.includes('already')")
             dialog.get_by_label("Replace the files that are there").check()
             dialog.get_by_role("button", name="Export").click()
-        window.wait("document.getElementById('note-message').textContent === 'Exported:'")
-        window.page.locator("#note-close").click()
+        window.wait("document.getElementById('said').textContent.startsWith('Exported: ')")
+        window.page.evaluate("studio.notes.say('')")
     written = {path.name for path in (folder / "results").iterdir()}
     assert {"picture-alpha.png", "picture-cutout.png", "picture-trimap.png", "picture.psd"} <= written
     alpha = np.asarray(Image.open(folder / "results" / "picture-alpha.png"))
     assert alpha[INSIDE] == alpha.max()
     assert alpha[OUTSIDE] == 0
-    window.forget_refusals()
 
 
 def test_the_trimap_is_saved_as_it_is_painted(window, folder):
@@ -478,9 +479,8 @@ def test_the_trimap_is_saved_as_it_is_painted(window, folder):
     window.wait(f"{said} === 'mine.png exists already.'")
     assert (folder / "results" / "mine.png").read_bytes() == b"somebody else's"
     window.page.keyboard.press("Enter")
-    window.wait(f"{said} === 'The trimap is saved: mine.png'")
+    window.wait("document.getElementById('said').textContent === 'The trimap is saved: mine.png'")
     assert np.asarray(Image.open(folder / "results" / "mine.png"))[60, 200] == 255
-    window.forget_refusals()
 
 
 def test_closing_with_unsaved_work_asks(window):

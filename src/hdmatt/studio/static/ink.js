@@ -41,9 +41,15 @@ export class Ink {
       Object.assign(this.#canvas, { width, height });
     }
     for (const one of this.#strokes) drawStroke(this.#canvas.getContext("2d"), one, view);
+    context.save(); // nothing is painted beside the picture
+    place(context, view);
+    context.beginPath();
+    context.rect(0, 0, view.width, view.height);
+    context.clip();
+    context.setTransform(1, 0, 0, 1, 0, 0);
     context.globalAlpha = STRENGTH;
     context.drawImage(this.#canvas, 0, 0);
-    context.globalAlpha = 1;
+    context.restore();
   }
 }
 

@@ -4,116 +4,46 @@
 //
 //     main         opens the picture that the address names
 //     Studio       one picture: what each action does, and what each event of the server changes
-//     Status       the line at the bottom, and the note over the picture
 
 import { Brush } from "./brush.js";
 import { Export, Start, askBand, showHelp } from "./dialogs.js";
 import { listen } from "./keys.js";
+import { Notes } from "./notes.js";
 import { Problems } from "./problems.js";
+import { bindScrolling } from "./scrolling.js";
 import { Failure, Server, openPicture, openPictures } from "./server.js";
-import { State, VIEWS } from "./state.js";
+import { MORE_VIEWS, State, VIEWS } from "./state.js";
+import { StatusLine } from "./status.js";
 import { bind, bindSplit } from "./toolbar.js";
 import { View } from "./view.js";
 import { Waiting } from "./waiting.js";
 
 const byId = (id) => document.getElementById(id);
-const WHAT = {
-  matte: "Matte", refresh: "Looking at the whole picture", export: "Export", picture: "Reading the picture",
-  start: "Finding the object", band: "Widening the border",
-};
-const ASKED = ["start", "band"]; // somebody waits for the answer
 const CANCELLED = 409;
-const QUIET = 500; // milliseconds between two lines of progress, for who listens to them
-
-class Status {
-  #progress = ""; #saidAt = 0; #state = ""; #busy = ""; #far = "";
-
-  constructor() {
-    byId("note-close").addEventListener("click", () => this.note(""));
-  }
-
-  note(message, hint = "") {
-    byId("note").hidden = !message;
-    byId("note-message").textContent = message;
-    byId("note-hint").textContent = hint;
-  }
-
-  fail(error) {
-    if (error.status === CANCELLED) return this.note("Cancelled.", "The trimap is as it was.");
-    this.note(error.message, error.hint);
-    if (error instanceof Error && !(error instanceof Failure)) console.error(error); // ours
-    return undefined;
-  }
-
-  // Says what is done until the answer comes, and how far it is once that is told.
-  async during(text, answer) {
-    [this.#busy, this.#far] = [text, "…"];
-    byId("progress").hidden = byId("cancel-work").hidden = false;
-    byId("progress").removeAttribute("value");
-    this.#say(true);
-    try {
-      return await answer;
-    } finally {
-      this.#busy = "";
-      byId("progress").hidden = byId("cancel-work").hidden = true;
-      this.#say(true);
-    }
-  }
-
-  progress({ what, done, of, seconds_left: seconds }) {
-    const bar = byId("progress"), over = done >= of, left = seconds == null ? "" : `, ${lengthOf(seconds)} left`;
-    if (this.#busy) {
-      if (!ASKED.includes(what) || over) return;
-      [bar.max, bar.value] = [of, done];
-      this.#far = `: ${Math.floor(100 * done / of)} %${left}`;
-    } else {
-      bar.hidden = over;
-      byId("cancel-work").hidden = over || !["export", ...ASKED].includes(what);
-      bar.max = Math.max(of, 1);
-      if (of > 1) bar.value = Math.min(done, of);
-      else bar.removeAttribute("value"); // one long step
-    }
-    const far = of > 1 ? `: ${done} of ${of}${left}` : "…";
-    this.#progress = over ? "" : `${WHAT[what] ?? what}${far}`;
-    this.#say(over);
-  }
-
-  state({ pending, stale, known }, automatic) {
-    const how = automatic ? "are being computed" : "wait for Update (R)";
-    if (!known) this.#state = "Nothing is painted yet";
-    else if (pending) this.#state = `${pending} patches ${how} (striped)`;
-    else this.#state = stale ? "Preview; it settles when the pen rests" : "Preview; export computes the final matte";
-    this.#say(true);
-  }
-
-  #say(now) {
-    if (!now && performance.now() - this.#saidAt < QUIET) return;
-    this.#saidAt = performance.now();
-    const text = this.#busy ? this.#busy + this.#far : this.#progress || this.#state;
-    if (byId("status").textContent !== text) byId("status").textContent = text;
-  }
-}
+const LOADING = 150; // milliseconds that a view may take before that is said
 
 function percent(share) {
   return share < 0.1 ? (100 * share).toPrecision(2) : Math.round(100 * share);
-}
-
-function lengthOf(seconds) {
-  return seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`;
 }
 
 class Studio {
   constructor(info, pictures) {
     this.info = info;
     this.state = new State();
-    this.status = new Status();
-    this.server = new Server(info.id, (away, error) => this.#away(away, error));
+    this.status = new StatusLine();
+    this.notes = new Notes();
+    this.server = new Server(info.id, (error) => this.#troubled(error));
     this.view = new View(byId("viewer"), info, this.server, this.state);
     this.pictures = pictures;
     this.mayReplace = new Set(); // names that the trimap may be saved under, over what is there
   }
 
   async open() {
+    this.state.guard(["view", "splitView"], (view, setting) => {
+      const isThere = view !== "picture" || Boolean(this.info.background);
+      if (!isThere) this.#askBackground(setting);
+      return isThere;
+    });
     await this.view.open();
     this.brush = new Brush(byId("paint"), this.view, this.state, (stroke) => this.#paint(stroke));
     const problems = () => this.server.problems();
@@ -127,8 +57,9 @@ class Studio {
     bindSplit(this.state, byId("stage"));
     listen(actions, (what, on) => what === "pan" ? this.brush.setPanning(on) : this.state.set(what, on));
     this.#bindRest();
-    this.#told({ type: "state", ...this.info });
-    this.server.listen((event) => this.#told(event), () => this.#catchUp());
+    this.#follow();
+    this.#showBackground();
+    this.server.listen(this.info.event, (event) => this.#told(event), () => this.#catchUp());
     const { trimap_file: file, undo, redo, known } = this.info;
     if (!file && !undo && !redo && !known) this.start.open(this.info);
   }
@@ -138,7 +69,7 @@ class Studio {
       try {
         return await action(value);
       } catch (error) {
-        return this.status.fail(error);
+        return this.#fail(error);
       }
     };
     const actions = {
@@ -164,8 +95,9 @@ class Studio {
       band: () => this.#band(),
       scribbles: () => this.#endScribbles(true),
       noScribbles: () => this.#endScribbles(false),
+      noBox: () => this.#endBox(),
       cancelWork: () => this.server.cancel(),
-      cancel: () => { this.brush.cancel(); this.status.note(""); },
+      cancel: () => { this.#endBox(); this.notes.say(""); this.notes.clear("action"); },
       help: showHelp,
     };
     return Object.fromEntries(Object.entries(actions).map(([name, action]) => [name, guarded(action)]));
@@ -185,19 +117,53 @@ class Studio {
     byId("open").addEventListener("submit", (event) => { event.preventDefault(); this.#openAnother(); });
     byId("save-name").value = `${this.stem}-trimap.png`;
     byId("save").addEventListener("submit", (event) => { event.preventDefault(); this.#save(); });
-    byId("background-file").addEventListener("change", (event) => this.#setBackground(event.target.value.trim()));
+    byId("background").addEventListener("submit", (event) => { // a new name was heard of as a change
+      event.preventDefault();
+      if (this.info.background === byId("background-file").value.trim()) this.state.set("view", "picture");
+    });
+    byId("background-file").addEventListener("change", () => this.#setBackground());
+    this.#bindLoading();
     this.state.set("automatic", this.info.automatic);
     this.state.on(["automatic"], (automatic) => {
       if (automatic === this.info.automatic) return;
       this.info.automatic = automatic;
-      this.server.settings({ automatic }).catch((error) => this.status.fail(error));
-      this.status.state(this.info, automatic);
+      this.server.settings({ automatic }).catch((error) => this.#fail(error));
+      this.#showStatus();
     });
     if (matchMedia("(max-width: 1000px)").matches) this.state.set("panel", false);
+    bindScrolling();
+    this.view.home(true); // what is around it is there now
     window.addEventListener("beforeunload", (event) => {
       if (this.info.unsaved || this.server.waiting) event.preventDefault();
     });
     window.addEventListener("hashchange", () => location.reload());
+  }
+
+  #bindLoading() { // what is seen is still the view before
+    let timer = 0;
+    const nameOf = (view) => [...VIEWS, ...MORE_VIEWS].find(({ name }) => name === view).text;
+    this.view.onShown((name) => {
+      if (!name) {
+        clearTimeout(timer);
+        timer = 0;
+        byId("loading").hidden = true;
+      } else {
+        byId("loading").textContent = `${nameOf(name)}: loading…`;
+        timer ||= setTimeout(() => { byId("loading").hidden = false; }, LOADING);
+      }
+    });
+  }
+
+  #fail(error) {
+    if (error.status === CANCELLED) return this.notes.say("Cancelled. The trimap is as it was.");
+    this.notes.warn("action", error.message, error.hint);
+    if (error instanceof Error && !(error instanceof Failure)) console.error(error); // ours
+    return undefined;
+  }
+
+  #showStatus() {
+    const { trouble, waiting } = this.server;
+    this.status.show({ ...this.info, automatic: this.state.get("automatic"), trouble, waiting });
   }
 
   get stem() {
@@ -210,7 +176,7 @@ class Studio {
     try {
       await this.#changed(await this.server.stroke(stroke));
     } catch (error) {
-      this.status.fail(error); // the stroke disappears: the trimap is as it was
+      this.#fail(error); // the stroke disappears: the trimap is as it was
     }
   }
 
@@ -236,8 +202,8 @@ class Studio {
       return undefined;
     }
     this.view.home();
-    this.status.note("Draw a box around the object.");
-    this.brush.boxed = (box) => { this.status.note(""); this.#startFrom({ box }); };
+    byId("boxing").hidden = false;
+    this.brush.boxed = (box) => { this.#endBox(); this.#startFrom({ box }); };
     return undefined;
   }
 
@@ -247,16 +213,22 @@ class Studio {
     return use ? this.#startFrom({ scribbles: true }) : undefined;
   }
 
+  #endBox() {
+    byId("boxing").hidden = true;
+    this.brush.cancel();
+  }
+
   async #startFrom(task) {
+    this.notes.clear("action");
     try {
-      await this.#changed(await this.status.during("Finding the object", this.server.start(task)));
+      await this.#changed(await this.server.start(task));
     } catch (error) {
-      if (error.status === CANCELLED) return this.status.fail(error);
+      if (error.status === CANCELLED) return this.#fail(error);
       if (task.box) this.#begin("box"); // the next drag is one, too
       if (task.scribbles) this.#begin("paint");
-      return this.status.fail(error);
+      return this.#fail(error);
     }
-    return this.#band().catch((error) => this.status.fail(error));
+    return this.#band().catch((error) => this.#fail(error));
   }
 
   #showUnknown() { // where nothing else is known it would only hide the picture's colours
@@ -266,14 +238,16 @@ class Studio {
   async #band() {
     const band = await askBand();
     if (!band) return;
-    await this.#changed(await this.status.during("Widening the border", this.server.band(band)));
+    this.notes.clear("action");
+    await this.#changed(await this.server.band(band));
   }
 
   // the rest
 
-  #nextView(by) {
-    const at = VIEWS.findIndex(({ name }) => name === this.state.get("view"));
-    this.state.set("view", VIEWS[(at + by + VIEWS.length) % VIEWS.length].name);
+  #nextView(by) { // over a picture only where there is one
+    const names = VIEWS.map(({ name }) => name).filter((name) => name !== "picture" || this.info.background);
+    const at = names.indexOf(this.state.get("view"));
+    this.state.set("view", names[(at + by + names.length) % names.length]);
   }
 
   async #mark() {
@@ -301,12 +275,13 @@ class Studio {
     try {
       const { file } = await this.server.save(name, this.mayReplace.has(name));
       this.mayReplace.add(name);
-      this.status.note(`The trimap is saved: ${file}`);
+      this.notes.clear("action");
+      this.notes.say(`The trimap is saved: ${file}`);
       byId("paint").focus({ preventScroll: true }); // the keys belong to the picture again
     } catch (error) {
-      if (!error.message.includes("exists already")) return this.status.fail(error);
+      if (!error.message.includes("exists already")) return this.#fail(error);
       this.mayReplace.add(name);
-      this.status.note(`${error.message}.`, "Save again to replace it, or choose another name.");
+      this.notes.warn("action", `${error.message}.`, "Save again to replace it, or choose another name.");
     }
     return undefined;
   }
@@ -316,64 +291,101 @@ class Studio {
       const { id } = await openPicture(byId("open-name").value.trim());
       window.open(`#${id}`, "_blank");
     } catch (error) {
-      this.status.fail(error);
+      this.#fail(error);
     }
   }
 
-  async #setBackground(background) {
-    if (!background) return;
+  #askBackground(setting) { // before a view over it can be seen
+    this.state.set("panel", true);
+    this.#sayOfBackground("Which picture? Type its name.");
+    this.wantsBackground = setting;
+    byId("background-file").focus();
+  }
+
+  #sayOfBackground(text) {
+    byId("background-problem").textContent = text;
+    byId("background-file").setAttribute("aria-invalid", String(Boolean(text)));
+  }
+
+  async #setBackground() {
+    const background = byId("background-file").value.trim();
+    if (background === (this.info.background ?? "")) return;
     try {
-      await this.server.settings({ background });
-      this.view.backgroundChanged();
-      this.state.set("view", "picture");
-    } catch (error) {
-      this.status.fail(error);
+      Object.assign(this.info, await this.server.settings({ background }));
+    } catch (error) { // what was seen stays
+      this.#sayOfBackground(`${error.message}. ${error.hint ?? ""}`.trim());
+      byId("background-file").value = this.info.background ?? "";
+      return;
     }
+    this.#sayOfBackground("");
+    this.#showBackground();
+    if (background) this.state.set(this.wantsBackground ?? "view", "picture");
+    this.wantsBackground = undefined;
   }
 
-  #away(away, error) {
-    if (!away) return this.status.note("");
-    const { waiting } = this.server;
+  #showBackground() { // other windows may have set it
+    byId("background-file").value = this.info.background ?? "";
+    if (this.info.background) return;
+    for (const name of ["view", "splitView"]) if (this.state.get(name) === "picture") this.state.set(name, "checker");
+  }
+
+  #troubled(error) {
+    this.#showStatus();
+    if (!error) return this.notes.clear("server");
+    const { waiting, trouble } = this.server;
     const wait = waiting ? ` What was painted since (${waiting}) waits in this window: leave it open.` : "";
-    if (error?.status === 404) {
-      return this.status.note("The server has other pictures open.", `Start it again with ${this.info.name}.${wait}`);
+    if (trouble === "others") {
+      const hint = `Start it again with ${this.info.name}.${wait}`;
+      return this.notes.warn("server", "The server has other pictures open.", hint);
     }
-    if (error?.status === 507) return this.status.note(`${error.message}.`, `${error.hint}${wait}`);
-    const again = error?.status === 401
+    if (trouble === "full") return this.notes.warn("server", `${error.message}.`, `${error.hint}${wait}`);
+    const again = trouble === "stranger"
       ? "Open the address that the terminal shows in this browser."
       : `Start it again: hdmatt studio … --port ${location.port}.`;
-    return this.status.note("The server does not answer.", `${again}${wait}`);
+    return this.notes.warn("server", "The server does not answer.", `${again}${wait}`);
   }
 
   async #catchUp() {
     Object.assign(this.info, await this.server.info());
-    this.#told({ type: "state", ...this.info });
+    this.#follow();
+    this.#showBackground();
     await this.view.dirtyAll();
   }
 
-  #told(event) {
-    if (event.type === "tiles") {
-      const known = event.layer === "trimap" && event.client === this.server.client; // by the stroke's answer
-      if (!known) this.view.dirty(event.layer, event.box);
+  #follow() { // whatever the server says of the picture is seen
+    this.state.set("automatic", this.info.automatic); // another window may have switched it
+    this.#showSteps();
+    this.#showUnknown();
+    this.#showStatus();
+    this.waiting.refresh();
+  }
+
+  #told({ id, type, ...event }) {
+    const isOld = id <= this.info.event; // the facts that were asked for are newer
+    if (type === "tiles") {
+      const isKnown = event.layer === "trimap" && event.client === this.server.client; // by the stroke's answer
+      if (!isKnown) this.view.dirty(event.layer, event.box);
       if (event.layer === "alpha") this.waiting.refresh();
-    } else if (event.type === "progress") {
-      this.status.progress(event);
-    } else if (event.type === "state") {
-      const { id: _, type: __, ...changes } = event; // its id is the event's
-      Object.assign(this.info, changes);
-      this.state.set("automatic", this.info.automatic); // another tab may have switched it
-      this.#showSteps();
-      this.#showUnknown();
-      this.status.state(this.info, this.state.get("automatic"));
-      this.waiting.refresh();
-    } else if (event.type === "exported") {
-      this.status.note("Exported:", `${event.files.join(", ")} in ${this.info.output_folder}`);
-    } else if (event.type === "changed") {
-      this.status.note("The picture file changed on disk.", "What is painted may not fit any more: start anew.");
-    } else if (event.type === "lost") {
-      this.#catchUp().catch((error) => this.status.fail(error));
-    } else if (event.type === "error") {
-      this.status.fail(event);
+    } else if (type === "progress" && !isOld) {
+      this.info.works = event.works;
+      this.#showStatus();
+    } else if (type === "state" && !isOld) {
+      Object.assign(this.info, event);
+      this.#follow();
+    } else if (type === "background" && !isOld) {
+      this.info.background = event.name;
+      this.#showBackground();
+    } else if (type === "exported") {
+      this.notes.clear("action");
+      this.notes.say(`Exported: ${event.files.join(", ")} in ${this.info.output_folder}`);
+    } else if (type === "cancelled") {
+      this.notes.say("The export was cancelled. No file was written.");
+    } else if (type === "changed") {
+      this.notes.warn("file", "The picture file changed on disk.", "What is painted may not fit any more: start anew.");
+    } else if (type === "lost") {
+      this.#catchUp().catch((error) => this.#fail(error));
+    } else if (type === "error") {
+      this.#fail(event);
     }
   }
 }
@@ -384,13 +396,15 @@ async function main() {
     const wanted = decodeURIComponent(location.hash.slice(1));
     const found = pictures.find(({ id }, n) => id === wanted || String(n + 1) === wanted);
     const { id } = found ?? pictures[0];
-    const studio = new Studio(await new Server(id, () => {}).info(), pictures);
+    const studio = new Studio(await new Server(id).info(), pictures);
     await studio.open();
-    if (wanted && !found) studio.status.note("The picture of this address is not open here.", "This is another one.");
+    if (wanted && !found) studio.notes.say("The picture of this address is not open here. This is another one.");
     window.studio = studio; // for whoever looks with the browser's own tools
     document.body.dataset.ready = "true";
   } catch (error) {
-    new Status().fail(error);
+    new Notes().warn("page", error.message, error.hint);
+    byId("status").textContent = "The picture could not be opened";
+    if (!(error instanceof Failure)) console.error(error); // ours
   }
 }
 

@@ -7,6 +7,7 @@
 //     Server        one picture; changes of the trimap are sent in order and wait while the server is away
 
 const PAUSE = 1000; // milliseconds between two tries
+const SILENCE = 40000; // milliseconds without a word, of a server that says every 15 seconds that it is there
 
 export class Failure extends Error {
   constructor(status, message, hint = "") {
@@ -17,15 +18,15 @@ export class Failure extends Error {
 }
 
 async function ask(path, method = "GET", body = undefined) {
-  const options = { method, headers: {} };
+  const options = { method, headers: { "X-Status-In-Body": "1" } };
   if (method !== "GET") {
     options.body = JSON.stringify(body ?? {});
     options.headers["Content-Type"] = "application/json";
   }
-  const answer = await fetch(path, options);
-  if (answer.ok) return answer.json();
-  const says = await answer.json().catch(() => ({}));
-  throw new Failure(answer.status, says.message ?? `The server answers ${answer.status}.`, says.hint ?? "");
+  const answer = await fetch(path, options), says = await answer.json().catch(() => ({}));
+  const status = answer.ok ? says.refused : answer.status;
+  if (!status) return says;
+  throw new Failure(status, says.message ?? `The server answers ${status}.`, says.hint ?? "");
 }
 
 export function openPictures() {
@@ -36,10 +37,12 @@ export function openPicture(path) { // one more, of those that the server may op
   return ask("/api/pictures", "POST", { path });
 }
 
-// Away; or started anew, so that its cookie is another one until its new address was opened in this browser; or started
-// with other pictures; or its disk is full. All of these pass, and what was painted waits for that.
-function isAway(error) {
-  return !(error instanceof Failure) || [401, 404, 502, 503, 504, 507].includes(error.status);
+// Why an answer fails to come, or null if it came. The server is away; or was started anew, so that its cookie is
+// another one until its new address was opened in this browser; or was started with other pictures; or its disk is
+// full. All of these pass, and what was painted waits for that.
+function troubleOf(error) {
+  if (!(error instanceof Failure)) return "lost";
+  return { 401: "stranger", 404: "others", 502: "lost", 503: "lost", 504: "lost", 507: "full" }[error.status] ?? null;
 }
 
 function pause(milliseconds) {
@@ -50,13 +53,16 @@ export class Server {
   #path;
   #last = Promise.resolve();
   #source = null;
+  #heard = 0; // when the server last told something
+  #event = 0; // the newest event
+  trouble = null; // "lost", "stranger", "others" or "full"
   client = crypto.randomUUID();
   waiting = 0; // changes that were not answered yet
 
-  // away(true) when an answer fails to come, away(false) when one came again
-  constructor(id, away) {
+  // troubled(error) when `trouble` has changed; null: it is over
+  constructor(id, troubled = () => {}) {
     this.#path = `/api/pictures/${encodeURIComponent(id)}`;
-    this.away = away;
+    this.troubled = troubled;
   }
 
   info() { return ask(this.#path); }
@@ -67,7 +73,7 @@ export class Server {
   cancel() { return ask(`${this.#path}/cancel`, "POST"); } // not after the changes that wait for an answer
   mark() { return ask(`${this.#path}/mark`, "POST"); }
   save(name, overwrite) { return ask(`${this.#path}/save`, "POST", { name, overwrite }); }
-  export(values) { return ask(`${this.#path}/export`, "POST", values); }
+  export(values) { return ask(`${this.#path}/export`, "POST", { ...values, client: this.client }); }
 
   stroke(stroke) { return this.#change("strokes", stroke); }
   undo() { return this.#change("undo", {}); }
@@ -88,14 +94,14 @@ export class Server {
   #change(what, body) {
     this.waiting += 1;
     const sent = this.#last.then(async () => {
-      for (let first = true; ; first = false) {
+      for (;;) {
         try {
           const answer = await ask(`${this.#path}/${what}`, "POST", { ...body, client: this.client });
-          if (!first) this.away(false);
+          this.#troubled(null);
           return answer;
         } catch (error) {
-          if (!isAway(error)) throw error;
-          this.away(true, error);
+          if (!troubleOf(error)) throw error;
+          this.#troubled(error);
           await pause(PAUSE);
         }
       }
@@ -104,21 +110,45 @@ export class Server {
     return sent;
   }
 
-  // told(event) for each event; back() when events may have been missed
-  listen(told, back) {
+  #troubled(error) {
+    const trouble = error && troubleOf(error);
+    if (!trouble && !this.trouble) return;
+    this.trouble = trouble;
+    this.troubled(error);
+  }
+
+  // told(event) for each event after the number `after`; back() when events may have been missed
+  listen(after, told, back) {
     let missed = false;
+    this.#event = after;
     const open = () => {
-      this.#source = new EventSource(`${this.#path}/events`);
-      this.#source.onmessage = (message) => told(JSON.parse(message.data));
+      this.#heard = performance.now();
+      this.#source = new EventSource(`${this.#path}/events?after=${this.#event}`);
+      this.#source.onmessage = (message) => {
+        const event = JSON.parse(message.data);
+        this.#heard = performance.now();
+        this.#event = event.id ?? this.#event;
+        told(event);
+      };
       this.#source.onopen = () => {
-        if (missed) { missed = false; this.away(false); back(); }
+        if (!missed) return;
+        missed = false;
+        if (this.trouble !== "full") this.#troubled(null);
+        back();
       };
       this.#source.onerror = () => {
         missed = true;
-        this.info().catch((error) => this.away(true, error));
+        this.info().catch((error) => this.#troubled(error));
         if (this.#source.readyState === EventSource.CLOSED) setTimeout(open, PAUSE);
       };
     };
     open();
+    setInterval(() => { // a connection may be cut without a word
+      if (performance.now() - this.#heard < SILENCE || this.#source.readyState !== EventSource.OPEN) return;
+      this.#source.close();
+      missed = true;
+      this.#troubled(new Error("the server is silent"));
+      open();
+    }, SILENCE / 4);
   }
 }

@@ -1,6 +1,7 @@
 // What the page is set to: one place that tools, view and keys read and change.
 //
-// Knows nothing of the server and of elements. Everything is a plain value; who wants to follow one listens.
+// Knows nothing of the server and of elements. Everything is a plain value; who wants to follow one listens, and who
+// must refuse one guards it.
 //
 //     LABELS, VIEWS     what can be chosen, in the order of their keys
 //     otherLabel        what the right button paints
@@ -42,6 +43,7 @@ export class State {
     split: false, splitAt: 0.5, splitView: "alpha", automatic: true, panel: true,
   };
   #listeners = [];
+  #guards = [];
 
   get(name) {
     return this.#values[name];
@@ -50,8 +52,14 @@ export class State {
   set(name, value) {
     if (!(name in this.#values)) throw new Error(`no setting ${name}`);
     if (this.#values[name] === value) return;
-    this.#values[name] = value;
-    for (const [names, listener] of this.#listeners) if (names.includes(name)) listener(value, name);
+    const isAllowed = this.#guards.every(([names, allows]) => !names.includes(name) || allows(value, name));
+    if (isAllowed) this.#values[name] = value;
+    const kept = this.#values[name]; // a refused one is shown again where it was chosen
+    for (const [names, listener] of this.#listeners) if (names.includes(name)) listener(kept, name);
+  }
+
+  guard(names, allows) { // allows(value, name): whether a setting may become this now
+    this.#guards.push([names, allows]);
   }
 
   toggle(name) {

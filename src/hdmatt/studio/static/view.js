@@ -8,7 +8,8 @@
 //     View       the layers in one viewer; dirty boxes are fetched again without a flicker
 //
 // A dirty tile stays on the screen until its new bytes are there: `requestInvalidate` raises "tile-invalidated", whose
-// handler fetches the tile and hands it over. Hidden layers catch up when they are shown.
+// handler fetches the tile and hands it over. Hidden layers catch up before they are shown. A view stays on the screen
+// until all tiles of the next one are there: layers that are wanted are loaded unseen, then all change at once.
 
 import { MORE_VIEWS, VIEWS } from "./state.js";
 
@@ -97,9 +98,20 @@ class Layer extends TileSource {
   }
 }
 
+function rectangle(x0, x1, height) {
+  return [[x0, 0], [x1, 0], [x1, height], [x0, height]].map(([x, y]) => ({ x, y }));
+}
+
 export class View {
   #viewer; #info; #server; #state; #versions = new Map(); #items = new Map(); #running = new Map(); #stamp = 0;
   #moved = []; // called whenever the picture lies elsewhere on the screen
+  #listeners = []; // called when another view is seen, or waited for
+  #wanted = new Map(); // names of layers -> where: "left", "right", "both"
+  #next = null; // what is seen once all of it is there; null: it is
+  #corner = [0, 0]; // of the picture, at the screen's
+  #whole = true; // the whole picture is seen, and nothing was moved since
+  #window = [window.innerWidth, window.innerHeight];
+  shown = { left: "original", right: "original", split: false }; // names of views
 
   constructor(element, info, server, state) {
     [this.#info, this.#server, this.#state] = [info, server, state];
@@ -107,7 +119,7 @@ export class View {
       element, drawer: "canvas", tabIndex: "", mouseNavEnabled: false, keyboardNavEnabled: false,
       showNavigationControl: false, showNavigator: false, animationTime: 0.12, blendTime: 0, immediateRender: true,
       imageLoaderLimit: 4, minZoomImageRatio: 0.5, maxZoomPixelRatio: 40, visibilityRatio: 0.2,
-      timeout: 120000, tileRetryMax: 3, tileRetryDelay: 1500,
+      preserveImageSizeOnResize: true, timeout: 120000, tileRetryMax: 3, tileRetryDelay: 1500,
       subPixelRoundingForTransparency: window.OpenSeadragon.SUBPIXEL_ROUNDING_OCCURRENCES.ALWAYS,
     });
     for (const name of ["picture", "trimap", "alpha", "foreground", "composite", "before"]) {
@@ -119,9 +131,9 @@ export class View {
       if (tile.shown < tiledImage.source.wanted(tile)) setTimeout(() => this.#catchUp(tiledImage));
     });
     this.#viewer.addHandler("viewport-change", () => this.#follow());
-    this.#viewer.addHandler("resize", () => this.#follow());
+    this.#viewer.addHandler("resize", () => this.#resized());
     this.#viewer.world.addHandler("add-item", ({ item }) => {
-      item.addHandler("fully-loaded-change", () => this.#dropLeaving());
+      item.addHandler("fully-loaded-change", () => this.#swap());
       this.#follow();
     });
   }
@@ -137,6 +149,13 @@ export class View {
   onMoved(listener) {
     this.#moved.push(listener);
   }
+
+  onShown(listener) { // called with the name of a view that is waited for, or null
+    this.#listeners.push(listener);
+  }
+
+  get width() { return this.#info.width; }
+  get height() { return this.#info.height; }
 
   // places
 
@@ -155,11 +174,17 @@ export class View {
   }
 
   pan(dx, dy) {
+    this.#whole = false;
+    this.#panBy(-dx, -dy);
+  }
+
+  #panBy(dx, dy) {
     const viewport = this.#viewer.viewport;
-    viewport.panBy(viewport.deltaPointsFromPixels(new Point(-dx, -dy), true), true);
+    viewport.panBy(viewport.deltaPointsFromPixels(new Point(dx, dy), true), true);
   }
 
   zoom(factor, x, y) {
+    this.#whole = false;
     const viewport = this.#viewer.viewport;
     viewport.zoomBy(factor, viewport.pointFromPixel(new Point(x, y), true), true);
     viewport.applyConstraints(true);
@@ -171,6 +196,7 @@ export class View {
   }
 
   home(immediately = false) {
+    this.#whole = true;
     this.#viewer.viewport.goHome(immediately);
   }
 
@@ -179,6 +205,7 @@ export class View {
   }
 
   show([y0, x0, y1, x1]) { // with some of what is around it
+    this.#whole = false;
     const around = Math.max(120, 0.5 * Math.max(y1 - y0, x1 - x0));
     const box = new Rect(x0 - around, y0 - around, x1 - x0 + 2 * around, y1 - y0 + 2 * around);
     this.#viewer.viewport.fitBounds(this.#base.imageToViewportRectangle(box), true);
@@ -190,7 +217,7 @@ export class View {
   async dirty(layer, box) {
     const layers = FEEDS[layer] ?? [layer];
     for (const name of layers) box ? this.#versions.get(name)?.touch(box) : this.#versions.get(name)?.touchAll();
-    const isSeen = (item) => layers.includes(item.source?.layer) && item.getOpacity() > 0;
+    const isSeen = (item) => layers.includes(item.source?.layer) && (item.getOpacity() > 0 || item.loading);
     const seen = [...this.#items.values()].filter(isSeen);
     await Promise.all(seen.map((item) => this.#catchUp(item)));
   }
@@ -202,11 +229,7 @@ export class View {
   get settled() { // whether what is on the screen is all there and newest
     const items = [...this.#items.values()];
     return items.every((item) => item.source && (item.getOpacity() === 0 || item.getFullyLoaded()))
-      && !this.#running.size && !items.some((item) => item.leaving);
-  }
-
-  backgroundChanged() {
-    this.dirty("composite", null);
+      && !this.#running.size && !this.#next;
   }
 
   get #base() {
@@ -237,50 +260,60 @@ export class View {
   }
 
   #apply() {
-    const left = this.#namesOf(this.#state.get("original") ? "original" : this.#state.get("view"));
-    const right = this.#state.get("split") ? this.#namesOf(this.#state.get("splitView")) : left;
-    for (const name of new Set([...left, ...right])) {
-      if (!this.#items.has(name)) this.#item(name).then(() => this.#apply());
+    const split = this.#state.get("split");
+    const left = this.#state.get("original") ? "original" : this.#state.get("view");
+    const right = split ? this.#state.get("splitView") : left;
+    const [ofLeft, ofRight] = [left, right].map((name) => this.#namesOf(name));
+    const sideOf = (name) => !ofLeft.includes(name) ? "right" : ofRight.includes(name) ? "both" : "left";
+    this.#wanted = new Map([...ofLeft, ...ofRight].map((name) => [name, sideOf(name)]));
+    this.#next = { left, right, split };
+    for (const name of this.#wanted.keys()) {
+      if (this.#items.has(name)) this.#load(this.#items.get(name));
+      else this.#item(name).then(() => this.#apply());
     }
-    for (const [name, item] of this.#items) {
-      if (!item.source) continue;
-      const isLeft = left.includes(name), isRight = right.includes(name), isTrimap = item.source.layer === "trimap";
-      item.leaving = !isLeft && !isRight && !isTrimap && item.getOpacity() > 0;
-      if (item.leaving) continue; // what was seen stays below until all of the new view is there
-      item.side = isLeft === isRight ? "both" : isLeft ? "left" : "right";
-      this.#reveal(item, !isLeft && !isRight ? 0 : isTrimap ? this.#strength : 1);
+    this.#swap();
+  }
+
+  #load(item) { // unseen, until all of the view is there
+    if (!item.source || item.getOpacity() > 0 || item.loading) return;
+    item.loading = true;
+    item.setPreload(true);
+    item.update(true); // or it would still say that it is there, as all that is hidden does
+    this.#catchUp(item).then(() => this.#swap());
+  }
+
+  #isThere(name) {
+    const item = this.#items.get(name);
+    return item.source && (item.getOpacity() > 0 || (item.getFullyLoaded() && !this.#running.has(item)));
+  }
+
+  #swap() {
+    if (!this.#next) return;
+    if ([...this.#wanted.keys()].every((name) => this.#isThere(name))) {
+      for (const [name, item] of this.#items) if (item.source) this.#place(item, this.#wanted.get(name));
+      [this.shown, this.#next] = [this.#next, null];
+      this.#dropOldColours();
+      this.#follow();
     }
-    this.#dropLeaving();
-    this.#dropOldColours(new Set([...left, ...right]));
-    this.#follow();
+    const { left, right } = this.#next ?? {};
+    for (const listener of this.#listeners) listener(left === this.shown.left ? right : left ?? null);
+  }
+
+  #place(item, side) {
+    item.loading = false;
+    item.side = side;
+    item.setPreload(false);
+    item.setOpacity(!side ? 0 : item.source.layer === "trimap" ? this.#strength : 1);
   }
 
   get #strength() {
     return Math.max(0.01, this.#state.get("strength") / 100);
   }
 
-  #reveal(item, opacity) {
-    const hidden = item.getOpacity() === 0;
-    item.setOpacity(opacity);
-    if (!hidden || !opacity) return;
-    const { world } = this.#viewer, layers = [...this.#items.values()].filter((one) => one.source);
-    if (item.source.layer !== "trimap") {
-      const above = layers.filter((one) => one.source.layer === "trimap").length;
-      world.setItemIndex(item, Math.max(0, world.getItemCount() - 1 - above));
-    }
-    this.#catchUp(item);
-  }
-
-  #dropLeaving() {
-    const items = [...this.#items.values()].filter((item) => item.source);
-    const there = items.every((item) => item.leaving || item.getOpacity() === 0 || item.getFullyLoaded());
-    for (const item of items) if (item.leaving && there) [item.leaving] = [false, item.setOpacity(0)];
-  }
-
-  #dropOldColours(used) { // one colour's tiles are kept, not those of each that a slider went over
+  #dropOldColours() { // one colour's tiles are kept, not those of each that a slider went over
     const others = VIEWS.map(({ background }) => `composite|${background}`);
     for (const [name, item] of this.#items) {
-      if (item.source?.layer === "composite" && !item.leaving && !used.has(name) && !others.includes(name)) {
+      if (item.source?.layer === "composite" && !this.#wanted.has(name) && !others.includes(name)) {
         this.#items.delete(name);
         this.#viewer.world.removeItem(item);
       }
@@ -295,11 +328,28 @@ export class View {
     const x = Math.min(width, Math.max(0, at));
     for (const item of this.#items.values()) {
       if (!item.source) continue;
-      const clip = { left: new Rect(0, 0, x, height), right: new Rect(x, 0, width - x, height) }[item.side];
-      item.setClip(this.#state.get("split") ? clip ?? null : null);
+      const part = { left: [0, x], right: [x, width] }[item.side];
+      // a polygon and no clip: all of both views is loaded, so that the line can be dragged
+      if (part) item.setCroppingPolygons([rectangle(...part, height)]);
+      else item.resetCroppingPolygons();
     }
+    this.#corner = this.toPicture(0, 0);
     this.#viewer.drawer.setImageSmoothingEnabled(this.scale < SHARP_FROM);
     for (const listener of this.#moved) listener();
+  }
+
+  // What is around the stage comes and goes, and the picture stays where it is. In a window of another size all of it
+  // is seen again, if it was.
+  #resized() {
+    const size = [window.innerWidth, window.innerHeight], same = String(size) === String(this.#window);
+    const [corner, whole] = [this.#corner, this.#whole];
+    this.#window = size;
+    queueMicrotask(() => { // once OpenSeadragon has moved it
+      if (!this.#base?.source) return;
+      if (!same && whole) this.home(true);
+      else if (same) this.#panBy(...this.toScreen(...corner));
+      this.#follow();
+    });
   }
 
   // One pass at a time for each layer. What was touched while it ran is fetched by the pass after it.

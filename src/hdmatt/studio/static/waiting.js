@@ -38,8 +38,8 @@ export class Waiting {
   constructor(canvas, view, state, ask) {
     [this.#canvas, this.#view, this.#state, this.#ask] = [canvas, view, state, ask];
     view.onMoved(() => this.#redraw());
-    state.on(["splitAt", "original"], () => this.#redraw());
-    state.on(["view", "split", "splitView"], () => { this.#redraw(); this.refresh(); });
+    state.on(["splitAt"], () => this.#redraw());
+    view.onShown(() => { this.#redraw(); this.refresh(); });
   }
 
   get boxes() {
@@ -57,8 +57,8 @@ export class Waiting {
   }
 
   #sides() { // whether a matte is seen left of the split, and right of it
-    const left = !this.#state.get("original") && showsMatte(this.#state.get("view"));
-    return [left, this.#state.get("split") ? showsMatte(this.#state.get("splitView")) : left];
+    const { left, right } = this.#view.shown;
+    return [showsMatte(left), showsMatte(right)];
   }
 
   #redraw() {
@@ -68,7 +68,7 @@ export class Waiting {
   #draw() {
     const canvas = this.#canvas, ratio = window.devicePixelRatio, context = canvas.getContext("2d");
     [canvas.width, canvas.height] = [canvas.clientWidth * ratio, canvas.clientHeight * ratio]; // clears it, too
-    const [left, right] = this.#sides(), at = this.#state.get("split") ? this.#state.get("splitAt") * canvas.width : 0;
+    const [left, right] = this.#sides(), at = this.#view.shown.split ? this.#state.get("splitAt") * canvas.width : 0;
     context.beginPath();
     if (left && at) context.rect(0, 0, at, canvas.height);
     if (right) context.rect(at, 0, canvas.width - at, canvas.height);

@@ -282,3 +282,69 @@ def test_dialogs_keep_the_focus_and_give_it_back(window):
             )
         window.page.keyboard.press("Escape")
         assert button.evaluate("(element) => element === document.activeElement")
+
+
+def test_the_list_of_keys_can_be_read_to_its_end(browser, address):
+    for width, height in ((1280, 720), (390, 844)):
+        window = Window.opened(browser, address, viewport={"width": width, "height": height})
+        window.page.locator("#paint").focus()
+        window.page.keyboard.press("?")
+        last = window.page.locator("#help-list tr").last
+        last.scroll_into_view_if_needed()
+        box = last.bounding_box()
+        assert box and box["x"] >= 0 and box["x"] + box["width"] <= width and box["y"] + box["height"] <= height
+        window.close()
+
+
+def test_every_other_key_does_what_the_list_says(window):
+    page = window.page
+    state = lambda name: page.evaluate(f"studio.state.get('{name}')")  # noqa: E731
+    place = lambda: np.array(window.at(*INSIDE))  # noqa: E731
+    scale = lambda: page.evaluate("studio.view.scale")  # noqa: E731
+    page.locator("#paint").focus()
+    whole, first = scale(), place()
+    window.press("Equal")
+    window.wait(f"Math.abs(studio.view.scale - {1.5 * whole}) < 0.01")
+    window.press("Minus")
+    window.wait(f"Math.abs(studio.view.scale - {whole}) < 0.01")
+    for key, moved in (("ArrowLeft", (80, 0)), ("ArrowRight", (0, 0)), ("ArrowUp", (0, 80)), ("ArrowDown", (0, 0))):
+        window.press(key)
+        assert np.allclose(place(), first + moved, atol=2), key
+    window.press("Digit9")
+    window.wait("Math.abs(studio.view.scale - 1) < 0.01")
+    window.press("Digit0")
+    window.wait(f"Math.abs(studio.view.scale - {whole}) < 0.01")
+    for key, name in (("KeyT", "trimap"), ("KeyS", "split"), ("KeyP", "panel"), ("KeyA", "automatic")):
+        before = state(name)
+        window.press(key)
+        assert state(name) is not before, key
+        window.press(key)
+        assert state(name) is before, key
+    window.press("KeyV", "Shift+KeyV")
+    assert state("view") == "overlay"
+    page.mouse.move(*window.at(60, 150))
+    page.mouse.down()
+    page.mouse.move(*window.at(60, 250), steps=4)
+    window.press("Escape")
+    page.mouse.up()
+    window.settle()
+    assert window.ask("")["undo"] == 0
+    window.press("Control+e")
+    assert page.locator("#export-dialog").is_visible()
+    window.press("Escape")
+
+
+def test_the_other_end_of_a_pen_paints_as_the_right_button(window):
+    window.press("Digit3")
+    x, y = window.at(60, 200)
+    window.page.evaluate(
+        """([x, y]) => { const canvas = document.getElementById("paint");
+        const { left, top } = canvas.getBoundingClientRect();
+        canvas.setPointerCapture = () => {};
+        for (const [kind, dx] of [["pointerdown", 0], ["pointermove", 20], ["pointerup", 20]]) {
+            canvas.dispatchEvent(new PointerEvent(kind, { pointerId: 7, pointerType: "pen", button: 5, buttons: 32,
+                pressure: 1, clientX: x + dx, clientY: y, bubbles: true })); } }""",
+        [x, y],
+    )
+    window.settle()
+    assert window.label(60, 205) == 128

@@ -48,7 +48,7 @@ export const KEYS = [
   { group: "Work", code: ["KeyA"], action: "toggle", value: "automatic", text: "compute after every stroke, or not" },
   { group: "Work", code: ["KeyN"], action: "problem", value: 1, text: "next problem of the list" },
   { group: "Work", code: ["KeyN"], shift: true, action: "problem", value: -1, text: "problem before" },
-  { group: "Work", code: ["Escape"], action: "cancel", text: "drop the stroke that is being drawn" },
+  { group: "Work", code: ["Escape"], action: "cancel", text: "drop the stroke or the box that is being drawn" },
   { group: "Work", letter: "?", action: "help", text: "this list" },
 ];
 

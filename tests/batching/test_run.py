@@ -2,6 +2,7 @@
 
 import json
 import os
+import queue
 import shutil
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ import cheap_compute
 import pytest
 from small_batch import Inline, pairs, prepared, put, results
 
-from hdmatt.batching import compute
+from hdmatt.batching import compute, worker
 from hdmatt.batching.batch import batch, run, run_watched
 from hdmatt.batching.claims import Claims
 from hdmatt.batching.division import Division, cores, divide
@@ -20,6 +21,7 @@ from hdmatt.batching.ledger import Ledger, LedgerRow
 from hdmatt.batching.watch import Watching
 from hdmatt.errors import InputError, MemoryLimitError
 from hdmatt.inference.options import Options
+from hdmatt.system import memory
 
 
 @pytest.fixture
@@ -291,6 +293,23 @@ def test_arguments_of_another_type_are_refused_by_their_names(folder):
     ):
         with pytest.raises(InputError, match=says):
             batch(**{"inputs": folder / "in", "out": folder / "out"} | arguments)
+
+
+def test_a_worker_keeps_memory_for_the_next_picture_unless_it_is_idle_or_holds_too_much(monkeypatch):
+    task = Task("a", "a.jpg", "a_trimap.png", None, {"alpha": "a.png"}, {}, memory=2**31)
+    monkeypatch.setattr(memory, "resident", lambda: 800 * memory.MIB)
+    assert worker._may_keep(task, 1)
+    assert not worker._may_keep(task, worker._COUNTED_ANEW)  # what leaked is counted then
+    for other in (replace(task, alone=True), replace(task, mask="m.png"), replace(task, memory=700 * memory.MIB)):
+        assert not worker._may_keep(other, 1)
+    monkeypatch.setattr(memory, "resident", lambda: 2 * compute.ENOUGH)
+    assert not worker._may_keep(task, 1)
+    kept, lines = [], queue.Queue[bytes]()
+    monkeypatch.setattr(worker, "_IDLE_SECONDS", 0)
+    monkeypatch.setattr(memory, "keep_between_pictures", lambda *, keep: (kept.append(keep), lines.put(b"next")))
+    assert worker._next(lines) == b"next" and kept == [False]
+    lines.put(b"one more")
+    assert worker._next(lines) == b"one more" and kept == [False]
 
 
 def test_a_picture_gets_little_memory_first_and_all_of_its_share_where_that_is_too_little():

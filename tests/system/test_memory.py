@@ -168,6 +168,26 @@ hdmatt.matte(np.full((80, 90, 3), 99, np.uint8), trimap, network=network, option
     assert run(MATTE + "memory.keep_freed()\nprint(is_mapped())") == "False\n"  # the test would see it
 
 
+def test_memory_that_is_kept_between_pictures_counts_as_free_and_is_given_back_in_the_end(monkeypatch):
+    held, trimmed = [300], []
+    monkeypatch.setattr(memory, "resident", lambda: held[0])
+    monkeypatch.setattr(memory, "_trim", lambda: trimmed.append(held[0]))
+    memory.keep_between_pictures(keep=True)
+    try:
+        assert memory.settled() == 300 and trimmed == [300]
+        held[0] = 800  # a picture was computed
+        memory.give_back()
+        memory.keep_between_pictures(keep=True)
+        assert memory.settled() == 300 and trimmed == [300]
+    finally:
+        memory.keep_between_pictures(keep=False)
+    assert trimmed == [300, 800]
+    held[0] = 310
+    assert memory.settled() == 310
+    memory.give_back()
+    assert len(trimmed) == 4
+
+
 def test_the_peak_is_told_where_the_system_has_no_proc_and_no_getrusage(monkeypatch):
     held = type("", (), {"rss": 5 * memory.MIB, "peak_wset": 7 * memory.MIB})()
     monkeypatch.setattr(memory, "Path", lambda _: Path("/nonexistent"))

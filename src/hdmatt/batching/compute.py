@@ -24,7 +24,7 @@ from hdmatt.system.files import make_folder
 
 # Of one picture on a processor. At 12 megapixels hdmatt takes 1060 MiB if it may, to keep the first layers of patches
 # that are context and query. With 850 it keeps none of them and takes 2 to 3 % more processor seconds.
-_ENOUGH = 900 * memory.MIB
+ENOUGH = 900 * memory.MIB
 
 
 def compute(task: Task) -> Outcome:
@@ -126,7 +126,7 @@ def _matte(task: Task) -> Outcome:
 
 def _in_memory(matted: Callable[..., Any], task: Task, options: Options, *, device: str) -> Any:
     """What `matted(options=...)` returns, in as little memory as is fast, or in all that the task may have."""
-    if device == "cpu" and not task.alone and (task.memory is None or task.memory > _ENOUGH):
+    if device == "cpu" and not task.alone and (task.memory is None or task.memory > ENOUGH):
         with suppress(MemoryLimitError):  # this picture needs more; it is known before anything is computed
-            return matted(options=replace(options, memory=_ENOUGH))
+            return matted(options=replace(options, memory=ENOUGH))
     return matted(options=replace(options, memory=task.memory))

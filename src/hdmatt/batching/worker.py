@@ -15,9 +15,13 @@ import threading
 from importlib import import_module
 from typing import BinaryIO
 
-from hdmatt.batching.executor import Compute, task_of, to_json
+from hdmatt.batching.compute import ENOUGH
+from hdmatt.batching.executor import Compute, Task, task_of, to_json
 from hdmatt.batching.spool import computed_locally
+from hdmatt.system import memory
 
+_IDLE_SECONDS = 1.0
+_COUNTED_ANEW = 50  # pictures
 _END = b""
 
 
@@ -35,12 +39,35 @@ def main(arguments: list[str]) -> None:
     busy = threading.Event()
     threading.Thread(target=_read, args=(0, lines, busy), daemon=True).start()
     _say(answers, {"ready": os.getpid()})
-    while (line := lines.get()) != _END:
+    done = 0
+    while (line := _next(lines)) != _END:
         busy.set()
-        outcome = computed_locally(task_of(json.loads(line)), work)
+        task, done = task_of(json.loads(line)), done + 1
+        memory.keep_between_pictures(keep=_may_keep(task, done))
+        outcome = computed_locally(task, work)
         busy.clear()
         _say(answers, to_json(outcome))
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends anyway; see _stop
+
+
+def _next(lines: "queue.Queue[bytes]") -> bytes:
+    """The next line. What is kept for the next picture is given back if there is none for a while."""
+    try:
+        return lines.get(timeout=_IDLE_SECONDS)
+    except queue.Empty:
+        memory.keep_between_pictures(keep=False)
+        return lines.get()
+
+
+def _may_keep(task: Task, number: int) -> bool:
+    """Whether memory that the last pictures freed may be kept for this one.
+
+    Not where more is held than it may have, nor where its trimap is made first, which holds a smaller picture beside
+    the plan; and from time to time it is counted anew.
+    """
+    if task.alone or task.mask is not None or number % _COUNTED_ANEW == 0:
+        return False
+    return memory.resident() < min(ENOUGH, task.memory or ENOUGH)
 
 
 def _stop(*_: object) -> None:
@@ -69,7 +96,5 @@ def _say(answers: BinaryIO, value: object) -> None:
 
 
 if __name__ == "__main__":
-    from hdmatt.system.memory import keep_freed
-
-    keep_freed()
+    memory.keep_freed()
     main(sys.argv[1:])

@@ -10,6 +10,7 @@ Knows nothing of what the memory is for; what a plan takes is in inference/needs
     can_reset_peak, reset_peak, peak_with_children    the peak of a part of the process's life
     is_out_of_memory          whether an exception says that there was no memory left
     keep_freed, give_back     the allocator: keep what is freed for the next patch, or return it to the system
+    keep_between_pictures     keep it for the next picture, too
 
 Every function works on every system; what a system does not tell is left out, as its docstring says. Linux tells all.
 """
@@ -106,8 +107,13 @@ def settled() -> int:
 
     Loading libraries and weights leaves up to 50 MiB of freed memory behind; the work uses that first.
     """
-    give_back()
-    return resident()
+    if _between.settled is not None:
+        return _between.settled
+    _trim()
+    found = resident()
+    if _between.keep:
+        _between.settled = found
+    return found
 
 
 def peak() -> int:
@@ -181,7 +187,31 @@ def keep_freed(*, large: bool = False) -> None:
 
 
 def give_back() -> None:
-    """Return what was freed to the system. Only glibc; else no effect."""
+    """Return what was freed to the system. No effect while it is kept between pictures, nor without glibc."""
+    if not _between.keep:
+        _trim()
+
+
+def keep_between_pictures(*, keep: bool) -> None:
+    """Whether this process keeps freed memory from one picture to the next; if not, it is given back now.
+
+    Giving it back costs a picture of 1 megapixel 0.5 of 7.4 processor seconds: 400 MB are mapped anew, page by page.
+    While it is kept `settled` says what it said the first time: the next picture uses the kept memory first.
+    """
+    _between.keep, _between.settled = keep, _between.settled if keep else None
+    if not keep:
+        _trim()
+
+
+class _Between:
+    keep = False
+    settled: int | None = None  # what the process held when it began to keep
+
+
+_between = _Between()
+
+
+def _trim() -> None:
     if libc := _glibc():
         libc.malloc_trim(0)
 

@@ -14,6 +14,7 @@ from studio_process import Running
 
 pytestmark = pytest.mark.release
 INSIDE, OUTSIDE, EDGE = CENTRE, (60, 60), (CENTRE[0] - RADIUS + 4, CENTRE[1])
+STATUS = "document.getElementById('status').textContent"
 NEAR = 14  # of 255: JPEG, and the picture's noise
 YELLOW, GREEN, BLUE = np.array((255, 214, 0)), np.array((0, 200, 110)), np.array((40, 80, 255))
 
@@ -432,6 +433,7 @@ def test_a_killed_server_loses_no_stroke_and_the_page_goes_on(browser, tmp_path)
     window.wait(
         "studio.server.waiting === 1 && document.getElementById('note').textContent.includes('does not answer')"
     )
+    window.wait(f"{STATUS} === 'No connection to the server; trying again; 1 change waits'")
     other = shutil.copy(picture, tmp_path / "other.png")
     with Running(other, "--port", first.port) as wrong:  # whose first picture is another one
         window.page.context.new_page().goto(wrong.address)
@@ -441,6 +443,7 @@ def test_a_killed_server_loses_no_stroke_and_the_page_goes_on(browser, tmp_path)
         window.page.context.new_page().goto(again.address)  # its cookie is for all tabs
         window.wait("document.getElementById('note').hidden")
         window.settle()
+        window.wait(f"{STATUS}.endsWith('by Update (R)') || {STATUS}.startsWith('Preview')")
         assert [window.label(10, 40), window.label(140, 30), window.label(140, 50)] == [255] * 3
         window.undo_all()
         assert [window.label(10, 40), window.label(140, 30), window.label(140, 50)] == [0] * 3

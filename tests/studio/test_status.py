@@ -52,7 +52,7 @@ def said():
         ("nothing", "Nothing is painted yet"),
         ("stale", "Preview; it settles when the pen rests"),
         ("pending", "1 patch to be computed (striped)"),
-        ("waiting", "12 patches wait for Update (R)"),
+        ("waiting", "12 patches to be computed by Update (R)"),
         ("running by hand", "Matte: 5 of 12 patches, 43 s left"),
         ("export", "Export: 3 of 12 patches, 4 min left"),
         ("export before the matte", "Export…"),

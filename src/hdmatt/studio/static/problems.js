@@ -75,6 +75,7 @@ export class Problems {
     const item = document.createElement("li"), strong = document.createElement("strong");
     strong.textContent = `${severity}: ${name.replaceAll("-", " ")}`;
     item.append(strong, ` ${text} `);
+    if (this.#chosen().some((problem) => problem.text === text)) item.append("Show place ");
     this.#chosen().forEach((problem, at) => {
       if (problem.text !== text) return;
       const button = Object.assign(document.createElement("button"), { type: "button", textContent: at + 1 });

@@ -29,7 +29,7 @@ export function statusOf({ trouble, waiting, works, known, pending, stale, autom
     return { ...idle, text, spoken: TROUBLE[trouble] };
   }
   if (works.length) return ofWorks(works);
-  const how = automatic ? "to be computed (striped)" : "wait for Update (R)";
+  const how = automatic ? "to be computed (striped)" : "to be computed by Update (R)";
   if (!known) return { ...idle, text: "Nothing is painted yet" };
   if (pending) return { ...idle, text: `${counted(pending, "patch", "patches")} ${how}` };
   const rest = stale ? "it settles when the pen rests" : "export computes the final matte";

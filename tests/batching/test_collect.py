@@ -113,6 +113,12 @@ def test_outputs_that_no_picture_could_have_are_told_before_anything_runs(tmp_pa
         prepared(tmp_path, tmp_path / "out", outputs=outputs)
 
 
+def test_mattes_as_jpeg_are_told_once(tmp_path):
+    pairs(tmp_path, "a", "b")
+    (note,) = prepared(tmp_path, tmp_path / "out", outputs=Outputs("{stem}.jpg")).collected.notes
+    assert "no longer exactly 0 or 1" in note
+
+
 def test_a_folder_of_trimaps_or_masks_that_is_not_there_is_told_once(tmp_path):
     pairs(tmp_path, "a", "b")
     for name in ("trimaps", "masks"):

@@ -34,7 +34,7 @@ from hdmatt.inference.names import DEFAULT_MODEL, checked_strategy
 from hdmatt.inference.options import NetworkChoice, Options, options_given
 from hdmatt.inference.outputs import OUTPUT_FILES, Outputs, check_options
 from hdmatt.network.names import models
-from hdmatt.pictures.files.formats import EXR, FORMATS, Format, writable
+from hdmatt.pictures.files.formats import EXR, FORMATS, JPEG, Format, writable
 from hdmatt.pictures.files.psd import LAYERED
 from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions
 from hdmatt.system.files import digest
@@ -144,6 +144,10 @@ def prepare(
     collected = collect(request, ledger)
     waiting = ("unmatched", "missing", "frames") if watched else ()
     refuse([problem for problem in collected.problems if problem.kind not in waiting])
+    if any(_is_jpeg(entry.outputs.get("alpha", "")) for entry in collected.entries):
+        collected.notes.append(
+            "mattes as JPEG: what trimaps are sure of is no longer exactly 0 or 1; PNG and TIFF keep it"
+        )
     if options.ray is not None:
         load_ray()
     memory = work.options.memory
@@ -209,6 +213,10 @@ def _templates(outputs: Outputs, options: BatchOptions) -> dict[str, str]:
     for kind, template in templates.items():
         writable(Path(template), _formats(kind))
     return templates
+
+
+def _is_jpeg(output: str) -> bool:
+    return FORMATS.get(Path(output).suffix.lower()) is JPEG
 
 
 def _formats(kind: str) -> Mapping[str, Format]:

@@ -74,7 +74,7 @@ def batch_command(
     root: Annotated[
         str | None,
         typer.Option(
-            metavar="DIR|URL", help="What the folders of listed names are relative to.", rich_help_panel=_FIND
+            metavar="DIR|URL", help="Outputs keep the listed names' folders below this.", rich_help_panel=_FIND
         ),
     ] = None,
     skip_unmatched: Annotated[

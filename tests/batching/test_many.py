@@ -82,7 +82,7 @@ def test_two_thousand_pictures_are_each_computed_once_however_often_the_run_dies
     together = [started(folder), started(folder)]
     says = [run.communicate()[0].splitlines()[-1].decode() for run in together]
     assert [run.returncode for run in together] == [3, 3]
-    assert all(line.endswith(f"{BAD} failed") for line in says), says
+    assert all(f"{BAD} failed" in line for line in says), says
     shared = [int(line.split(" done")[0]) for line in says]
     assert all(shared), "one of the two did all the work"
 
@@ -103,4 +103,4 @@ def test_two_thousand_pictures_are_each_computed_once_however_often_the_run_dies
 
     last = started(folder)
     out = last.communicate()[0].decode()
-    assert last.returncode == 3 and out == f"0 done, {PICTURES - BAD} unchanged, {BAD} failed\n"
+    assert last.returncode == 3 and out.startswith(f"0 done, {PICTURES - BAD} unchanged, {BAD} failed")

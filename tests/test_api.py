@@ -123,7 +123,17 @@ def test_progress_is_told_of_every_patch(scene, weights):
     told = []
     options = Options(patch=64, overlap=16)
     hdmatt.matte(*scene, network=cpu(weights), options=options, progress=lambda a, b: told.append((a, b)))
-    assert told[-1][0] == told[-1][1] > 1 and [a for a, _ in told] == sorted({a for a, _ in told})
+    assert told[0] == (0, told[-1][1])  # while contexts are encoded
+    done = [a for a, _ in told if a]
+    assert told[-1][0] == told[-1][1] > 1 and done == sorted(set(done)) and [a for a, _ in told][-len(done) :] == done
+
+
+def test_what_progress_raises_ends_the_work_before_the_first_patch(scene, weights):
+    def stop(done, _):
+        raise InterruptedError(done)
+
+    with pytest.raises(InterruptedError, match="0"):
+        hdmatt.matte(*scene, network=cpu(weights), options=Options(patch=64, overlap=16), progress=stop)
 
 
 def test_help_and_import_load_no_torch():

@@ -178,7 +178,7 @@ def matte(
             curve of a camera; `hdmatt info` lists all. The matte of a camera's curve comes out linear.
         max_pixels: Larger pictures are refused.
         matte_for: Convert alpha for mixing colours in "linear" light or in "display" values, and composite there.
-        progress: Called with (patches done, patches in all).
+        progress: Called with (patches done, patches in all), before the first patch, too; what it raises ends the work.
 
     Raises:
         InputError: What was given cannot be used; see the message and its hint.

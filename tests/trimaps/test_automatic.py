@@ -254,3 +254,11 @@ def test_the_command_makes_trimaps_of_boxes_and_says_so_as_json(scene, capsys):
     assert '"band": "3 px"' in capsys.readouterr().out
     assert scene.call(*words) == 2
     assert "there is no mask" in capsys.readouterr().err
+
+
+def test_contexts_count_as_patches_so_that_the_first_look_is_told_from_its_beginning():
+    told = []
+    progress = automatic._from_the_contexts_on(lambda *values: told.append(values), 3)
+    for values in ((0, 2), (0, 2), (1, 2), (2, 2)):
+        progress(*values)
+    assert told == [(1, 5), (2, 5), (4, 5), (5, 5)]

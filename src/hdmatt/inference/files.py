@@ -68,7 +68,7 @@ def matte_files(
         network: Weights by name or file, a NetworkChoice with runtime, precision and device, or a loaded network.
         strategy: "hdmatt", "crop", "tiles", "downsample" or "whole".
         input_options: The layer of the picture, and how many pixels it may have.
-        progress: Called with (patches done, patches in all).
+        progress: Called with (patches done, patches in all), before the first patch, too; what it raises ends the work.
 
     Raises:
         InputError: An input, output or option cannot be used; see the message and its hint.

@@ -43,8 +43,8 @@ class MatteTask:
     """Everything that a strategy needs.
 
     Attributes:
-        go_on: Called while the smaller picture is matted, with its patches done and in all; what it raises ends the
-            work.
+        progress: Called with patches done and in all; what it raises ends the work.
+        go_on: The same for what comes before the first patch: the smaller picture's patches, and contexts.
     """
 
     picture: RowSource
@@ -54,6 +54,11 @@ class MatteTask:
     progress: Progress | None
     counters: Counters | None
     go_on: Progress = lambda *_: None
+
+    def begun(self, plan: Plan) -> None:
+        """Tell `progress` that no patch is done yet."""
+        if self.progress:
+            self.progress(0, len(plan.queries))
 
     def with_options(self, **changes: int) -> "MatteTask":
         """The same task with other options."""
@@ -74,5 +79,13 @@ def size_of(picture: RowSource) -> tuple[int, int]:
 def patches_alone(task: MatteTask) -> Job:
     """Patch after patch, without a smaller picture."""
     plan = task.plan()
-    rows = run(plan, task.picture, task.trimap, task.model, progress=task.progress, counters=task.counters)
+    rows = run(
+        plan,
+        task.picture,
+        task.trimap,
+        task.model,
+        progress=task.progress,
+        counters=task.counters,
+        go_on=lambda *_: task.begun(plan),
+    )
     return Job(plan, plan.unknown, rows)

@@ -51,9 +51,9 @@ def run(
     Known pixels come out exactly 0 or 1.
 
     Args:
+        progress: Called after each batch, with patches done and in all; what it raises ends the work.
         small_matte: The matte of the smaller picture, for the patches' low frequencies; None: they keep their own.
-        go_on: Called after each batch, also of the context pool, with patches done and in all; what it raises ends the
-            work.
+        go_on: The same for the context pool, before the first patch.
 
     Raises:
         InputError: The network is in training mode, or the picture's rows cannot be read.
@@ -102,6 +102,5 @@ def _rows(
             corrected = small_matte.corrected(window, alpha, marks) if small_matte else alpha
             stitcher.add(window, corrected, weight)
         done += len(piece.windows)
-        go_on(done, len(plan.queries))
         if progress:
             progress(done, len(plan.queries))

@@ -32,7 +32,11 @@ _WIDE = 48 * memory.MIB  # a wide picture's rows make up for the smaller one's m
 
 def with_small_picture(task: MatteTask) -> Job:
     """The strategy `hdmatt`: patches with context, and the smaller picture's matte where the picture is large."""
-    plan, small = plan_small_first(task)
+
+    def go_on(*_: int) -> None:
+        task.begun(plan)
+
+    plan, small = plan_small_first(replace(task, go_on=go_on))
 
     def rows() -> Iterator[tuple[int, Float32[np.ndarray, "rows width"]]]:
         yield from run(
@@ -43,6 +47,7 @@ def with_small_picture(task: MatteTask) -> Job:
             progress=task.progress,
             counters=task.counters,
             small_matte=small() if plan.unknown else None,
+            go_on=go_on,
         )
 
     return Job(plan, plan.unknown, rows())
@@ -110,7 +115,8 @@ def _small_matte(task: MatteTask, step: int) -> SmallMatte | None:
     matte_bytes = needs.small_picture_bytes(*size_of(task.picture)).matte
     small = small.with_options(reserved_bytes=task.options.reserved_bytes + matte_bytes)
     alpha = np.empty(trimap.shape, np.float32)
-    for y, rows in run(small.plan(), small.picture, small.trimap, task.model, counters=counters, go_on=task.go_on):
+    watch = {"progress": task.go_on, "go_on": task.go_on}
+    for y, rows in run(small.plan(), small.picture, small.trimap, task.model, counters=counters, **watch):
         alpha[y : y + len(rows)] = rows
     if task.counters:
         task.counters.rows_read += info.height

@@ -87,7 +87,8 @@ def automatic_band_rows(
     Args:
         widths: How far the first band reaches; None of a side: as far as `numbers` say.
         memory: Limit in bytes, as in Options.
-        progress: Called with the smaller picture's patches done and in all; what it raises ends the work.
+        progress: Called with the smaller picture's patches done and in all, its contexts among them; what it raises
+            ends the work.
     """
     info = picture.info
     step = step_for(info.height, info.width, side=AUTOMATIC_SIDE)
@@ -141,11 +142,24 @@ def decide(
     edge[1:] |= (inside[1:] & outside[:-1]) | (outside[1:] & inside[:-1])
     if not (wide == UNKNOWN).any():  # the mask is all inside or all outside
         return wide
-    alpha = matte(eight_bits(colours), wide, network=network, options=options, progress=progress).alpha
+    told = progress and _from_the_contexts_on(progress, options.candidates)
+    alpha = matte(eight_bits(colours), wide, network=network, options=options, progress=told).alpha
     front, back = alpha >= 1 - numbers.soft, alpha <= numbers.soft
     doubt = ~((front & inside) | (back & outside))  # soft, or the mask says otherwise
     unknown = _near(doubt, numbers.margin * diagonal) | _near(edge, numbers.narrow * diagonal)
     return np.where(unknown & ~thin, np.uint8(UNKNOWN), mask)
+
+
+def _from_the_contexts_on(progress: Progress, contexts: int) -> Progress:
+    """Counts contexts as patches, too: on a smaller picture they take about as long as its patches."""
+    seen = 0
+
+    def told(done: int, of: int) -> None:
+        nonlocal seen
+        seen = min(contexts, seen + (done == 0))
+        progress(contexts + done if done else seen, contexts + of)
+
+    return told
 
 
 def _small_reach(width: Width | None, step: int, height: int, columns: int) -> float | None:

@@ -45,6 +45,7 @@ class StartBody(Client):
     mask: Text | None = None
     alpha: bool = False
     scribbles: bool = False
+    painted: bool = False
 
 
 class BandBody(Client):

@@ -41,7 +41,7 @@ class Export:
 
     @classmethod
     def of(
-        cls, session: Session, folder: Path, names: Mapping[str, Any], *, background: str | Path | None, overwrite: bool
+        cls, session: Session, folder: Path, names: Mapping[str, Any], *, background: str | Path | None
     ) -> "Export":
         """An export of names inside of a folder, checked before anything is computed.
 
@@ -50,7 +50,7 @@ class Export:
 
         Raises:
             InputError: No file, a name that is none, or a format that cannot hold it.
-            OutputError: A file is there already and `overwrite` is not set, or cannot be written.
+            OutputError: A file cannot be written.
         """
         known = {field.name for field in fields(Outputs)}
         files = {name: file_in(folder, names[name]) for name in FILES if names.get(name)}
@@ -66,10 +66,26 @@ class Export:
             check_outputs(outputs, session.path, trimap or session.path)
         if trimap is not None:
             check_trimap_path(trimap, inputs)
-        there = [path.name for path in (*outputs.paths(), *([trimap] if trimap else [])) if path.exists()]
-        if there and not overwrite:
-            raise OutputError(f"{', '.join(there)} exists already", hint="Choose another name, or say: overwrite.")
         return cls(outputs, trimap)
+
+    def check_new(self, is_ours: Callable[[Path], bool]) -> None:
+        """Refuse to write over files.
+
+        Args:
+            is_ours: Whether a trimap may be replaced.
+
+        Raises:
+            OutputError: A file is there already.
+        """
+        there = [path for path in self.outputs.paths() if path.exists()]
+        if self.trimap is not None and self.trimap.exists() and not is_ours(self.trimap):
+            there.append(self.trimap)
+        if there:
+            exist = "exists" if len(there) == 1 else "exist"
+            raise OutputError(
+                f"{', '.join(path.name for path in there)} {exist} already",
+                hint="Choose another name, or tick: Replace the files that are there.",
+            )
 
     def files(self) -> list[str]:
         """The names of what is written."""

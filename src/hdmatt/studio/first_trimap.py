@@ -1,6 +1,7 @@
-"""The trimap that a session begins with, and what tells whether files are the same another time.
+"""A session's trimap from a file and into one, and what tells whether files are the same another time.
 
 first_trimap    a trimap file or array, or none -> tiles
+write_labels    tiles -> a file
 stamp           name, size and time of a file
 """
 
@@ -11,7 +12,9 @@ from hdmatt.errors import InputError
 from hdmatt.pictures.box import Box
 from hdmatt.pictures.info import InputOptions, PictureInfo
 from hdmatt.pictures.objects import path_or_array
+from hdmatt.pictures.reader import as_float
 from hdmatt.pictures.trimap import open_trimap
+from hdmatt.pictures.writer import PictureWriter
 from hdmatt.studio.trimap_tiles import SIZE, TrimapTiles
 
 
@@ -32,6 +35,18 @@ def first_trimap(trimap: Any, info: PictureInfo, options: InputOptions) -> tuple
             y1 = min(y + SIZE, info.height)
             tiles.write(Box(y, 0, y1, info.width), reader.rows(y, y1))
     return tiles, {"trimap": stamp(given) if isinstance(given, Path) else "an array"}
+
+
+def write_labels(trimap: TrimapTiles, path: Path) -> None:
+    """Write a trimap as a grey picture of 8 bits.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    height, width = trimap.size()
+    with PictureWriter(path, height, width, channels=1, bit_depth="8") as writer:
+        for y in range(0, height, SIZE):
+            writer.write(as_float(trimap.rows(y, min(y + SIZE, height))))
 
 
 def stamp(path: Path | None) -> str | None:

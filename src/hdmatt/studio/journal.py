@@ -98,6 +98,12 @@ class Journal:
             self._base.execute("update edits set undone = not undone where number = ?", (edit.number,))
             self._keep(edit.number, before, edit.tiles)
 
+    def strokes(self) -> list[Stroke]:
+        """The strokes that are not undone, in order; labels that were put without one are not among them."""
+        found = self._base.execute("select stroke from edits where not undone order by number")
+        values = (json.loads(words) for (words,) in found)
+        return [Stroke.of(stroke) for stroke in values if stroke["kind"] != "labels"]
+
     def count(self) -> tuple[int, int]:
         """How many edits can be undone and done again."""
         done, undone = self._base.execute("select count(*) - total(undone), total(undone) from edits").fetchone()

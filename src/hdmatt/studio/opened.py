@@ -6,7 +6,6 @@ Knows nothing of requests. Read top to bottom:
     OpenedPicture    strokes, undo, starts, files; tells listeners what changed
 """
 
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -17,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from hdmatt.errors import HDMattError
+from hdmatt.errors import HDMattError, InputError
 from hdmatt.inference.load import AnyNetwork
 from hdmatt.inference.names import DEFAULT_MODEL
 from hdmatt.inference.options import Options
@@ -27,14 +26,14 @@ from hdmatt.studio.events import Events
 from hdmatt.studio.export import Export, file_in, run_export
 from hdmatt.studio.first_trimap import stamp
 from hdmatt.studio.places import free_bytes, id_of, journal_of, locked_file
+from hdmatt.studio.problems import problems_of
 from hdmatt.studio.session import Session
 from hdmatt.studio.starts import Tell
 from hdmatt.studio.strokes import Stroke
 from hdmatt.studio.tiles import LAYERS, Layers
 from hdmatt.studio.trimap_tiles import SIZE
-from hdmatt.studio.worker import Worker
+from hdmatt.studio.worker import LOOK, Worker
 from hdmatt.studio.works import Works
-from hdmatt.trimaps.check import check_trimap
 from hdmatt.trimaps.make import check_trimap_path
 
 _TOO_LITTLE = 0.05  # share of a work that tells nothing yet of how long all of it takes
@@ -95,8 +94,11 @@ class OpenedPicture:
         except BaseException:
             self._release()
             raise
-        self._stamp, self._closed, self._short_of_room = stamp(path), False, False
-        self.ready = self._cancelled = False
+        self._stamp, self._looked = stamp(path), time.monotonic()
+        self._closed = self._changed = self._short_of_room = False
+        self.ready = self._cancelled = self.exporting = False
+        self._own_trimaps: dict[Path, str | None] = {}  # files of ours, as they were when they were written
+        self._kept: dict[str, list[Box]] = {"never": [], "old": []}  # of the matte that is kept to compare
         self._saved = -1 if self.session.steps()[0] else self.session.version
         self.layers = Layers(self.session, self._picture_progress)
         worker.add(self)
@@ -136,6 +138,8 @@ class OpenedPicture:
         def tell(share: float) -> None:
             if self._cancelled or self._worker.closed:
                 raise Stopped
+            if share == 0 or self._time_to_look():
+                self.check_unchanged()
             left = (time.monotonic() - begun) * (1 - share) / share if share > _TOO_LITTLE else None
             self.progress(what, min(99, round(100 * share)), 100, left)
 
@@ -199,41 +203,38 @@ class OpenedPicture:
         return {"label": int(self.session.trimap(box)[0, 0]), "alpha": float(self.session.alpha(box)[0, 0])}
 
     def mark(self) -> dict[str, Any]:
-        """Keep the matte of now as layer "before"."""
+        """Keep the matte of now as layer "before", and which of its patches were not computed."""
+        never, old = self.session.waiting()
         self.layers.mark()
+        self._kept = {"never": never, "old": old}
         with self._lock:
             self.version += 1
             whole = Box(0, 0, self.session.height, self.session.width)
             self.events.publish("tiles", layer="before", version=self.version, box=list(whole), client="")
             return {"version": self.version}
 
+    def waiting(self) -> dict[str, Any]:
+        """Boxes of patches that were never computed, or painted on since; and the same of the matte that is kept."""
+        never, old = self.session.waiting()
+        return {"never": never, "old": old, "before": self._kept}
+
     def problems(self) -> list[dict[str, Any]]:
         """What a check of the trimap finds, one entry for each place."""
-        with tempfile.TemporaryDirectory() as folder:  # a file is read in bands; an array of it may be large
-            trimap = Path(folder) / "trimap.png"
-            self.session.save_trimap(trimap)
-            found = check_trimap(trimap, self.path, input_options=self.choice.input_options)
-        return [
-            {
-                "name": finding.name,
-                "severity": finding.severity,
-                "text": f"{finding.message}. {finding.advice}",
-                "box": [place.y0, place.x0, place.y1, place.x1] if place else None,
-            }
-            for finding in found.findings
-            for place in finding.places or (None,)
-        ]
+        return problems_of(self.session)
 
     def ask(self) -> None:
         """Compute now."""
         self._worker.ask(self)
+        self.tell()
 
     def set_automatic(self, automatic: bool) -> None:
         """Whether the matte follows by itself."""
         self.automatic = automatic
-        self.events.publish("state", **self.state())
         if automatic:
             self._worker.edited(self)
+        else:
+            self._worker.unfollow(self)
+        self.tell()
 
     def set_background(self, path: Path | None) -> None:
         """The picture behind composites; None: none.
@@ -258,39 +259,65 @@ class OpenedPicture:
         check_trimap_path(path, [self.path])
         version = self.session.version
         self.session.save_trimap(path)
-        self._saved, self.trimap_file = version, path.name
-        self.events.publish("state", **self.state())
+        self._trimap_is_in(path, version)
+        self.tell()
         return path.name
+
+    def is_own_trimap(self, path: Path) -> bool:
+        """Whether a file is a trimap of this picture that was written from here, and nobody has changed it since."""
+        with suppress(OSError):
+            return path in self._own_trimaps and stamp(path) == self._own_trimaps[path]
+        return False
+
+    def check_unchanged(self) -> None:
+        """Refuse where the file is no longer the one that was opened.
+
+        Raises:
+            InputError: It was changed, replaced or taken away.
+        """
+        self.look()
+        if self._changed:
+            raise InputError(
+                f"{self.path.name} has changed on disk since it was opened here, so its trimap may not fit any more",
+                hint="Put the old file back. Or save the trimap, end the studio, move "
+                f"{self._journal.name} away, and start again with --trimap.",
+            )
 
     def export(self, export: Export, client: str = "") -> None:
         """Write files in the computing thread, and tell when they are there."""
+        self.check_unchanged()
         version, first = self.session.version, list[tuple[int, float]]()
         self._cancelled = False
 
         def progress(done: int, of: int) -> None:
             if self._worker.closed or self._cancelled:
                 raise Stopped
-            if not first:  # until now the whole picture was looked at, which says nothing of the patches
-                first.append((done, time.monotonic()))
+            if done == of or self._time_to_look():
+                self.check_unchanged()
+            if not first or not done:  # until now the whole picture was looked at, which says nothing of the patches
+                first[:] = [(done, time.monotonic())]
             patches, seconds = done - first[0][0], time.monotonic() - first[0][1]
             self.progress("export", done, of, seconds / patches * (of - done) if patches else None)
 
         def work() -> None:
             try:
+                progress(0, 1)
                 run_export(self.session, export, progress)
             except Stopped:
                 self.events.publish("cancelled", what="export")
-                return
             except Exception as error:
                 self.failed(error)
-                return
+            else:
+                if export.trimap is not None:
+                    self._trimap_is_in(export.trimap, version)
+                self.events.publish("exported", files=export.files())
+                self.tell()
             finally:
                 self.progress("export", 1, 1, 0.0)
-            if export.trimap is not None:
-                self._saved, self.trimap_file = version, export.trimap.name
-            self.events.publish("exported", files=export.files())
-            self.events.publish("state", **self.state())
+            if not self._worker.closed:
+                self.exporting = False
 
+        self.exporting = True
         self._works.ask("export", client)
         self._worker.job(work)
 
@@ -320,12 +347,18 @@ class OpenedPicture:
         """How far a work is."""
         self._works.tell(what, done, of, seconds_left)
         if what in ("matte", "refresh") and done == of:
-            self.events.publish("state", **self.state())
+            self.tell()
+        if self._time_to_look():
+            self.look()
+
+    def tell(self) -> None:
+        """Tell browsers the state."""
+        self.events.publish("state", **self.state())
 
     def paused(self) -> None:
         """The matte is not computed now, whether all of it is there or something came between."""
         if self._works.end("matte", "refresh"):
-            self.events.publish("state", **self.state())
+            self.tell()
 
     def failed(self, error: Exception) -> None:
         """Something could not be done."""
@@ -341,8 +374,10 @@ class OpenedPicture:
             found = stamp(self.path)
         except OSError:
             found = None
-        if found != self._stamp:
-            self._stamp = found
+        self._looked = time.monotonic()
+        changed, before = found != self._stamp, self._changed
+        self._changed = changed
+        if changed and not before:
             self.events.publish("changed")
         free, short = free_bytes(self._journal.parent), self._short_of_room
         self._short_of_room = free < _LITTLE_ROOM
@@ -352,6 +387,15 @@ class OpenedPicture:
                 message=f"only {free / 2**20:.0f} MiB are left on the disk that strokes are kept on",
                 hint="Make room, or strokes will soon be refused.",
             )
+
+    def _time_to_look(self) -> bool:
+        return time.monotonic() - self._looked > LOOK
+
+    def _trimap_is_in(self, path: Path, version: int) -> None:
+        """The trimap of a version was written into a file."""
+        self._saved, self.trimap_file = version, path.name
+        with suppress(OSError):
+            self._own_trimaps[path] = stamp(path)
 
     def _release(self) -> None:
         self._reserved.release()
@@ -369,8 +413,8 @@ class OpenedPicture:
             found = list(map(int, box))
             for layer in ("trimap", "alpha"):  # where the trimap is known the matte follows at once
                 self.events.publish("tiles", layer=layer, version=self.version, box=found, client=client)
-            self.events.publish("state", **self.state())
             self._worker.edited(self)
+            self.tell()
             return {"version": self.version, "box": found, "undo": undo, "redo": redo}
 
     def _picture_progress(self, done: int, of: int) -> None:

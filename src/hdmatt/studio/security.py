@@ -12,6 +12,7 @@ there is a token, and what a browser says about where a request comes from is be
     411, 413    a body of unknown length, or a large one
 """
 
+import html
 import ipaddress
 import secrets
 import socket
@@ -21,7 +22,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.requests import cookie_parser
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MOST_BYTES = 2**20  # of a body: 20 000 points of a stroke
@@ -42,6 +43,19 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
 }
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="dark light"><title>hdmatt studio</title></head>
+<body>
+<h1>hdmatt studio cannot be opened here</h1>
+<p>The server says: {message}.</p>
+<p>{hint} It is the line that begins with <code>hdmatt studio: http://</code>, and it is another one each time that the
+studio is started. What was painted is kept.</p>
+</body>
+</html>
+"""
 
 
 @dataclass(frozen=True)
@@ -109,6 +123,8 @@ class Guard:
             await send(message)
 
         answer = self._refusal(scope) or self._exchange(scope)
+        if isinstance(answer, _Refusal) and _wants_page(scope):
+            answer = answer.page()
         await (answer or self._app)(scope, receive, send_with_headers)
 
     def _refusal(self, scope: Scope) -> Response | None:
@@ -145,11 +161,29 @@ class Guard:
             return answer
         if self._access.allows(cookie_parser(_headers(scope).get("cookie", "")).get(self._access.cookie, "")):
             return None
-        return _refused(401, "this browser is not known here", "Open the address with ?token= that was printed.")
+        return _refused(
+            401, "this browser is not known here", "Open the whole address that the terminal printed, with ?token= and all."
+        )
+
+
+class _Refusal(JSONResponse):
+    """Why a request is not answered, for programs; as a page for who looks at it in a browser."""
+
+    def __init__(self, status: int, message: str, hint: str) -> None:
+        super().__init__({"message": message, "hint": hint}, status, {"cache-control": "no-store"})
+        self._message, self._hint = message, hint
+
+    def page(self) -> Response:
+        text = _PAGE.format(message=html.escape(self._message), hint=html.escape(self._hint))
+        return HTMLResponse(text, self.status_code, {"cache-control": "no-store"})
 
 
 def _refused(status: int, message: str, hint: str) -> Response:
-    return JSONResponse({"message": message, "hint": hint}, status, {"cache-control": "no-store"})
+    return _Refusal(status, message, hint)
+
+
+def _wants_page(scope: Scope) -> bool:
+    return scope["method"] == "GET" and "text/html" in _headers(scope).get("accept", "")
 
 
 def _headers(scope: Scope) -> Mapping[str, str]:

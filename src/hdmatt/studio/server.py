@@ -171,8 +171,7 @@ def _pictures(studio: Studio) -> APIRouter:
 
     @router.get("/{number}/waiting")
     def waiting(number: str) -> dict[str, Any]:
-        never, old = picture_of(number).session.waiting()
-        return {"never": never, "old": old}
+        return picture_of(number).waiting()
 
     return router
 
@@ -197,7 +196,8 @@ def _painting(studio: Studio) -> APIRouter:
     def start(picture: found, body: StartBody) -> dict[str, Any]:
         mask = None if body.mask is None else _allowed(studio, body.mask)
         box = None if body.box is None else Box(*body.box)
-        made = partial(mask_rows, picture.session, box=box, mask=mask, alpha=body.alpha, scribbles=body.scribbles)
+        from_strokes = {"scribbles": body.scribbles, "painted": body.painted}
+        made = partial(mask_rows, picture.session, box=box, mask=mask, alpha=body.alpha, **from_strokes)
         return picture.put("start", lambda tell: made(tell=tell), body.client)
 
     @router.post("/band")
@@ -280,8 +280,9 @@ def _files(studio: Studio) -> APIRouter:
 
     @router.post("/save")
     def save(picture: found, body: SaveBody) -> dict[str, Any]:
-        if not body.overwrite and file_in(picture.output, body.name).exists():
-            raise OutputError(f"{body.name} exists already", hint="Choose another name, or say: overwrite.")
+        path = file_in(picture.output, body.name)
+        if path.exists() and not (body.overwrite or picture.is_own_trimap(path)):
+            raise OutputError(f"{body.name} exists already", hint="Save again to replace it, or choose another name.")
         return {"file": picture.save(body.name)}
 
     @router.post("/export")
@@ -290,7 +291,9 @@ def _files(studio: Studio) -> APIRouter:
         background = body.background
         if background and not _is_colour(background):
             background = str(_allowed(studio, background))
-        made = Export.of(picture.session, picture.output, names, background=background, overwrite=body.overwrite)
+        made = Export.of(picture.session, picture.output, names, background=background)
+        if not body.overwrite:
+            made.check_new(picture.is_own_trimap)
         picture.export(made, body.client)
         return {"job": next(jobs)}
 

@@ -34,14 +34,13 @@ from hdmatt.pictures.objects import path_or_array
 from hdmatt.pictures.raw_copy import SharedPicture, shared_picture
 from hdmatt.pictures.reader import as_float
 from hdmatt.pictures.trimap import UNKNOWN
-from hdmatt.pictures.writer import PictureWriter
 from hdmatt.studio.behind import behind
 from hdmatt.studio.fill import fill
-from hdmatt.studio.first_trimap import first_trimap, stamp
+from hdmatt.studio.first_trimap import first_trimap, stamp, write_labels
 from hdmatt.studio.grid_windows import GridWindows, box_of
 from hdmatt.studio.journal import Edit, Journal
 from hdmatt.studio.strokes import Stroke
-from hdmatt.studio.trimap_tiles import SIZE, Tiles, TrimapTiles, written
+from hdmatt.studio.trimap_tiles import Tiles, TrimapTiles, written
 from hdmatt.studio.window_store import WindowStore
 
 _MARGIN = 128  # pixels around a box for which colours are estimated, too
@@ -99,6 +98,7 @@ class Session:
         self._windows = GridWindows(self.height, self.width, self._options)
         self._alphas = WindowStore(self._options.patch)
         self._decoder: WindowDecoder | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._touch(Box(0, 0, self.height, self.width))
 
     # the trimap
@@ -171,6 +171,11 @@ class Session:
         with self._lock:
             return self._journal.count()
 
+    def strokes(self) -> list[Stroke]:
+        """Everything that was painted and not undone, the first stroke first."""
+        with self._lock:
+            return self._journal.strokes()
+
     def trimap(self, box: Box | None = None, *, level: int = 0) -> UInt8[np.ndarray, "h w"]:
         """The trimap in a box: 0, 128 and 255.
 
@@ -224,10 +229,7 @@ class Session:
         Raises:
             OutputError: It cannot be written.
         """
-        still = self.snapshot()
-        with PictureWriter(path, self.height, self.width, channels=1, bit_depth="8") as writer:
-            for y in range(0, self.height, SIZE):
-                writer.write(as_float(still.rows(y, min(y + SIZE, self.height))))
+        write_labels(self.snapshot(), path)
 
     # the matte
 
@@ -374,7 +376,8 @@ class Session:
         """
         if self.path is None:
             raise InputError("the picture is an array, we need a file to export", hint="Use hdmatt.matte for arrays.")
-        with tempfile.TemporaryDirectory() as folder:
+        with (folders := tempfile.TemporaryDirectory()) as folder:
+            self._folder = folders  # it must go, too, where the process ends in the middle
             trimap = Path(folder) / "trimap.png"
             self.save_trimap(trimap)
             return matte_files(
@@ -393,6 +396,8 @@ class Session:
             self._journal.close()
             self._alphas.close()
             self._picture.close()
+            if self._folder:
+                self._folder.cleanup()
 
     def __enter__(self) -> "Session":
         return self

@@ -43,6 +43,7 @@ def mask_rows(
     mask: Path | None = None,
     alpha: bool = False,
     scribbles: bool = False,
+    painted: bool = False,
     tell: Tell = lambda _: None,
 ) -> Iterator[UInt8[np.ndarray, "_ w"]]:
     """Labels of the whole picture from one of these; strokes of foreground and background stay as they are.
@@ -51,25 +52,25 @@ def mask_rows(
         box: The object lies in it.
         mask: A file: grey, a matte, or a cut-out with transparency.
         alpha: The picture's own transparency says what the object is.
-        scribbles: What was painted so far are strokes on the object and on what lies behind it.
+        scribbles: What is known so far are strokes on the object and on what lies behind it.
+        painted: What brush and lasso have painted, as if nothing else had ever been done: to scribble on.
 
     Raises:
         InputError: Not exactly one of them, or it is of no use.
     """
-    given = [
-        name for name, value in (("box", box), ("mask", mask), ("alpha", alpha), ("scribbles", scribbles)) if value
-    ]
+    ways = {"box": box, "mask": mask, "alpha": alpha, "scribbles": scribbles, "painted": painted}
+    given = [name for name, value in ways.items() if value]
     if len(given) != 1:
-        raise InputError(
-            f"a start from {' and '.join(given) or 'nothing'}", hint="Give one of: box, mask, alpha, scribbles."
-        )
+        raise InputError(f"a start from {' and '.join(given) or 'nothing'}", hint=f"Give one of: {', '.join(ways)}.")
     if box is not None:
         box = box.clipped(session.height, session.width)
         if box.empty:
             raise InputError("the box lies beside the picture", hint="Draw it around the object.")
     with ExitStack() as stack:
         pixels, rounds = _Told(session.pixels, _part(tell, 0, 0.3)), _part(tell, 0.3, 0.9)
-        if scribbles:
+        if painted:
+            rows = _painted(session)
+        elif scribbles:
             rows = _from_strokes(session, pixels, rounds)
         elif box is not None:
             rows = mask_from_box(pixels, (box.x0, box.y0, box.x1, box.y1), progress=rounds)
@@ -178,6 +179,14 @@ def _from_strokes(session: Session, pixels: BandReader, rounds: Progress) -> Mas
             "strokes on both are needed, the object and what lies behind it",
             hint="Paint some foreground and background.",
         ) from error
+
+
+def _painted(session: Session) -> MaskRows:
+    alone = TrimapTiles(session.pixels.info)
+    for stroke in session.strokes():
+        if stroke.kind in ("brush", "lasso"):  # what the others cover follows from what was there
+            alone.paint(stroke)
+    return _TrimapMask(alone)
 
 
 def _source(session: Session, mask: Path | None) -> MaskSource:

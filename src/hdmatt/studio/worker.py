@@ -26,7 +26,7 @@ from hdmatt.studio.session import Session
 
 PAUSE = 0.02  # seconds after the last stroke: a newer one ends a patch that has begun, so waiting saves nothing
 REST = 1.5  # seconds without a stroke, once all patches are there, until contexts are refreshed
-_LOOK = 2.0  # seconds between two looks at the files on disk
+LOOK = 2.0  # seconds between two looks at the files on disk
 _STEP = 0.5  # seconds between two looks whether the studio ends
 _JOIN = 10.0  # seconds that closing waits for the patch that is computed
 
@@ -74,7 +74,7 @@ class Worker:
         self._wishes: dict[Computed, _Wish] = {}
         self._jobs: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._news = threading.Condition()
-        self._busy = False
+        self._busy = self._left_behind = False
         self.closed = False
         self._thread = threading.Thread(target=self._loop, name="mattes", daemon=True)
         self._thread.start()
@@ -94,6 +94,14 @@ class Worker:
             wish.edits += 1
             if picture.automatic or wish.asked:
                 wish.due = time.monotonic() + self._pause
+            self._news.notify_all()
+
+    def unfollow(self, picture: Computed) -> None:
+        """The picture is automatic no more: compute nothing of it but what a person has asked for."""
+        with self._news:
+            wish = self._wishes.get(picture)
+            if wish and not wish.asked:
+                wish.due = None
             self._news.notify_all()
 
     def ask(self, picture: Computed) -> None:
@@ -146,8 +154,9 @@ class Worker:
                 future.cancel()
             self._jobs.clear()
             self._news.notify_all()
-        self._thread.join(_JOIN)
+        self._thread.join(0 if self._left_behind else _JOIN)
         ended = not self._thread.is_alive()
+        self._left_behind = not ended  # it is not waited for again
         if ended:
             with self._news:
                 self._wishes.clear()  # no picture is kept alive by it
@@ -170,7 +179,7 @@ class Worker:
                 pictures = list(self._wishes)
             if self.closed:
                 return
-            if time.monotonic() - looked > _LOOK:
+            if time.monotonic() - looked > LOOK:
                 looked = time.monotonic()
                 for picture in pictures:
                     picture.look()
@@ -186,7 +195,7 @@ class Worker:
 
     def _seconds(self) -> float:
         now = time.monotonic()
-        return max(0.0, min([_LOOK, *(when - now for when in self._due() if when is not None)]))
+        return max(0.0, min([LOOK, *(when - now for when in self._due() if when is not None)]))
 
     def _due(self) -> list[float | None]:
         """When each picture is to be computed."""
@@ -197,14 +206,20 @@ class Worker:
         with self._news:
             asked, edits = wish.asked, wish.edits
             wish.due, wish.asked = None, False
+
+        def ends() -> bool:
+            return self.closed or not (asked or picture.automatic)
+
         try:
-            complete = self._follow(picture, wish, lambda: self.closed or wish.edits != edits or bool(self._jobs))
+            complete = self._follow(picture, wish, ends, lambda: ends() or wish.edits != edits or bool(self._jobs))
         except Exception as error:  # the next stroke is followed all the same
             picture.paused()
             return None if self.closed else picture.failed(error)
         picture.paused()
         with self._news:
-            if wish.edits != edits:
+            if not (asked or wish.asked or picture.automatic):  # switched off meanwhile
+                wish.due = None
+            elif wish.edits != edits:
                 wish.asked = wish.asked or asked
                 if picture.automatic or wish.asked:
                     wish.due = wish.due or time.monotonic() + self._pause
@@ -213,8 +228,15 @@ class Worker:
             elif picture.session.known and (picture.session.stale or picture.session.pending):
                 wish.due, wish.asked = time.monotonic() + (0 if asked else self._rest), asked
 
-    def _follow(self, picture: Computed, wish: _Wish, stopped: Callable[[], bool]) -> bool:
-        """One step of a picture: its patches, or a refresh. Whether it came to its end."""
+    def _follow(
+        self, picture: Computed, wish: _Wish, ends: Callable[[], bool], stopped: Callable[[], bool]
+    ) -> bool:
+        """One step of a picture: its patches, or a refresh. Whether it came to its end.
+
+        Args:
+            ends: Whether nobody wants it any more.
+            stopped: Whether something else comes first.
+        """
         session = picture.session
         if not session.known or not (session.pending or session.stale):
             picture.progress("matte", 0, 0, 0.0)
@@ -224,14 +246,14 @@ class Worker:
             # the first one goes on while strokes come, or it would never be done
             first = not session.refreshed
             told = _Phases(picture.progress)
-            done = session.refresh(lambda: self.closed or (bool(self._jobs) if first else stopped()), told.progress)
+            done = session.refresh(lambda: ends() or bool(self._jobs) if first else stopped(), told.progress)
             picture.progress("refresh", 1 if done else 0, 1, 0.0)
             if not done:
                 return False
         to_its_end, wish.given_up = wish.given_up, False
 
         def unwanted() -> bool:
-            wish.given_up = self.closed or (not to_its_end and stopped())
+            wish.given_up = ends() or (not to_its_end and stopped())
             return wish.given_up
 
         picture.progress("matte", 0, session.pending, None)

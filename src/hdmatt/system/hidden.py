@@ -1,6 +1,7 @@
 """Hidden files that take their place when they are complete. Knows nothing of what is in them.
 
     HiddenFile       a file that is written beside its place
+    discard_all      removes those of this process that are not complete
     remove_stale     removes those that killed processes left in a folder
     place_of         where a path's file stands, once links are followed
     hidden_name      a random hidden name beside a path
@@ -15,6 +16,7 @@ import os
 import re
 import secrets
 import stat
+import weakref
 from contextlib import suppress
 from errno import EINVAL, ENOTSUP
 from pathlib import Path
@@ -27,6 +29,7 @@ try:
 except ImportError:  # Windows has none
     fcntl = None
 
+_LIVING: "weakref.WeakSet[HiddenFile]" = weakref.WeakSet()
 _NAME = re.compile(r"\.hdmatt-[0-9a-f]{16}(\.\w+)?")
 
 
@@ -54,6 +57,7 @@ class HiddenFile:
         self._file = -1
         self.place = place_of(path)
         self.path = hidden_name(self.place)
+        _LIVING.add(self)
         try:
             self._file = self._create()
             old = os.stat(self.place) if self.place.exists() else None
@@ -154,6 +158,12 @@ class HiddenFile:
             with suppress(OSError):
                 os.close(self._file)  # the lock goes with it
         self._file = -1
+
+
+def discard_all() -> None:
+    """Remove every hidden file of this process that was not published: before it ends with a thread that writes."""
+    for file in list(_LIVING):
+        file.discard()
 
 
 def remove_stale(folder: Path) -> None:

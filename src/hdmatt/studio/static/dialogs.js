@@ -50,13 +50,13 @@ export async function askBand() {
 }
 
 const FILES = [
-  ["alpha", "Alpha", "-alpha.png", true],
-  ["cutout", "Cut-out with transparency", "-cutout.png", true],
-  ["foreground", "Foreground colours", "-foreground.png", false],
-  ["composite", "Over the background", "-composite.png", false],
+  ["alpha", "Alpha", "_alpha.png", true],
+  ["cutout", "Cut-out with transparency", "_cutout.png", true],
+  ["foreground", "Foreground colours", "_foreground.png", false],
+  ["composite", "Over the background", "_composite.png", false],
   ["psd", "Photoshop file with the matte as mask", ".psd", false],
   ["layered", "EXR with layers", ".exr", false],
-  ["trimap", "Trimap", "-trimap.png", true],
+  ["trimap", "Trimap", "_trimap.png", true],
 ];
 
 export class Export {
@@ -107,7 +107,7 @@ export class Export {
       this.#dialog.close();
     } catch (error) {
       const said = `${error.message}. ${error.hint ?? ""}`;
-      this.#problem(said, said.includes("exists already"));
+      this.#problem(said, /exists? already/.test(said));
     }
   }
 }

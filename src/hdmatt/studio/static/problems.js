@@ -59,7 +59,7 @@ export class Problems {
     for (const button of this.#list.querySelectorAll("button")) {
       button.ariaCurrent = String(button.dataset.at === String(this.#at));
     }
-    this.#count.textContent = `${this.#at + 1} of ${places.length}: ${problem.name.replaceAll("-", " ")}`;
+    this.#count.textContent = `${this.#at + 1} of ${places.length}: ${problem.title} (${problem.where})`;
     this.show(problem.box);
   }
 
@@ -71,15 +71,16 @@ export class Problems {
     this.#list.replaceChildren(...findings.map((text) => this.#row(shown.find((problem) => problem.text === text))));
   }
 
-  #row({ name, severity, text }) {
+  #row({ title, severity, text }) {
     const item = document.createElement("li"), strong = document.createElement("strong");
-    strong.textContent = `${severity}: ${name.replaceAll("-", " ")}`;
+    strong.textContent = `${severity}: ${title}`;
     item.append(strong, ` ${text} `);
     if (this.#chosen().some((problem) => problem.text === text)) item.append("Show place ");
     this.#chosen().forEach((problem, at) => {
       if (problem.text !== text) return;
-      const button = Object.assign(document.createElement("button"), { type: "button", textContent: at + 1 });
-      button.setAttribute("aria-label", `Place ${at + 1}: ${name.replaceAll("-", " ")}`);
+      const button = document.createElement("button");
+      Object.assign(button, { type: "button", textContent: `${at + 1}: ${problem.where}` });
+      button.setAttribute("aria-label", `Place ${at + 1}: ${title}, ${problem.where}`);
       button.dataset.at = at;
       button.addEventListener("click", () => { this.#at = at; this.#go(); });
       item.append(button);

@@ -32,9 +32,9 @@ function stripes(distance, ratio) { // dark beside light, to be seen on every pi
 }
 
 export class Waiting {
-  #canvas; #view; #state; #ask; #boxes = { never: [], old: [] }; #timer = 0; #again = false; #frame = 0;
+  #canvas; #view; #state; #ask; #boxes = { never: [], old: [], before: { never: [], old: [] } }; #timer = 0; #again = false; #frame = 0;
 
-  // ask() -> a promise of { never, old }
+  // ask() -> a promise of { never, old, before: { never, old } }; `before` of the matte that is kept to compare
   constructor(canvas, view, state, ask) {
     [this.#canvas, this.#view, this.#state, this.#ask] = [canvas, view, state, ask];
     view.onMoved(() => this.#redraw());
@@ -56,9 +56,10 @@ export class Waiting {
     this.#ask().then((boxes) => { this.#boxes = boxes; this.#redraw(); }).catch(() => {}); // the next event asks again
   }
 
-  #sides() { // whether a matte is seen left of the split, and right of it
+  #sides() { // the boxes of the matte that is seen left of the split, and right of it; null: none is seen
+    const of = (name) => name === "before" ? this.#boxes.before : showsMatte(name) ? this.#boxes : null;
     const { left, right } = this.#view.shown;
-    return [showsMatte(left), showsMatte(right)];
+    return [of(left), of(right)];
   }
 
   #redraw() {
@@ -69,11 +70,17 @@ export class Waiting {
     const canvas = this.#canvas, ratio = window.devicePixelRatio, context = canvas.getContext("2d");
     [canvas.width, canvas.height] = [canvas.clientWidth * ratio, canvas.clientHeight * ratio]; // clears it, too
     const [left, right] = this.#sides(), at = this.#view.shown.split ? this.#state.get("splitAt") * canvas.width : 0;
+    if (left && at) this.#stripe(context, left, 0, at);
+    if (right) this.#stripe(context, right, at, canvas.width);
+  }
+
+  #stripe(context, { never, old }, from, to) { // between two columns of the canvas
+    const ratio = window.devicePixelRatio;
+    context.save();
     context.beginPath();
-    if (left && at) context.rect(0, 0, at, canvas.height);
-    if (right) context.rect(at, 0, canvas.width - at, canvas.height);
+    context.rect(from, 0, to - from, context.canvas.height);
     context.clip();
-    for (const [boxes, distance] of [[this.#boxes.never, WIDE], [this.#boxes.old, NARROW]]) {
+    for (const [boxes, distance] of [[never, WIDE], [old, NARROW]]) {
       if (!boxes.length) continue;
       const path = new Path2D();
       for (const [y0, x0, y1, x1] of boxes) {
@@ -83,5 +90,6 @@ export class Waiting {
       context.fillStyle = stripes(distance, ratio);
       context.fill(path);
     }
+    context.restore();
   }
 }

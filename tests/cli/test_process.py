@@ -38,6 +38,16 @@ def test_stdout_that_is_full_or_closed_is_told_by_the_exit_code():
 
 
 @pytest.mark.release
+@pytest.mark.parametrize("words", [["--help"], ["studio", "--help"]])
+def test_help_into_a_pipe_that_nobody_reads_on_is_no_failure(words):
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = command(*words, stdout=writing)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.release
 def test_stderr_that_is_closed_changes_nothing_and_no_file_gets_its_number():
     code = f"{RUN[:-17]}main(); import os; print(os.open(os.devnull, os.O_RDONLY) > 2)"
     done = subprocess.run(

@@ -59,6 +59,23 @@ def killed_while_painting(first):
     return answered, first.communicate()[1]
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_in_the_middle_of_an_export_leaves_no_file_and_says_so(tmp_path, number, code):
+    picture, trimap = studio_scene.files(tmp_path, 1500, 1400)
+    out = tmp_path / "out"
+    out.mkdir()
+    with Running(picture, "--trimap", trimap, "-o", out) as running:
+        running.json("PUT", "/api/pictures/1/settings", {"automatic": False})
+        running.json("POST", "/api/pictures/1/export", {"alpha": "a.png", "cutout": "c.png", "trimap": "t.png"})
+        while not any(path.name.startswith(".hdmatt-") for path in out.iterdir()):
+            assert running.poll() is None
+        running.send_signal(number)
+        _, error = running.communicate(timeout=300)
+    assert running.returncode == code
+    assert error == "hdmatt: stopped while picture.png was exported; none of its files was written\n"
+    assert list(out.iterdir()) == []
+
+
 def goes_on(again, picture, answered):
     facts = again.json("GET", "/api/pictures/1")
     again.json("PUT", "/api/pictures/1/settings", {"automatic": False})

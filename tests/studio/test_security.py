@@ -104,3 +104,13 @@ def test_a_server_for_everybody_is_called_by_numbers_and_its_own_name_only():
     assert everywhere.knows("192.168.1.7:80") and everywhere.knows("192.168.1.7")
     assert not everywhere.knows("evil.example:80") and not everywhere.knows("192.168.1.7:81")
     assert "token=" in everywhere.address and everywhere.token not in repr(everywhere)
+
+
+@pytest.mark.parametrize(("path", "headers"), [("/?token=wrong", {}), ("/", {"host": "evil.example:8123"})])
+def test_who_opens_a_wrong_address_in_a_browser_sees_a_page_that_says_what_to_do(client, path, headers):
+    asked = {"accept": "text/html,application/xhtml+xml", **headers}
+    answer, plain = client.get(path, headers=asked), client.get(path, headers={"accept": "*/*", **headers})
+    assert answer.status_code == plain.status_code in (401, 421)
+    assert answer.headers["content-type"].startswith("text/html") and "<h1>" in answer.text
+    assert plain.json()["message"] in answer.text and "that the terminal printed" in answer.text
+    assert "default-src 'none'" in answer.headers["content-security-policy"]

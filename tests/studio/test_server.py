@@ -1,7 +1,11 @@
 """hdmatt.studio.server: strokes, tiles, files and events through requests."""
 
+import inspect
+import os
+import re
 import shutil
 import sqlite3
+import threading
 from dataclasses import fields
 from io import BytesIO
 
@@ -17,7 +21,9 @@ import hdmatt
 from hdmatt.pictures.box import Box
 from hdmatt.studio import server
 from hdmatt.studio.bodies import ExportBody
+from hdmatt.studio.problems import TITLES
 from hdmatt.studio.strokes import Stroke
+from hdmatt.trimaps import check
 
 ONE = "/api/pictures/1"
 
@@ -350,6 +356,88 @@ def test_the_picture_is_never_written_over(shared):
     assert shared.post(f"{ONE}/export", json={"alpha": "picture.png", "overwrite": True}).status_code == 400
 
 
+@pytest.fixture
+def exporting(model, tmp_path, monkeypatch):
+    """A client, its studio and a folder of results; instead of a matte is written what is asked for."""
+
+    def export(self, outputs, *, progress):
+        progress(0, 2)
+        for path in outputs.paths():
+            path.write_bytes(b"made")
+        progress(2, 2)
+
+    monkeypatch.setattr("hdmatt.studio.session.Session.export", export)
+    picture, trimap = studio_scene.files(tmp_path)
+    (tmp_path / "out").mkdir()
+    with running([picture], model, trimap=trimap, output=tmp_path / "out") as (client, studio):
+        yield client, studio, tmp_path / "out"
+
+
+def test_the_trimap_that_was_saved_here_is_replaced_and_no_other_file(exporting):
+    client, studio, out = exporting
+    assert client.post(f"{ONE}/save", json={"name": "mine.png", "overwrite": False}).status_code == 200
+    assert client.post(f"{ONE}/save", json={"name": "mine.png", "overwrite": False}).status_code == 200
+    assert client.post(f"{ONE}/export", json={"alpha": "a.png", "trimap": "mine.png"}).status_code == 200
+    assert studio.worker.wait(60)
+    (out / "mine.png").write_bytes(b"of somebody else")
+    answer = client.post(f"{ONE}/export", json={"alpha": "a.png", "trimap": "mine.png"})
+    assert answer.status_code == 400 and answer.json()["message"] == "a.png, mine.png exist already"
+    assert "tick: Replace" in answer.json()["hint"]
+    assert (out / "mine.png").read_bytes() == b"of somebody else"
+    assert client.post(f"{ONE}/save", json={"name": "mine.png", "overwrite": False}).status_code == 400
+
+
+def test_a_picture_that_changed_on_disk_is_neither_exported_nor_begun_with(exporting):
+    client, studio, out = exporting
+    path = studio.find("1").path
+    old = path.stat()
+    os.utime(path, (1, 1))
+    for what, body in (("export", {"alpha": "a.png"}), ("band", {"inside": 3, "outside": 3})):
+        answer = client.post(f"{ONE}/{what}", json=body)
+        assert answer.status_code == 400 and "has changed on disk" in answer.json()["message"]
+    assert not list(out.iterdir())
+    os.utime(path, ns=(old.st_atime_ns, old.st_mtime_ns))  # the old file is back
+    assert client.post(f"{ONE}/export", json={"alpha": "a.png"}).status_code == 200
+    assert studio.worker.wait(60)
+
+
+def test_a_picture_that_changes_while_it_is_exported_leaves_no_trimap_and_says_so(exporting, monkeypatch):
+    def export(self, outputs, *, progress):
+        os.utime(self.path, (1, 1))
+        progress(2, 2)
+
+    monkeypatch.setattr("hdmatt.studio.session.Session.export", export)
+    client, studio, out = exporting
+    assert client.post(f"{ONE}/export", json={"alpha": "a.png", "trimap": "t.png"}).status_code == 200
+    assert studio.worker.wait(60)
+    said = [event["message"] for event in events(studio) if event["type"] == "error"]
+    assert len(said) == 1 and "has changed on disk" in said[0]
+    assert not list(out.iterdir()) and client.get(ONE).json()["works"] == []
+
+
+def test_an_export_that_closing_cuts_off_is_named(exporting, monkeypatch):
+    def export(self, outputs, *, progress):
+        begun.set()
+        while True:
+            progress(0, 2)
+
+    begun = threading.Event()
+    monkeypatch.setattr("hdmatt.studio.session.Session.export", export)
+    client, studio, out = exporting
+    client.post(f"{ONE}/export", json={"alpha": "a.png", "trimap": "t.png"})
+    assert begun.wait(60)
+    assert studio.close() and studio.cut_off == ["picture.png"]
+    assert not list(out.iterdir())
+
+
+def test_what_of_a_kept_matte_was_not_computed_is_known(model, tmp_path):
+    picture, trimap = studio_scene.files(tmp_path)
+    with running([picture], model, trimap=trimap) as (client, _):
+        client.post(f"{ONE}/mark")
+        waiting = client.get(f"{ONE}/waiting").json()
+        assert waiting["never"] and waiting["before"]["never"] == waiting["never"]
+
+
 def test_a_saved_trimap_is_the_painted_one(model, tmp_path):
     picture, trimap = studio_scene.files(tmp_path)
     with running([picture], model, trimap=trimap) as (client, studio):
@@ -396,6 +484,14 @@ def test_problems_are_boxes_to_jump_to(model, tmp_path):
         (hole,) = [problem for problem in found if problem["name"] == "pinholes"]
         y0, x0, y1, x1 = hole["box"]
         assert y0 <= 9 < y1 and x0 <= 9 < x1 and hole["severity"] == "warning" and hole["text"]
+        assert (hole["title"], hole["where"]) == ("a small unknown hole", "top left, 4 pixels")
+
+
+def test_every_finding_with_a_place_has_words_for_it():
+    source = inspect.getsource(check)
+    names = set(re.findall(r'Finding\(\s*"([a-z-]+)"', source)) | {"pinholes", "specks", "islands"}
+    without = {"inverted", "no-unknown", "no-foreground", "no-background", "mostly-unknown", "size"}
+    assert names - without == set(TITLES)
 
 
 def test_a_picture_that_changed_on_disk_is_noticed_once(model, tmp_path):

@@ -88,3 +88,22 @@ def test_the_alpha_of_the_picture_is_a_mask(model, tmp_path):
         assert client.post("/api/pictures/2/start", json={"alpha": True}).status_code == 400
         assert client.post(f"{ONE}/start", json={"alpha": True, "scribbles": True}).status_code == 400
         assert client.post(f"{ONE}/start", json={}).status_code == 400
+
+
+def test_scribbles_after_a_bad_start_have_only_what_was_painted(model, tmp_path):
+    picture, trimap = studio_scene.files(tmp_path)
+    cv2.imwrite(str(tmp_path / "mask.png"), np.where(cv2.imread(str(trimap), 0) == 255, 255, 0).astype(np.uint8))
+    with running([picture], model, root=tmp_path) as (client, studio):
+        session = studio.find("1").session
+        client.post(f"{ONE}/strokes", json={"kind": "brush", "label": 255, "points": [[75, 65, 6]]})
+        client.post(f"{ONE}/start", json={"mask": "mask.png"})
+        client.post(f"{ONE}/strokes", json={"kind": "fill", "label": 0, "points": [[75, 65, 0]]})
+        client.post(
+            f"{ONE}/strokes", json={"kind": "lasso", "label": 255, "points": [[5, 5, 0], [5, 20, 0], [20, 5, 0]]}
+        )
+        before = session.trimap()
+        assert client.post(f"{ONE}/start", json={"painted": True}).status_code == 200
+        found = session.trimap()
+        assert found[75, 65] == 255 and found[6, 7] == 255 and (found == 128).mean() > 0.9
+        client.post(f"{ONE}/undo")
+        assert np.array_equal(session.trimap(), before)

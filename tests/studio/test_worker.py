@@ -75,3 +75,27 @@ def test_a_patch_is_given_up_for_a_stroke_but_never_two_in_a_row():
     assert one.wait(60)
     assert one.close()
     assert picture.log == ["given up", "patch", "given up", "patch"]
+
+
+class _Followed(_Patches):
+    """A picture that is switched off in the middle of its first patch."""
+
+    def update(self, near, *, stopped):
+        if self.automatic:
+            self.automatic = False
+            self._follow.unfollow(self)
+        yield from super().update(near, stopped=stopped)
+
+
+def test_a_picture_that_is_followed_no_more_is_let_be_until_somebody_asks():
+    one = Worker(pause=0, rest=0)
+    picture = _Followed(one, strokes=0)
+    one.add(picture)
+    assert one.wait(60)
+    assert picture.log == ["given up"] and picture.pending == 2
+    one.edited(picture)
+    assert one.wait(60) and picture.pending == 2
+    one.ask(picture)
+    assert one.wait(60)
+    assert one.close()
+    assert picture.log == ["given up", "patch", "patch"]

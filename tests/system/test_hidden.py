@@ -145,3 +145,12 @@ def test_a_file_that_is_taken_for_a_stale_one_before_it_is_locked_is_made_again(
     monkeypatch.setattr(hidden, "_lock", slow)
     put(tmp_path / "a", b"new")
     assert removed and names(tmp_path) == ["a"] and (tmp_path / "a").read_bytes() == b"new"
+
+
+def test_all_that_is_not_published_can_be_removed_before_the_process_ends(tmp_path):
+    put(tmp_path / "kept", b"1")
+    begun = [HiddenFile(tmp_path / name) for name in ("a", "kept")]
+    hidden.discard_all()
+    assert names(tmp_path) == ["kept"] and (tmp_path / "kept").read_bytes() == b"1"
+    for file in begun:
+        file.discard()

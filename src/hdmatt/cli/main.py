@@ -6,6 +6,7 @@ main    exit codes: 0 done, 2 a mistake in what we were given, 1 a mistake of ou
 """
 
 import sys
+from errno import EPIPE
 from typing import Annotated
 
 import typer
@@ -64,6 +65,8 @@ def main(arguments: list[str] | None = None) -> int:
         keep_freed()
         code = _run(sys.argv[1:])
         if (error := process.all_printed()) and code == 0:
+            if error.errno == EPIPE and "--help" in sys.argv[1:]:
+                return code  # whoever looks at the first lines only has seen them
             shared.print_error(f"hdmatt: the work is done, but stdout cannot be written ({error.strerror})")
             return process.NOT_PRINTED
         return code

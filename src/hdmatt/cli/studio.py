@@ -4,7 +4,7 @@ import os
 import socket
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -12,6 +12,7 @@ from hdmatt.cli import shared
 from hdmatt.errors import InputError, OutputError
 
 _SERVER = "The server"
+_INTERRUPTED = 130  # exit code after Ctrl-C, as shells have it
 
 
 def studio_command(
@@ -69,20 +70,40 @@ def studio_command(
     )
     with _listen(host, port) as listening:
         studio = Studio(pictures, trimap=trimap, output=output, root=root, choice=choice)
-        access = Access(port=listening.getsockname()[1], host=host)
-        typer.echo(f"hdmatt studio: {access.address}")
-        typer.echo("Ctrl-C ends it; what was painted stays.")
-        if browser:
-            _open(access.address)
+        access, code = Access(port=listening.getsockname()[1], host=host), 0
         try:
+            typer.echo(f"hdmatt studio: {access.address}")
+            typer.echo("Ctrl-C ends it; what was painted stays.")
+            if browser:
+                _open(access.address)
             serve(studio, access, listening)
         except KeyboardInterrupt:
-            pass  # how it is meant to end
+            code = _INTERRUPTED
+        except SystemExit as end:  # SIGTERM, SIGHUP
+            code = int(end.code or 0)
         finally:
             ended = studio.close()
-        if not ended:  # what is still computed cannot be stopped, and nobody waits for it
-            sys.stdout.flush()
-            os._exit(0)
+        _end(code, studio.cut_off, ended=ended)
+
+
+def _end(code: int, cut_off: list[str], *, ended: bool) -> NoReturn:
+    """End the process, and say what was not finished.
+
+    Args:
+        ended: Whether nothing is computed any more. What still is cannot be stopped: nobody waits for it.
+    """
+    from hdmatt.system.hidden import discard_all
+
+    if cut_off:
+        shared.print_error(f"hdmatt: stopped while {cut_off[0]} was exported; none of its files was written")
+    elif code == _INTERRUPTED:
+        code = 0  # how it is meant to end
+    if not ended:
+        discard_all()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _check_installed() -> None:

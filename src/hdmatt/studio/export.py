@@ -14,6 +14,7 @@ from typing import Any
 
 from hdmatt.errors import InputError, OutputError
 from hdmatt.inference.outputs import Outputs, check_outputs
+from hdmatt.studio.first_trimap import write_labels
 from hdmatt.studio.session import Session
 from hdmatt.trimaps.make import check_trimap_path
 
@@ -40,9 +41,7 @@ class Export:
     trimap: Path | None
 
     @classmethod
-    def of(
-        cls, session: Session, folder: Path, names: Mapping[str, Any], *, background: str | Path | None
-    ) -> "Export":
+    def of(cls, session: Session, folder: Path, names: Mapping[str, Any], *, background: str | Path | None) -> "Export":
         """An export of names inside of a folder, checked before anything is computed.
 
         Args:
@@ -96,9 +95,14 @@ def run_export(session: Session, export: Export, progress: Callable[[int, int], 
     """Write the files. The matte is that of a whole run on the trimap as it is now.
 
     Raises:
-        OutputError: A file cannot be written; files of a matte appear together or not at all.
+        OutputError: A file cannot be written. Where anything fails none of the files appears.
     """
-    if export.trimap is not None:
-        session.save_trimap(export.trimap)
-    if export.outputs.paths():
-        session.export(export.outputs, progress=progress)
+
+    def matte() -> None:
+        if export.outputs.paths():
+            session.export(export.outputs, progress=progress)
+
+    if export.trimap is None:
+        matte()
+    else:
+        write_labels(session.snapshot(), export.trimap, before=matte)

@@ -5,6 +5,7 @@ write_labels    tiles -> a file
 stamp           name, size and time of a file
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,11 @@ def first_trimap(trimap: Any, info: PictureInfo, options: InputOptions) -> tuple
     return tiles, {"trimap": stamp(given) if isinstance(given, Path) else "an array"}
 
 
-def write_labels(trimap: TrimapTiles, path: Path) -> None:
+def write_labels(trimap: TrimapTiles, path: Path, before: Callable[[], Any] = lambda: None) -> None:
     """Write a trimap as a grey picture of 8 bits.
+
+    Args:
+        before: Called before the file appears; where it raises there is no file.
 
     Raises:
         OutputError: It cannot be written.
@@ -47,6 +51,7 @@ def write_labels(trimap: TrimapTiles, path: Path) -> None:
     with PictureWriter(path, height, width, channels=1, bit_depth="8") as writer:
         for y in range(0, height, SIZE):
             writer.write(as_float(trimap.rows(y, min(y + SIZE, height))))
+        before()
 
 
 def stamp(path: Path | None) -> str | None:

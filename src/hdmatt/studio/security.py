@@ -161,9 +161,7 @@ class Guard:
             return answer
         if self._access.allows(cookie_parser(_headers(scope).get("cookie", "")).get(self._access.cookie, "")):
             return None
-        return _refused(
-            401, "this browser is not known here", "Open the whole address that the terminal printed, with ?token= and all."
-        )
+        return _refused(401, "this browser is not known here", "Open the whole address that the terminal printed.")
 
 
 class _Refusal(JSONResponse):

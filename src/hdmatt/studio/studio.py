@@ -53,6 +53,8 @@ class Studio:
         self.root, self._output, self._choice = root, output, choice or Choice()
         self.worker = Worker(pause=pause, rest=rest)
         self._lock = threading.Lock()
+        self._left_behind = False  # a work that went on when this was closed: it is not waited for twice
+        self.cut_off: list[str] = []  # pictures whose export was not finished when this was closed
         self._pictures: dict[str, OpenedPicture] = {}
         self._paths = {id_of(path): path for path in pictures}  # in the order of the list
         try:
@@ -111,9 +113,11 @@ class Studio:
         Returns:
             Whether nothing is computed any more: a patch, or a look for the object, may take longer than is waited for.
         """
+        self.cut_off += [picture.path.name for picture in self.pictures() if picture.exporting]
         for picture in self.pictures():
             picture.events.close()
-        ended = self.worker.close()
+        ended = self.worker.close(wait=not self._left_behind)
+        self._left_behind = not ended
         for picture in self.pictures():
             picture.close()
         self._pictures.clear()

@@ -74,7 +74,7 @@ class Worker:
         self._wishes: dict[Computed, _Wish] = {}
         self._jobs: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
         self._news = threading.Condition()
-        self._busy = self._left_behind = False
+        self._busy = False
         self.closed = False
         self._thread = threading.Thread(target=self._loop, name="mattes", daemon=True)
         self._thread.start()
@@ -146,17 +146,20 @@ class Worker:
         with self._news:
             return self._news.wait_for(lambda: not self._left(), timeout)
 
-    def close(self) -> bool:
-        """Stop after the patch that is computed; whether that came in time. Safe to call twice."""
+    def close(self, *, wait: bool = True) -> bool:
+        """Stop after the patch that is computed; whether that came in time. Safe to call twice.
+
+        Args:
+            wait: Else only what has ended already came in time.
+        """
         with self._news:
             self.closed = True
             for future, _ in self._jobs:
                 future.cancel()
             self._jobs.clear()
             self._news.notify_all()
-        self._thread.join(0 if self._left_behind else _JOIN)
+        self._thread.join(_JOIN if wait else 0)
         ended = not self._thread.is_alive()
-        self._left_behind = not ended  # it is not waited for again
         if ended:
             with self._news:
                 self._wishes.clear()  # no picture is kept alive by it
@@ -228,9 +231,7 @@ class Worker:
             elif picture.session.known and (picture.session.stale or picture.session.pending):
                 wish.due, wish.asked = time.monotonic() + (0 if asked else self._rest), asked
 
-    def _follow(
-        self, picture: Computed, wish: _Wish, ends: Callable[[], bool], stopped: Callable[[], bool]
-    ) -> bool:
+    def _follow(self, picture: Computed, wish: _Wish, ends: Callable[[], bool], stopped: Callable[[], bool]) -> bool:
         """One step of a picture: its patches, or a refresh. Whether it came to its end.
 
         Args:

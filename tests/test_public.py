@@ -56,7 +56,7 @@ METHODS = {
 }
 CLASSES = {  # that change while they are used: their methods and properties
     "Session": "alpha close composite computed export foreground known levels paint pending picture pixels put redo "
-    "refresh refreshed save_trimap snapshot stale steps trimap undo update waiting",
+    "refresh refreshed save_trimap snapshot stale steps strokes trimap undo update waiting",
 }
 ERRORS = {
     "HDMattError": Exception,

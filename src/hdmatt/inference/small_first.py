@@ -115,8 +115,8 @@ def _small_matte(task: MatteTask, step: int) -> SmallMatte | None:
     matte_bytes = needs.small_picture_bytes(*size_of(task.picture)).matte
     small = small.with_options(reserved_bytes=task.options.reserved_bytes + matte_bytes)
     alpha = np.empty(trimap.shape, np.float32)
-    watch = {"progress": task.go_on, "go_on": task.go_on}
-    for y, rows in run(small.plan(), small.picture, small.trimap, task.model, counters=counters, **watch):
+    told, plan = task.go_on, small.plan()
+    for y, rows in run(plan, small.picture, small.trimap, task.model, progress=told, counters=counters, go_on=told):
         alpha[y : y + len(rows)] = rows
     if task.counters:
         task.counters.rows_read += info.height

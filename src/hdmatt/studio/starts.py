@@ -25,8 +25,9 @@ from hdmatt.pictures.reader import BandReader
 from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND
 from hdmatt.studio.session import Session
 from hdmatt.studio.trimap_tiles import TrimapTiles
+from hdmatt.trimaps.box_mask import mask_from_box
 from hdmatt.trimaps.fixed import MaskRows, fixed_band_rows
-from hdmatt.trimaps.grabcut import mask_from_box, mask_from_scribbles
+from hdmatt.trimaps.grabcut import mask_from_scribbles
 from hdmatt.trimaps.masks import MaskSource, open_mask
 from hdmatt.trimaps.widths import BandWidths
 

@@ -1,9 +1,9 @@
-"""Masks by GrabCut: from a box or from coloured strokes, on a smaller picture.
+"""GrabCut on a smaller picture, and masks from coloured strokes.
 
 Knows nothing of bands and networks. OpenCV's random numbers are seeded in the calling thread, so that the same picture
 gives the same mask.
 
-    mask_from_box          what lies in a box and does not look like its surroundings
+    grabcut                colours and first marks -> which pixels are the object's
     mask_from_scribbles    what looks like the strokes of one colour and not of the other
 
 Source:
@@ -12,7 +12,7 @@ Source:
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 
 from hdmatt.errors import InputError
 from hdmatt.inference.options import Progress
@@ -22,39 +22,28 @@ from hdmatt.pictures.trimap import BACKGROUND, FOREGROUND, UNKNOWN
 from hdmatt.trimaps.mask_rows import ROWS, EnlargedMask
 from hdmatt.trimaps.smaller import eight_bits, smaller_picture, step_for
 
-_SIDE = 800  # of the smaller picture, about: 3.5 s on one core
-_ROUNDS = 5  # of GrabCut
+SIDE = 800  # of the smaller picture, about: 3.5 s on one core
+ROUNDS = 5  # of GrabCut
 _NEAR = 24 / 255  # a stroke's pixels may differ by this in each channel: JPEG, soft brushes
 
 
-def mask_from_box(
-    picture: BandReader, box: tuple[int, int, int, int], *, progress: Progress = lambda *_: None
-) -> EnlargedMask:
-    """A mask of the object in a box x0, y0, x1, y1; nothing outside of the box belongs to it.
+def grabcut(
+    colours: UInt8[np.ndarray, "h w 3"], marks: UInt8[np.ndarray, "h w"], progress: Progress = lambda *_: None
+) -> Bool[np.ndarray, "h w"]:
+    """Which pixels are the object's.
 
     Args:
-        progress: Called with GrabCut's rounds done and in all; what it raises ends the work.
-
-    Raises:
-        InputError: The box is empty, leaves the picture or fills it, or GrabCut finds nothing in it.
+        marks: What is known and guessed of each pixel, as OpenCV numbers it; changed in place.
+        progress: Called with rounds done and in all; what it raises ends the work.
     """
-    x0, y0, x1, y1 = box
-    height, width = picture.info.height, picture.info.width
-    if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
-        raise InputError(
-            f"the box is {x0} {y0} {x1} {y1}, the picture is {width}x{height} (width x height)",
-            hint="Give x0 y0 x1 y1 with x0 < x1 and y0 < y1, inside of the picture.",
-        )
-    step = step_for(height, width, side=_SIDE)
-    small, _ = smaller_picture(picture, step)
-    marks = np.full(small.shape[:2], cv2.GC_BGD, np.uint8)
-    marks[y0 // step : -(-y1 // step), x0 // step : -(-x1 // step)] = cv2.GC_PR_FGD
-    if (marks == cv2.GC_PR_FGD).all():
-        raise InputError(
-            "the box fills the picture, so there is no background to compare with",
-            hint="Draw it close around the object.",
-        )
-    return _grabcut(picture, small, marks, step, progress)
+    cv2.setRNGSeed(0)
+    models = np.zeros((1, 65)), np.zeros((1, 65))
+    nowhere = (0, 0, 0, 0)  # the rectangle, which the marks stand for
+    for done in range(ROUNDS):  # one at a time gives the same as all at once
+        progress(done, ROUNDS)
+        cv2.grabCut(colours, marks, nowhere, *models, 1, cv2.GC_EVAL if done else cv2.GC_INIT_WITH_MASK)
+    progress(ROUNDS, ROUNDS)
+    return (marks == cv2.GC_FGD) | (marks == cv2.GC_PR_FGD)
 
 
 def mask_from_scribbles(
@@ -83,7 +72,7 @@ def mask_from_scribbles(
             hint="Draw the strokes on the picture itself, or on a layer of its size.",
         )
     marked = _StrokeRows(strokes, colours)
-    step = step_for(info.height, info.width, side=_SIDE)
+    step = step_for(info.height, info.width, side=SIDE)
     small, _ = smaller_picture(picture, step)
     found = marked.reduced(step)
     for value, text in ((FOREGROUND, colours[0]), (BACKGROUND, colours[1])):
@@ -97,8 +86,11 @@ def mask_from_scribbles(
     marks = np.where(near[0] < near[1], cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     marks[found == FOREGROUND] = cv2.GC_FGD
     marks[found == BACKGROUND] = cv2.GC_BGD
-    mask = _grabcut(picture, small, marks, step, progress)
-    return ScribbledMask(mask, marked)
+    mask = grabcut(eight_bits(small), marks, progress)
+    if not mask.any():
+        raise InputError("GrabCut found no object: it looks like its surroundings", hint="Draw more strokes on it.")
+    enlarged = EnlargedMask(mask.astype(np.float32), height=info.height, width=info.width, step=(step, step))
+    return ScribbledMask(enlarged, marked)
 
 
 class ScribbledMask:
@@ -152,22 +144,3 @@ class _StrokeRows:
         found[touched[0] & ~touched[1]] = FOREGROUND
         found[touched[1] & ~touched[0]] = BACKGROUND
         return found
-
-
-def _grabcut(picture: BandReader, small: np.ndarray, marks: np.ndarray, step: int, progress: Progress) -> EnlargedMask:
-    cv2.setRNGSeed(0)
-    models = np.zeros((1, 65)), np.zeros((1, 65))
-    nowhere = (0, 0, 0, 0)  # the rectangle, which the marks stand for
-    colours = eight_bits(small)
-    for done in range(_ROUNDS):  # one at a time gives the same as all at once
-        progress(done, _ROUNDS)
-        cv2.grabCut(colours, marks, nowhere, *models, 1, cv2.GC_EVAL if done else cv2.GC_INIT_WITH_MASK)
-    progress(_ROUNDS, _ROUNDS)
-    mask = (marks == cv2.GC_FGD) | (marks == cv2.GC_PR_FGD)
-    if not mask.any():
-        raise InputError(
-            "GrabCut found no object: it looks like its surroundings",
-            hint="Draw the box closer, or mark it by strokes: --scribbles FOREGROUND BACKGROUND.",
-        )
-    info = picture.info
-    return EnlargedMask(mask.astype(np.float32), height=info.height, width=info.width, step=(step, step))

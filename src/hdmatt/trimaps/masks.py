@@ -9,6 +9,7 @@ Knows where a mask comes from; nothing of bands.
     open_path_or_array    a reader of a picture
 """
 
+import warnings
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +19,13 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from hdmatt.errors import InputError
+from hdmatt.errors import InputError, MaskWarning
 from hdmatt.pictures.info import DEFAULT_INPUT, WHITE, ColourPart, InputOptions, PictureInfo
 from hdmatt.pictures.placed import placed
 from hdmatt.pictures.reader import ArrayReader, BandReader, as_float, open_picture, single_channel
 from hdmatt.pictures.trimap_checks import stretch_hint
-from hdmatt.trimaps.grabcut import mask_from_box, mask_from_scribbles
+from hdmatt.trimaps.box_mask import mask_from_box
+from hdmatt.trimaps.grabcut import mask_from_scribbles
 from hdmatt.trimaps.mask_rows import ROWS, EnlargedMask, MaskRows, WholeMask, three_values
 from hdmatt.trimaps.psd import layer_coverage
 from hdmatt.trimaps.rembg import mask_by_rembg
@@ -200,7 +202,11 @@ def _same_size(mask: MaskRows, source: MaskSource, picture: BandReader) -> MaskR
 
 def _from_picture(stack: ExitStack, source: MaskSource, picture: BandReader, options: InputOptions) -> MaskRows:
     if source.box is not None:
-        return mask_from_box(picture, source.box)
+        mask = mask_from_box(picture, source.box)
+        if mask.doubt:
+            advice = "Look at the trimap; a tighter box, --scribbles or a mask made before is surer"
+            warnings.warn(f"{mask.doubt}. {advice}.", MaskWarning, stacklevel=2)
+        return mask
     if source.scribbles is not None:
         if isinstance(source.file, np.ndarray):
             strokes: BandReader = ArrayReader(source.file)

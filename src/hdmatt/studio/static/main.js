@@ -115,7 +115,7 @@ class Studio {
     this.view.onMoved(showScale);
     showScale();
     byId("open").addEventListener("submit", (event) => { event.preventDefault(); this.#openAnother(); });
-    byId("save-name").value = `${this.stem}-trimap.png`;
+    byId("save-name").value = `${this.stem}_trimap.png`;
     byId("save").addEventListener("submit", (event) => { event.preventDefault(); this.#save(); });
     byId("background").addEventListener("submit", (event) => { // a new name was heard of as a change
       event.preventDefault();
@@ -196,6 +196,7 @@ class Studio {
     const task = { alpha: { alpha: true }, mask: { mask } }[what];
     if (task) return this.#startFrom(task);
     if (what === "paint") {
+      if (this.info.known) this.#keepStrokes();
       byId("scribbles").hidden = false;
       this.#showUnknown();
       this.state.set("label", 255);
@@ -205,6 +206,14 @@ class Studio {
     byId("boxing").hidden = false;
     this.brush.boxed = (box) => { this.#endBox(); this.#startFrom({ box }); };
     return undefined;
+  }
+
+  async #keepStrokes() { // found and loaded labels would count as scribbles: what was painted stays alone
+    try {
+      await this.#changed(await this.server.start({ painted: true }));
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   #endScribbles(use) {
@@ -381,7 +390,7 @@ class Studio {
     } else if (type === "cancelled") {
       this.notes.say("The export was cancelled. No file was written.");
     } else if (type === "changed") {
-      this.notes.warn("file", "The picture file changed on disk.", "What is painted may not fit any more: start anew.");
+      this.notes.warn("file", "The picture file changed on disk.", "Nothing is exported until the old file is back.");
     } else if (type === "lost") {
       this.#catchUp().catch((error) => this.#fail(error));
     } else if (type === "error") {

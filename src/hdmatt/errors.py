@@ -68,7 +68,7 @@ class InexactWarning(UserWarning):
 
 
 class MaskWarning(UserWarning):
-    """A mask is nearly all or nearly nothing of the picture, or looks inverted."""
+    """A mask is nearly all or nearly nothing of the picture, looks inverted, or was hardly to be found in its box."""
 
 
 WARNINGS: tuple[type[UserWarning], ...] = (NoUnknownWarning, InexactWarning, MaskWarning)

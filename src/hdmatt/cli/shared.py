@@ -309,7 +309,7 @@ def progress_bar(*, lines: bool = False) -> Generator[Callable[[str, int, int], 
         lines: Instead of the bar a line on stderr for each, "progress: patches 3 of 40", wherever stderr goes.
     """
     if lines:
-        yield lambda what, done, total: print_error(f"progress: {what} {done} of {total}")
+        yield lambda what, done, total: print_error(f"progress: {what} {done} of {total}") if done else None
         return
     from rich import progress
     from rich.console import Console

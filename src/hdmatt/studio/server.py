@@ -198,7 +198,9 @@ def _painting(studio: Studio) -> APIRouter:
         box = None if body.box is None else Box(*body.box)
         from_strokes = {"scribbles": body.scribbles, "painted": body.painted}
         made = partial(mask_rows, picture.session, box=box, mask=mask, alpha=body.alpha, **from_strokes)
-        return picture.put("start", lambda tell: made(tell=tell), body.client)
+        doubts: list[str] = []
+        answer = picture.put("start", lambda tell: made(tell=tell, doubt=doubts.append), body.client)
+        return {**answer, "doubt": doubts[0] if doubts else None}
 
     @router.post("/band")
     def band(picture: found, body: BandBody | None = None) -> dict[str, Any]:

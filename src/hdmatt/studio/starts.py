@@ -46,6 +46,7 @@ def mask_rows(
     scribbles: bool = False,
     painted: bool = False,
     tell: Tell = lambda _: None,
+    doubt: Callable[[str], None] = lambda _: None,
 ) -> Iterator[UInt8[np.ndarray, "_ w"]]:
     """Labels of the whole picture from one of these; strokes of foreground and background stay as they are.
 
@@ -54,6 +55,7 @@ def mask_rows(
         mask: A file: grey, a matte, or a cut-out with transparency.
         alpha: The picture's own transparency says what the object is.
         scribbles: What is known so far are strokes on the object and on what lies behind it.
+        doubt: Called with what speaks against a mask that was found in a box.
         painted: What brush and lasso have painted, as if nothing else had ever been done: to scribble on.
 
     Raises:
@@ -75,6 +77,8 @@ def mask_rows(
             rows = _from_strokes(session, pixels, rounds)
         elif box is not None:
             rows = mask_from_box(pixels, (box.x0, box.y0, box.x1, box.y1), progress=rounds)
+            if rows.doubt:
+                doubt(rows.doubt)
         else:
             rows = open_mask(stack, _source(session, mask), pixels, session.input_options)
         for y in range(0, session.height, _ROWS):

@@ -41,8 +41,10 @@ export class Start {
   }
 }
 
-// What the server's `band` takes, or null
-export async function askBand() {
+// What the server's `band` takes, or null. `doubt`: what speaks against the object that was found
+export async function askBand(doubt) {
+  byId("band-doubt").textContent = doubt ?? "";
+  byId("band-doubt").hidden = !doubt;
   const answer = await open(byId("band-dialog"));
   if (answer === "automatic") return { automatic: true };
   if (answer !== "fixed") return null;

@@ -20,6 +20,7 @@ import { Waiting } from "./waiting.js";
 
 const byId = (id) => document.getElementById(id);
 const CANCELLED = 409;
+const SURER = "Look at it first. Start… with a tighter box, or with scribbles, is surer.";
 const LOADING = 150; // milliseconds that a view may take before that is said
 
 function percent(share) {
@@ -229,23 +230,25 @@ class Studio {
 
   async #startFrom(task) {
     this.notes.clear("action");
+    let doubt = null;
     try {
-      await this.#changed(await this.server.start(task));
+      ({ doubt } = await this.#changed(await this.server.start(task)));
     } catch (error) {
       if (error.status === CANCELLED) return this.#fail(error);
       if (task.box) this.#begin("box"); // the next drag is one, too
       if (task.scribbles) this.#begin("paint");
       return this.#fail(error);
     }
-    return this.#band().catch((error) => this.#fail(error));
+    if (doubt) this.notes.warn("action", `The object may be wrong: ${doubt}.`, SURER);
+    return this.#band(doubt).catch((error) => this.#fail(error));
   }
 
   #showUnknown() { // where nothing else is known it would only hide the picture's colours
     this.state.set("unknownShown", this.info.known && byId("scribbles").hidden);
   }
 
-  async #band() {
-    const band = await askBand();
+  async #band(doubt = null) {
+    const band = await askBand(doubt && `The object may be wrong: ${doubt}. ${SURER}`);
     if (!band) return;
     this.notes.clear("action");
     await this.#changed(await this.server.band(band));

@@ -32,7 +32,8 @@ function stripes(distance, ratio) { // dark beside light, to be seen on every pi
 }
 
 export class Waiting {
-  #canvas; #view; #state; #ask; #boxes = { never: [], old: [], before: { never: [], old: [] } }; #timer = 0; #again = false; #frame = 0;
+  #canvas; #view; #state; #ask; #boxes = { never: [], old: [], before: { never: [], old: [] } };
+  #timer = 0; #again = false; #frame = 0;
 
   // ask() -> a promise of { never, old, before: { never, old } }; `before` of the matte that is kept to compare
   constructor(canvas, view, state, ask) {

@@ -202,6 +202,11 @@ def test_the_split_line_shows_nothing_grey_where_it_is_dragged(window):
 def test_over_a_picture_asks_for_one_and_a_refused_one_changes_nothing(window):
     page = window.page
     window.set("view", "white")
+    page.evaluate("document.dispatchEvent(new PointerEvent('pointerdown'))")  # as by mouse
+    page.locator("#view").focus()
+    page.select_option("#view", "picture")
+    assert page.evaluate("document.activeElement.id") == "background-file"
+    page.locator("#paint").focus()
     window.press("Shift+Digit7")
     assert page.input_value("#view") == "white"
     assert page.evaluate("document.activeElement.id") == "background-file"

@@ -12,7 +12,7 @@ const SILENCE = 40000; // milliseconds without a word, of a server that says eve
 export class Failure extends Error {
   constructor(status, message, hint = "") {
     super(message);
-    this.status = status;
+    this.status = status; // 0: no answer
     this.hint = hint;
   }
 }
@@ -23,7 +23,10 @@ async function ask(path, method = "GET", body = undefined) {
     options.body = JSON.stringify(body ?? {});
     options.headers["Content-Type"] = "application/json";
   }
-  const answer = await fetch(path, options), says = await answer.json().catch(() => ({}));
+  const answer = await fetch(path, options).catch(() => {
+    throw new Failure(0, "The server did not answer.", "Do it again once it is there.");
+  });
+  const says = await answer.json().catch(() => ({}));
   const status = answer.ok ? says.refused : answer.status;
   if (!status) return says;
   throw new Failure(status, says.message ?? `The server answers ${status}.`, says.hint ?? "");
@@ -41,8 +44,8 @@ export function openPicture(path) { // one more, of those that the server may op
 // another one until its new address was opened in this browser; or was started with other pictures; or its disk is
 // full. All of these pass, and what was painted waits for that.
 function troubleOf(error) {
-  if (!(error instanceof Failure)) return "lost";
-  return { 401: "stranger", 404: "others", 502: "lost", 503: "lost", 504: "lost", 507: "full" }[error.status] ?? null;
+  if (!(error instanceof Failure) || [0, 502, 503, 504].includes(error.status)) return "lost";
+  return { 401: "stranger", 404: "others", 507: "full" }[error.status] ?? null;
 }
 
 function pause(milliseconds) {

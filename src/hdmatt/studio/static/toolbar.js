@@ -33,7 +33,8 @@ function returnFocus(focusPicture) {
   document.addEventListener("keydown", () => { byPointer = false; }, true);
   document.addEventListener("change", ({ target }) => {
     const isText = target.matches("[type=text], [type=number], [type=color]");
-    if (byPointer && !isText && !target.closest("dialog")) focusPicture();
+    const isThere = document.activeElement === target; // and no field that the choice has asked for
+    if (byPointer && isThere && !isText && !target.closest("dialog")) focusPicture();
   });
 }
 

@@ -7,12 +7,14 @@ hangs on what it takes for the object at first, and no first guess is good for a
     an ellipse in it    leaves the corners to the background; where the box ends at the picture's edge, so does the
                         object, and the ellipse goes on beyond it
 
-Both are tried. The mask is taken whose edge lies on the stronger edges of the picture. Read top to bottom:
+Both are tried. The mask is taken whose edge lies on the stronger edges of the picture. Where the other one is nearly as
+good and differs, the mask is doubtful. Read top to bottom:
 
     mask_from_box    picture and box -> the mask
     BoxMask          its rows, and what makes it doubtful
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import cv2
@@ -31,6 +33,8 @@ _MARGIN = 0.25  # around the box, of its longer side: what the background is lea
 _LEAST = 8  # pixels of the reduced picture on each side, or GrabCut has nothing to learn from
 _FULL, _EMPTY = 0.97, 0.03  # of the box: nearly all of it, hardly anything
 _FLAT = 3.0  # grey levels from pixel to pixel, on average along the mask's edge
+_AGREE = 0.9  # of both guesses' masks; below, they disagree
+_RIVAL = 0.4  # of the stronger edge: a guess with a weaker one does not count
 _ALIKE = 0.55  # of the colours that object and surroundings have in common
 _SHADES = 16  # of each channel, when colours are compared
 
@@ -64,9 +68,10 @@ def mask_from_box(
             "the box fills the picture, so there is no background to compare with",
             hint="Draw it close around the object.",
         )
-    mask = _best(small, inner, progress)
+    masks = _found(small, inner, progress)
+    mask = masks[0]
     enlarged = EnlargedMask(mask.astype(np.float32), height=part.size[0], width=part.size[1], step=(step, step))
-    return BoxMask(enlarged, part, (height, width), _doubt(small, mask, inner))
+    return BoxMask(enlarged, part, (height, width), _doubt(small, masks, inner))
 
 
 class BoxMask:
@@ -101,7 +106,8 @@ class _Part(BandReader):
         return self._picture.colours(top + y0, top + y1, left + x0, left + x1)
 
 
-def _best(small: UInt8[np.ndarray, "h w 3"], box: Box, progress: Progress) -> Bool[np.ndarray, "h w"]:
+def _found(small: UInt8[np.ndarray, "h w 3"], box: Box, progress: Progress) -> list[Bool[np.ndarray, "h w"]]:
+    """The masks of both guesses, the one with the stronger edge first."""
     inside = np.zeros(small.shape[:2], bool)
     inside[box.y0 : box.y1, box.x0 : box.x1] = True
     guesses = [np.where(inside, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)]
@@ -120,7 +126,7 @@ def _best(small: UInt8[np.ndarray, "h w 3"], box: Box, progress: Progress) -> Bo
             "GrabCut found no object: it looks like its surroundings",
             hint="Draw the box closer, or mark it by strokes: --scribbles FOREGROUND BACKGROUND.",
         )
-    return max(masks, key=lambda mask: _strength(small, mask))
+    return sorted(masks, key=lambda mask: -_strength(small, mask))
 
 
 def _ellipse(size: tuple[int, int], box: Box) -> Bool[np.ndarray, "h w"]:
@@ -143,14 +149,19 @@ def _strength(small: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"]) 
     return float(slope[edge].mean()) if edge.any() else 0.0
 
 
-def _doubt(small: UInt8[np.ndarray, "h w 3"], mask: Bool[np.ndarray, "h w"], box: Box) -> str | None:
+def _doubt(small: UInt8[np.ndarray, "h w 3"], masks: Sequence[Bool[np.ndarray, "h w"]], box: Box) -> str | None:
+    """What speaks against the first of the masks."""
+    mask, other = masks[0], masks[-1]
     share = float(mask[box.y0 : box.y1, box.x0 : box.x1].mean())
     if share > _FULL:
         return f"nearly all of the box ({100 * share:.0f} %) was taken for the object"
     if share < _EMPTY:
         return f"hardly anything in the box ({100 * share:.1f} %) was taken for the object"
-    if _strength(small, mask) < _FLAT:
+    strength, agree = _strength(small, mask), float((mask & other).sum() / (mask | other).sum())
+    if strength < _FLAT:
         return "the picture has hardly an edge where the object was found to end"
+    if agree < _AGREE and _strength(small, other) > _RIVAL * strength:
+        return f"two ways to find it disagree about {100 * (1 - agree):.0f} % of the object"
     alike = float(np.minimum(_shades(small[mask]), _shades(small[~mask])).sum())
     if alike > _ALIKE:
         return f"object and surroundings have the same colours ({100 * alike:.0f} % of them)"

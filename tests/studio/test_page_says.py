@@ -112,7 +112,7 @@ def test_an_export_is_what_the_line_says_until_it_is_over(window, held):
     window.stroke((60, 150), (60, 250))  # patches wait
     window.wait(f"{STATUS}.endsWith('by Update (R)')")
     window.page.evaluate("studio.server.export({ alpha: 'held.png' })")
-    window.wait(f"{STATUS} === 'Export: 3 of 12 patches'")
+    window.wait(f"{STATUS}.startsWith('Export: 3 of 12 patches')")
     window.page.locator("#cancel-work").click()
     window.wait(f"{SAID}.textContent === 'The export was cancelled. No file was written.'")
     window.wait(f"{STATUS}.endsWith('by Update (R)')")
@@ -157,7 +157,7 @@ def test_a_warning_lies_outside_of_the_picture_which_stays_where_it_is(window):
 def test_the_picture_stays_where_it_is_when_progress_or_the_panel_comes(window, held):
     place, stage = window.at(*INSIDE), window.page.locator("#stage").bounding_box()
     window.page.evaluate("studio.server.export({ alpha: 'held.png' })")
-    window.wait(f"{STATUS} === 'Export: 3 of 12 patches'")
+    window.wait(f"{STATUS}.startsWith('Export: 3 of 12 patches')")
     assert window.page.locator("#stage").bounding_box() == stage
     held.end()
     window.wait(f"{STATUS} === '{REST}'")

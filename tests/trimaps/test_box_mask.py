@@ -7,7 +7,7 @@ import hdmatt
 from hdmatt.errors import InputError, MaskWarning
 from hdmatt.pictures.box import Box
 from hdmatt.pictures.reader import ArrayReader
-from hdmatt.trimaps.box_mask import _doubt, mask_from_box
+from hdmatt.trimaps.box_mask import _doubt, mask_from_box, without_specks
 from hdmatt.trimaps.masks import MaskSource
 
 HEIGHT, WIDTH = 120, 100
@@ -86,6 +86,17 @@ def test_masks_of_all_or_nothing_of_the_box_are_doubted():
     assert "nearly all" in _doubt(two_tones(square(10, 30)), [square(10, 30)] * 2, Box(10, 10, 30, 30))
     speck = square(10, 11) & (np.arange(40) == 15)[:, None]
     assert "hardly anything" in _doubt(two_tones(speck), [speck] * 2, ALL)
+
+
+def test_tiny_pieces_and_deep_tiny_holes_are_mended_and_gaps_at_the_edge_and_larger_holes_stay():
+    mask = np.zeros((100, 100), bool)
+    mask[10:90, 10:90] = True
+    mask[60:70, 60:70] = False  # 100 of 6400 pixels
+    mask[40:43, 12:15] = False  # 3 pixels from the edge
+    mended = mask.copy()
+    mask[40:43, 40:43] = False
+    mask[2:5, 2:5] = True
+    assert np.array_equal(without_specks(mask), mended)
 
 
 def test_a_doubtful_mask_is_warned_of_with_what_to_do():

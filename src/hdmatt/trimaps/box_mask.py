@@ -33,6 +33,8 @@ _MARGIN = 0.25  # around the box, of its longer side: what the background is lea
 _LEAST = 8  # pixels of the reduced picture on each side, or GrabCut has nothing to learn from
 _FULL, _EMPTY = 0.97, 0.03  # of the box: nearly all of it, hardly anything
 _FLAT = 3.0  # grey levels from pixel to pixel, on average along the mask's edge
+_SPECK = 0.002  # of the object: smaller holes and pieces are mistakes, such as the whites of eyes
+_DEEP = 0.03  # of the diagonal, from the outer edge: hair has its gaps nearer to it
 _AGREE = 0.9  # of both guesses' masks; below, they disagree
 _RIVAL = 0.4  # of the stronger edge: a guess with a weaker one does not count
 _ALIKE = 0.55  # of the colours that object and surroundings have in common
@@ -120,13 +122,35 @@ def _found(small: UInt8[np.ndarray, "h w 3"], box: Box, progress: Progress) -> l
     for number, marks in enumerate(guesses):
         done, of = number * ROUNDS, len(guesses) * ROUNDS
         found.append(grabcut(small, marks, lambda more, _, done=done, of=of: progress(done + more, of)))
-    masks = [mask for mask in found if mask.any()]
+    masks = [without_specks(mask) for mask in found if mask.any()]
     if not masks:
         raise InputError(
             "GrabCut found no object: it looks like its surroundings",
             hint="Draw the box closer, or mark it by strokes: --scribbles FOREGROUND BACKGROUND.",
         )
     return sorted(masks, key=lambda mask: -_strength(small, mask))
+
+
+def without_specks(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """The mask without tiny pieces that lie apart, and without tiny holes but those near its outer edge.
+
+    The latter may be gaps between locks of hair.
+    """
+    mask = mask & ~_tiny(mask)
+    holes = _tiny(~mask, of=mask)
+    depth = cv2.distanceTransform(cv2.copyMakeBorder((mask | holes).astype(np.uint8), *[1] * 4, 0), cv2.DIST_L2, 5)
+    deep = depth[1:-1, 1:-1] > _DEEP * float(np.hypot(*mask.shape))
+    _, pieces = cv2.connectedComponents(holes.astype(np.uint8), connectivity=4)
+    near = np.unique(pieces[holes & ~deep])
+    return mask | (holes & ~np.isin(pieces, near))
+
+
+def _tiny(pixels: Bool[np.ndarray, "h w"], of: Bool[np.ndarray, "h w"] | None = None) -> Bool[np.ndarray, "h w"]:
+    """Connected pieces that are smaller than a speck of the object."""
+    _, pieces, facts, _ = cv2.connectedComponentsWithStats(pixels.astype(np.uint8), connectivity=4)
+    tiny = facts[:, cv2.CC_STAT_AREA] < _SPECK * (pixels if of is None else of).sum()
+    tiny[0] = False  # what is not in a piece
+    return tiny[pieces]
 
 
 def _ellipse(size: tuple[int, int], box: Box) -> Bool[np.ndarray, "h w"]:

@@ -138,7 +138,7 @@ def without_specks(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     """
     mask = mask & ~_tiny(mask)
     holes = _tiny(~mask, of=mask)
-    depth = cv2.distanceTransform(cv2.copyMakeBorder((mask | holes).astype(np.uint8), *[1] * 4, 0), cv2.DIST_L2, 5)
+    depth = cv2.distanceTransform(np.pad((mask | holes).astype(np.uint8), 1), cv2.DIST_L2, 5)
     deep = depth[1:-1, 1:-1] > _DEEP * float(np.hypot(*mask.shape))
     _, pieces = cv2.connectedComponents(holes.astype(np.uint8), connectivity=4)
     near = np.unique(pieces[holes & ~deep])

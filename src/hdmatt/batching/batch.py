@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from hdmatt.batching.claims import Claims
 from hdmatt.batching.collect import Collected, Request, collect
 from hdmatt.batching.division import Division, divide
-from hdmatt.batching.entry import Entry, refuse
+from hdmatt.batching.entry import Entry, outputs_of, refuse
 from hdmatt.batching.executor import Executor
 from hdmatt.batching.ledger import Ledger, settings_digest
 from hdmatt.batching.options import BatchOptions
@@ -281,7 +281,7 @@ def _check_own(job: BatchJob, entry: Entry) -> None:
     checked_strategy(work["strategy"])
     job.automatic(entry)
     given: dict[str, Any] = {**work["outputs"], **entry.outputs}
-    check_options(Outputs(**given))
+    check_options(outputs_of(given))
     for kind, output in entry.outputs.items():
         writable(Path(output), _formats(kind))
 

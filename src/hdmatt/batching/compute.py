@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hdmatt.batching.entry import outputs_of
 from hdmatt.batching.executor import Outcome, Task
 from hdmatt.errors import HDMattError, MaskWarning, MemoryLimitError, NoUnknownWarning, OutputError
 from hdmatt.inference.options import NetworkChoice, Options
@@ -89,7 +90,6 @@ def _matte(task: Task) -> Outcome:
 
     from hdmatt.inference.files import matte_files
     from hdmatt.inference.load import load_network
-    from hdmatt.inference.outputs import Outputs
 
     torch.set_num_threads(task.threads)
     work = task.work
@@ -108,7 +108,7 @@ def _matte(task: Task) -> Outcome:
             matte_files,
             task.picture,
             trimap,
-            Outputs(**outputs),
+            outputs_of(outputs),
             network=network,
             strategy=work["strategy"],
             input_options=reading,

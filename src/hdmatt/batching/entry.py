@@ -1,18 +1,20 @@
 """One picture of a batch, and names that can be printed. Knows nothing of how pictures are found or computed.
 
-Entry     a picture with its trimap or mask, its outputs and its own options
-Problem   what keeps a batch from starting
-refuse    all problems as one error
-shown     a file name that can be printed, whatever bytes it has
+Entry         a picture with its trimap or mask, its outputs and its own options
+outputs_of    Outputs from plain values
+Problem       what keeps a batch from starting
+refuse        all problems as one error
+shown         a file name that can be printed, whatever bytes it has
 """
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from hdmatt.errors import InputError, plural
+from hdmatt.inference.outputs import Outputs
 
 LISTED = 30  # problems that an error names; it counts the others
 _CONTROLS = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "'": "\\'", "\\": "\\\\"}
@@ -42,6 +44,11 @@ class Entry:
         """The files that are read, by what they are."""
         files = {"picture": self.picture, "trimap": self.trimap, "mask": self.mask}
         return {kind: path for kind, path in files.items() if path is not None}
+
+
+def outputs_of(plain: Mapping[str, Any]) -> Outputs:
+    """Outputs from plain values, as JSON keeps them: its lists are tuples again."""
+    return Outputs(**{name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()})
 
 
 @dataclass(frozen=True)

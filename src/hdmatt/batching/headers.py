@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hdmatt.batching.entry import Entry
+from hdmatt.batching.entry import Entry, outputs_of
 from hdmatt.batching.sizes import THREADS, upright_size
 from hdmatt.batching.urls import fetch, is_url
 from hdmatt.errors import HDMattError
@@ -64,7 +64,7 @@ def _refusal(entry: Entry, work: Mapping[str, Any]) -> Refusal | None:
 def _check(entry: Entry, work: Mapping[str, Any]) -> None:
     """Raise what a matte of the picture would raise."""
     given: dict[str, Any] = {**work["outputs"], **entry.outputs}
-    outputs = Outputs(**given)
+    outputs = outputs_of(given)
     if not any(map(is_url, entry.inputs().values())):
         _check_files(entry, work, outputs)
         return

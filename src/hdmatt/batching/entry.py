@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from hdmatt.errors import InputError, plural
 from hdmatt.inference.outputs import Outputs
@@ -48,7 +48,10 @@ class Entry:
 
 def outputs_of(plain: Mapping[str, Any]) -> Outputs:
     """Outputs from plain values, as JSON keeps them: its lists are tuples again."""
-    return Outputs(**{name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()})
+    values: dict[str, Any] = {
+        name: tuple(cast("list[Any]", value)) if isinstance(value, list) else value for name, value in plain.items()
+    }
+    return Outputs(**values)
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,39 @@ def test_a_journal_of_another_picture_is_refused(tmp_path):
     assert "Move that file away" in caught.value.hint
 
 
+def test_a_journal_goes_on_with_another_state_of_the_picture_if_it_may(tmp_path):
+    facts = {"picture": "a.png, 10 bytes", "size": "5x4", "trimap": None}
+    Journal(tmp_path / "journal", facts).close()
+    touched = {**facts, "picture": "a.png, 12 bytes"}
+    with pytest.raises(InputError, match="picture differ") as caught:
+        Journal(tmp_path / "journal", touched)
+    assert "--keep-strokes" in caught.value.hint
+    for other in ({"size": "5x5"}, {"trimap": "t.png, 3 bytes"}):
+        with pytest.raises(InputError, match=f"its {next(iter(other))} differ"):
+            Journal(tmp_path / "journal", {**touched, **other}, may_differ=["picture"])
+    Journal(tmp_path / "journal", touched, may_differ=["picture"]).close()
+    Journal(tmp_path / "journal", touched).close()  # it belongs to the new one now
+
+
+def test_a_journal_of_an_older_version_may_lack_facts(tmp_path):
+    Journal(tmp_path / "journal", FACTS).close()
+    with pytest.raises(InputError, match="its picture differ"):
+        Journal(tmp_path / "journal", {"picture": "a.png, 9 bytes", "size": "5x4"})
+    with pytest.raises(InputError, match="size differ"):  # nobody knows whether its tiles fit
+        Journal(tmp_path / "journal", {"picture": "a.png, 9 bytes", "size": "5x4"}, may_differ=["picture"])
+    Journal(tmp_path / "journal", {**FACTS, "size": "5x4"}).close()
+    with pytest.raises(InputError, match="size differ"):
+        Journal(tmp_path / "journal", {**FACTS, "size": "5x5"})
+
+
+@pytest.mark.parametrize(("first", "hint"), [("t.png, 3 bytes", "trimap of then (t.png"), (None, "without --trimap")])
+def test_a_journal_of_another_trimap_says_how_to_go_on(tmp_path, first, hint):
+    Journal(tmp_path / "journal", {**FACTS, "trimap": first}).close()
+    with pytest.raises(InputError, match="trimap differ") as caught:
+        Journal(tmp_path / "journal", {**FACTS, "trimap": "u.png, 3 bytes"})
+    assert hint in caught.value.hint
+
+
 def test_a_file_that_is_no_journal_is_refused(tmp_path):
     (tmp_path / "journal").write_bytes(b"something else, long enough to have a head" * 40)
     with pytest.raises(InputError, match="no journal"):

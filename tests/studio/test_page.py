@@ -381,6 +381,25 @@ def test_what_is_not_computed_is_striped_where_a_matte_is_seen(window):
     window.wait("studio.info.automatic === true")
 
 
+def test_a_kept_matte_stays_striped_where_it_was_not_computed(window):
+    window.settle(computed=True)
+    window.page.get_by_label("Follow strokes").uncheck()
+    window.wait("studio.info.automatic === false")
+    window.press("Digit2")
+    window.stroke(OUTSIDE, (OUTSIDE[0], OUTSIDE[1] + 30))
+    window.press("KeyK")  # the kept matte is left of the split
+    window.wait("studio.state.get('split')")
+    window.press("KeyR")
+    window.settle(computed=True)
+    window.wait("studio.waiting.boxes.before.old.length > 0 && studio.waiting.boxes.old.length === 0")
+    window.set("splitAt", 0.98)
+    assert striped(window, OUTSIDE) > 0
+    window.set("splitAt", 0.02)
+    assert striped(window, OUTSIDE) == 0
+    window.page.get_by_label("Follow strokes").check()
+    window.wait("studio.info.automatic === true")
+
+
 def striped(window, place) -> int:
     """How many of the pixels around a place of the picture have a stripe."""
     left, top = window.page.evaluate(f"studio.view.toScreen({place[0]}, {place[1]})")
@@ -439,7 +458,8 @@ def test_a_killed_server_loses_no_stroke_and_the_page_goes_on(browser, tmp_path)
         window.page.context.new_page().goto(wrong.address)
         window.wait("document.getElementById('note').textContent.includes('other pictures')")
         assert wrong.json("GET", "/api/pictures/1")["undo"] == 0
-    with Running(picture, "--trimap", trimap, "--port", first.port) as again:
+    with Running(picture, "--trimap", trimap) as again:
+        assert again.port == first.port  # it is the picture's own
         window.page.context.new_page().goto(again.address)  # its cookie is for all tabs
         window.wait("document.getElementById('note').hidden")
         window.settle()

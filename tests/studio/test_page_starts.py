@@ -102,6 +102,38 @@ def test_from_two_scribbles_and_the_automatic_border(window):
     assert window.page.locator("#scribbles").is_hidden()
 
 
+def test_scribbles_are_a_second_try_in_which_only_what_was_painted_counts(window):
+    window.page.get_by_label("A mask file").fill("mask.png")
+    begin(window, "Use")
+    widen(window, "Not now", 1)
+    window.page.get_by_role("button", name="Start…").click()
+    begin(window, "Scribbles")
+    window.wait("studio.info.undo === 2")  # what was found is taken away as one step
+    assert window.label(*INSIDE) == window.label(*OUTSIDE) == 128
+    window.press("Digit3")
+    window.stroke((CENTRE[0], CENTRE[1] - 60), (CENTRE[0], CENTRE[1] + 60))
+    window.press("Digit1")
+    window.stroke((40, 100), (40, 900))
+    window.page.get_by_role("button", name="Find the object").click()
+    widen(window, "Not now", 5)
+    assert has(window, INSIDE, 255) and has(window, OUTSIDE, 0)
+
+
+def test_a_doubtful_object_is_said_where_the_next_step_is_asked(window, monkeypatch):
+    def rows(session, *, tell, doubt, **_):
+        doubt("it fills the whole box")
+        yield np.zeros((session.height, session.width), np.uint8)
+
+    monkeypatch.setattr(server, "mask_rows", rows)
+    begin(window, "A box")
+    window.stroke((100, 250), (600, 750))
+    said = window.page.locator("#band-doubt")
+    said.wait_for()
+    assert said.text_content().startswith("The object may be wrong: it fills the whole box. Look at it first.")
+    widen(window, "Not now", 1)
+    window.wait(f"{NOTE}.includes('The object may be wrong: it fills the whole box')")
+
+
 def test_a_start_says_how_far_it_is_and_can_be_cancelled(window, monkeypatch):
     def rows(session, *, tell, **_):
         tell(0.42)

@@ -2,6 +2,8 @@
 
 import importlib.util
 import os
+import socket
+from pathlib import Path
 
 import pytest
 import small_network
@@ -9,8 +11,10 @@ import studio_scene
 from studio_scene import BLOB, running
 
 from hdmatt.cli.main import main
-from hdmatt.errors import InputError
-from hdmatt.studio.places import below, journal_of
+from hdmatt.cli.studio import _listen_for
+from hdmatt.errors import InputError, OutputError
+from hdmatt.studio import places
+from hdmatt.studio.places import below, journal_of, port_of
 from hdmatt.studio.studio import Studio
 
 
@@ -77,3 +81,20 @@ def test_what_cannot_be_opened_is_said_at_the_start(tmp_path, monkeypatch, capsy
     monkeypatch.chdir(tmp_path)
     assert main(["studio", "--no-browser", *arguments]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_picture_s_server_takes_the_same_port_each_time():
+    ports = [port_of(Path(name)) for name in ("/pictures/one.png", "/pictures/two.png", "/pictures/one.png")]
+    assert ports[0] == ports[2] != ports[1] and all(30000 <= port < 32000 for port in ports)
+
+
+def test_where_the_picture_s_own_port_is_taken_its_server_takes_another(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(places, "port_of", lambda _: port)
+        with _listen_for(Path("picture.png"), "127.0.0.1", None) as listening:
+            assert listening.getsockname()[1] not in (0, port)
+        with pytest.raises(OutputError, match="nothing can listen"):
+            _listen_for(Path("picture.png"), "127.0.0.1", port)
+    with _listen_for(Path("picture.png"), "127.0.0.1", None) as listening:
+        assert listening.getsockname()[1] == port

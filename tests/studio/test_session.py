@@ -1,5 +1,7 @@
 """hdmatt.Session: the matte follows the strokes, and is the one of a whole run where it must be."""
 
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -196,6 +198,35 @@ def test_a_session_goes_on_from_its_journal(model, tmp_path):
         again.undo()
         assert np.array_equal(again.trimap(), cv2.imread(str(trimap), 0))
     killed.close()
+
+
+def test_a_session_goes_on_where_its_own_trimap_was_saved_over_the_first(model, tmp_path):
+    picture, trimap = files(tmp_path)
+    first = cv2.imread(str(trimap), 0)
+    given = {"options": OPTIONS, "network": model, "journal": tmp_path / "journal"}
+    with hdmatt.Session(picture, trimap, **given) as one:
+        one.paint(BLOB)
+        one.save_trimap(trimap)
+        one.paint(Stroke("fill", 255, ((2.0, 2.0, 0.0),)))
+        painted = one.trimap()
+    with hdmatt.Session(picture, trimap, **given) as again:
+        assert np.array_equal(again.trimap(), painted) and again.steps() == (2, 0)
+        again.undo()
+        again.undo()
+        assert np.array_equal(again.trimap(), first)
+
+
+def test_a_session_goes_on_with_a_changed_picture_only_if_it_is_told_to(model, tmp_path):
+    picture, _ = files(tmp_path)
+    given = {"options": OPTIONS, "network": model, "journal": tmp_path / "journal"}
+    with hdmatt.Session(picture, **given) as one:
+        one.paint(BLOB)
+        painted = one.trimap()
+    os.utime(picture, (1, 1))
+    with pytest.raises(InputError, match="picture differ"):
+        hdmatt.Session(picture, **given)
+    with hdmatt.Session(picture, keep_strokes=True, **given) as again:
+        assert np.array_equal(again.trimap(), painted)
 
 
 @pytest.mark.release

@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -31,13 +32,24 @@ def studio_command(
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.", rich_help_panel=_SERVER)
     ] = True,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.", rich_help_panel=_SERVER)] = 0,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="0: any that is free. Default: the same for a picture each time, if it is free.",
+            rich_help_panel=_SERVER,
+        ),
+    ] = None,
     host: Annotated[
         str,
         typer.Option(
             help="Address to listen on; any but 127.0.0.1 lets other machines connect.", rich_help_panel=_SERVER
         ),
     ] = "127.0.0.1",
+    keep_strokes: Annotated[
+        bool, typer.Option(help="Go on with what was painted although the picture's file has changed since.")
+    ] = False,
     input_layer: shared.InputLayer = None,
     transfer: shared.Transfer = None,
     mixing: shared.Mixing = "auto",
@@ -67,8 +79,9 @@ def studio_command(
         shared.options_of(context),
         shared.network_choice_of(context),
         InputOptions(layer=input_layer, transfer=transfer, max_pixels=max_pixels),
+        keep_strokes=keep_strokes,
     )
-    with _listen(host, port) as listening:
+    with _listen_for(pictures[0], host, port) as listening:
         studio = Studio(pictures, trimap=trimap, output=output, root=root, choice=choice)
         access, code = Access(port=listening.getsockname()[1], host=host), 0
         try:
@@ -116,13 +129,25 @@ def _check_installed() -> None:
         )
 
 
+def _listen_for(picture: Path, host: str, port: int | None) -> socket.socket:
+    """A socket at a port, or at the picture's own; where that one is taken at any other."""
+    from hdmatt.studio.places import port_of
+
+    if port is None:
+        with suppress(OutputError):
+            return _listen(host, port_of(picture))
+    return _listen(host, port or 0)
+
+
 def _listen(host: str, port: int) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        listening = socket.socket(found[0], found[1])
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(found[4])
-        listening.listen()  # before the address is told: who is quick must wait, and not be refused
+        with ExitStack() as on_failure:
+            listening = on_failure.enter_context(socket.socket(found[0], found[1]))
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(found[4])
+            listening.listen()  # before the address is told: who is quick must wait, and not be refused
+            on_failure.pop_all()
     except OSError as error:
         raise OutputError(
             f"nothing can listen on {host}, port {port} ({error.strerror or error})",

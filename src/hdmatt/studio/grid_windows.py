@@ -4,10 +4,12 @@ Geometry only: knows no trimap, no network and no lock.
 
 GridWindows    touch a box, and find the nearest window that is to be computed
 box_of         the pixels of a window, also beyond the picture
+box_inside     a box that was asked for, checked
 """
 
 from collections.abc import Callable
 
+from hdmatt.errors import InputError
 from hdmatt.inference.options import Options
 from hdmatt.patches.windows import Window, grid
 from hdmatt.pictures.box import Box
@@ -72,3 +74,18 @@ class GridWindows:
 def box_of(window: Window) -> Box:
     """The pixels of a window, also those beyond the picture."""
     return Box(window.y, window.x, window.y + window.size, window.x + window.size)
+
+
+def box_inside(box: Box | None, height: int, width: int) -> Box:
+    """A box of a picture; None is all of it.
+
+    Raises:
+        InputError: It is empty or leaves the picture.
+    """
+    box = Box(*box) if box else Box(0, 0, height, width)
+    if box.empty or box.clipped(height, width) != box:
+        raise InputError(
+            f"{tuple(box)} is no box of a picture of {width}x{height} (width x height)",
+            hint="Give (y0, x0, y1, x1), half open, inside of the picture.",
+        )
+    return box

@@ -12,7 +12,7 @@ are the same exchange of tiles.
 
 import json
 import sqlite3
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -48,14 +48,15 @@ class Journal:
     Args:
         path: The file; made if it is not there.
         facts: What the strokes belong to, such as the picture's size and time. A file that was made for other facts is
-            refused.
+            refused. One of an older version may lack some.
+        may_differ: Names of facts that may be others than they were; all others must be known then, and the same.
 
     Raises:
         InputError: The file is no journal, or belongs to something else.
         OutputError: It cannot be made or written.
     """
 
-    def __init__(self, path: Path | None, facts: Mapping[str, object]) -> None:
+    def __init__(self, path: Path | None, facts: Mapping[str, object], *, may_differ: Collection[str] = ()) -> None:
         self.path = path
         try:
             self._base = sqlite3.connect(str(path or ":memory:"), check_same_thread=False, isolation_level=None)
@@ -63,7 +64,7 @@ class Journal:
             self._base.executescript(_TABLES)
         except sqlite3.DatabaseError as error:
             self._refuse(error)
-        self._check(facts)
+        self._check(facts, may_differ)
 
     def tiles(self) -> Tiles:
         """All tiles that strokes have changed, as they are now."""
@@ -109,6 +110,16 @@ class Journal:
         done, undone = self._base.execute("select count(*) - total(undone), total(undone) from edits").fetchone()
         return int(done), int(undone)
 
+    def belongs_to(self, facts: Mapping[str, object]) -> None:
+        """From now on the strokes belong to these facts, where they differ from those of before.
+
+        Raises:
+            OutputError: The disk is full.
+        """
+        rows = [(name, json.dumps(value)) for name, value in facts.items()]
+        with self._transaction():
+            self._base.executemany("insert or replace into facts values (?, ?)", rows)
+
     def close(self) -> None:
         """Close the file. Safe to call twice."""
         self._base.close()
@@ -130,20 +141,19 @@ class Journal:
         stroke = None if values["kind"] == "labels" else Stroke.of(values)
         return Edit(number, stroke, Box(*box), tiles)
 
-    def _check(self, facts: Mapping[str, object]) -> None:
+    def _check(self, facts: Mapping[str, object], may_differ: Collection[str]) -> None:
         wanted = {name: json.dumps(value) for name, value in facts.items()}
         found = dict(self._base.execute("select name, value from facts"))
-        if not found:
-            with self._transaction():
-                self._base.executemany("insert into facts values (?, ?)", list(wanted.items()))
-            return
-        wrong = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
+        known = found if found and may_differ else {**wanted, **found}
+        wrong = {name for name in {*found, *wanted} if known.get(name) != wanted.get(name)} - {*may_differ}
         if wrong:
             self.close()
             raise InputError(
-                f"{self.path} holds strokes for something else: its {' and '.join(wrong)} differ",
-                hint="Move that file away to begin anew.",
+                f"{self.path} holds strokes for something else: its {' and '.join(sorted(wrong))} differ",
+                hint=_hint(wrong, found),
             )
+        if found != wanted:
+            self.belongs_to(facts)
 
     @contextmanager
     def _transaction(self) -> Generator[None]:
@@ -167,3 +177,13 @@ class Journal:
         raise InputError(
             f"{self.path} is no journal of strokes ({error})", hint="Move that file away to begin anew."
         ) from error
+
+
+def _hint(wrong: Collection[str], found: Mapping[str, str]) -> str:
+    anew = "Move that file away to begin anew."
+    if wrong == {"picture"}:
+        return f"Put the old picture back, or go on with what was painted: --keep-strokes. {anew}"
+    if wrong == {"trimap"}:
+        first = json.loads(found["trimap"])
+        return f"Start {f'with the trimap of then ({first})' if first else 'without --trimap'} to go on. {anew}"
+    return anew

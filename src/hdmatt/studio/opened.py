@@ -46,12 +46,17 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Choice:
-    """What computes the mattes of all pictures, whether it does so by itself at first, and how files are read."""
+    """What computes the mattes of all pictures, whether it does so by itself at first, and how files are read.
+
+    Attributes:
+        keep_strokes: Go on with what was painted where a picture's file has changed since, if its size is the same.
+    """
 
     options: Options = field(default_factory=Options)
     network: AnyNetwork = DEFAULT_MODEL
     input_options: InputOptions = DEFAULT_INPUT
     automatic: bool = True
+    keep_strokes: bool = False
 
 
 class OpenedPicture:
@@ -89,6 +94,7 @@ class OpenedPicture:
                 options=choice.options,
                 network=choice.network,
                 journal=self._journal,
+                keep_strokes=choice.keep_strokes,
                 input_options=choice.input_options,
             )
         except BaseException:
@@ -279,8 +285,8 @@ class OpenedPicture:
         if self._changed:
             raise InputError(
                 f"{self.path.name} has changed on disk since it was opened here, so its trimap may not fit any more",
-                hint="Put the old file back. Or save the trimap, end the studio, move "
-                f"{self._journal.name} away, and start again with --trimap.",
+                hint="Put the old file back. Or end the studio and start it again with --keep-strokes, to go on with "
+                "what was painted, on the picture as it is now.",
             )
 
     def export(self, export: Export, client: str = "") -> None:
@@ -395,6 +401,7 @@ class OpenedPicture:
         """The trimap of a version was written into a file."""
         self._saved, self.trimap_file = version, path.name
         with suppress(OSError):
+            self.session.trimap_is_in(path)
             self._own_trimaps[path] = stamp(path)
 
     def _release(self) -> None:

@@ -1,6 +1,7 @@
 """Where the studio keeps its journals, and which files it may open.
 
 id_of          what a picture is called in addresses
+port_of        the port that a picture's server takes where it is free
 journal_of     the journal of a picture: beside it, or in the user's folder of states
 locked_file    a file for one program at a time
 free_bytes     room on a folder's disk
@@ -23,6 +24,13 @@ def id_of(picture: Path) -> str:
     """What a picture is called in addresses: always the same, so that a page which outlives its server never paints
     into another picture."""
     return hashlib.sha256(os.fsencode(picture.resolve())).hexdigest()[:12]
+
+
+def port_of(picture: Path) -> int:
+    """The port that a picture's server takes where it is free: always the same, so that a page which outlives its
+    server finds the next one. Below those that systems give to programs (from 32768 on)."""
+    first, many = 30000, 2000
+    return first + int(id_of(picture), 16) % many
 
 
 def journal_of(picture: Path, environment: Mapping[str, str] = os.environ) -> Path:

@@ -37,7 +37,7 @@ from hdmatt.pictures.trimap import UNKNOWN
 from hdmatt.studio.behind import behind
 from hdmatt.studio.fill import fill
 from hdmatt.studio.first_trimap import first_trimap, stamp, write_labels
-from hdmatt.studio.grid_windows import GridWindows, box_of
+from hdmatt.studio.grid_windows import GridWindows, box_inside, box_of
 from hdmatt.studio.journal import Edit, Journal
 from hdmatt.studio.strokes import Stroke
 from hdmatt.studio.trimap_tiles import Tiles, TrimapTiles, written
@@ -59,11 +59,11 @@ class Session:
         options: How patches are placed and joined, and the memory limit; windows are always those of the grid.
         network: Weights by name or file, a NetworkChoice, or a loaded network.
         journal: A file that keeps every stroke; one that is there already is continued. None: strokes are in memory.
+        keep_strokes: Continue it also where the picture's file has changed since, if it still has the same size.
         input_options: How the picture file is read: its layer, transfer function and largest size.
 
     Raises:
-        InputError: What was given cannot be used, the sizes differ, or the journal belongs to another picture or
-            trimap.
+        InputError: What was given cannot be used, sizes differ, or the journal belongs to other files.
         OutputError: The journal cannot be written.
     """
 
@@ -75,6 +75,7 @@ class Session:
         options: Options | None = None,
         network: AnyNetwork = DEFAULT_MODEL,
         journal: Path | None = None,
+        keep_strokes: bool = False,
         input_options: InputOptions = DEFAULT_INPUT,
     ) -> None:
         given = path_or_array(picture, "the picture")
@@ -84,12 +85,14 @@ class Session:
         self._options = replace(options or Options(), windows="grid")
         source = open_pixels(given, input_options)
         self._picture = shared_picture(source)
+        self._first_trimap = Path(trimap).resolve() if isinstance(trimap, str | Path) else None
         self.height, self.width = source.info.height, source.info.width
         self._lock = threading.RLock()
         try:
             self._trimap, facts = first_trimap(trimap, source.info, input_options)
-            facts |= {"picture": stamp(self.path) or f"array of {self.width}x{self.height}"}
-            self._journal = Journal(journal, facts)
+            size = f"{self.width}x{self.height}"
+            facts |= {"picture": stamp(self.path) or f"array of {size}", "size": size}
+            self._journal = Journal(journal, facts, may_differ=["picture"] if keep_strokes else [])
         except BaseException:
             self._picture.close()
             raise
@@ -128,8 +131,7 @@ class Session:
         """Put labels into a box as one edit. Returns a box around the tiles that changed, which may be empty.
 
         Args:
-            bands: Rows of 0, 128 and 255, from the top of the box to its end. They may take their time: painting goes
-                on meanwhile.
+            bands: Rows of 0, 128 and 255, from the top of the box to its end. They may be slow: painting goes on.
             box: Default: the whole picture.
 
         Raises:
@@ -230,6 +232,13 @@ class Session:
             OutputError: It cannot be written.
         """
         write_labels(self.snapshot(), path)
+        self.trimap_is_in(path)
+
+    def trimap_is_in(self, path: Path) -> None:
+        """Tell that the trimap was written; if over the file that it began with, the journal goes on with that one."""
+        if self._first_trimap is not None and path.resolve() == self._first_trimap:
+            with self._lock:
+                self._journal.belongs_to({"trimap": stamp(path)})
 
     # the matte
 
@@ -405,8 +414,6 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # helpers
-
     def _exchange(self, find: Callable[[], Edit | None]) -> Box | None:
         with self._lock:
             edit = find()
@@ -440,11 +447,4 @@ class Session:
         return np.full(box.size, 0.5, np.float32) if found is None else found
 
     def _box(self, box: Box | None, level: int = 0) -> Box:
-        height, width = self._trimap.size(level)
-        box = Box(*box) if box else Box(0, 0, height, width)
-        if box.empty or box.clipped(height, width) != box:
-            raise InputError(
-                f"{tuple(box)} is no box of a picture of {width}x{height} (width x height)",
-                hint="Give (y0, x0, y1, x1), half open, inside of the picture.",
-            )
-        return box
+        return box_inside(box, *self._trimap.size(level))

@@ -353,7 +353,7 @@ class Studio {
     if (trouble === "full") return this.notes.warn("server", `${error.message}.`, `${error.hint}${wait}`);
     const again = trouble === "stranger"
       ? "Open the address that the terminal shows in this browser."
-      : `Start it again: hdmatt studio … --port ${location.port}.`;
+      : `Start it again with the same command. If its address ends with another port, add --port ${location.port}.`;
     return this.notes.warn("server", "The server does not answer.", `${again}${wait}`);
   }
 
@@ -393,7 +393,8 @@ class Studio {
     } else if (type === "cancelled") {
       this.notes.say("The export was cancelled. No file was written.");
     } else if (type === "changed") {
-      this.notes.warn("file", "The picture file changed on disk.", "Nothing is exported until the old file is back.");
+      const hint = "Nothing is exported until the old file is back. To go on with this one: start with --keep-strokes.";
+      this.notes.warn("file", "The picture file changed on disk.", hint);
     } else if (type === "lost") {
       this.#catchUp().catch((error) => this.#fail(error));
     } else if (type === "error") {

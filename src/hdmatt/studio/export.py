@@ -14,7 +14,6 @@ from typing import Any
 
 from hdmatt.errors import InputError, OutputError
 from hdmatt.inference.outputs import Outputs, check_outputs
-from hdmatt.studio.first_trimap import write_labels
 from hdmatt.studio.session import Session
 from hdmatt.trimaps.make import check_trimap_path
 
@@ -105,4 +104,4 @@ def run_export(session: Session, export: Export, progress: Callable[[int, int], 
     if export.trimap is None:
         matte()
     else:
-        write_labels(session.snapshot(), export.trimap, before=matte)
+        session.save_trimap(export.trimap, before=matte)

@@ -401,7 +401,6 @@ class OpenedPicture:
         """The trimap of a version was written into a file."""
         self._saved, self.trimap_file = version, path.name
         with suppress(OSError):
-            self.session.trimap_is_in(path)
             self._own_trimaps[path] = stamp(path)
 
     def _release(self) -> None:

@@ -225,17 +225,16 @@ class Session:
         with self._lock:
             return any(window in self._alphas for window in self._windows.touching(box))
 
-    def save_trimap(self, path: Path) -> None:
-        """Write the trimap as a grey picture of 8 bits.
+    def save_trimap(self, path: Path, *, before: Callable[[], Any] = lambda: None) -> None:
+        """Write the trimap as a grey picture of 8 bits; if over the file that it began with, the journal goes on.
+
+        Args:
+            before: Called before the file appears; where it raises there is none.
 
         Raises:
             OutputError: It cannot be written.
         """
-        write_labels(self.snapshot(), path)
-        self.trimap_is_in(path)
-
-    def trimap_is_in(self, path: Path) -> None:
-        """Tell that the trimap was written; if over the file that it began with, the journal goes on with that one."""
+        write_labels(self.snapshot(), path, before)
         if self._first_trimap is not None and path.resolve() == self._first_trimap:
             with self._lock:
                 self._journal.belongs_to({"trimap": stamp(path)})

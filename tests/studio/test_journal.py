@@ -39,7 +39,7 @@ def test_a_new_stroke_forgets_what_was_undone():
 
 def test_a_journal_of_another_picture_is_refused(tmp_path):
     Journal(tmp_path / "journal", FACTS).close()
-    with pytest.raises(InputError, match="picture differ") as caught:
+    with pytest.raises(InputError, match="its picture differs") as caught:
         Journal(tmp_path / "journal", {"picture": "b.png, 10 bytes"})
     assert "Move that file away" in caught.value.hint
 
@@ -48,11 +48,11 @@ def test_a_journal_goes_on_with_another_state_of_the_picture_if_it_may(tmp_path)
     facts = {"picture": "a.png, 10 bytes", "size": "5x4", "trimap": None}
     Journal(tmp_path / "journal", facts).close()
     touched = {**facts, "picture": "a.png, 12 bytes"}
-    with pytest.raises(InputError, match="picture differ") as caught:
+    with pytest.raises(InputError, match="its picture differs") as caught:
         Journal(tmp_path / "journal", touched)
     assert "--keep-strokes" in caught.value.hint
     for other in ({"size": "5x5"}, {"trimap": "t.png, 3 bytes"}):
-        with pytest.raises(InputError, match=f"its {next(iter(other))} differ"):
+        with pytest.raises(InputError, match=f"its {next(iter(other))} differs"):
             Journal(tmp_path / "journal", {**touched, **other}, may_differ=["picture"])
     Journal(tmp_path / "journal", touched, may_differ=["picture"]).close()
     Journal(tmp_path / "journal", touched).close()  # it belongs to the new one now
@@ -60,19 +60,19 @@ def test_a_journal_goes_on_with_another_state_of_the_picture_if_it_may(tmp_path)
 
 def test_a_journal_of_an_older_version_may_lack_facts(tmp_path):
     Journal(tmp_path / "journal", FACTS).close()
-    with pytest.raises(InputError, match="its picture differ"):
+    with pytest.raises(InputError, match="its picture differs"):
         Journal(tmp_path / "journal", {"picture": "a.png, 9 bytes", "size": "5x4"})
-    with pytest.raises(InputError, match="size differ"):  # nobody knows whether its tiles fit
+    with pytest.raises(InputError, match="size differs"):  # nobody knows whether its tiles fit
         Journal(tmp_path / "journal", {"picture": "a.png, 9 bytes", "size": "5x4"}, may_differ=["picture"])
     Journal(tmp_path / "journal", {**FACTS, "size": "5x4"}).close()
-    with pytest.raises(InputError, match="size differ"):
+    with pytest.raises(InputError, match="size differs"):
         Journal(tmp_path / "journal", {**FACTS, "size": "5x5"})
 
 
 @pytest.mark.parametrize(("first", "hint"), [("t.png, 3 bytes", "trimap of then (t.png"), (None, "without --trimap")])
 def test_a_journal_of_another_trimap_says_how_to_go_on(tmp_path, first, hint):
     Journal(tmp_path / "journal", {**FACTS, "trimap": first}).close()
-    with pytest.raises(InputError, match="trimap differ") as caught:
+    with pytest.raises(InputError, match="its trimap differs") as caught:
         Journal(tmp_path / "journal", {**FACTS, "trimap": "u.png, 3 bytes"})
     assert hint in caught.value.hint
 
@@ -91,3 +91,23 @@ def test_a_stroke_that_cannot_be_kept_leaves_the_journal_as_it_was(tmp_path):
         journal.add(STROKE, BOX, {(0, 0, 0): b"one"}, {(0, 0, 0): bytes(10**6)})
     assert journal.count() == (1, 0) and journal.tiles() == {(0, 0, 0): b"one"}
     journal.close()
+
+
+def test_a_stroke_for_a_closed_journal_is_told_that_nothing_is_lost():
+    journal = Journal(None, FACTS)
+    journal.close()
+    with pytest.raises(InputError, match="is closed"):
+        journal.add(STROKE, BOX, {}, {})
+    with pytest.raises(InputError, match="is closed"):
+        journal.count()
+
+
+def test_a_damaged_journal_is_said_to_be_none(tmp_path):
+    path = tmp_path / "journal"
+    first = Journal(path, FACTS)
+    first.add(STROKE, BOX, {(0, 0, 0): 128}, {(0, 0, 0): bytes(50_000)})
+    first.close()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:8192] + bytes(len(whole) - 8192))
+    with pytest.raises(InputError, match="no journal"):
+        Journal(path, FACTS).tiles()

@@ -267,6 +267,21 @@ def test_the_split_shows_two_views_and_its_line_can_be_dragged(window):
     assert shows(window, left, (255, 255, 255))
 
 
+def test_a_view_that_changes_while_it_is_loaded_is_shown(window):
+    """As when it is chosen while patches are computed: each of them touches its tiles."""
+    window.page.evaluate(
+        """async () => {
+            studio.state.set("view", "white");
+            for (let n = 0; n < 40; n++) {
+                studio.view.dirty("alpha", [0, 0, 700, 1100]);
+                await new Promise((done) => setTimeout(done, 25));
+            }
+        }"""
+    )
+    window.wait("studio.view.shown.left === 'white' && studio.view.settled")
+    assert window.page.locator("#loading").is_hidden()
+
+
 def test_the_kept_matte_is_compared_with_the_new_one(window):
     window.press("KeyK")
     window.wait("studio.state.get('split')")
@@ -387,15 +402,15 @@ def test_a_kept_matte_stays_striped_where_it_was_not_computed(window):
     window.wait("studio.info.automatic === false")
     window.press("Digit2")
     window.stroke(OUTSIDE, (OUTSIDE[0], OUTSIDE[1] + 30))
-    window.press("KeyK")  # the kept matte is left of the split
+    window.press("KeyK")  # the kept matte is right of the split
     window.wait("studio.state.get('split')")
     window.press("KeyR")
     window.settle(computed=True)
-    window.wait("studio.waiting.boxes.before.old.length > 0 && studio.waiting.boxes.old.length === 0")
+    window.wait("studio.waiting.boxes.before.never.length > 0 && studio.waiting.boxes.never.length === 0")
     window.set("splitAt", 0.98)
-    assert striped(window, OUTSIDE) > 0
-    window.set("splitAt", 0.02)
     assert striped(window, OUTSIDE) == 0
+    window.set("splitAt", 0.02)
+    assert striped(window, OUTSIDE) > 0
     window.page.get_by_label("Follow strokes").check()
     window.wait("studio.info.automatic === true")
 

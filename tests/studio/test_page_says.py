@@ -160,7 +160,7 @@ def test_the_picture_stays_where_it_is_when_progress_or_the_panel_comes(window, 
     window.wait(f"{STATUS}.startsWith('Export: 3 of 12 patches')")
     assert window.page.locator("#stage").bounding_box() == stage
     held.end()
-    window.wait(f"{STATUS} === '{REST}'")
+    window.wait(f"{STATUS} === 'Exported: held.png'")  # until the next stroke
     window.press("KeyP")
     window.wait(f"document.getElementById('stage').clientWidth > {stage['width']}")
     window.settle()

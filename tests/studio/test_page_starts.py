@@ -119,6 +119,21 @@ def test_scribbles_are_a_second_try_in_which_only_what_was_painted_counts(window
     assert has(window, INSIDE, 255) and has(window, OUTSIDE, 0)
 
 
+def test_scribbles_that_are_cancelled_bring_the_trimap_back(window):
+    window.page.get_by_label("A mask file").fill("mask.png")
+    begin(window, "Use")
+    widen(window, "Not now", 1)
+    window.page.get_by_role("button", name="Start…").click()
+    begin(window, "Scribbles")
+    window.wait("studio.info.undo === 2")
+    window.press("Digit1")
+    window.stroke((40, 100), (40, 900))
+    window.page.locator("#scribbles").get_by_role("button", name="Cancel").click()
+    window.wait("studio.info.undo === 1")
+    window.settle()
+    assert has(window, INSIDE, 255) and has(window, OUTSIDE, 0)
+
+
 def test_a_doubtful_object_is_said_where_the_next_step_is_asked(window, monkeypatch):
     def rows(session, *, tell, doubt, **_):
         doubt("it fills the whole box")

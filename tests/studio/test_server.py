@@ -241,7 +241,7 @@ def test_a_cancelled_start_leaves_the_trimap_as_it_was(model, tmp_path, monkeypa
         assert answer.status_code == 409 and answer.json()["message"] == "cancelled"
         assert studio.find("1").session.steps() == (0, 0)
         told = [(one["done"], one["of"]) for one in events(studio) if one.get("what") == "start"]
-        assert told == [(0, 1), (0, 100), (50, 100), (50, 100), (1, 1)]
+        assert told == [(0, 1), (0, 100), (50, 100), (50, 100)]
         half = {"what": "start", "client": "one", "done": 50, "of": 100}
         assert [{**work, "seconds_left": None} for work in seen] == [
             {**half, "seconds_left": None, "cancelled": cancelled} for cancelled in (False, True)
@@ -428,6 +428,36 @@ def test_an_export_that_closing_cuts_off_is_named(exporting, monkeypatch):
     assert begun.wait(60)
     assert studio.close() and studio.cut_off == ["picture.png"]
     assert not list(out.iterdir())
+
+
+def test_an_export_that_ends_while_the_studio_closes_is_not_called_cut_off(exporting, monkeypatch):
+    def export(self, outputs, *, progress):
+        begun.set()
+        assert go_on.wait(60)  # files are written: nobody looks any more whether it is to end
+        for path in outputs.paths():
+            path.write_bytes(b"made")
+
+    begun, go_on = threading.Event(), threading.Event()
+    monkeypatch.setattr("hdmatt.studio.session.Session.export", export)
+    client, studio, out = exporting
+    client.post(f"{ONE}/export", json={"alpha": "a.png"})
+    assert begun.wait(60)
+    join = studio.worker.close
+    monkeypatch.setattr(studio.worker, "close", lambda **given: (go_on.set(), join(**given))[1])
+    assert studio.close() and studio.cut_off == [] and (out / "a.png").exists()
+
+
+def test_a_file_that_comes_while_an_export_is_computed_is_not_replaced(exporting, monkeypatch):
+    def export(self, outputs, *, progress):
+        (out / "a.png").write_bytes(b"of somebody else")
+        progress(2, 2)
+
+    monkeypatch.setattr("hdmatt.studio.session.Session.export", export)
+    client, studio, out = exporting
+    assert client.post(f"{ONE}/export", json={"alpha": "a.png", "trimap": "t.png"}).status_code == 200
+    assert studio.worker.wait(60)
+    assert [event["message"] for event in events(studio) if event["type"] == "error"] == ["a.png exists already"]
+    assert [path.name for path in out.iterdir()] == ["a.png"]
 
 
 def test_what_of_a_kept_matte_was_not_computed_is_known(model, tmp_path):

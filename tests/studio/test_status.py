@@ -21,9 +21,13 @@ STATES = {
     "pending": {"pending": 1},
     "waiting": {"pending": 12, "automatic": False},
     "running by hand": {"pending": 12, "automatic": False, "works": [work("matte", 5, 12, 43)]},
-    "export": {"pending": 6, "works": [work("export", 3, 12, 200)]},
+    "export": {"pending": 6, "works": [work("export", 3, 13, 200)]},  # twelve patches, then the files
+    "export looks": {"works": [work("export", 0, 13)]},
+    "export writes": {"works": [work("export", 12, 13)]},
+    "exported": {"exported": ["a.png", "c.png"]},
+    "looks": {"works": [work("refresh", 40, 100, 20)]},
     "export before the matte": {"works": [work("export"), work("matte", 1, 6, 43)]},
-    "two asked for": {"works": [work("export", 3, 12), work("start")]},
+    "two asked for": {"works": [work("export", 3, 13), work("start")]},
     "start": {"works": [work("start", 42, 100, 5)]},
     "cancelled": {"works": [work("start", 42, 100, 5, cancelled=True)]},
     "lost": {"trouble": "lost", "works": [work("matte", 5, 7)]},
@@ -56,6 +60,10 @@ def said():
         ("running by hand", "Matte: 5 of 12 patches, 43 s left"),
         ("export", "Export: 3 of 12 patches, 4 min left"),
         ("export before the matte", "Export…"),
+        ("export looks", "Export: looking at the whole picture…"),
+        ("export writes", "Export: writing the files…"),
+        ("exported", "Exported: a.png, c.png"),
+        ("looks", "Looking at the whole picture: 40 %, 20 s left"),
         ("two asked for", "Export: 3 of 12 patches; then: finding the object"),
         ("start", "Finding the object: 42 %, 5 s left"),
         ("cancelled", "Finding the object: being cancelled…"),
@@ -72,12 +80,14 @@ def test_the_text_follows_from_the_state(said, state, text):
 
 def test_only_what_runs_and_was_asked_for_can_be_cancelled(said):
     can = {name for name, found in said.items() if found["cancel"]}
-    assert can == {"export", "export before the matte", "two asked for", "start"}
+    exports = {"export", "export before the matte", "export looks", "export writes", "two asked for"}
+    assert can == {*exports, "start", "running by hand"}
 
 
 def test_progress_is_seen_only_of_what_runs(said):
     assert said["export"]["bar"] == {"value": 3, "max": 12}
-    assert said["export before the matte"]["bar"] == "unknown"
+    for name in ("export before the matte", "export looks", "export writes"):
+        assert said[name]["bar"] == "unknown"
     for name in ("rest", "pending", "lost", "full"):
         assert said[name]["bar"] is None
 

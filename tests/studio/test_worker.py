@@ -9,12 +9,12 @@ from hdmatt.studio import worker
 from hdmatt.studio.worker import Worker, _Phases
 
 
-def test_each_phase_of_a_refresh_counts_anew_and_its_end_is_not_the_refresh_s():
+def test_a_refresh_is_told_as_one_share_of_its_phases():
     told = []
-    phases = _Phases(lambda *values: told.append(values[:3]))
-    for step in ((1, 3), (2, 3), (3, 3), (1, 3), (2, 3), (4, 6), (5, 6)):
+    phases = _Phases(lambda *values: told.append(values[:3]), 3)
+    for step in ((1, 3), (3, 3), (1, 3), (3, 3), (3, 6), (6, 6)):
         phases.progress(*step)
-    assert told == [("refresh", 2, 3), ("refresh", 2, 3), ("refresh", 5, 6)]
+    assert told == [("refresh", share, 100) for share in (11, 33, 44, 66, 83, 99)]
 
 
 def test_nobody_waits_for_a_work_that_goes_on_when_the_studio_ends(monkeypatch):
@@ -83,7 +83,7 @@ class _Followed(_Patches):
     def update(self, near, *, stopped):
         if self.automatic:
             self.automatic = False
-            self._follow.unfollow(self)
+            self._follow.stop(self)
         yield from super().update(near, stopped=stopped)
 
 

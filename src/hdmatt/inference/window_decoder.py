@@ -5,6 +5,7 @@ Knows readers of rows, windows and the network; nothing of strokes or files. Rea
     WindowDecoder    context pool, known colours and the smaller picture's matte of one trimap; `decode` a window
     DecodingStopped  the work was no longer wanted
     stitched         the alpha of a box, from the alpha of windows
+    phases_of_contexts    how many counts `progress` hears while a decoder is made
 
 With the trimap that the pool was made from, windows of the fixed grid have the same alpha as in a whole run, and so has
 the stitched picture, bit for bit. With a trimap that was painted on since then, the contexts are from the
@@ -26,6 +27,7 @@ from hdmatt.inference.options import Counters, Progress, RowSource, RunOptions
 from hdmatt.inference.pool import fill_pool
 from hdmatt.inference.small_first import plan_small_first
 from hdmatt.network.model import HDMatt
+from hdmatt.overview.small_matte import shrink_factor
 from hdmatt.patches.stitch import Stitcher, blending_weight
 from hdmatt.patches.windows import Window, cut, restored, rows_of
 from hdmatt.pictures.box import Box
@@ -170,3 +172,11 @@ def stitched(
         stitcher.add(Window(y, x, window.size), alpha, weight)
         found[max(y, 0) : y + window.size, max(x, 0) : x + window.size] = 1
     return stitcher.result(), found
+
+
+def phases_of_contexts(height: int, width: int) -> int:
+    """How often `progress` of a WindowDecoder counts from 1 on.
+
+    For the smaller picture's contexts, its patches, and the picture's own contexts; a small picture has the last alone.
+    """
+    return 3 if shrink_factor(height, width) > 1 else 1

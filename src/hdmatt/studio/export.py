@@ -5,8 +5,10 @@ Knows names inside of one folder; never a path from a browser.
     file_in        a name -> the file in the folder
     Export         what is to be written
     run_export     write it
+    PatchClock     seconds that are left
 """
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -105,3 +107,21 @@ def run_export(session: Session, export: Export, progress: Callable[[int, int], 
         matte()
     else:
         session.save_trimap(export.trimap, before=matte)
+
+
+class PatchClock:
+    """How many seconds the patches that are left take, by those that were done since the first look at it.
+
+    As long as none is done the whole picture is looked at, which says nothing of the patches.
+    """
+
+    def __init__(self) -> None:
+        self._first: tuple[int, float] | None = None
+
+    def left(self, done: int, of: int) -> float | None:
+        """Seconds; None: nobody knows yet."""
+        now = time.monotonic()
+        if self._first is None or not done:
+            self._first = done, now
+        patches, seconds = done - self._first[0], now - self._first[1]
+        return seconds / patches * (of - done) if patches else None

@@ -15,7 +15,7 @@ import sqlite3
 from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from hdmatt.errors import InputError, OutputError
 from hdmatt.pictures.box import Box
@@ -68,7 +68,7 @@ class Journal:
 
     def tiles(self) -> Tiles:
         """All tiles that strokes have changed, as they are now."""
-        return {(level, row, column): tile for level, row, column, tile in self._base.execute("select * from tiles")}
+        return {(level, row, column): tile for level, row, column, tile in self._found("select * from tiles")}
 
     def add(self, stroke: Stroke | None, box: Box, before: Tiles, after: Tiles) -> None:
         """A new stroke: what was undone before it is forgotten.
@@ -101,13 +101,13 @@ class Journal:
 
     def strokes(self) -> list[Stroke]:
         """The strokes that are not undone, in order; labels that were put without one are not among them."""
-        found = self._base.execute("select stroke from edits where not undone order by number")
+        found = self._found("select stroke from edits where not undone order by number")
         values = (json.loads(words) for (words,) in found)
         return [Stroke.of(stroke) for stroke in values if stroke["kind"] != "labels"]
 
     def count(self) -> tuple[int, int]:
         """How many edits can be undone and done again."""
-        done, undone = self._base.execute("select count(*) - total(undone), total(undone) from edits").fetchone()
+        [(done, undone)] = self._found("select count(*) - total(undone), total(undone) from edits")
         return int(done), int(undone)
 
     def belongs_to(self, facts: Mapping[str, object]) -> None:
@@ -131,11 +131,11 @@ class Journal:
 
     def _edit(self, which: str, order: str) -> Edit | None:
         query = f"select number, stroke, y0, x0, y1, x1 from edits where {which} order by number {order} limit 1"
-        row = self._base.execute(query).fetchone()
-        if row is None:
+        edits = self._found(query)
+        if not edits:
             return None
-        number, words, *box = row
-        found = self._base.execute("select level, row, col, tile from edit_tiles where edit = ?", (number,))
+        number, words, *box = edits[0]
+        found = self._found("select level, row, col, tile from edit_tiles where edit = ?", number)
         tiles: dict[tuple[int, int, int], TileLabels] = {(level, r, c): tile for level, r, c, tile in found}
         values = json.loads(words)
         stroke = None if values["kind"] == "labels" else Stroke.of(values)
@@ -143,17 +143,24 @@ class Journal:
 
     def _check(self, facts: Mapping[str, object], may_differ: Collection[str]) -> None:
         wanted = {name: json.dumps(value) for name, value in facts.items()}
-        found = dict(self._base.execute("select name, value from facts"))
+        found = dict(self._found("select name, value from facts"))
         known = found if found and may_differ else {**wanted, **found}
         wrong = {name for name in {*found, *wanted} if known.get(name) != wanted.get(name)} - {*may_differ}
         if wrong:
             self.close()
+            differ = "differs" if len(wrong) == 1 else "differ"
             raise InputError(
-                f"{self.path} holds strokes for something else: its {' and '.join(sorted(wrong))} differ",
+                f"{self.path} holds strokes for something else: its {' and '.join(sorted(wrong))} {differ}",
                 hint=_hint(wrong, found),
             )
         if found != wanted:
             self.belongs_to(facts)
+
+    def _found(self, query: str, *values: object) -> list[Any]:
+        try:
+            return self._base.execute(query, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            self._refuse(error)
 
     @contextmanager
     def _transaction(self) -> Generator[None]:
@@ -163,6 +170,8 @@ class Journal:
             yield
             self._base.execute("commit")
         except BaseException as error:
+            if isinstance(error, sqlite3.ProgrammingError):  # nothing was begun
+                self._refuse(error)
             if self._base.in_transaction:
                 self._base.execute("rollback")
             if isinstance(error, sqlite3.DatabaseError):
@@ -170,6 +179,8 @@ class Journal:
             raise
 
     def _refuse(self, error: sqlite3.DatabaseError) -> NoReturn:
+        if isinstance(error, sqlite3.ProgrammingError):  # a stroke that comes while the program ends
+            raise InputError(f"{self.path} is closed", hint="Start again: what was painted is there.") from error
         if isinstance(error, sqlite3.OperationalError):
             raise OutputError(
                 f"{self.path} cannot be written ({error})", hint="Choose another folder, or make room on the disk."

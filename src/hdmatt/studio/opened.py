@@ -23,7 +23,7 @@ from hdmatt.inference.options import Options
 from hdmatt.pictures.box import Box
 from hdmatt.pictures.info import DEFAULT_INPUT, InputOptions
 from hdmatt.studio.events import Events
-from hdmatt.studio.export import Export, file_in, run_export
+from hdmatt.studio.export import Export, PatchClock, file_in, run_export
 from hdmatt.studio.first_trimap import stamp
 from hdmatt.studio.places import free_bytes, id_of, journal_of, locked_file
 from hdmatt.studio.problems import problems_of
@@ -102,7 +102,8 @@ class OpenedPicture:
             raise
         self._stamp, self._looked = stamp(path), time.monotonic()
         self._closed = self._changed = self._short_of_room = False
-        self.ready = self._cancelled = self.exporting = False
+        self.ready = False
+        self.exporting = 0  # exports that were asked for, and neither written nor cancelled, nor have failed
         self._own_trimaps: dict[Path, str | None] = {}  # files of ours, as they were when they were written
         self._kept: dict[str, list[Box]] = {"never": [], "old": []}  # of the matte that is kept to compare
         self._saved = -1 if self.session.steps()[0] else self.session.version
@@ -138,11 +139,10 @@ class OpenedPicture:
         Raises:
             Stopped: `cancel` was called meanwhile; the trimap is as it was.
         """
-        self._cancelled = False
-        begun = time.monotonic()
+        begun, cancelled = time.monotonic(), self._works.ask(what, client)
 
         def tell(share: float) -> None:
-            if self._cancelled or self._worker.closed:
+            if cancelled.is_set() or self._worker.closed:
                 raise Stopped
             if share == 0 or self._time_to_look():
                 self.check_unchanged()
@@ -153,7 +153,6 @@ class OpenedPicture:
             tell(0.0)
             return self.session.put(bands(tell))
 
-        self._works.ask(what, client)
         try:
             box = self._worker.result(work)
         finally:
@@ -161,9 +160,9 @@ class OpenedPicture:
         return self._edit(lambda: box, client)
 
     def cancel(self) -> None:
-        """End a start, a band or an export that runs or waits, as soon as it looks; nothing of it stays."""
-        self._cancelled = True
-        self._works.cancel()
+        """End a start, a band or an export: nothing of it stays. Where there is none, a matte that was asked for."""
+        if not self._works.cancel() and not self.automatic:
+            self._worker.stop(self)
 
     # what is seen
 
@@ -239,7 +238,7 @@ class OpenedPicture:
         if automatic:
             self._worker.edited(self)
         else:
-            self._worker.unfollow(self)
+            self._worker.stop(self)
         self.tell()
 
     def set_background(self, path: Path | None) -> None:
@@ -289,24 +288,37 @@ class OpenedPicture:
                 "what was painted, on the picture as it is now.",
             )
 
-    def export(self, export: Export, client: str = "") -> None:
-        """Write files in the computing thread, and tell when they are there."""
-        self.check_unchanged()
-        version, first = self.session.version, list[tuple[int, float]]()
-        self._cancelled = False
+    def export(self, export: Export, client: str = "", *, overwrite: bool = False) -> None:
+        """Write files in the computing thread, and tell when they are there.
+
+        Args:
+            overwrite: Whether files that are there may be replaced; the trimap that was written here may always.
+
+        Raises:
+            InputError: The picture has changed on disk.
+            OutputError: A file is there already.
+        """
+
+        def check() -> None:
+            self.check_unchanged()
+            if not overwrite:
+                export.check_new(self.is_own_trimap)
+
+        check()
+        version, clock = self.session.version, PatchClock()
+        cancelled = self._works.ask("export", client)
 
         def progress(done: int, of: int) -> None:
-            if self._worker.closed or self._cancelled:
+            if self._worker.closed or cancelled.is_set():
                 raise Stopped
             if done == of or self._time_to_look():
-                self.check_unchanged()
-            if not first or not done:  # until now the whole picture was looked at, which says nothing of the patches
-                first[:] = [(done, time.monotonic())]
-            patches, seconds = done - first[0][0], time.monotonic() - first[0][1]
-            self.progress("export", done, of, seconds / patches * (of - done) if patches else None)
+                check()
+            self.progress("export", done, of + 1, clock.left(done, of))  # after the patches files are written
 
         def work() -> None:
+            ended = False
             try:
+                check()
                 progress(0, 1)
                 run_export(self.session, export, progress)
             except Stopped:
@@ -317,14 +329,13 @@ class OpenedPicture:
                 if export.trimap is not None:
                     self._trimap_is_in(export.trimap, version)
                 self.events.publish("exported", files=export.files())
-                self.tell()
+                ended = True
             finally:
                 self.progress("export", 1, 1, 0.0)
-            if not self._worker.closed:
-                self.exporting = False
+            if ended or not self._worker.closed:  # else it was cut off
+                self.exporting -= 1
 
-        self.exporting = True
-        self._works.ask("export", client)
+        self.exporting += 1
         self._worker.job(work)
 
     def close(self) -> None:
@@ -350,9 +361,11 @@ class OpenedPicture:
             self.events.publish("tiles", layer="alpha", version=self.version, box=list(map(int, box)), client="")
 
     def progress(self, what: str, done: int, of: int, seconds_left: float | None) -> None:
-        """How far a work is."""
-        self._works.tell(what, done, of, seconds_left)
-        if what in ("matte", "refresh") and done == of:
+        """How far a work is; it ends where all is done, together with what it has changed."""
+        if done < of:
+            self._works.tell(what, done, of, seconds_left)
+        else:
+            self._works.end(what)
             self.tell()
         if self._time_to_look():
             self.look()
@@ -368,11 +381,10 @@ class OpenedPicture:
 
     def failed(self, error: Exception) -> None:
         """Something could not be done."""
-        ours = isinstance(error, HDMattError)
-        message = (
-            error.message if isinstance(error, HDMattError) else f"internal error: {type(error).__name__}: {error}"
-        )
-        self.events.publish("error", message=message, hint=error.hint if ours else "This is our mistake: report it.")
+        message, hint = f"internal error: {type(error).__name__}: {error}", "This is our mistake: report it."
+        if isinstance(error, HDMattError):
+            message, hint = error.message, error.hint
+        self.events.publish("error", message=message, hint=hint)
 
     def look(self) -> None:
         """Say once if the file on disk is no longer the one that was opened, and once if its disk is nearly full."""

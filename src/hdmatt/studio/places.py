@@ -43,12 +43,13 @@ def journal_of(picture: Path, environment: Mapping[str, str] = os.environ) -> Pa
     """
     whole = picture.resolve()
     beside = whole.with_name(f".{whole.name}.hdmatt-journal")
-    if beside.exists() or os.access(whole.parent, os.W_OK):
-        return beside
     base = environment.get("XDG_STATE_HOME") or environment.get("LOCALAPPDATA")
     folder = (Path(base) if base else Path.home() / ".local" / "state") / "hdmatt" / "journals"
+    elsewhere = folder / f"{hashlib.sha256(os.fsencode(whole)).hexdigest()[:16]}.{whole.name}.hdmatt-journal"
+    if beside.exists() or (os.access(whole.parent, os.W_OK) and not elsewhere.exists()):
+        return beside
     make_folder(folder)
-    return folder / f"{hashlib.sha256(os.fsencode(whole)).hexdigest()[:16]}.{whole.name}.hdmatt-journal"
+    return elsewhere
 
 
 def locked_file(path: Path) -> FileLock:

@@ -294,9 +294,7 @@ def _files(studio: Studio) -> APIRouter:
         if background and not _is_colour(background):
             background = str(_allowed(studio, background))
         made = Export.of(picture.session, picture.output, names, background=background)
-        if not body.overwrite:
-            made.check_new(picture.is_own_trimap)
-        picture.export(made, body.client)
+        picture.export(made, body.client, overwrite=body.overwrite)
         return {"job": next(jobs)}
 
     return router

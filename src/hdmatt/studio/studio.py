@@ -113,11 +113,11 @@ class Studio:
         Returns:
             Whether nothing is computed any more: a patch, or a look for the object, may take longer than is waited for.
         """
-        self.cut_off += [picture.path.name for picture in self.pictures() if picture.exporting]
         for picture in self.pictures():
             picture.events.close()
         ended = self.worker.close(wait=not self._left_behind)
         self._left_behind = not ended
+        self.cut_off += [picture.path.name for picture in self.pictures() if picture.exporting]  # that still is
         for picture in self.pictures():
             picture.close()
         self._pictures.clear()

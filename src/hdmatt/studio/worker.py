@@ -21,12 +21,14 @@ from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 from hdmatt.errors import InputError
+from hdmatt.inference.window_decoder import phases_of_contexts
 from hdmatt.pictures.box import Box
 from hdmatt.studio.session import Session
 
 PAUSE = 0.02  # seconds after the last stroke: a newer one ends a patch that has begun, so waiting saves nothing
 REST = 1.5  # seconds without a stroke, once all patches are there, until contexts are refreshed
 LOOK = 2.0  # seconds between two looks at the files on disk
+_TOO_LITTLE = 0.1  # of a work, from which nobody can tell how long all of it takes
 _STEP = 0.5  # seconds between two looks whether the studio ends
 _JOIN = 10.0  # seconds that closing waits for the patch that is computed
 
@@ -58,6 +60,7 @@ class _Wish:
     due: float | None = None
     asked: bool = False  # by a person, and not by the pause after a stroke
     edits: int = 0
+    stops: int = 0
     given_up: bool = False  # the last patch that was begun
 
 
@@ -96,12 +99,12 @@ class Worker:
                 wish.due = time.monotonic() + self._pause
             self._news.notify_all()
 
-    def unfollow(self, picture: Computed) -> None:
-        """The picture is automatic no more: compute nothing of it but what a person has asked for."""
+    def stop(self, picture: Computed) -> None:
+        """Compute nothing of a picture any more, until it is asked for, or painted on while it is automatic."""
         with self._news:
             wish = self._wishes.get(picture)
-            if wish and not wish.asked:
-                wish.due = None
+            if wish:
+                wish.due, wish.asked, wish.stops = None, False, wish.stops + 1
             self._news.notify_all()
 
     def ask(self, picture: Computed) -> None:
@@ -207,11 +210,11 @@ class Worker:
     def _compute(self, picture: Computed) -> None:
         wish = self._wishes[picture]
         with self._news:
-            asked, edits = wish.asked, wish.edits
+            asked, edits, stops = wish.asked, wish.edits, wish.stops
             wish.due, wish.asked = None, False
 
         def ends() -> bool:
-            return self.closed or not (asked or picture.automatic)
+            return self.closed or wish.stops != stops
 
         try:
             complete = self._follow(picture, wish, ends, lambda: ends() or wish.edits != edits or bool(self._jobs))
@@ -220,8 +223,8 @@ class Worker:
             return None if self.closed else picture.failed(error)
         picture.paused()
         with self._news:
-            if not (asked or wish.asked or picture.automatic):  # switched off meanwhile
-                wish.due = None
+            if wish.stops != stops:  # what has come since then stays
+                pass
             elif wish.edits != edits:
                 wish.asked = wish.asked or asked
                 if picture.automatic or wish.asked:
@@ -246,7 +249,7 @@ class Worker:
             picture.progress("refresh", 0, 1, None)
             # the first one goes on while strokes come, or it would never be done
             first = not session.refreshed
-            told = _Phases(picture.progress)
+            told = _Phases(picture.progress, phases_of_contexts(session.height, session.width))
             done = session.refresh(lambda: ends() or bool(self._jobs) if first else stopped(), told.progress)
             picture.progress("refresh", 1 if done else 0, 1, 0.0)
             if not done:
@@ -270,19 +273,23 @@ class Worker:
 
 
 class _Phases:
-    """Tells how far each phase of a refresh is: the smaller picture's contexts, its patches, the picture's contexts."""
+    """Tells how far a refresh is, as one number for all of its phases; they take about as long as each other.
 
-    def __init__(self, tell: Callable[[str, int, int, float | None], None]) -> None:
-        self._tell = tell
-        self._first, self._last, self._of, self._started = 0, 0, 0, 0.0
+    Args:
+        phases: How many there are.
+    """
+
+    def __init__(self, tell: Callable[[str, int, int, float | None], None], phases: int) -> None:
+        self._tell, self._phases = tell, phases
+        self._phase, self._last, self._of, self._started = -1, 0, 0, time.monotonic()
 
     def progress(self, done: int, of: int) -> None:
         if done <= self._last or of != self._of:  # another phase
-            self._first, self._of, self._started = done, of, time.monotonic()
-        elif done < of:
-            left = (time.monotonic() - self._started) / (done - self._first) * (of - done)
-            self._tell("refresh", done, of, left)
+            self._phase, self._of = min(self._phase + 1, self._phases - 1), of
         self._last = done
+        share = (self._phase + done / of) / self._phases
+        left = (time.monotonic() - self._started) * (1 - share) / share if share > _TOO_LITTLE else None
+        self._tell("refresh", min(99, int(100 * share)), 100, left)
 
 
 def _run(future: "Future[Any]", function: Callable[[], Any]) -> None:

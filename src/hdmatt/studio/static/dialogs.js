@@ -45,6 +45,9 @@ export class Start {
 export async function askBand(doubt) {
   byId("band-doubt").textContent = doubt ?? "";
   byId("band-doubt").hidden = !doubt;
+  byId("band-automatic").classList.toggle("main", !doubt); // what is advised, and has the focus
+  byId("band-cancel").classList.toggle("main", Boolean(doubt));
+  byId("band-cancel").autofocus = Boolean(doubt);
   const answer = await open(byId("band-dialog"));
   if (answer === "automatic") return { automatic: true };
   if (answer !== "fixed") return null;

@@ -163,8 +163,8 @@ class Studio {
   }
 
   #showStatus() {
-    const { trouble, waiting } = this.server;
-    this.status.show({ ...this.info, automatic: this.state.get("automatic"), trouble, waiting });
+    const { exported, server: { trouble, waiting } } = this, automatic = this.state.get("automatic");
+    this.status.show({ ...this.info, automatic, trouble, waiting, exported });
   }
 
   get stem() {
@@ -183,9 +183,15 @@ class Studio {
 
   async #changed(answer) {
     Object.assign(this.info, { version: answer.version, undo: answer.undo, redo: answer.redo });
+    this.#trimapChanged();
     this.#showSteps();
     if (answer.box) await this.view.dirty("trimap", answer.box);
     return answer;
+  }
+
+  #trimapChanged() { // in this window or in another
+    this.exported = null;
+    this.problems.grewOld();
   }
 
   #showSteps() {
@@ -194,6 +200,7 @@ class Studio {
   }
 
   #begin(what, mask) {
+    this.notes.clear("action"); // whatever was wrong with the start before
     const task = { alpha: { alpha: true }, mask: { mask } }[what];
     if (task) return this.#startFrom(task);
     if (what === "paint") {
@@ -211,7 +218,8 @@ class Studio {
 
   async #keepStrokes() { // found and loaded labels would count as scribbles: what was painted stays alone
     try {
-      await this.#changed(await this.server.start({ painted: true }));
+      const { box, undo } = await this.#changed(await this.server.start({ painted: true }));
+      this.takenAway = box ? undo : 0;
     } catch (error) {
       this.#fail(error);
     }
@@ -220,7 +228,12 @@ class Studio {
   #endScribbles(use) {
     byId("scribbles").hidden = true;
     this.#showUnknown();
-    return use ? this.#startFrom({ scribbles: true }) : undefined;
+    return use ? this.#startFrom({ scribbles: true }) : this.#bringBack();
+  }
+
+  async #bringBack() { // what was taken away for the scribbles
+    while (this.takenAway && this.info.undo >= this.takenAway) await this.#changed(await this.server.undo());
+    this.takenAway = 0;
   }
 
   #endBox() {
@@ -239,7 +252,7 @@ class Studio {
       if (task.scribbles) this.#begin("paint");
       return this.#fail(error);
     }
-    if (doubt) this.notes.warn("action", `The object may be wrong: ${doubt}.`, SURER);
+    this.takenAway = 0;
     return this.#band(doubt).catch((error) => this.#fail(error));
   }
 
@@ -249,6 +262,7 @@ class Studio {
 
   async #band(doubt = null) {
     const band = await askBand(doubt && `The object may be wrong: ${doubt}. ${SURER}`);
+    if (!band && doubt) this.notes.warn("action", `The object may be wrong: ${doubt}.`, SURER);
     if (!band) return;
     this.notes.clear("action");
     await this.#changed(await this.server.band(band));
@@ -377,6 +391,7 @@ class Studio {
     if (type === "tiles") {
       const isKnown = event.layer === "trimap" && event.client === this.server.client; // by the stroke's answer
       if (!isKnown) this.view.dirty(event.layer, event.box);
+      if (!isKnown && event.layer === "trimap") this.#trimapChanged();
       if (event.layer === "alpha") this.waiting.refresh();
     } else if (type === "progress" && !isOld) {
       this.info.works = event.works;
@@ -389,6 +404,8 @@ class Studio {
       this.#showBackground();
     } else if (type === "exported") {
       this.notes.clear("action");
+      this.exported = event.files;
+      this.#showStatus();
       this.notes.say(`Exported: ${event.files.join(", ")} in ${this.info.output_folder}`);
     } else if (type === "cancelled") {
       this.notes.say("The export was cancelled. No file was written.");

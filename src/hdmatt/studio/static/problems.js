@@ -10,6 +10,8 @@ const KINDS = {
   pinholes: (name) => name === "pinholes",
 };
 
+const OLD = " Painted on since; Check looks again.";
+
 export class Problems {
   #list = document.getElementById("problem-list");
   #count = document.getElementById("problem-count");
@@ -36,6 +38,11 @@ export class Problems {
     this.#checkedAt = version;
     this.#at = -1;
     this.#fill();
+  }
+
+  grewOld() { // the trimap has changed
+    if (!this.#found || this.#count.textContent.endsWith(OLD)) return;
+    this.#count.textContent += OLD;
   }
 
   async step(by) {

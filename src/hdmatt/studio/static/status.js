@@ -11,7 +11,8 @@ const WHAT = {
   start: "Finding the object", band: "Widening the border",
 };
 const ASKED = ["export", "start", "band"]; // somebody waits for these, and may cancel them
-const UNITS = { start: " %", band: " %", matte: " patches", export: " patches" };
+const COMPUTED = ["matte", "refresh"];
+const UNITS = { start: " %", band: " %", refresh: " %", matte: " patches", export: " patches" };
 const TROUBLE = {
   lost: "No connection to the server; trying again",
   stranger: "No connection: the server was started anew",
@@ -21,33 +22,42 @@ const TROUBLE = {
 const QUIET = 250; // milliseconds between two texts of the same work
 
 // trouble: null or "lost", "stranger", "others", "full"; waiting: changes that the server has not answered; the rest as
-// the server tells it: works, known, pending, stale, automatic.
-export function statusOf({ trouble, waiting, works, known, pending, stale, automatic }) {
+// the server tells it: works, known, pending, stale, automatic. exported: files since the last stroke, or nothing.
+export function statusOf({ trouble, waiting, works, known, pending, stale, automatic, exported }) {
   const idle = { bar: null, cancel: false, spoken: "" };
   if (trouble) {
     const text = TROUBLE[trouble] + (waiting ? `; ${counted(waiting, "change waits", "changes wait")}` : "");
     return { ...idle, text, spoken: TROUBLE[trouble] };
   }
-  if (works.length) return ofWorks(works);
+  if (works.length) return ofWorks(works, automatic);
   const how = automatic ? "to be computed (striped)" : "to be computed by Update (R)";
   if (!known) return { ...idle, text: "Nothing is painted yet" };
   if (pending) return { ...idle, text: `${counted(pending, "patch", "patches")} ${how}` };
+  if (exported) return { ...idle, text: `Exported: ${exported.join(", ")}` };
   const rest = stale ? "it settles when the pen rests" : "export computes the final matte";
   return { ...idle, text: `Preview; ${rest}` };
 }
 
-function ofWorks([first, ...others]) {
-  const { what, done, of, seconds_left: seconds, cancelled } = first, name = WHAT[what] ?? what;
+function ofWorks([first, ...others], automatic) {
+  const { what, done, seconds_left: seconds, cancelled } = first, name = WHAT[what] ?? what;
+  const of = what === "export" && first.of > 1 ? first.of - 1 : first.of; // the last step of an export: files
+  const step = stepOf(what, done, first.of);
   const next = others.filter((work) => ASKED.includes(work.what)).map((work) => `; then: ${nameInside(work.what)}`);
   const left = seconds == null ? "" : `, ${lengthOf(seconds)} left`, unit = UNITS[what] ?? "";
   const counts = unit === " %" ? `${Math.floor(100 * done / of)} %` : `${done} of ${of}${unit}`;
-  const far = cancelled ? ": being cancelled…" : of > 1 ? `: ${counts}${left}` : "…";
+  const far = cancelled ? ": being cancelled…" : step ? `: ${step}…` : of > 1 ? `: ${counts}${left}` : "…";
   return {
     text: name + far + next.join(""),
     spoken: ASKED.includes(what) ? name + (cancelled ? ", being cancelled" : "") : "",
-    bar: of > 1 ? { value: Math.min(done, of), max: of } : "unknown",
-    cancel: ASKED.includes(what) && !cancelled,
+    bar: of > 1 && !step ? { value: Math.min(done, of), max: of } : "unknown",
+    // a matte that follows strokes is ended by the next one, or by switching that off
+    cancel: (ASKED.includes(what) || (COMPUTED.includes(what) && !automatic)) && !cancelled,
   };
+}
+
+function stepOf(what, done, of) { // of an export, before its patches and after them
+  if (what !== "export" || of === 1) return "";
+  return done === 0 ? "looking at the whole picture" : done >= of - 1 ? "writing the files" : "";
 }
 
 function nameInside(what) {

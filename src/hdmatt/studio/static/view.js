@@ -362,7 +362,10 @@ export class View {
     this.#stamp = Math.max(this.#stamp + 1, window.OpenSeadragon.now()); // a stamp that was used is passed over
     const pass = item.requestInvalidate(false, false, this.#stamp);
     const late = new Promise((over) => setTimeout(over, LONGEST)); // a tile may be dropped while it is waited for
-    const done = Promise.race([pass, late]).finally(() => this.#running.delete(item));
+    const done = Promise.race([pass, late]).finally(() => {
+      this.#running.delete(item);
+      this.#swap(); // a view that waits may have waited for this pass alone
+    });
     this.#running.set(item, { done });
     return done;
   }

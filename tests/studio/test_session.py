@@ -12,6 +12,7 @@ from hdmatt.errors import InputError
 from hdmatt.inference import pool
 from hdmatt.pictures.box import Box
 from hdmatt.studio.strokes import Stroke
+from hdmatt.studio.trimap_tiles import TrimapTiles
 
 OPTIONS = hdmatt.Options(patch=64, overlap=16, candidates=3, windows="grid", memory="4GiB")
 BLOB = Stroke("brush", 128, ((80.0, 90.0, 18.0), (100.0, 60.0, 12.0)))
@@ -164,6 +165,15 @@ def test_a_refresh_stops_between_two_patches_of_the_pool(model, monkeypatch):
         encoded.clear()
         assert not open_session.refresh(stopped=lambda: bool(encoded))
         assert 0 < len(encoded) < every
+
+
+def test_a_refresh_also_stops_while_it_reads_the_trimap(model, monkeypatch):
+    """At 400 megapixels that takes seconds, in which strokes must not wait."""
+    read, rows = [], TrimapTiles.rows
+    monkeypatch.setattr(TrimapTiles, "rows", lambda *given: read.append(1) or rows(*given))
+    with session(model) as open_session:
+        assert not open_session.refresh(stopped=lambda: True) and not read
+        assert open_session.refresh() and read
 
 
 def files(tmp_path):

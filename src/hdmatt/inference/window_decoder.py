@@ -75,15 +75,16 @@ class WindowDecoder:
         # only what the network sees of it
         self._info = as_mixed(picture, options.mixing).info
         watched = as_mixed(_Watched(picture, go_on), options.mixing)
-        plan, small_matte = plan_small_first(MatteTask(watched, trimap, model, options, None, None, go_on))
+        marks = _Watched(trimap, go_on)
+        plan, small_matte = plan_small_first(MatteTask(watched, marks, model, options, None, None, go_on))
         # features are not kept for queries: any of them may be decoded more than once
         self.plan = replace(plan, cache=0, stems=0)
         self._picture, counters = picture, Counters()
         workers = device_workers(self.plan, model)
         self._worker = workers[0]
         self.small_matte = small_matte() if plan.unknown else None
-        self.known_colours = read_known_colours(watched, trimap, counters) if plan.known_colours else None
-        self._pool = fill_pool(self.plan, watched, trimap, self.known_colours, workers[:1], counters, go_on)
+        self.known_colours = read_known_colours(watched, marks, counters) if plan.known_colours else None
+        self._pool = fill_pool(self.plan, watched, marks, self.known_colours, workers[:1], counters, go_on)
 
     def decode(
         self,
@@ -140,9 +141,9 @@ class WindowDecoder:
 
 
 class _Watched:
-    """A picture whose reading calls a function, which may raise."""
+    """A picture or trimap whose reading calls a function, which may raise."""
 
-    def __init__(self, picture: BandReader, go_on: Callable[[], None]) -> None:
+    def __init__(self, picture: RowSource, go_on: Callable[[], None]) -> None:
         self._picture, self._go_on = picture, go_on
         self.info: PictureInfo = picture.info
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, sync_playwright
-from small_studio import BEHIND, CENTRE, OBJECT, RADIUS, Window, launched, started
+from small_studio import BEHIND, CENTRE, HEIGHT, OBJECT, RADIUS, Window, launched, started
 
+from hdmatt.pictures.box import Box
 from hdmatt.studio import server
 
 pytestmark = pytest.mark.release
@@ -132,6 +133,20 @@ def test_scribbles_that_are_cancelled_bring_the_trimap_back(window):
     window.wait("studio.info.undo === 1")
     window.settle()
     assert has(window, INSIDE, 255) and has(window, OUTSIDE, 0)
+
+
+def test_a_box_that_ends_near_the_picture_s_edge_ends_at_it(window, monkeypatch):
+    def rows(session, *, box, **_):
+        boxes.append(box)
+        yield np.zeros((session.height, session.width), np.uint8)
+
+    boxes: list[Box] = []
+    monkeypatch.setattr(server, "mask_rows", rows)
+    begin(window, "A box")
+    window.stroke((9, 250), (HEIGHT - 9, 750))
+    widen(window, "Not now", 1)
+    [(top, left, bottom, right)] = boxes
+    assert (top, bottom) == (0, HEIGHT) and abs(left - 250) < 3 and abs(right - 750) < 3
 
 
 def test_a_doubtful_object_is_said_where_the_next_step_is_asked(window, monkeypatch):

@@ -15,6 +15,7 @@ const LASSO = 8000; // points of a lasso, which cannot be sent in pieces
 const CLOSE = 0.4; // screen pixels: a point that near to the one before says nothing new
 const LIGHTEST = 0.04; // of the brush's size, for a pen that barely touches
 const RING = 8; // screen pixels between a marked box and its line
+const SNAP = 16; // screen pixels: a box that ends so near to the picture's edge ends at it
 const ERASER = 5; // the button of a pen's other end
 
 export class Brush {
@@ -206,10 +207,13 @@ export class Brush {
   }
 
   #endBox(points) {
-    const [a, b] = [points[0], points.at(-1)], box = (pick) => [0, 1].map((axis) => Math.round(pick(a[axis], b[axis])));
+    const [a, b] = [points[0], points.at(-1)], size = [this.#view.height, this.#view.width];
+    const near = SNAP / this.#view.scale;
+    const snapped = (value, end) => value < near ? 0 : value > end - near ? end : Math.round(value);
+    const corner = (pick) => [0, 1].map((axis) => snapped(pick(a[axis], b[axis]), size[axis]));
     const done = this.boxed;
     this.boxed = null;
-    done([...box(Math.min), ...box(Math.max)]);
+    done([...corner(Math.min), ...corner(Math.max)]);
   }
 
   async #give(stroke) {

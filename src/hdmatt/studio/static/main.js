@@ -368,7 +368,8 @@ class Studio {
     const again = trouble === "stranger"
       ? "Open the address that the terminal shows in this browser."
       : `Start it again with the same command. If its address ends with another port, add --port ${location.port}.`;
-    return this.notes.warn("server", "The server does not answer.", `${again}${wait}`);
+    const what = trouble === "stranger" ? "was started anew" : "does not answer";
+    return this.notes.warn("server", `The server ${what}.`, `${again}${wait}`);
   }
 
   async #catchUp() {

@@ -143,6 +143,8 @@ def test_a_box_that_ends_near_the_picture_s_edge_ends_at_it(window, monkeypatch)
     boxes: list[Box] = []
     monkeypatch.setattr(server, "mask_rows", rows)
     begin(window, "A box")
+    stage = window.page.locator("#stage").bounding_box()
+    assert stage["y"] <= window.at(0, 0)[1] and window.at(HEIGHT, 0)[1] <= stage["y"] + stage["height"]  # all is seen
     window.stroke((9, 250), (HEIGHT - 9, 750))
     widen(window, "Not now", 1)
     [(top, left, bottom, right)] = boxes

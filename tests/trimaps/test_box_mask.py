@@ -12,7 +12,7 @@ from hdmatt.trimaps.masks import MaskSource
 
 HEIGHT, WIDTH = 120, 100
 OBJECT, SKY, HILLS = (60, 40, 30), (190, 210, 240), (150, 170, 190)
-ALL = Box(0, 0, 40, 50)
+ALL = Box(1, 1, 39, 49)
 
 
 def bust(behind=HILLS):
@@ -63,6 +63,15 @@ def two_tones(mask):
 
 def test_a_mask_on_a_plain_edge_is_not_doubted():
     assert _doubt(two_tones(square(10, 30)), [square(10, 30)] * 2, ALL) is None
+
+
+def test_a_mask_that_does_not_reach_the_picture_s_edge_as_its_box_does_is_doubted():
+    mask = square(10, 30)
+    said = "the box reaches the picture's lower and right edge, and what was found does not"
+    assert _doubt(two_tones(mask), [mask] * 2, Box(5, 5, 40, 50)) == said
+    mask[10:, 10:30] = True
+    assert "right edge" in _doubt(two_tones(mask), [mask] * 2, Box(5, 5, 40, 50))
+    assert _doubt(two_tones(mask), [mask] * 2, Box(5, 5, 40, 45)) is None
 
 
 def test_a_mask_without_an_edge_below_it_is_doubted():

@@ -38,6 +38,7 @@ _DEEP = 0.03  # of the diagonal, from the outer edge: hair has its gaps nearer t
 _AGREE = 0.9  # of both guesses' masks; below, they disagree
 _RIVAL = 0.4  # of the stronger edge: a guess with a weaker one does not count
 _ALIKE = 0.55  # of the colours that object and surroundings have in common
+_RIM = 0.02  # of a side: an object that goes on beyond the picture's edge comes nearer to it
 _SHADES = 16  # of each channel, when colours are compared
 
 
@@ -181,6 +182,8 @@ def _doubt(small: UInt8[np.ndarray, "h w 3"], masks: Sequence[Bool[np.ndarray, "
         return f"nearly all of the box ({100 * share:.0f} %) was taken for the object"
     if share < _EMPTY:
         return f"hardly anything in the box ({100 * share:.1f} %) was taken for the object"
+    if missed := _missed_edges(mask, box):
+        return f"the box reaches the picture's {' and '.join(missed)} edge, and what was found does not"
     strength, agree = _strength(small, mask), float((mask & other).sum() / (mask | other).sum())
     if strength < _FLAT:
         return "the picture has hardly an edge where the object was found to end"
@@ -190,6 +193,18 @@ def _doubt(small: UInt8[np.ndarray, "h w 3"], masks: Sequence[Bool[np.ndarray, "
     if alike > _ALIKE:
         return f"object and surroundings have the same colours ({100 * alike:.0f} % of them)"
     return None
+
+
+def _missed_edges(mask: Bool[np.ndarray, "h w"], box: Box) -> list[str]:
+    """The edges of the picture that the box reaches and the mask does not."""
+    (height, width), rows, columns = mask.shape, *(max(1, round(_RIM * side)) for side in mask.shape)
+    edges = {
+        "upper": (box.y0 == 0, mask[:rows]),
+        "lower": (box.y1 == height, mask[-rows:]),
+        "left": (box.x0 == 0, mask[:, :columns]),
+        "right": (box.x1 == width, mask[:, -columns:]),
+    }
+    return [name for name, (reached, rim) in edges.items() if reached and not rim.any()]
 
 
 def _shades(colours: UInt8[np.ndarray, "n 3"]) -> Float32[np.ndarray, " _"]:

@@ -210,8 +210,8 @@ class Studio {
       this.state.set("label", 255);
       return undefined;
     }
-    this.view.home();
     byId("boxing").hidden = false;
+    this.view.home(true); // its edges are seen, too
     this.brush.boxed = (box) => { this.#endBox(); this.#startFrom({ box }); };
     return undefined;
   }

@@ -196,8 +196,10 @@ export class View {
   }
 
   home(immediately = false) {
+    const { viewport, element: { clientWidth, clientHeight } } = this.#viewer;
     this.#whole = true;
-    this.#viewer.viewport.goHome(immediately);
+    viewport.resize(new Point(clientWidth, clientHeight), true); // what has just come around the stage counts
+    viewport.goHome(immediately);
   }
 
   fullSize() {

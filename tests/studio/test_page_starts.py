@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, sync_playwright
-from small_studio import BEHIND, CENTRE, HEIGHT, OBJECT, RADIUS, Window, launched, started
+from small_studio import BEHIND, CENTRE, HEIGHT, OBJECT, RADIUS, WIDTH, Window, launched, started
 
 from hdmatt.pictures.box import Box
 from hdmatt.studio import server
@@ -17,6 +17,7 @@ pytestmark = pytest.mark.release
 INSIDE, OUTSIDE, EDGE = CENTRE, (60, 60), (CENTRE[0] - RADIUS + 4, CENTRE[1])
 YELLOW, GREEN, BLUE = (255, 214, 0), (0, 200, 110), (40, 80, 255)
 PLAIN, CUT = "1", "2"
+FRAMES = "async () => { for (let n = 0; n < 9; n++) await new Promise((done) => requestAnimationFrame(done)); }"
 NOTE = "document.getElementById('note').textContent"
 
 
@@ -145,6 +146,11 @@ def test_a_box_that_ends_near_the_picture_s_edge_ends_at_it(window, monkeypatch)
     begin(window, "A box")
     stage = window.page.locator("#stage").bounding_box()
     assert stage["y"] <= window.at(0, 0)[1] and window.at(HEIGHT, 0)[1] <= stage["y"] + stage["height"]  # all is seen
+    left, right = window.at(0, 0)[0] - stage["x"], stage["x"] + stage["width"] - window.at(0, WIDTH)[0]
+    assert abs(left - right) < 2  # in the middle
+    window.settle()
+    window.page.evaluate(FRAMES)  # whatever follows the new size of the stage
+    assert abs(window.at(0, 0)[0] - stage["x"] - left) < 1
     window.stroke((9, 250), (HEIGHT - 9, 750))
     widen(window, "Not now", 1)
     [(top, left, bottom, right)] = boxes

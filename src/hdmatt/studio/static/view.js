@@ -109,6 +109,7 @@ export class View {
   #wanted = new Map(); // names of layers -> where: "left", "right", "both"
   #next = null; // what is seen once all of it is there; null: it is
   #corner = [0, 0]; // of the picture, at the screen's
+  #homing = false;
   #whole = true; // the whole picture is seen, and nothing was moved since
   #window = [window.innerWidth, window.innerHeight];
   shown = { left: "original", right: "original", split: false }; // names of views
@@ -198,8 +199,11 @@ export class View {
   home(immediately = false) {
     const { viewport, element: { clientWidth, clientHeight } } = this.#viewer;
     this.#whole = true;
+    this.#homing = true; // not back to where the picture was
     viewport.resize(new Point(clientWidth, clientHeight), true); // what has just come around the stage counts
+    this.#homing = false;
     viewport.goHome(immediately);
+    if (immediately) this.#follow();
   }
 
   fullSize() {
@@ -343,6 +347,7 @@ export class View {
   // What is around the stage comes and goes, and the picture stays where it is. In a window of another size all of it
   // is seen again, if it was.
   #resized() {
+    if (this.#homing) return;
     const size = [window.innerWidth, window.innerHeight], same = String(size) === String(this.#window);
     const [corner, whole] = [this.#corner, this.#whole];
     this.#window = size;

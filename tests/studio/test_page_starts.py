@@ -151,7 +151,7 @@ def test_a_box_that_ends_near_the_picture_s_edge_ends_at_it(window, monkeypatch)
     window.settle()
     window.page.evaluate(FRAMES)  # whatever follows the new size of the stage
     assert abs(window.at(0, 0)[0] - stage["x"] - left) < 1
-    window.stroke((9, 250), (HEIGHT - 9, 750))
+    window.stroke((5, 250), (HEIGHT - 5, 750))
     widen(window, "Not now", 1)
     [(top, left, bottom, right)] = boxes
     assert (top, bottom) == (0, HEIGHT) and abs(left - 250) < 3 and abs(right - 750) < 3

@@ -15,7 +15,7 @@ const LASSO = 8000; // points of a lasso, which cannot be sent in pieces
 const CLOSE = 0.4; // screen pixels: a point that near to the one before says nothing new
 const LIGHTEST = 0.04; // of the brush's size, for a pen that barely touches
 const RING = 8; // screen pixels between a marked box and its line
-const SNAP = 16; // screen pixels: a box that ends so near to the picture's edge ends at it
+const SNAP = 10; // screen pixels: a box that ends so near to the picture's edge ends at it
 const ERASER = 5; // the button of a pen's other end
 
 export class Brush {

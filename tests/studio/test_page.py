@@ -378,12 +378,21 @@ def test_a_telephone_shows_the_picture_and_every_tool(browser, address):
     window.close()
 
 
-def test_what_is_not_computed_is_striped_where_a_matte_is_seen(window):
+@pytest.fixture
+def unfollowed(window) -> Iterator[Window]:
+    """A stroke that the matte does not follow: its patch was never computed."""
     window.settle(computed=True)
     window.page.get_by_label("Follow strokes").uncheck()
     window.wait("studio.info.automatic === false")
     window.press("Digit2")
     window.stroke(OUTSIDE, (OUTSIDE[0], OUTSIDE[1] + 30))
+    yield window
+    window.page.get_by_label("Follow strokes").check()
+    window.wait("studio.info.automatic === true")
+
+
+def test_what_is_not_computed_is_striped_where_a_matte_is_seen(unfollowed):
+    window = unfollowed
     assert striped(window, OUTSIDE) == 0  # the overlay shows no matte
     window.press("Shift+Digit2")
     window.wait("studio.waiting.boxes.old.length + studio.waiting.boxes.never.length > 0")
@@ -392,16 +401,10 @@ def test_what_is_not_computed_is_striped_where_a_matte_is_seen(window):
     window.settle(computed=True)
     window.wait("studio.waiting.boxes.old.length + studio.waiting.boxes.never.length === 0")
     assert striped(window, OUTSIDE) == 0
-    window.page.get_by_label("Follow strokes").check()
-    window.wait("studio.info.automatic === true")
 
 
-def test_a_kept_matte_stays_striped_where_it_was_not_computed(window):
-    window.settle(computed=True)
-    window.page.get_by_label("Follow strokes").uncheck()
-    window.wait("studio.info.automatic === false")
-    window.press("Digit2")
-    window.stroke(OUTSIDE, (OUTSIDE[0], OUTSIDE[1] + 30))
+def test_a_kept_matte_stays_striped_where_it_was_not_computed(unfollowed):
+    window = unfollowed
     window.press("KeyK")  # the kept matte is right of the split
     window.wait("studio.state.get('split')")
     window.press("KeyR")
@@ -411,8 +414,6 @@ def test_a_kept_matte_stays_striped_where_it_was_not_computed(window):
     assert striped(window, OUTSIDE) == 0
     window.set("splitAt", 0.02)
     assert striped(window, OUTSIDE) > 0
-    window.page.get_by_label("Follow strokes").check()
-    window.wait("studio.info.automatic === true")
 
 
 def striped(window, place) -> int:

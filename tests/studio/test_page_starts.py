@@ -104,13 +104,17 @@ def test_from_two_scribbles_and_the_automatic_border(window):
     assert window.page.locator("#scribbles").is_hidden()
 
 
-def test_scribbles_are_a_second_try_in_which_only_what_was_painted_counts(window):
+def scribble_after_a_mask(window: Window) -> None:
     window.page.get_by_label("A mask file").fill("mask.png")
     begin(window, "Use")
     widen(window, "Not now", 1)
     window.page.get_by_role("button", name="Start…").click()
     begin(window, "Scribbles")
     window.wait("studio.info.undo === 2")  # what was found is taken away as one step
+
+
+def test_scribbles_are_a_second_try_in_which_only_what_was_painted_counts(window):
+    scribble_after_a_mask(window)
     assert window.label(*INSIDE) == window.label(*OUTSIDE) == 128
     window.press("Digit3")
     window.stroke((CENTRE[0], CENTRE[1] - 60), (CENTRE[0], CENTRE[1] + 60))
@@ -122,12 +126,7 @@ def test_scribbles_are_a_second_try_in_which_only_what_was_painted_counts(window
 
 
 def test_scribbles_that_are_cancelled_bring_the_trimap_back(window):
-    window.page.get_by_label("A mask file").fill("mask.png")
-    begin(window, "Use")
-    widen(window, "Not now", 1)
-    window.page.get_by_role("button", name="Start…").click()
-    begin(window, "Scribbles")
-    window.wait("studio.info.undo === 2")
+    scribble_after_a_mask(window)
     window.press("Digit1")
     window.stroke((40, 100), (40, 900))
     window.page.locator("#scribbles").get_by_role("button", name="Cancel").click()

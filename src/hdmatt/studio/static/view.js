@@ -109,7 +109,7 @@ export class View {
   #wanted = new Map(); // names of layers -> where: "left", "right", "both"
   #next = null; // what is seen once all of it is there; null: it is
   #corner = [0, 0]; // of the picture, at the screen's
-  #homing = false;
+  #homing = false; // while `home` tells the viewer its size
   #whole = true; // the whole picture is seen, and nothing was moved since
   #window = [window.innerWidth, window.innerHeight];
   shown = { left: "original", right: "original", split: false }; // names of views
